@@ -1,0 +1,30 @@
+# `make demo` and `make test` need python3, make and a package registry: no GPU, no model hub, no account.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# vLLM's CPU build asks for the +cpu build of torch, which lives in PyTorch's own index; only asked when pip does not
+# find it where it looks already.
+TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.PHONY: demo test check install clean
+
+demo: $(VENV)/installed
+	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32
+
+test: $(VENV)/installed check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt scripts/install.sh
+	PYTHON="$(PYTHON)" VENV="$(VENV)" TORCH_CPU_INDEX="$(TORCH_CPU_INDEX)" sh scripts/install.sh
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist

@@ -1,0 +1,25 @@
+"""bon-eval: does the highest-likelihood of N samples beat greedy decoding and sampling?
+
+Public names load their modules when they are used: importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bon_eval.runs import Run, load_run
+    from bon_eval.tasks import TaskSpec, load_task
+
+__version__ = "0.1.0"
+__all__ = ["Run", "TaskSpec", "__version__", "load_run", "load_task"]
+
+_HOMES = {"Run": "runs", "load_run": "runs", "TaskSpec": "tasks", "load_task": "tasks"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bon_eval' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"bon_eval.{_HOMES[name]}"), name)

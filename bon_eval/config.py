@@ -1,0 +1,123 @@
+"""`RunConfig`: every resolved parameter of a run. What numbers depend on makes its identity, and so its directory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+
+from bon_eval.errors import ConfigError
+
+# Engine arguments that say where and how fast to compute, not what: a run may be resumed with others.
+PLACEMENT_ARGS = frozenset(
+    {
+        "batch_size",
+        "block_size",
+        "data_parallel_size",
+        "device",
+        "disable_log_stats",
+        "distributed_executor_backend",
+        "enable_prefix_caching",
+        "enforce_eager",
+        "gpu_memory_utilization",
+        "kv_cache_memory_bytes",
+        "max_model_len",
+        "max_num_batched_tokens",
+        "max_num_seqs",
+        "pipeline_parallel_size",
+        "swap_space",
+        "tensor_parallel_size",
+        "threads",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """One model on one task under one way of sampling, with nothing left to a default."""
+
+    task: str
+    model: str
+    """As the user named it: hub id, path or embedded model."""
+    revision: str | None
+    """The hub commit that was resolved; None for a local directory."""
+    adapter: str | None
+    engine: str
+    dtype: str
+    n: int
+    limit: int | None
+    temperature: float
+    """Of the pool; greedy is always temperature 0."""
+    max_tokens: int
+    stop: tuple[str, ...]
+    stop_token_ids: tuple[int, ...]
+    prompt_style: str
+    """``chat`` or ``plain``, resolved."""
+    shots: int
+    seed: int
+    grader: str
+    data: str | None
+    """The local file used in place of the hub, or None."""
+    task_hash: str
+    model_hash: str
+    adapter_hash: str | None
+    prompts_hash: str
+    """Over problem ids, gold answers and prompt token ids: chat template, tokenizer and examples included."""
+    trust_remote_code: bool = False
+    engine_args: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ConfigError(f"n must be at least 1, got {self.n}")
+        if self.max_tokens < 1:
+            raise ConfigError(f"max tokens must be at least 1, got {self.max_tokens}")
+        if not 0 < self.temperature < float("inf"):
+            raise ConfigError(
+                f"temperature of the pool must be above 0 (greedy is an arm of its own), got {self.temperature}"
+            )
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit must be at least 1, got {self.limit}")
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError(f"seed must be in [0, 2**31), got {self.seed}")
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready, every field."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def identity(self) -> dict[str, object]:
+        """The fields that a stored response depends on: two runs with equal identities are the same run.
+
+        Names and paths are left out where a content hash stands for them, and so are the grader (grades are replayed
+        from the responses) and the placement arguments of the engine.
+        """
+        fields = self.as_dict()
+        for name in ("model", "adapter", "data", "revision", "grader", "limit"):
+            del fields[name]
+        fields["engine_args"] = {k: v for k, v in sorted(self.engine_args.items()) if k not in PLACEMENT_ARGS}
+        return fields
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hex digits of the identity's SHA-256."""
+        return digest(self.identity())[:12]
+
+
+def digest(value: object) -> str:
+    """SHA-256 of the canonical JSON of a value, in hex."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def differences(stored: dict[str, object], given: dict[str, object]) -> list[str]:
+    """``name: stored -> given`` for each field of two identities that differs, in the order of the given one."""
+    names = [*given, *(name for name in stored if name not in given)]
+    return [
+        f"{name}: {_short(stored.get(name))} -> {_short(given.get(name))}"
+        for name in names
+        if stored.get(name) != given.get(name)
+    ]
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 48 else text[:45] + "..."

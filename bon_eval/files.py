@@ -1,0 +1,58 @@
+"""Files that are whole or absent: written beside their place, synced, renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from bon_eval.errors import StoreError
+
+TEMPORARY = ".tmp-"
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary file in the same directory, sync it and rename it to `path`.
+
+    Raises:
+        StoreError: the disk is full or not writable; the temporary file is removed and `path` is as it was.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        try:
+            write(temporary)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically as UTF-8. See `write_atomic`."""
+    write_atomic(path, lambda temporary: _put(temporary, text))
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """One line for a failed write, with the remedy."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            f"disk full while writing {path}; everything stored before is intact: free space and run the same command"
+        )
+    return StoreError(f"cannot write {path}: {error.strerror or error}")

@@ -1,0 +1,143 @@
+"""From what the user typed to local directories with known content: hub names, embedded models, adapters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from bon_eval.errors import ModelError
+
+ASSETS = Path(__file__).parent / "assets"
+EMBEDDED = ("arith-mixed", "arith-worked")
+"""Small models that ship with the package, loadable by name."""
+
+_HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+_SAMPLE = 1 << 20
+_SAMPLES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model whose files are on this machine."""
+
+    name: str
+    directory: Path
+    revision: str | None
+    """Hub commit, or None for a local directory."""
+    content_hash: str
+
+    @property
+    def slug(self) -> str:
+        """The name as one path component."""
+        name = self.directory.name if Path(self.name).exists() else self.name
+        return name.strip("/").replace("/", "--") or "model"
+
+
+def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
+    """Find a model: a directory, an embedded model, or a hub id (downloaded, its commit recorded).
+
+    Raises:
+        ModelError: there is no such model, it has no config.json, or a revision is given for a local one.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir() and name in EMBEDDED:
+        path = ASSETS / name
+    if path.is_dir():
+        if revision is not None:
+            raise ModelError(f"--revision {revision} given, but model {name!r} is a local directory; drop --revision")
+        if not (path / "config.json").is_file():
+            raise ModelError(f"model directory {name!r} has no config.json; give a directory saved by transformers")
+        return ResolvedModel(name, path.resolve(), None, content_hash(path))
+    if path.exists():
+        raise ModelError(f"model {name!r} is a file; give the directory that holds config.json and the weights")
+    if name.startswith(("/", ".", "~")):
+        raise ModelError(f"model directory {name!r} does not exist")
+    return _from_hub(name, revision)
+
+
+def _from_hub(name: str, revision: str | None) -> ResolvedModel:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise ModelError(
+            f"model {name!r} is no local directory, and reading the hub needs: pip install 'bon-eval[transformers]'"
+        ) from error
+    try:
+        directory = Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"model {name!r} is neither a local directory, an embedded model ({', '.join(EMBEDDED)}), nor readable "
+            f"from the hub: {first}"
+        ) from error
+    if not (directory / "config.json").is_file():
+        raise ModelError(f"hub model {name!r} has no config.json; it cannot be loaded as a language model")
+    return ResolvedModel(name, directory, directory.name, content_hash(directory))
+
+
+def resolve_adapter(path: str) -> tuple[Path, str]:
+    """A LoRA adapter directory and its content hash.
+
+    Raises:
+        ModelError: no such directory, or no adapter_config.json in it, or not LoRA.
+    """
+    directory = Path(path).expanduser()
+    config = directory / "adapter_config.json"
+    if not config.is_file():
+        raise ModelError(f"adapter {path!r} has no adapter_config.json; give a directory saved by PEFT")
+    try:
+        kind = json.loads(config.read_text(encoding="utf-8")).get("peft_type")
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise ModelError(f"adapter {path!r}: adapter_config.json cannot be read ({error})") from error
+    if kind != "LORA":
+        raise ModelError(f"adapter {path!r} is of type {kind!r}; only LORA adapters can be served by every engine")
+    return directory.resolve(), content_hash(directory)
+
+
+def stated_context(directory: Path) -> int | None:
+    """Context length in tokens that config.json states; None when it states none.
+
+    Raises:
+        ModelError: config.json is not readable JSON.
+    """
+    path = directory / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        value = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); give a directory saved by transformers") from error
+    return None if value is None else int(value)
+
+
+def content_hash(directory: Path) -> str:
+    """SHA-256 over a model directory's files: small ones whole, weights by size and 64 evenly spaced mebibytes.
+
+    Training moves every weight, so a sample of a large file tells two checkpoints apart without reading all of it;
+    files up to 64 MiB are read whole. READMEs and hidden files do not count.
+    """
+    total = hashlib.sha256()
+    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+        name = path.relative_to(directory)
+        if any(part.startswith(".") for part in name.parts) or path.suffix in (".md", ".log"):
+            continue
+        total.update(f"{name.as_posix()}\0{path.stat().st_size}\0".encode())
+        total.update(_file_hash(path))
+    return total.hexdigest()
+
+
+def _file_hash(path: Path) -> bytes:
+    size = path.stat().st_size
+    part = hashlib.sha256()
+    with path.open("rb") as file:
+        if path.suffix not in _WEIGHTS or size <= _SAMPLE * _SAMPLES:
+            while block := file.read(_SAMPLE):
+                part.update(block)
+        else:
+            for k in range(_SAMPLES):
+                file.seek((size - _SAMPLE) * k // (_SAMPLES - 1))
+                part.update(file.read(_SAMPLE))
+    return part.digest()

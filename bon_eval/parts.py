@@ -1,0 +1,168 @@
+"""Response parts: Parquet files that are written whole, named by the range of appends that they hold, and merged.
+
+``part-00000012-00000012.parquet`` holds append 12; ``part-00000000-00000063.parquet`` holds appends 0 to 63 merged. A
+part whose range lies inside another's is superseded (a merge was interrupted before it could remove it) and is not
+read. So every state that a killed process can leave behind reads as the same table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bon_eval.errors import EngineError, StoreError
+from bon_eval.files import TEMPORARY, write_atomic
+from bon_eval.records import Response
+
+SCHEMA = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("arm", pa.string(), nullable=False),
+        pa.field("index", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("token_ids", pa.list_(pa.int32()), nullable=False),
+        pa.field("token_logprobs", pa.list_(pa.float32()), nullable=False),
+        pa.field("log_likelihood", pa.float64(), nullable=False),
+        pa.field("n_tokens", pa.int32(), nullable=False),
+        pa.field("finish_reason", pa.string(), nullable=False),
+    ]
+)
+_NAME = re.compile(r"part-(\d{8})-(\d{8})\.parquet")
+_RUN_KEY = b"bon_eval.run"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """One Parquet file with the appends `first` to `last`."""
+
+    first: int
+    last: int
+    path: Path
+
+
+def part_path(directory: Path, first: int, last: int) -> Path:
+    """Where a part with the given range lives."""
+    return directory / f"part-{first:08d}-{last:08d}.parquet"
+
+
+def list_parts(directory: Path, run: str) -> list[Part]:
+    """The parts that are current, in order, each checked to be whole and of the given run.
+
+    Raises:
+        StoreError: a file is truncated, foreign, of another run, or overlaps another; the message names it.
+    """
+    parts = []
+    for path in sorted(directory.glob("*.parquet")):
+        if path.name.startswith(TEMPORARY):
+            continue
+        match = _NAME.fullmatch(path.name)
+        if match is None:
+            raise StoreError(f"{path} is no response part of this run; move it away, the other parts are intact")
+        parts.append(Part(int(match[1]), int(match[2]), path))
+    parts.sort(key=lambda part: (part.first, -part.last))
+    current: list[Part] = []
+    for part in parts:
+        if current and part.last <= current[-1].last:
+            continue
+        if current and part.first <= current[-1].last:
+            raise StoreError(f"{part.path} overlaps {current[-1].path.name}; move one of them away")
+        _check(part.path, run)
+        current.append(part)
+    return current
+
+
+def _check(path: Path, run: str) -> None:
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(
+            f"{path} is truncated or no Parquet file; move it away and run the same command: "
+            "the other parts are kept and only what it held is sampled again"
+        ) from error
+    owner = (schema.metadata or {}).get(_RUN_KEY, b"").decode("utf-8", "replace")
+    if owner != run or not schema.remove_metadata().equals(SCHEMA):
+        raise StoreError(f"{path} belongs to another run or program; move it away, the other parts are intact")
+
+
+def to_table(responses: Sequence[Response]) -> pa.Table:
+    """Responses as rows of `SCHEMA`, refused when their log-probs cannot be true.
+
+    Raises:
+        EngineError: a log-prob is positive or not finite, or there is not one for each token.
+    """
+    lengths = np.array([len(r.token_ids) for r in responses], dtype=np.int64)
+    for r in responses:
+        if len(r.token_logprobs) != len(r.token_ids) or not r.token_ids:
+            raise EngineError(
+                f"problem {r.problem_id}, {r.arm} {r.index}: {len(r.token_logprobs)} log-probs for "
+                f"{len(r.token_ids)} tokens; the engine is broken, nothing of this request was stored"
+            )
+    flat = np.array([x for r in responses for x in r.token_logprobs], dtype=np.float32)
+    if not (np.isfinite(flat) & (flat <= 0)).all():
+        bad = int(np.flatnonzero(~(np.isfinite(flat) & (flat <= 0)))[0])
+        r = responses[int(np.searchsorted(np.cumsum(lengths), bad, side="right"))]
+        raise EngineError(
+            f"problem {r.problem_id}, {r.arm} {r.index}: the engine gave the log-prob {flat[bad]} (must be finite and "
+            "<= 0); nothing of this request was stored"
+        )
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    sums = np.add.reduceat(flat.astype(np.float64), offsets[:-1]) if len(flat) else np.zeros(0)
+    list_offsets = pa.array(offsets, pa.int32())
+    ids = pa.array(np.array([t for r in responses for t in r.token_ids], dtype=np.int32))
+    columns = [
+        pa.array([r.problem_id for r in responses], pa.string()),
+        pa.array([r.arm for r in responses], pa.string()),
+        pa.array([r.index for r in responses], pa.int32()),
+        # A lone surrogate cannot be stored as UTF-8; the token ids keep what the model really said.
+        pa.array([r.text.encode("utf-8", "replace").decode("utf-8") for r in responses], pa.string()),
+        pa.ListArray.from_arrays(list_offsets, ids),
+        pa.ListArray.from_arrays(list_offsets, pa.array(flat)),
+        pa.array(sums, pa.float64()),
+        pa.array(lengths, pa.int32()),
+        pa.array([r.finish_reason for r in responses], pa.string()),
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def write_part(directory: Path, first: int, last: int, run: str, tables: Iterable[pa.Table]) -> Path:
+    """Write tables as one part, a row group each, whole or not at all."""
+    path = part_path(directory, first, last)
+    schema = SCHEMA.with_metadata({_RUN_KEY: run.encode()})
+
+    def write(temporary: Path) -> None:
+        with pq.ParquetWriter(
+            temporary,
+            schema,
+            compression="zstd",
+            use_dictionary=["problem_id", "arm", "finish_reason", "token_ids"],
+            write_statistics=False,
+        ) as writer:
+            for table in tables:
+                writer.write_table(table.replace_schema_metadata(schema.metadata))
+
+    write_atomic(path, write)
+    return path
+
+
+def read_parts(parts: Iterable[Part], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """Row groups of the parts, in order, one at a time.
+
+    Raises:
+        StoreError: a part's data cannot be read; the message names it.
+    """
+    for part in parts:
+        try:
+            with pq.ParquetFile(part.path) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group, columns=None if columns is None else list(columns))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StoreError(
+                f"{part.path} is damaged ({str(error).splitlines()[0]}); move it away and run the same command: "
+                "the other parts are kept and only what it held is sampled again"
+            ) from error

@@ -1,0 +1,89 @@
+"""The values that cross the borders between rooms: problems, requests, responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Arm = Literal["greedy", "sample"]
+"""How a stored response was drawn: ``greedy`` (temperature 0, one) or ``sample`` (one of the pool of N)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row of a task."""
+
+    id: str
+    """Unique within the task."""
+    fields: dict[str, str]
+    """The row's columns that templates may name, as text."""
+    gold: str
+    """The gold answer as the grader takes it; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """What an engine is asked for. Nothing else (no top-k, no penalty, no model default) shapes the distribution."""
+
+    temperature: float
+    """0 for greedy, otherwise > 0; the log-probs that come back are those of temperature 1 in every case."""
+    max_tokens: int
+    """Most tokens of a response, end token included; >= 1."""
+    stop_token_ids: tuple[int, ...] = ()
+    """Tokens that end a response. The end token is part of the response: it is kept and its log-prob counts."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a response. Tokens up to and including the one that completes the string are kept; the text
+    ends before the string."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """N responses to one prompt."""
+
+    problem_id: str
+    arm: Arm
+    prompt_token_ids: tuple[int, ...]
+    n: int
+    sampling: Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One generated text with the log-probs of its own tokens under the model's raw distribution, in nats."""
+
+    problem_id: str
+    arm: Arm
+    index: int
+    """0 .. n-1 within the problem and arm."""
+    text: str
+    token_ids: tuple[int, ...]
+    token_logprobs: tuple[float, ...]
+    """Same length as token_ids; finite, <= 0."""
+    finish_reason: str
+    """``stop`` (end token or stop string) or ``length`` (cut by max_tokens: the log-likelihood lacks the end)."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens, end token included."""
+        return len(self.token_ids)
+
+    @property
+    def log_likelihood(self) -> float:
+        """Sum of token_logprobs in nats (float64 sum in token order)."""
+        return float(sum(self.token_logprobs))
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the response was cut before its end token."""
+        return self.finish_reason == "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A given response to be scored by teacher forcing."""
+
+    key: str
+    """The caller's name for it; comes back with the log-probs."""
+    prompt_token_ids: tuple[int, ...]
+    response_token_ids: tuple[int, ...]
+    """At least one token."""

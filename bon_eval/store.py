@@ -1,0 +1,254 @@
+"""The run directory while it is written: one owner, append-only response parts, resume after any kill.
+
+Reading a finished run needs `bon_eval.runs` alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bon_eval import parts
+from bon_eval.config import RunConfig, differences, digest
+from bon_eval.errors import StoreError
+from bon_eval.files import TEMPORARY, cannot_write, write_atomic, write_text
+from bon_eval.records import Arm, Problem, Response
+
+FORMAT = 1
+_OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet"}
+_MERGE = 64
+
+
+class RunStore:
+    """The only writer of a run directory. Use as a context manager.
+
+    Raises:
+        StoreError: another process owns the directory, it belongs to another run (the message names what differs),
+            it holds files that are no run, or a part is damaged.
+    """
+
+    def __init__(self, directory: Path, config: RunConfig, problems: Sequence[Problem], prompts: pa.Table) -> None:
+        self.directory = directory
+        self.config = config
+        self._run = digest(config.identity())
+        self.done: set[tuple[str, Arm]] = set()
+        self._created = False
+        self._made: list[Path] = []
+        self._lock: IO[str] | None = None
+        try:
+            self._open(problems, prompts)
+        except OSError as error:
+            self.close()
+            raise cannot_write(directory, error) from error
+        except StoreError:
+            self.close()
+            raise
+
+    def _open(self, problems: Sequence[Problem], prompts: pa.Table) -> None:
+        responses = self.directory / "responses"
+        meta_path = self.directory / "run.json"
+        if self.directory.is_dir() and any(self.directory.iterdir()) and not meta_path.is_file():
+            leftovers = {p.name for p in self.directory.iterdir()} - _OWN_FILES
+            if {name for name in leftovers if not name.startswith(TEMPORARY)}:
+                raise StoreError(f"{self.directory} exists and is not a run; give --out another directory")
+        self._made = [p for p in (self.directory, *self.directory.parents) if not p.exists()]
+        responses.mkdir(parents=True, exist_ok=True)
+        self._lock = lock(self.directory)
+        for leftover in (*self.directory.glob(f"{TEMPORARY}*"), *responses.glob(f"{TEMPORARY}*")):
+            leftover.unlink(missing_ok=True)
+        if meta_path.is_file():
+            self.meta: dict[str, Any] = read_meta(self.directory)
+            changed = differences(self.meta["identity"], self.config.identity())
+            if changed:
+                raise StoreError(
+                    f"{self.directory} holds another run ({'; '.join(changed)}); give --out another directory, "
+                    "or --fresh to set the old run aside"
+                )
+        else:
+            self.meta = {
+                "format": FORMAT,
+                "identity": self.config.identity(),
+                "sessions": [],
+                "state": "new",
+            }
+            self._created = True
+            write_problems(self.directory / "problems.parquet", problems, prompts)
+            self.meta["config"] = self.config.as_dict()
+            self.save_meta()
+        self.meta["config"] = self.config.as_dict()
+        self._parts = parts.list_parts(responses, self._run)
+        self._next = self._parts[-1].last + 1 if self._parts else 0
+        self._small = [p for p in self._parts if p.first == p.last]
+        self.done = self._read_done()
+
+    def _read_done(self) -> set[tuple[str, Arm]]:
+        """Requests whose responses are all stored."""
+        seen: dict[tuple[str, Arm], int] = {}
+        for table in parts.read_parts(self._parts, ["problem_id", "arm"]):
+            for group in table.group_by(["problem_id", "arm"]).aggregate([([], "count_all")]).to_pylist():
+                key = (group["problem_id"], group["arm"])
+                seen[key] = seen.get(key, 0) + group["count_all"]
+        for (problem, arm), count in seen.items():
+            owed = 1 if arm == "greedy" else self.config.n
+            if count != owed:
+                raise StoreError(
+                    f"{self.directory}: problem {problem} has {count} {arm} responses, expected {owed}; "
+                    "the parts were edited or copied: restore them, or run with --fresh"
+                )
+        return set(seen)
+
+    @property
+    def state(self) -> str:
+        """``new``, ``sampling`` or ``sampled``."""
+        return str(self.meta["state"])
+
+    def begin_session(self, started: str, versions: dict[str, str], engine: dict[str, object]) -> None:
+        """Record who samples from here on; call once per process, before the first append."""
+        sessions = self.meta["sessions"]
+        sessions.append({"started": started, "seed": self.session_seed, "versions": versions, "engine": engine})
+        self.meta |= {"versions": versions, "engine": engine, "state": "sampling"}
+        self._created = False
+        self.save_meta()
+
+    @property
+    def session_seed(self) -> int:
+        """Seed of the sampling stream of the session that begins now.
+
+        Each session of a resumed run has a stream of its own, drawn from (seed, session number): restarting the
+        first one would give the problems that are left the noise that the finished ones already used.
+        """
+        state = np.random.SeedSequence([self.config.seed, len(self.meta["sessions"])]).generate_state(1)
+        return int(state[0] >> 1)
+
+    def append(self, responses: Sequence[Response]) -> None:
+        """Store the responses of one request, whole or not at all.
+
+        Raises:
+            EngineError: log-probs that cannot be true.
+            StoreError: they are stored already, or the disk is full.
+        """
+        key = (responses[0].problem_id, responses[0].arm)
+        if key in self.done:
+            raise StoreError(f"problem {key[0]} already has its {key[1]} responses; refusing to store them twice")
+        table = parts.to_table(responses)
+        path = parts.write_part(self.directory / "responses", self._next, self._next, self._run, [table])
+        self._small.append(parts.Part(self._next, self._next, path))
+        self._next += 1
+        self.done.add(key)
+        if len(self._small) >= _MERGE:
+            self._merge()
+
+    def _merge(self) -> None:
+        """Replace consecutive small parts by one; a kill between the two steps leaves the old ones superseded."""
+        small = self._small
+        if len(small) > 1 and small[-1].last - small[0].first == len(small) - 1:
+            directory = self.directory / "responses"
+            parts.write_part(directory, small[0].first, small[-1].last, self._run, parts.read_parts(small))
+            for part in small:
+                part.path.unlink()
+        self._small = []
+
+    def finish_sampling(self) -> None:
+        """Mark the run as complete and merge what is left."""
+        self._merge()
+        self.meta["state"] = "sampled"
+        self.save_meta()
+
+    def save_meta(self) -> None:
+        """Write run.json."""
+        write_text(self.directory / "run.json", json.dumps(self.meta, indent=2, ensure_ascii=False) + "\n")
+
+    def close(self) -> None:
+        """Give the directory up for others."""
+        if self._lock is None:
+            return
+        if self._created and not any((self.directory / "responses").iterdir()):
+            self._remove_empty()
+        self._lock.close()
+        self._lock = None
+
+    def _remove_empty(self) -> None:
+        """A run that never began leaves no run behind, only the engine's log where there is one."""
+        for name in ("run.json", "problems.parquet", "run.lock"):
+            (self.directory / name).unlink(missing_ok=True)
+        log = self.directory / "engine.log"
+        if log.is_file() and not log.stat().st_size:
+            log.unlink()
+        for directory in (self.directory / "responses", *self._made):
+            if not any(directory.iterdir()):
+                directory.rmdir()
+
+    def __enter__(self) -> RunStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def lock(directory: Path) -> IO[str]:
+    """Own a run directory until the returned file is closed or the process ends, however it ends.
+
+    Raises:
+        StoreError: another process owns it.
+    """
+    file = (directory / "run.lock").open("a+", encoding="ascii")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise StoreError(
+            f"{directory} is in use by process {owner}; wait for it to end, or give --out another directory"
+        ) from error
+    path = directory / "run.lock"
+    if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        file.close()
+        raise StoreError(f"{directory} was removed or set aside by another process just now; run the command again")
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def read_meta(directory: Path) -> dict[str, Any]:
+    """run.json of a run directory.
+
+    Raises:
+        StoreError: the directory is not a run, or its run.json is damaged or of another format.
+    """
+    path = directory / "run.json"
+    if not path.is_file():
+        raise StoreError(f"{directory} is not a run directory: it has no run.json")
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise StoreError(f"{path} is not of run format {FORMAT}; read it with the version of bon-eval that wrote it")
+    return meta
+
+
+def write_problems(path: Path, problems: Sequence[Problem], prompts: pa.Table) -> None:
+    """Store what the analysis and the graders need of the task, prompts included."""
+    table = pa.table(
+        {
+            "problem_id": pa.array([p.id for p in problems], pa.string()),
+            "fields": pa.array([json.dumps(p.fields, ensure_ascii=False) for p in problems], pa.string()),
+            "gold": pa.array([p.gold for p in problems], pa.string()),
+            "prompt": prompts["prompt"],
+            "prompt_token_ids": prompts["prompt_token_ids"],
+        }
+    )
+    write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))

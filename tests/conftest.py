@@ -1,0 +1,73 @@
+"""What several test modules share: models, data folders, one vLLM engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIRE_VLLM = os.environ.get("BON_EVAL_REQUIRE_VLLM") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the vLLM tests where vLLM is not installed, unless it is required: then they must run."""
+    if REQUIRE_VLLM or importlib.util.find_spec("vllm") is not None:
+        return
+    for item in items:
+        if item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.skip(reason="vLLM is not installed (BON_EVAL_REQUIRE_VLLM=1 makes this fail)"))
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The real data sets, where they lie beside the checkout."""
+    folder = Path(os.environ.get("BON_EVAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in {folder} (set BON_EVAL_DATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct as an ordinary checkpoint, made once from the package that carries it."""
+    import subprocess
+    import sys
+
+    target = Path(os.environ.get("BON_EVAL_SMOLLM2", ROOT / ".cache" / "SmolLM2-135M-Instruct"))
+    if not (target / "config.json").is_file():
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "smollm2_checkpoint.py"), str(target)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            message = f"SmolLM2-135M-Instruct cannot be made: {done.stderr.strip().splitlines()[-1:]}"
+            if REQUIRE_VLLM:
+                pytest.fail(message)
+            pytest.skip(message)
+    return target
+
+
+@pytest.fixture(scope="session")
+def lora_adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter on the embedded model that changes its likelihoods."""
+    torch = pytest.importorskip("torch")
+    peft = pytest.importorskip("peft")
+    transformers = pytest.importorskip("transformers")
+    from bon_eval.models import ASSETS
+
+    base = transformers.AutoModelForCausalLM.from_pretrained(ASSETS / "arith-mixed", dtype="float32")
+    model = peft.get_peft_model(
+        base, peft.LoraConfig(r=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", lora_alpha=16)
+    )
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator)
+    folder = tmp_path_factory.mktemp("lora")
+    model.save_pretrained(folder)
+    return folder
