@@ -1,0 +1,208 @@
+"""The decoding loop: one running batch that finished sequences leave at once and new ones enter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from bon_eval.engines._hf_cache import SLACK, BatchCache, KeyValues
+from bon_eval.engines._hf_draw import draw
+from bon_eval.engines._hf_text import Detokenizer, find_stop
+from bon_eval.errors import EngineError
+from bon_eval.records import Request, Response
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds the running batch."""
+
+    rows: int
+    """Most sequences at once."""
+    cache_bytes: int
+    """Most memory for keys and values, unless one sequence alone needs more."""
+    context: int
+    """Most tokens of prompt and response together."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A request on its way."""
+
+    request: Request
+    max_tokens: int
+    stop_token_ids: frozenset[int]
+    context: tuple[int, ...]
+    """Tokens before the response that its text depends on."""
+    started: int = 0
+    responses: list[Response] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Most tokens that one of its sequences can have."""
+        return len(self.request.prompt_token_ids) + self.max_tokens
+
+
+@dataclass(slots=True, eq=False)
+class _Row:
+    """One sequence of the batch."""
+
+    job: _Job
+    index: int
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+
+
+class Decoder:
+    """Draws the responses of a stream of requests with a causal language model."""
+
+    def __init__(self, model: Any, detokenizer: Detokenizer, generator: torch.Generator, limits: Limits) -> None:
+        self._model = model
+        self._detokenizer = detokenizer
+        self._generator = generator
+        self._limits = limits
+        self._device = generator.device
+        self._cache = BatchCache()
+        self._rows: list[_Row] = []
+        self._token_bytes = 0
+        self._prefilled: tuple[tuple[int, ...], KeyValues, torch.Tensor] | None = None
+
+    def run(self, requests: Iterable[Request]) -> Iterator[list[Response]]:
+        """Yield each request's responses, index 0 .. n-1, once all of them are done."""
+        jobs = (self._job(request) for request in requests)
+        job = next(jobs, None)
+        while job is not None or self._rows:
+            # Entering in lots costs a little idle room and saves most of the small copies.
+            while job is not None and (room := self._room(job)) > 0 and room * 16 >= len(self._rows):
+                with torch.inference_mode():
+                    finished = self._enter(job, min(room, job.request.n - job.started), room + len(self._rows))
+                yield from finished
+                if job.started == job.request.n:
+                    job = next(jobs, None)
+            if self._rows:
+                with torch.inference_mode():
+                    finished = self._step()
+                yield from finished
+
+    def _job(self, request: Request) -> _Job:
+        prompt, sampling = request.prompt_token_ids, request.sampling
+        room = self._limits.context - len(prompt)
+        if not prompt or room < 1:
+            raise EngineError(
+                f"problem {request.problem_id!r} has a prompt of {len(prompt)} tokens; the model takes 1 to "
+                f"{self._limits.context - 1} and a response"
+            )
+        if request.n < 1 or sampling.max_tokens < 1 or sampling.temperature < 0:
+            raise EngineError(
+                f"problem {request.problem_id!r} asks for n={request.n}, max_tokens={sampling.max_tokens}, "
+                f"temperature={sampling.temperature}; give n >= 1, max_tokens >= 1, temperature >= 0"
+            )
+        return _Job(
+            request=request,
+            max_tokens=min(sampling.max_tokens, room),
+            stop_token_ids=frozenset(sampling.stop_token_ids),
+            context=self._detokenizer.context(prompt),
+        )
+
+    def _room(self, job: _Job) -> int:
+        """Sequences of `job` that may enter now; at least one when nothing runs."""
+        if not self._token_bytes:
+            with torch.inference_mode():
+                self._prefill(job.request.prompt_token_ids)
+        longest = max([job.length, *(row.job.length for row in self._rows)]) + SLACK
+        rows = min(self._limits.rows, self._limits.cache_bytes // (longest * self._token_bytes))
+        return max(rows, 1) - len(self._rows)
+
+    def _enter(self, job: _Job, count: int, row_limit: int) -> list[list[Response]]:
+        """Draw the first token of `count` sequences from one prefill; those that go on join the batch."""
+        keys_values, logits = self._prefill(job.request.prompt_token_ids)
+        rows = [_Row(job, job.started + i) for i in range(count)]
+        job.started += count
+        tokens, logprobs = self._draw(logits.expand(count, -1), rows)
+        done = [self._append(row, *drawn) for row, drawn in zip(rows, zip(tokens, logprobs, strict=True), strict=True)]
+        going_on = [row for row, end in zip(rows, done, strict=True) if not end]
+        if going_on:
+            self._cache.admit(keys_values, len(going_on), row_limit)
+            self._rows += going_on
+        return self._finished([job])
+
+    def _prefill(self, prompt: tuple[int, ...]) -> tuple[KeyValues, torch.Tensor]:
+        """Keys and values of the prompt and the logits after it, shape (1, vocabulary). The last prompt's are kept."""
+        if self._prefilled is None or self._prefilled[0] != prompt:
+            # Without the config every layer is a full one; a sliding window is then the mask's work alone.
+            cache = DynamicCache()
+            ids = torch.tensor([prompt], device=self._device)
+            logits = self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+            keys_values = [(layer.keys, layer.values) for layer in cache.layers]
+            self._token_bytes = sum(t.shape[1] * t.shape[3] * t.element_size() for pair in keys_values for t in pair)
+            self._prefilled = (prompt, keys_values, logits)
+        return self._prefilled[1:]
+
+    def _step(self) -> list[list[Response]]:
+        """One token for every running sequence."""
+        self._cache.reserve_step()
+        last = torch.tensor([[row.token_ids[-1]] for row in self._rows], device=self._device)
+        positions = torch.tensor([[self._cache.end - start] for start in self._cache.starts], device=self._device)
+        logits = self._model(
+            input_ids=last,
+            attention_mask=self._cache.mask(self._device),
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).logits[:, -1]
+        self._cache.advance()
+        tokens, logprobs = self._draw(logits, self._rows)
+        ended = [i for i, row in enumerate(self._rows) if self._append(row, tokens[i], logprobs[i])]
+        jobs = list(dict.fromkeys(self._rows[i].job for i in ended))
+        if ended:
+            for source, target in self._cache.remove(ended):
+                self._rows[target] = self._rows[source]
+            del self._rows[self._cache.rows :]
+        return self._finished(jobs)
+
+    def _draw(self, logits: torch.Tensor, rows: list[_Row]) -> tuple[list[int], list[float]]:
+        temperatures = [row.job.request.sampling.temperature for row in rows]
+        try:
+            tokens, logprobs = draw(logits, temperatures, self._generator)
+        except FloatingPointError as error:
+            problems = ", ".join(sorted({row.job.request.problem_id for row in rows})[:3])
+            raise EngineError(f"{error} (problems {problems} ...); try --dtype float32") from error
+        return tokens.tolist(), logprobs.tolist()
+
+    def _append(self, row: _Row, token: int, logprob: float) -> bool:
+        """Add a token; if the sequence ends with it, store the response and return True."""
+        row.token_ids.append(token)
+        row.logprobs.append(logprob)
+        job, stop = row.job, row.job.request.sampling.stop
+        if token in job.stop_token_ids:
+            self._store(row, self._detokenizer.text(job.context, row.token_ids[:-1]), "stop")
+            return True
+        if stop and self._detokenizer.may_complete(token, stop):
+            text = self._detokenizer.text(job.context, row.token_ids)
+            if (start := find_stop(text, stop)) is not None:
+                self._store(row, text[:start], "stop")
+                return True
+        if len(row.token_ids) == job.max_tokens:
+            self._store(row, self._detokenizer.text(job.context, row.token_ids), "length")
+            return True
+        return False
+
+    def _store(self, row: _Row, text: str, finish_reason: str) -> None:
+        row.job.responses.append(
+            Response(
+                problem_id=row.job.request.problem_id,
+                arm=row.job.request.arm,
+                index=row.index,
+                text=text,
+                token_ids=tuple(row.token_ids),
+                token_logprobs=tuple(row.logprobs),
+                finish_reason=finish_reason,
+            )
+        )
+
+    def _finished(self, jobs: list[_Job]) -> list[list[Response]]:
+        done = [job for job in jobs if len(job.responses) == job.request.n]
+        return [sorted(job.responses, key=lambda response: response.index) for job in done]

@@ -1,0 +1,71 @@
+"""One token per row from logits, with its log-prob under the raw distribution."""
+
+from __future__ import annotations
+
+import torch
+
+BLOCK = 256
+"""Tokens of the vocabulary that are drawn from together."""
+
+
+def raw_logprobs(logits: torch.Tensor) -> torch.Tensor:
+    """float32 log-softmax over the last axis: the distribution at temperature 1, nothing cut or penalised."""
+    return torch.log_softmax(logits.float(), dim=-1)
+
+
+def draw(
+    logits: torch.Tensor, temperatures: list[float], generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draw from softmax(logits / temperature) by inversion of the cumulative distribution; temperature 0 is argmax.
+
+    Args:
+        logits: shape (rows, vocabulary).
+        temperatures: one per row, each >= 0.
+        generator: on the logits' device; two float64 uniform numbers are taken per row, greedy rows included.
+
+    Returns:
+        Token ids, int64 (rows,), and their raw log-probs (never tempered), float32 (rows,), in nats.
+
+    Raises:
+        FloatingPointError: logits that are no distribution (NaN or +inf).
+    """
+    logits = logits.float()
+    centred = logits - logits.amax(dim=-1, keepdim=True)
+    weights = _blocks(centred.exp())
+    sums = weights.sum(dim=-1)
+    total = sums.sum(dim=-1)
+    if not bool(torch.isfinite(total).all()):
+        raise FloatingPointError("the model's logits are not finite")
+    if any(t not in (0.0, 1.0) for t in temperatures):
+        scale = torch.tensor([t or 1.0 for t in temperatures], device=logits.device)
+        weights = _blocks((centred / scale[:, None]).exp())
+        sums = weights.sum(dim=-1)
+    # First the block, then the token in it, each with a number of its own: exact by the chain rule, and a cumulative
+    # sum over the blocks instead of one over the vocabulary.
+    uniform = torch.rand(2, logits.shape[0], dtype=torch.float64, device=logits.device, generator=generator)
+    block = _invert(sums, uniform[0])
+    inside = weights.gather(1, block[:, None, None].expand(-1, 1, weights.shape[2])).squeeze(1)
+    tokens = block * weights.shape[2] + _invert(inside, uniform[1])
+    greedy = [row for row, t in enumerate(temperatures) if t == 0.0]
+    if greedy:
+        tokens[greedy] = logits[greedy].argmax(dim=-1)
+    return tokens, centred.gather(1, tokens[:, None]).squeeze(1) - total.log()
+
+
+def _blocks(weights: torch.Tensor) -> torch.Tensor:
+    """Shape (rows, vocabulary) -> (rows, blocks, BLOCK), the last block filled up with zeros."""
+    rest = -weights.shape[1] % BLOCK
+    return (
+        torch.nn.functional.pad(weights, (0, rest)).view(weights.shape[0], -1, BLOCK)
+        if rest
+        else weights.view(weights.shape[0], -1, BLOCK)
+    )
+
+
+def _invert(weights: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """The index whose cumulative weight first reaches (1 - uniform) of the sum: shapes (rows, k), (rows,) -> (rows,).
+
+    1 - uniform is in (0, 1]: an index of weight 0 is never taken, and the last sum is always reached.
+    """
+    cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
+    return torch.searchsorted(cumulative, (1.0 - uniform[:, None]) * cumulative[:, -1:]).squeeze(1)

@@ -1,0 +1,101 @@
+"""Teacher forcing: the log-probs of given responses' tokens, in batches of bounded size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from bon_eval.engines._hf_draw import raw_logprobs
+from bon_eval.errors import EngineError
+from bon_eval.records import Sequence
+
+WINDOW = 512
+"""Sequences that are held at once to be sorted by length."""
+_SHARED = 4
+"""From so many responses to one prompt on, the prompt is computed once for all of them."""
+_LOGIT_ELEMENTS = 2**25
+"""Most logits at once, rows x positions x vocabulary (128 MiB in float32), unless one position of the rows has more."""
+
+
+def score(
+    model: Any, device: torch.device, sequences: Iterable[Sequence], batch_tokens: int, context: int
+) -> Iterator[tuple[str, tuple[float, ...]]]:
+    """Yield ``(key, raw log-probs of the response's tokens)``; see `Engine.score`.
+
+    Args:
+        batch_tokens: most tokens of a batch, padding included; a longer sequence is a batch of its own.
+        context: most tokens of a sequence.
+    """
+    stream = iter(sequences)
+    while window := list(islice(stream, WINDOW)):
+        for sequence in window:
+            _check(sequence, context)
+        for batch in _batches(window, batch_tokens):
+            with torch.inference_mode():
+                scored = _score_batch(model, device, batch)
+            yield from scored
+
+
+def _check(sequence: Sequence, context: int) -> None:
+    prompt, response = len(sequence.prompt_token_ids), len(sequence.response_token_ids)
+    if prompt < 1 or response < 1 or prompt + response > context:
+        raise EngineError(
+            f"sequence {sequence.key!r} has {prompt} prompt and {response} response tokens; each must have at least "
+            f"one, and the model takes {context} together"
+        )
+
+
+def _length(sequence: Sequence) -> int:
+    return len(sequence.prompt_token_ids) + len(sequence.response_token_ids)
+
+
+def _batches(window: list[Sequence], batch_tokens: int) -> Iterator[list[Sequence]]:
+    """Sequences of similar length together; responses to one prompt apart from the others where there are several."""
+    by_prompt: dict[tuple[int, ...], list[Sequence]] = defaultdict(list)
+    for sequence in window:
+        by_prompt[sequence.prompt_token_ids].append(sequence)
+    groups = [group for group in by_prompt.values() if len(group) >= _SHARED]
+    groups.append([sequence for group in by_prompt.values() if len(group) < _SHARED for sequence in group])
+    for group in groups:
+        group.sort(key=_length)
+        start = 0
+        while start < len(group):
+            stop = start + 1
+            while stop < len(group) and (stop + 1 - start) * _length(group[stop]) <= batch_tokens:
+                stop += 1
+            yield group[start:stop]
+            start = stop
+
+
+def _score_batch(model: Any, device: torch.device, batch: list[Sequence]) -> list[tuple[str, tuple[float, ...]]]:
+    """Forward the batch in pieces of columns; padding stands on the right, where no causal model sees it."""
+    prompts = [len(s.prompt_token_ids) for s in batch]
+    ids = torch.zeros(len(batch), max(map(_length, batch)), dtype=torch.long)
+    for row, s in enumerate(batch):
+        ids[row, : _length(s)] = torch.tensor(s.prompt_token_ids + s.response_token_ids)
+    ids = ids.to(device)
+    # The logits of column c give the token of column c + 1, so the columns before `first` only fill the cache.
+    first = min(prompts) - 1
+    cache = DynamicCache()
+    if first:
+        shared = len(batch) > 1 and all(s.prompt_token_ids == batch[0].prompt_token_ids for s in batch)
+        head = ids[:1, :first] if shared else ids[:, :first]
+        model(input_ids=head, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        if shared:
+            cache.batch_repeat_interleave(len(batch))
+    pieces = []
+    step = max(1, _LOGIT_ELEMENTS // (len(batch) * model.config.get_text_config().vocab_size))
+    for start in range(first, ids.shape[1] - 1, step):
+        piece = ids[:, start : min(start + step, ids.shape[1] - 1)]
+        targets = ids[:, start + 1 : start + 1 + piece.shape[1], None]
+        logits = model(input_ids=piece, past_key_values=cache, use_cache=True).logits
+        pieces.append(raw_logprobs(logits).gather(2, targets).squeeze(2))
+    table = torch.cat(pieces, dim=1).tolist()
+    return [
+        (s.key, tuple(table[row][prompts[row] - 1 - first : _length(s) - 1 - first])) for row, s in enumerate(batch)
+    ]

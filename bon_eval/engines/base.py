@@ -1,0 +1,91 @@
+"""What an engine is: it samples responses and scores given ones, both as raw log-probs of the tokens themselves."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bon_eval.records import Request, Response, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """How to load a model into an engine. Directories are local: hub names are resolved before."""
+
+    model_dir: str
+    dtype: str = "auto"
+    """``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``."""
+    adapter_dir: str | None = None
+    """A PEFT LoRA directory, or None."""
+    adapter_hash: str | None = None
+    """Content hash of the adapter; engines name the adapter by it, since they tell adapters apart by name alone."""
+    seed: int = 0
+    """Seed of this session's sampling stream."""
+    max_length: int | None = None
+    """Longest prompt and response together that will be asked for, in tokens; None: the model's own context."""
+    log_path: str | None = None
+    """File for what the engine and its processes print while they load and run; None leaves it on standard error."""
+    trust_remote_code: bool = False
+    engine_args: dict[str, object] = field(default_factory=dict)
+    """Passed through to the engine's own constructor."""
+
+
+class Engine(Protocol):
+    """A loaded model. Use as a context manager, one at a time per process."""
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """JSON-ready facts for the report: name, version, device, dtype, kernels, context length."""
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of prompt and response together."""
+
+    def sample(self, requests: Iterable[Request]) -> Iterator[list[Response]]:
+        """Draw every request's responses; yields one request's n responses (index 0..n-1) as soon as they are done.
+
+        Requests are taken lazily, in order, and finish in any order. Raises `EngineError` when the engine fails.
+        """
+
+    def score(
+        self, sequences: Iterable[Sequence], *, use_adapter: bool = True
+    ) -> Iterator[tuple[str, tuple[float, ...]]]:
+        """Teacher forcing: ``(key, log-probs of the response's tokens)`` for each sequence, in any order.
+
+        With ``use_adapter=False`` the base model scores, where an adapter is loaded. Memory is bounded by the
+        engine's own batch, not by the number of sequences.
+        """
+
+    def close(self) -> None:
+        """Free the model; the engine cannot be used afterwards."""
+
+
+@contextmanager
+def stderr_to(path: str | None) -> Iterator[None]:
+    """Append file descriptors 1 and 2 to a file for a while; processes started meanwhile keep writing there.
+
+    Engines and their native libraries print notices that a user cannot act on; the log keeps them for the day when
+    something fails.
+    """
+    if path is None:
+        yield
+        return
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(saved[0], 1)
+        os.dup2(saved[1], 2)
+        for descriptor in (*saved, log):
+            os.close(descriptor)

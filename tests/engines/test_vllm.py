@@ -1,0 +1,288 @@
+"""vLLM for real (its CPU build, or the GPU wheel where there is a GPU): no stand-in anywhere."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bon_eval.engines import choose_engine
+from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.vllm import VllmEngine
+from bon_eval.errors import EngineError
+from bon_eval.models import ASSETS
+from bon_eval.records import Request, Response, Sampling, Sequence
+
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
+
+MIXED = ASSETS / "arith-mixed"
+
+
+def tokenizer(folder: Path):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def arith_prompts(count: int) -> list[tuple[int, ...]]:
+    import json
+
+    rows = (ASSETS / "arith" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:count]
+    tok = tokenizer(MIXED)
+    return [tuple(tok(json.loads(row)["question"] + "\n")["input_ids"]) for row in rows]
+
+
+def ends(folder: Path) -> tuple[int, ...]:
+    return (int(tokenizer(folder).eos_token_id),)
+
+
+def forced_all(
+    engine: VllmEngine, responses: list[Response], prompts: list[tuple[int, ...]]
+) -> dict[str, tuple[float, ...]]:
+    sequences = [
+        Sequence(f"{r.problem_id}/{r.arm}/{r.index}", prompts[int(r.problem_id)], r.token_ids) for r in responses
+    ]
+    scored = list(engine.score(sequences))
+    assert len(scored) == len(sequences)
+    return dict(scored)
+
+
+def worst_difference(responses: list[Response], forced: dict[str, tuple[float, ...]]) -> float:
+    worst = 0.0
+    for r in responses:
+        scored = forced[f"{r.problem_id}/{r.arm}/{r.index}"]
+        assert len(scored) == r.n_tokens
+        worst = max([worst, *(abs(a - b) for a, b in zip(scored, r.token_logprobs, strict=True))])
+    return worst
+
+
+@pytest.fixture(scope="module")
+def adapted(lora_adapter: Path) -> Iterator[VllmEngine]:
+    """One engine for the module: the embedded model, with an adapter that single tests switch off."""
+    spec = EngineSpec(
+        str(MIXED), dtype="float32", seed=3, adapter_dir=str(lora_adapter), adapter_hash="0123", log_path=os.devnull
+    )
+    with VllmEngine(spec) as engine:
+        yield engine
+
+
+@pytest.fixture
+def engine(adapted: VllmEngine) -> Iterator[VllmEngine]:
+    """The same engine without the adapter: requests name none, as they do in an engine that has none."""
+    lora, adapted._lora = adapted._lora, None
+    yield adapted
+    adapted._lora = lora
+
+
+@pytest.fixture(scope="module")
+def drawn(adapted: VllmEngine) -> list[Response]:
+    """Greedy and 8 samples of 12 problems from the base model, in one stream."""
+    lora, adapted._lora = adapted._lora, None
+    stop = ends(MIXED)
+    requests = [
+        Request(str(i), arm, prompt, n, Sampling(temperature, 96, stop))
+        for i, prompt in enumerate(arith_prompts(12))
+        for arm, n, temperature in (("greedy", 1, 0.0), ("sample", 8, 1.0))
+    ]
+    groups = list(adapted.sample(requests))
+    adapted._lora = lora
+    assert len(groups) == 24
+    return [r for group in groups for r in group]
+
+
+def test_every_response_comes_back_once_with_its_tokens(drawn: list[Response]) -> None:
+    keys = [(r.problem_id, r.arm, r.index) for r in drawn]
+    assert len(set(keys)) == len(keys) == 12 * 9
+    assert {r.index for r in drawn if r.arm == "sample"} == set(range(8))
+    for r in drawn:
+        assert len(r.token_ids) == len(r.token_logprobs) <= 96
+        assert all(math.isfinite(x) and x <= 0 for x in r.token_logprobs)
+        assert r.finish_reason in ("stop", "length")
+        if r.finish_reason == "stop":
+            assert r.token_ids[-1] == ends(MIXED)[0], "the end token belongs to the response"
+        assert "<" not in r.text, "special tokens do not belong to the text"
+
+
+def test_text_is_what_the_tokenizer_decodes(drawn: list[Response]) -> None:
+    tok = tokenizer(MIXED)
+    assert [r.text for r in drawn] == [tok.decode(list(r.token_ids), skip_special_tokens=True) for r in drawn]
+
+
+def test_sampled_and_forced_logprobs_agree(engine: VllmEngine, drawn: list[Response]) -> None:
+    assert worst_difference(drawn, forced_all(engine, drawn, arith_prompts(12))) < 1e-3
+
+
+def test_samples_of_a_pool_differ(drawn: list[Response]) -> None:
+    distinct = {(r.problem_id, r.token_ids) for r in drawn if r.arm == "sample"}
+    assert len(distinct) > 12 * 4
+
+
+def test_agrees_with_the_transformers_engine(drawn: list[Response]) -> None:
+    from bon_eval.engines.transformers import TransformersEngine
+
+    with TransformersEngine(EngineSpec(str(MIXED), dtype="float32")) as other:
+        assert worst_difference(drawn, forced_all(other, drawn, arith_prompts(12))) < 1e-3  # type: ignore[arg-type]
+
+
+def test_greedy_is_the_argmax(engine: VllmEngine, drawn: list[Response]) -> None:
+    """No sample of a problem's first token is more likely than greedy's."""
+    first = {r.problem_id: r.token_logprobs[0] for r in drawn if r.arm == "greedy"}
+    assert all(r.token_logprobs[0] <= first[r.problem_id] + 1e-5 for r in drawn)
+
+
+def test_draws_follow_the_raw_distribution(engine: VllmEngine) -> None:
+    """4,000 first tokens against their own log-probs: temperature 1, no top-k, no top-p."""
+    from scipy.stats import chisquare
+
+    [prompt] = arith_prompts(1)
+    n = 1000
+    requests = [Request(str(i), "sample", prompt, n, Sampling(1.0, 1, ends(MIXED))) for i in range(4)]
+    responses = [r for group in engine.sample(requests) for r in group]
+    counts = Counter(r.token_ids[0] for r in responses)
+    probability = {r.token_ids[0]: math.exp(r.token_logprobs[0]) for r in responses}
+    assert all(r.truncated or r.token_ids[0] in ends(MIXED) for r in responses)
+    common = [t for t in counts if probability[t] * 4 * n >= 5]
+    rest = 4 * n - sum(counts[t] for t in common)
+    expected = [probability[t] * 4 * n for t in common]
+    observed = [counts[t] for t in common]
+    tail = 4 * n - sum(expected)
+    if tail > 1e-6:
+        expected.append(tail)
+        observed.append(rest)
+    scale = sum(observed) / sum(expected)
+    assert scale == pytest.approx(1, abs=1e-6)
+    assert len(common) >= 2, "a prompt with one possible token shows nothing"
+    assert chisquare(observed, [e * scale for e in expected]).pvalue > 1e-4
+
+
+def test_logprobs_are_raw_at_any_temperature(engine: VllmEngine) -> None:
+    prompts = arith_prompts(4)
+    requests = [Request(str(i), "sample", p, 4, Sampling(2.0, 24, ends(MIXED))) for i, p in enumerate(prompts)]
+    responses = [r for group in engine.sample(requests) for r in group]
+    assert worst_difference(responses, forced_all(engine, responses, prompts)) < 1e-3
+
+
+def test_responses_come_as_they_finish(engine: VllmEngine) -> None:
+    """The first request is the longest: what is shorter must not wait for it."""
+    prompts = arith_prompts(4)
+    lengths = (120, 2, 2, 2)
+    requests = [
+        Request(str(i), "sample", p, 2, Sampling(1.0, m)) for i, (p, m) in enumerate(zip(prompts, lengths, strict=True))
+    ]
+    order = [group[0].problem_id for group in engine.sample(requests)]
+    assert sorted(order) == ["0", "1", "2", "3"]
+    assert order[-1] == "0"
+
+
+def test_requests_are_taken_as_they_are_needed(engine: VllmEngine) -> None:
+    [prompt] = arith_prompts(1)
+    taken = 0
+
+    def requests() -> Iterator[Request]:
+        nonlocal taken
+        for i in range(3000):
+            taken += 1
+            yield Request(str(i), "sample", prompt, 8, Sampling(1.0, 1))
+
+    stream = engine.sample(requests())
+    next(stream)
+    assert taken < 1500
+    stream.close()  # type: ignore[attr-defined]
+    assert not engine._engine.has_unfinished_requests(), "an abandoned stream leaves nothing running"
+
+
+def test_stop_strings_end_a_response_and_count(engine: VllmEngine) -> None:
+    [prompt] = arith_prompts(1)
+    free = next(iter(engine.sample([Request("0", "greedy", prompt, 1, Sampling(0.0, 96, ends(MIXED)))])))[0]
+    stop = free.text[2:5]
+    cut = next(iter(engine.sample([Request("0", "greedy", prompt, 1, Sampling(0.0, 96, ends(MIXED), (stop,)))])))[0]
+    assert cut.finish_reason == "stop"
+    assert cut.text == free.text[: free.text.index(stop)]
+    assert cut.token_ids == free.token_ids[: cut.n_tokens]
+    assert stop in tokenizer(MIXED).decode(list(cut.token_ids))
+
+
+def test_adapter_moves_the_likelihood_and_agrees_with_peft(
+    adapted: VllmEngine, lora_adapter: Path, drawn: list[Response]
+) -> None:
+    from bon_eval.engines.transformers import TransformersEngine
+
+    prompts = arith_prompts(12)
+    some = drawn[:20]
+    sequences = [Sequence(str(i), prompts[int(r.problem_id)], r.token_ids) for i, r in enumerate(some)]
+    with_adapter = dict(adapted.score(sequences))
+    without = dict(adapted.score(sequences, use_adapter=False))
+    assert all(abs(sum(with_adapter[k]) - sum(without[k])) > 1e-3 for k in with_adapter)
+    spec = EngineSpec(str(MIXED), dtype="float32", adapter_dir=str(lora_adapter), adapter_hash="0123")
+    with TransformersEngine(spec) as peft:
+        reference = dict(peft.score(sequences))
+    for k, scored in with_adapter.items():
+        assert scored == pytest.approx(reference[k], abs=1e-3)
+
+
+def test_facts_say_what_ran(adapted: VllmEngine) -> None:
+    facts = adapted.facts
+    assert facts["name"] == "vllm"
+    assert facts["dtype"] == "float32"
+    assert facts["logprobs_mode"] == "raw_logprobs"
+
+
+def test_a_model_directory_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"architectures": ["NoSuchModel"], "model_type": "llama"}')
+    with pytest.raises(EngineError, match="vLLM could not load") as caught:
+        VllmEngine(EngineSpec(str(tmp_path), log_path=os.devnull))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_killed_engine_process_is_an_error_not_a_hang() -> None:
+    import psutil
+
+    spec = EngineSpec(str(MIXED), dtype="float32", log_path=os.devnull)
+    with VllmEngine(spec) as engine:
+        [prompt] = arith_prompts(1)
+        stream = engine.sample(Request(str(i), "sample", prompt, 8, Sampling(1.0, 100)) for i in range(400))
+        next(stream)
+        mine = psutil.Process().children(recursive=True)
+        victims = [p for p in mine if "EngineCore" in p.name() or "EngineCore" in " ".join(p.cmdline())]
+        assert victims
+        for victim in victims:
+            os.kill(victim.pid, signal.SIGKILL)
+        with pytest.raises(EngineError, match="engine process died"):
+            list(stream)
+
+
+def test_pretrained_model_samples_and_scores_alike(smollm2: Path) -> None:
+    tok = tokenizer(smollm2)
+    questions = ("Name three fruits.", "What is 12 times 7?", "Write one sentence about rain.")
+    prompts = [
+        tuple(
+            tok.apply_chat_template(
+                [{"role": "user", "content": q}], add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+        )
+        for q in questions
+    ]
+    spec = EngineSpec(str(smollm2), dtype="float32", seed=1, max_length=160, log_path=os.devnull)
+    requests = [
+        Request(str(i), arm, prompt, n, Sampling(temperature, 48, ends(smollm2)))
+        for i, prompt in enumerate(prompts)
+        for arm, n, temperature in (("greedy", 1, 0.0), ("sample", 4, 1.0))
+    ]
+    with VllmEngine(spec) as engine:
+        assert engine.context_length == 161
+        responses = [r for group in engine.sample(requests) for r in group]
+        assert worst_difference(responses, forced_all(engine, responses, prompts)) < 1e-3
+    from bon_eval.engines.transformers import TransformersEngine
+
+    with TransformersEngine(replace(spec, log_path=None)) as other:
+        assert worst_difference(responses, forced_all(other, responses, prompts)) < 1e-3  # type: ignore[arg-type]
+
+
+def test_auto_takes_vllm_and_says_why() -> None:
+    assert choose_engine("auto") == ("vllm", "auto: vLLM imports")
