@@ -1,0 +1,96 @@
+"""Grading a run against math-verify called one by one on the same rows: speed ratio and every disagreement.
+
+    python benchmarks/grading.py [--cases FILE.jsonl[.gz]] [--problems 1000] [--responses 64]
+
+The cases are rows with `response` and `gold`; each gold's responses are drawn with replacement, so that a pool repeats
+its answers as a model does. Without a file, the pools are made from the MATH-500 golds in BON_EVAL_DATA: a gold written
+in one of several ways, or one of a few other problems' golds, with falling frequency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import time
+from pathlib import Path
+
+from math_verify import parse, verify
+
+from bon_eval.graders import GRADERS
+from bon_eval.graders.pool import grade_many
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def rows_of(path: Path) -> dict[str, list[str]]:
+    """Responses by gold."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    found: dict[str, list[str]] = {}
+    for line in data.splitlines():
+        row = json.loads(line)
+        found.setdefault(row["gold"], []).append(row["response"])
+    return found
+
+
+def made_up(seed: int) -> dict[str, list[str]]:
+    """Responses by gold, made from the golds alone."""
+    folder = Path(os.environ.get("BON_EVAL_DATA", ROOT.parent / "shared" / "data"))
+    lines = (folder / "math500_test.jsonl").read_text(encoding="utf8").splitlines()
+    golds = [json.loads(line)["answer"] for line in lines]
+    rng = random.Random(seed)
+    found = {}
+    for gold in golds:
+        written = [gold, gold.replace("frac", "dfrac"), f" {gold} ", *rng.sample(golds, 4)]
+        pool = [w for k, w in enumerate(written) for _ in range(2 ** (len(written) - k))]
+        found[gold] = [f"Step by step we find that the answer is $\\boxed{{{w}}}$." for w in pool]
+    return found
+
+
+def library(response: str, gold: str) -> bool:
+    """math-verify as its documentation calls it."""
+    return bool(verify(parse(f"\\boxed{{{gold}}}"), parse(response)))
+
+
+def main() -> None:
+    """Print rates, their ratio and the disagreements."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=Path)
+    parser.add_argument("--grader", choices=sorted(GRADERS), default="math")
+    parser.add_argument("--problems", type=int, default=1000)
+    parser.add_argument("--responses", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    source = rows_of(args.cases) if args.cases else made_up(args.seed)
+    rng = random.Random(args.seed)
+    golds = rng.choices(sorted(source), k=args.problems)
+    items = [(response, gold) for gold in golds for response in rng.choices(source[gold], k=args.responses)]
+
+    start = time.perf_counter()
+    grades = grade_many(args.grader, items)
+    ours = time.perf_counter() - start
+
+    library(*items[0])
+    verdicts: dict[tuple[str, str], bool] = {}
+    start = time.perf_counter()
+    for item in items:
+        if item not in verdicts:  # a repeated row takes as long again: the mean over distinct rows stands for all
+            verdicts[item] = library(*item)
+    distinct = len(verdicts)
+    per_row = (time.perf_counter() - start) / distinct
+
+    differing = sorted({(i, g.correct) for i, g in zip(items, grades, strict=True) if g.correct is not verdicts[i]})
+    print(f"rows {len(items)}, distinct {distinct}")
+    print(f"bon-eval     {len(items) / ours:10.0f} rows/s ({ours:.1f} s), workers and their start included")
+    print(f"math-verify  {1 / per_row:10.0f} rows/s (one by one, mean over distinct rows)")
+    print(f"ratio        {per_row * len(items) / ours:10.1f}")
+    print(f"unscored     {sum(g.correct is None for g in grades):10d}")
+    print(f"distinct rows that differ: {len(differing)}")
+    for (response, gold), correct in differing[:40]:
+        print(f"  ours {correct}, math-verify {verdicts[response, gold]}: gold {gold!r}, response …{response[-80:]!r}")
+
+
+if __name__ == "__main__":
+    main()

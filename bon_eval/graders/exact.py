@@ -1,0 +1,125 @@
+"""Exact rational arithmetic on parsed expressions: the second rung. No floats, and every size is bounded first."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from bon_eval.graders.parse import Expr
+
+MAX_BITS = 16_384
+"""Largest numerator or denominator that this rung works with."""
+APPROXIMATE_DIGITS = 6
+"""Significant digits from which on a rounded decimal stands for the value that it rounds."""
+
+
+class UndecidedError(Exception):
+    """This rung cannot tell; the next one must."""
+
+
+def exact(tree: Expr) -> Fraction | None:
+    """The rational value, or None where the expression is not (visibly) rational or too large for this rung."""
+    kind = tree[0]
+    if kind == "q":
+        return _bounded(tree[1])
+    if kind in ("neg", "deg", "pct"):  # a percent sign is a unit like the degree
+        value = exact(tree[1])
+        return -value if value is not None and kind == "neg" else value
+    if kind in ("+", "*", "/"):
+        a, b = exact(tree[1]), exact(tree[2])
+        if a is None or b is None:
+            return None
+        if kind == "+":
+            return _bounded(a + b)
+        if kind == "*":
+            return _bounded(a * b)
+        return _bounded(a / b) if b else None
+    if kind == "^":
+        a, b = exact(tree[1]), exact(tree[2])
+        return None if a is None or b is None else _power(a, b)
+    return _function(tree) if kind == "f" else None
+
+
+def _function(tree: Expr) -> Fraction | None:
+    name, arguments = tree[1], [exact(x) for x in tree[2:]]
+    if not arguments or any(x is None for x in arguments):
+        return None
+    a = arguments[0]
+    if a is None:
+        return None
+    if name == "abs":
+        return abs(a)
+    if name == "sqrt":
+        return _power(a, Fraction(1, 2))
+    if name == "root" and arguments[1]:
+        return _power(a, 1 / arguments[1])
+    if name == "floor":
+        return Fraction(math.floor(a))
+    if name == "ceiling":
+        return Fraction(math.ceil(a))
+    if name == "factorial" and a.denominator == 1 and 0 <= a <= 1000:
+        return _bounded(Fraction(math.factorial(int(a))))
+    if name == "binom" and arguments[1] is not None:
+        b = arguments[1]
+        if a.denominator == b.denominator == 1 and 0 <= b <= a <= 1000:
+            return _bounded(Fraction(math.comb(int(a), int(b))))
+    return None
+
+
+def _bounded(value: Fraction) -> Fraction | None:
+    return value if max(value.numerator.bit_length(), value.denominator.bit_length()) <= MAX_BITS else None
+
+
+def _power(a: Fraction, b: Fraction) -> Fraction | None:
+    if a == 0:
+        return Fraction(0) if b > 0 else None
+    size = max(a.numerator.bit_length(), a.denominator.bit_length())
+    if b.denominator > 64 or abs(b.numerator) * size > MAX_BITS:
+        return None
+    if b.denominator > 1:
+        if a < 0:
+            return None  # the principal root is not real
+        top, bottom = _root(a.numerator, b.denominator), _root(a.denominator, b.denominator)
+        if top is None or bottom is None:
+            return None
+        a = Fraction(top, bottom)
+    return a**b.numerator
+
+
+def _root(n: int, k: int) -> int | None:
+    """The k-th root of n >= 0 when it is whole."""
+    if k == 2:
+        root = math.isqrt(n)
+        return root if root * root == n else None
+    low, high = 0, 1 << (n.bit_length() // k + 1)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if middle**k <= n else (low, middle - 1)
+    return low if low**k == n else None
+
+
+def infinity(tree: Expr) -> str | None:
+    """``inf`` or ``-inf`` for an infinite value."""
+    if tree == ("f", "infty"):
+        return "inf"
+    if tree[0] == "neg" and tree[1] == ("f", "infty"):
+        return "-inf"
+    return None
+
+
+def decimal_literal(tree: Expr) -> tuple[Fraction, int] | None:
+    """Value and decimal places of a decimal written out with at least `APPROXIMATE_DIGITS` significant digits."""
+    sign = 1
+    while tree[0] in ("neg", "deg", "pct"):
+        sign, tree = (-sign if tree[0] == "neg" else sign), tree[1]
+    if tree[0] != "q" or tree[2] < 1:
+        return None
+    digits = abs(int(tree[1] * 10 ** tree[2]))
+    return (sign * tree[1], tree[2]) if digits >= 10 ** (APPROXIMATE_DIGITS - 1) else None
+
+
+def rounds_to(value: Fraction, tree: Expr, decimal: tuple[Fraction, int]) -> bool:
+    """Whether the decimal is the value (of another, not decimal expression) rounded at the decimal's last place."""
+    while tree[0] in ("neg", "deg", "pct"):
+        tree = tree[1]
+    return tree[0] != "q" and abs(value - decimal[0]) * 2 <= Fraction(1, 10 ** decimal[1])

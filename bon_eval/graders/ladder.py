@@ -1,0 +1,182 @@
+r"""The graders: extraction, then string, exact arithmetic, symbolic comparison.
+
+What is equal in value is equal: ``\frac{2}{4}``, ``0.5`` and an unevaluated ``1/4+1/4`` all answer ``1/2``; a sum left
+standing is a matter of style, not of correctness. Units are dropped: ``28\%`` is 28 (and is 0.28 where the other side
+states that), ``15 cm`` is 15.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from bon_eval.graders.base import Grade
+from bon_eval.graders.compare import ExactOracle, compare, form_key
+from bon_eval.graders.exact import UndecidedError
+from bon_eval.graders.extract import Extract, extract, last_box
+from bon_eval.graders.forms import Form, form_of
+from bon_eval.graders.isolation import shared_pool
+from bon_eval.graders.latex import MAX_ANSWER_CHARS, LimitError, ParseError, flat
+
+EXACT = ExactOracle()
+_ZEROS = re.compile(r",0\d\d")
+"""Certainly a group of digits, not an item of a list."""
+_CHOICE = re.compile(r"\(?([A-J])(?:\)|[.:](?!\d)).*", re.DOTALL)
+_CHOICES = re.compile(r"(?<=\()[A-J](?=\))|(?<=[a-z,])[A-J]\b")
+_LETTER = re.compile(r"\(?([A-J])\)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rung says; correct None with rung ``undecided``: the next rung must say."""
+
+    correct: bool | None
+    rung: str
+
+
+UNDECIDED = Verdict(None, "undecided")
+
+
+BEYOND: Form = ("beyond",)
+"""Stands for the form of a text that is too long or nested too deeply."""
+
+
+@lru_cache(maxsize=50_000)
+def read_form(text: str, grouping: bool) -> Form | None:
+    try:
+        return form_of(text, grouping=grouping)
+    except (LimitError, RecursionError):
+        return BEYOND
+    except ParseError:
+        return None
+
+
+@lru_cache(maxsize=50_000)
+def read_flat(text: str) -> str:
+    return flat(text)
+
+
+class MathGrader:
+    r"""Competition mathematics: the answer in ``\boxed{}``, golds in LaTeX."""
+
+    name = "math"
+    version = "math-1"
+
+    def extract(self, response: str) -> Extract:
+        """Where and what the response answers."""
+        return extract(response)
+
+    def gold(self, gold: str) -> str:
+        """The answer within a gold, which may be a whole worked solution."""
+        if "\\boxed" in gold and (box := last_box(gold)) is not None:
+            return box
+        return gold.rpartition("####")[2].strip() if "####" in gold else gold
+
+    def normal(self, answer: str) -> str:
+        """The normal form shown in a grade."""
+        return read_flat(answer) if len(answer) <= MAX_ANSWER_CHARS else answer[:MAX_ANSWER_CHARS]
+
+    def fast(self, answer: str, gold: str) -> Verdict:
+        """The rungs that need no worker."""
+        if answer.strip() == gold.strip():
+            return Verdict(True, "string")
+        if len(answer) > MAX_ANSWER_CHARS or len(gold) > MAX_ANSWER_CHARS:
+            return Verdict(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+        a, g = read_flat(answer), read_flat(gold)
+        if a == g:
+            return Verdict(True, "string")
+        if (letter := _LETTER.fullmatch(g)) and (choice := _CHOICE.fullmatch(a)):
+            return Verdict({letter.group(1)} == set(_CHOICES.findall(a)) | {choice.group(1)}, "choice")
+        undecided = False
+        for grouping in (True, False):
+            if not grouping and (_ZEROS.search(a) or _ZEROS.search(g)):
+                break
+            x, y = read_form(gold, grouping), read_form(answer, grouping)
+            if BEYOND in (x, y):
+                return Verdict(None, "too long or nested too deeply")
+            if x is None or y is None:
+                return self._unparsed(x or y, a)
+            try:
+                if compare(x, y, EXACT):
+                    return Verdict(True, "exact")
+            except UndecidedError:
+                undecided = True
+        if self._decimal_comma(a, g):
+            return Verdict(True, "exact")
+        return UNDECIDED if undecided else Verdict(False, "exact")
+
+    @staticmethod
+    def _unparsed(other: Form | None, answer: str) -> Verdict:
+        words = answer.isalpha() or not answer
+        return Verdict(False, "string") if words and (other is None or other[0] != "text") else UNDECIDED
+
+    @staticmethod
+    def _decimal_comma(answer: str, gold: str) -> bool:
+        """``1,22`` is 1.22 in much of the world; one decimal after the comma is more likely a list of two."""
+        for comma, point in ((answer, gold), (gold, answer)):
+            if re.fullmatch(r"-?(?:\d+,\d{2}|\d+,\d{4,}|0,\d{2,})", comma) and comma.replace(",", ".") == point:
+                return True
+        return False
+
+    def question(self, answer: str, gold: str) -> dict[str, str]:
+        """What a worker is asked when the fast rungs are undecided."""
+        return {"op": "same", "gold": gold, "answer": answer}
+
+    def key(self, answer: str) -> str | None:
+        """The vote key of an answer without a worker; None when only a worker can tell."""
+        if len(answer) > MAX_ANSWER_CHARS:
+            return "raw " + answer
+        form = read_form(answer, True)
+        if form is None or form is BEYOND:
+            return "raw " + read_flat(answer)
+        try:
+            return form_key(form, EXACT)
+        except UndecidedError:
+            return None
+
+    def strict(self, response: str) -> str | None:
+        """The answer under the strict format: boxed."""
+        return last_box(response)
+
+    def __call__(self, response: str, gold: str) -> Grade:
+        """Grade one response; never raises on any text."""
+        found = self.extract(response)
+        if found.answer is None:
+            return Grade(False, None, found.where)
+        gold = self.gold(gold)
+        return as_grade(self, found, self.decide(found.answer, gold))
+
+    def decide(self, answer: str, gold: str) -> Verdict:
+        """The verdict on an answer, by a worker where need be."""
+        verdict = self.fast(answer, gold)
+        if verdict is not UNDECIDED:
+            return verdict
+        return as_verdict(shared_pool().ask(self.question(answer, gold)))
+
+    def same_answer(self, a: str, b: str) -> bool:
+        """Whether two answers are equivalent in a vote: an equivalence relation, symmetric and exact."""
+        if a == b:
+            return True
+        keys = [self.key(x) for x in (a, b)]
+        for k, x in enumerate((a, b)):
+            if keys[k] is None:
+                reply = shared_pool().ask({"op": "key", "answer": x})
+                keys[k] = str(reply["key"]) if "key" in reply else "raw " + read_flat(x)
+        return keys[0] == keys[1]
+
+
+def as_verdict(reply: dict[str, object]) -> Verdict:
+    """A worker's reply as a verdict."""
+    if "unscored" in reply:
+        return Verdict(None, str(reply["unscored"]))
+    return Verdict(bool(reply["correct"]), str(reply["rung"]))
+
+
+def as_grade(grader: MathGrader, found: Extract, verdict: Verdict) -> Grade:
+    """The grade of an answer found in a response."""
+    answer = None if found.answer is None else grader.normal(found.answer)
+    return Grade(verdict.correct, answer, f"{found.where}; {verdict.rung}")
+
+
+MATH = MathGrader()

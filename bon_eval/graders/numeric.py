@@ -1,0 +1,150 @@
+"""Word problems whose answer is one number: GSM8K and its like."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from bon_eval.graders.compare import form_key
+from bon_eval.graders.exact import UndecidedError
+from bon_eval.graders.extract import NUMBER, Extract, extract
+from bon_eval.graders.forms import Form
+from bon_eval.graders.ladder import EXACT, MathGrader, Verdict, read_form
+from bon_eval.graders.latex import MAX_ANSWER_CHARS
+from bon_eval.graders.parse import MAX_DIGITS, SCALES, Expr
+
+_SCALED = re.compile(rf"\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
+
+
+class NumericGrader(MathGrader):
+    """Word problems whose answer is one number, GSM8K's form: ``#### 18``."""
+
+    name = "gsm8k"
+    version = "gsm8k-1"
+
+    def extract(self, response: str) -> Extract:
+        """Where and what the response answers."""
+        return extract(response, formulas=False)
+
+    def gold(self, gold: str) -> str:
+        """The number within a gold, which may be the data set's whole solution."""
+        return gold.rpartition("####")[2].strip() if "####" in gold else super().gold(gold)
+
+    def fast(self, answer: str, gold: str) -> Verdict:
+        """Exact comparison of the first number after the last ``=``, or of the value of a whole expression."""
+        if answer.strip() == gold.strip():
+            return Verdict(True, "string")
+        target = number_in(gold)
+        if target is None:
+            return super().fast(answer, gold)
+        if len(answer) > MAX_ANSWER_CHARS:
+            return Verdict(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+        value = number_in(answer)
+        if value is not None and value == target:
+            return Verdict(True, "exact")
+        verdict = super().fast(answer, gold)
+        if verdict.correct is None and value is not None and "\\" not in answer:
+            return Verdict(False, "exact")
+        return verdict
+
+    def normal(self, answer: str) -> str:
+        """The number that was read."""
+        if len(answer) <= MAX_ANSWER_CHARS and (value := number_in(answer)) is not None:
+            return decimal_text(value)
+        return super().normal(answer)
+
+    def key(self, answer: str) -> str | None:
+        """The vote key: the number that is read."""
+        if len(answer) <= MAX_ANSWER_CHARS and (value := number_in(answer)) is not None:
+            return decimal_text(value)
+        return super().key(answer)
+
+    def strict(self, response: str) -> str | None:
+        """The answer under the strict format: the number after the last ``####``."""
+        found = _STRICT.findall(response)
+        return found[-1] if found else None
+
+
+_STRICT = re.compile(r"####[ \t]*(-?\$?[\d,]*\.?\d+)(?![\d.)]*[.)]\s+[A-Za-z])")
+
+
+@lru_cache(maxsize=50_000)
+def number_in(text: str) -> Fraction | None:
+    """The one number that a short statement states; None when it states none that is plain.
+
+    The value of an arithmetic expression that is the whole text; else, behind the last equals sign, the number that it
+    begins with ("18 dollars per day for 7 days" states 18); else its last number ("after 7 days she has 18").
+    """
+    form = read_form(text, True)
+    if form is not None and form[0] == "eq":
+        form = form[2]
+    if form is not None and form[0] == "expr":
+        try:
+            return _fraction(form_key(form, EXACT))
+        except UndecidedError:
+            if not _counted(form[1]):
+                return None
+    if form is not None and _several(form):
+        return None
+    if "\\frac" in text or "\\sqrt" in text:
+        return None
+    stated = text.rpartition("=")[2] if "=" in text else text
+    stated = stated.replace("{,}", ",").replace("\\!", "").replace("\\$", "$").strip().lstrip("*~ ")
+    m = NUMBER.match(stated)
+    if m is None:
+        for m in NUMBER.finditer(stated):  # noqa: B007 - the last one is wanted
+            pass
+    if m is None:
+        return None
+    digits = re.sub(r"[\s,$€£%\\+]", "", m.group().replace("−", "-"))
+    if len(digits) > MAX_DIGITS or digits.count("-") > 1 or re.search(r"/0+$", digits):
+        return None
+    top, _, bottom = digits.replace("-", "").partition("/")
+    value = Fraction(top) / Fraction(bottom or 1) * (-1 if "-" in digits else 1)
+    if scale := _SCALED.match(stated, m.end()):
+        value *= 10 ** SCALES[scale.group(1).lower()]
+    return value
+
+
+def _counted(tree: Expr) -> bool:
+    """Whether an expression is a number with letters behind it, as units are written: ``18m``."""
+    while tree[0] == "*":
+        if tree[2][0] != "s":
+            return False
+        tree = tree[1]
+    return bool(tree[0] == "q")
+
+
+def _several(form: Form) -> bool:
+    """Whether a form states several values and no words."""
+    if form[0] in ("list", "set", "tuple"):
+        return len(form[1]) > 1 and not any(item[0] == "text" for item in form[1])
+    return form[0] in ("interval", "ratio", "union", "matrix", "rel")
+
+
+def _fraction(key: str) -> Fraction | None:
+    if not key.startswith("q"):
+        return None
+    top, _, bottom = key[1:].partition("/")
+    return Fraction(int(top, 16), int(bottom, 16))
+
+
+def decimal_text(value: Fraction) -> str:
+    """The shortest plain way to write a rational number."""
+    if value.denominator == 1:
+        return str(value.numerator) if value.numerator.bit_length() < 10_000 else f"{value.numerator:#x}"
+    rest = value.denominator
+    twos = fives = 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    places = max(twos, fives)
+    if rest != 1 or places > 12:
+        return f"{value.numerator}/{value.denominator}" if value.denominator.bit_length() < 10_000 else "a fraction"
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+GSM8K = NumericGrader()

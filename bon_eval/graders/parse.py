@@ -1,0 +1,336 @@
+r"""From tokens to forms: numbers, expressions, tuples, sets, intervals, unions, matrices, relations, lists, words.
+
+An expression is a nested tuple: ``("q", Fraction, decimals)`` (decimals: places written, -1 for an integer),
+``("s", name)``, ``("+", a, b)``, ``("*", a, b)``, ``("/", a, b)``, ``("^", a, b)``, ``("neg", a)``, ``("deg", a)``,
+``("pct", a)`` and ``("f", name, args...)``. Nothing is evaluated here and nothing of a model's text is ever executed.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from bon_eval.graders.cursor import Cursor
+from bon_eval.graders.latex import LimitError, ParseError, Token
+from bon_eval.graders.vocabulary import FUNCTIONS
+
+Expr = tuple[Any, ...]
+MAX_DIGITS = 2_000
+MAX_DEPTH = 40
+MAX_TOKENS = 400
+
+SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+"""Words that scale the number before them, as powers of ten."""
+
+_GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho",
+    "sigma", "tau", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
+    "ell", "hbar",
+}  # fmt: skip
+_OPENERS = {"(": ")", "[": "]", "{": "}"}
+_NAMED_FUNCTIONS = FUNCTIONS - {"max", "min", "gcd", "lcm"}
+
+
+def number(text: str) -> Expr:
+    """The exact value of a decimal literal."""
+    if len(text) > MAX_DIGITS:
+        raise LimitError(f"a number of more than {MAX_DIGITS} digits")
+    whole, _, part = text.partition(".")
+    return ("q", Fraction(text if whole else "0" + text), len(part) if part else -1)
+
+
+class ExpressionParser(Cursor):
+    """Recursive descent over one expression; `sign` is what plus-minus stands for in this reading."""
+
+    def __init__(self, tokens: list[Token], sign: int = 1) -> None:
+        super().__init__(tokens)
+        self.sign, self.depth, self.bars = sign, 0, 0
+
+    def parse(self) -> Expr:
+        """The whole token list as one expression."""
+        tree = self.sum()
+        if self.i < len(self.tokens):
+            raise ParseError(f"{self.tokens[self.i].value!r} is left over")
+        return tree
+
+    def sum(self) -> Expr:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise LimitError("nested too deeply")
+        tree: Expr | None = None
+        while True:
+            sign = self.signs()
+            if sign is None and tree is not None:
+                break
+            term = self.term()
+            if sign == -1:
+                term = ("neg", term)
+            tree = term if tree is None else ("+", tree, term)
+        self.depth -= 1
+        return tree
+
+    def signs(self) -> int | None:
+        """Product of the signs that stand here; None when there is none."""
+        sign: int | None = None
+        while self.at("+", "-", "pm", "mp"):
+            value = self.tokens[self.i].value
+            step = {"+": 1, "-": -1, "pm": self.sign, "mp": -self.sign}[value]
+            sign, self.i = (sign or 1) * step, self.i + 1
+        return sign
+
+    def term(self) -> Expr:
+        tree = self.factor()
+        while True:
+            token = self.peek()
+            if token is None:
+                return tree
+            if token.kind == "text" and token.value in SCALES:
+                self.i += 1
+                tree = ("*", tree, ("q", Fraction(10 ** SCALES[token.value]), -1))
+            elif token.kind == "text" and token.value in ("percent", "pct", "percentage"):
+                self.i += 1
+                tree = ("pct", tree)
+            elif token.kind == "text":
+                self.unit()
+            elif self.at("*"):
+                self.i += 1
+                tree = ("*", tree, self.signed_factor())
+            elif self.at("/"):
+                self.i += 1
+                tree = ("/", tree, self.signed_factor())
+            elif self.starts_factor(token):
+                if token.kind == "num" and self.tokens[self.i - 1].kind == "num":
+                    raise ParseError("two numbers side by side")
+                tree = ("*", tree, self.factor())
+            else:
+                return tree
+
+    def unit(self) -> None:
+        """A unit is no part of the value; neither is its exponent, nor a second unit after ``/``."""
+        self.i += 1
+        if self.at("^"):
+            self.i += 1
+            self.argument()
+        following = self.peek()
+        if following is not None and following.kind == "num":
+            raise ParseError("a second number behind a unit")
+        token = self.peek(1)
+        if self.at("/", "*", "-") and token is not None and token.kind == "text":
+            self.i += 1
+
+    def signed_factor(self) -> Expr:
+        sign = self.signs()
+        factor = self.factor()
+        return ("neg", factor) if sign == -1 else factor
+
+    def starts_factor(self, token: Token) -> bool:
+        if token.kind in ("num", "let"):
+            return True
+        if token.kind == "op":
+            return token.value in "([{" or (token.value == "|" and self.bars == 0)
+        return token.kind == "cmd" and (
+            token.value in _GREEK
+            or token.value in _NAMED_FUNCTIONS
+            or token.value in ("frac", "sqrt", "pi", "binom", "infty", "lfloor", "lceil", "overline", "bar")
+        )
+
+    def factor(self) -> Expr:
+        token = self.peek()
+        base = self.base()
+        if token is not None and token.kind == "num":
+            base = self.mixed(token, base)
+        return self.postfix(base)
+
+    def mixed(self, token: Token, whole: Expr) -> Expr:
+        r"""``1\frac{4}{5}`` and ``1 4/5`` are mixed numbers when the fraction is proper."""
+        if "." in token.value:
+            return whole
+        part: Expr | None = None
+        start = self.i
+        if self.at("frac"):
+            self.i += 1
+            top, bottom = self.argument(), self.argument()
+            part = ("/", top, bottom)
+        else:
+            a, slash, b = self.peek(), self.peek(1), self.peek(2)
+            if a and slash and b and a.kind == b.kind == "num" and slash.value == "/" and a.spaced:
+                top, bottom = number(a.value), number(b.value)
+                part, self.i = ("/", top, bottom), self.i + 3
+        if part is not None:
+            _, top, bottom = part
+            if (
+                top[0] == bottom[0] == "q"
+                and top[2] == bottom[2] == -1
+                and 0 <= top[1] < bottom[1]
+                and not self.at("^")
+            ):
+                return ("+", whole, part)
+        self.i = start
+        return whole
+
+    def postfix(self, base: Expr) -> Expr:
+        while True:
+            if self.at("^"):
+                self.i += 1
+                if self.at("circ"):
+                    self.i += 1
+                    base = ("deg", base)
+                elif self.at("{") and (inner := self.peek(1)) and inner.value == "circ" and inner.kind == "cmd":
+                    self.i += 2
+                    self.expect("}")
+                    base = ("deg", base)
+                elif self.at("'"):
+                    self.i += 1
+                else:
+                    base = ("^", base, self.argument(exponent=True))
+            elif self.at("circ"):
+                self.i += 1
+                base = ("deg", base)
+            elif self.at("!"):
+                self.i += 1
+                base = ("f", "factorial", base)
+            elif self.at("%"):
+                self.i += 1
+                base = ("pct", base)
+            elif self.at("'") and base[0] == "s":
+                self.i += 1
+                base = ("s", base[1] + "'")
+            elif self.at("_") and base[0] == "s":
+                self.i += 1
+                base = ("s", f"{base[1]}_{self.subscript()}")
+            elif self.at("_") and base[0] == "q":
+                self.i += 1
+                base = in_base(str(base[1]), self.subscript())
+            else:
+                return base
+
+    def argument(self, *, exponent: bool = False) -> Expr:
+        r"""A TeX argument: a group, or one token (one digit: ``\frac12`` is a half)."""
+        token = self.peek()
+        if token is None:
+            raise ParseError("an argument is missing")
+        if token.value == "{" and token.kind == "op":
+            return self.bracketed("}")
+        if token.kind == "num":
+            if exponent or len(token.value) == 1:
+                self.i += 1
+                return number(token.value)
+            rest = Token("num", token.value[1:]) if token.value[1:].strip(".") else None
+            if token.value[0] == "." or rest is None:
+                raise ParseError("an argument without braces")
+            self.tokens = [*self.tokens[: self.i], Token("num", token.value[0]), rest, *self.tokens[self.i + 1 :]]
+            self.i += 1
+            return number(token.value[0])
+        if exponent and self.at("-", "+"):
+            self.i += 1
+            inner = self.argument(exponent=True)
+            return ("neg", inner) if token.value == "-" else inner
+        return self.base()
+
+    def bracketed(self, closing: str) -> Expr:
+        self.i += 1
+        bars, self.bars = self.bars, 0
+        tree = self.sum()
+        self.bars = bars
+        self.expect(closing)
+        return tree
+
+    def base(self) -> Expr:
+        token = self.peek()
+        if token is None:
+            raise ParseError("the expression ends too early")
+        if token.kind == "num":
+            self.i += 1
+            return number(token.value)
+        if token.kind == "let":
+            self.i += 1
+            return {"e": ("f", "e"), "i": ("f", "i")}.get(token.value, ("s", token.value))
+        if token.kind == "op" and token.value in _OPENERS:
+            return self.bracketed(_OPENERS[token.value])
+        if token.kind == "op" and token.value == "|":
+            self.i += 1
+            self.bars += 1
+            tree = self.sum()
+            self.expect("|")
+            self.bars -= 1
+            return ("f", "abs", tree)
+        if token.kind == "cmd":
+            return self.command(token.value)
+        raise ParseError(f"{token.value!r} cannot stand here")
+
+    def command(self, name: str) -> Expr:
+        self.i += 1
+        if name == "frac":
+            top = self.argument()
+            return ("/", top, self.argument())
+        if name == "binom":
+            top = self.argument()
+            return ("f", "binom", top, self.argument())
+        if name == "sqrt":
+            index: Expr | None = None
+            if self.at("["):
+                index = self.bracketed("]")
+            radicand = self.bracketed(")") if self.at("(") else self.argument(exponent=True)
+            return ("f", "sqrt", radicand) if index is None else ("f", "root", radicand, index)
+        if name in ("overline", "bar"):
+            inner = self.argument()
+            if inner[0] != "s":
+                raise ParseError("an overline")
+            return ("s", "bar " + str(inner[1]))
+        if name in ("lfloor", "lceil"):
+            tree = self.sum()
+            self.expect("rfloor" if name == "lfloor" else "rceil")
+            return ("f", "floor" if name == "lfloor" else "ceiling", tree)
+        if name in ("pi", "infty"):
+            return ("f", name)
+        if name in _GREEK:
+            return ("s", name)
+        if name in _NAMED_FUNCTIONS:
+            return self.function(name)
+        raise ParseError(f"the command {name!r}")
+
+    def function(self, name: str) -> Expr:
+        power: Expr | None = None
+        base: Expr | None = None
+        while self.at("^", "_"):
+            self.i += 1
+            if self.tokens[self.i - 1].value == "^":
+                power = self.argument(exponent=True)
+            else:
+                base = self.argument(exponent=True)
+        if power == ("neg", ("q", Fraction(1), -1)) and name in ("sin", "cos", "tan"):
+            name, power = "arc" + name, None
+        token = self.peek()
+        if token is not None and token.value in ("(", "{", "["):
+            inner = self.postfix(self.base())
+        else:
+            inner = self.signed_factor()
+            while (token := self.peek()) is not None and self.starts_factor(token):
+                if token.value in _NAMED_FUNCTIONS or token.value == "(":
+                    break
+                inner = ("*", inner, self.factor())
+        tree: Expr = ("f", name, inner) if base is None else ("f", name, inner, base)
+        return tree if power is None else ("^", tree, power)
+
+
+def in_base(digits: str, base: str) -> Expr:
+    """The value of digits in a base between 2 and 36."""
+    base = base.strip()
+    if not base.isdigit() or len(base) > 2 or not 2 <= int(base) <= 36:
+        raise ParseError("a subscript on a number")
+    try:
+        return ("q", Fraction(int(digits, int(base))), -1)
+    except ValueError as error:
+        raise ParseError("digits that are not in their base") from error
+
+
+def has_sign(tokens: list[Token]) -> bool:
+    """Whether plus-minus stands among the tokens."""
+    return any(t.kind != "text" and t.value in ("pm", "mp") for t in tokens)
+
+
+def expression(tokens: list[Token], sign: int = 1) -> Expr:
+    """One expression out of all the tokens; raises `ParseError`."""
+    if len(tokens) > MAX_TOKENS:
+        raise LimitError(f"more than {MAX_TOKENS} tokens")
+    return ExpressionParser(tokens, sign).parse()

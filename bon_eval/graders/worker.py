@@ -1,0 +1,143 @@
+"""The worker process of the graders: reads questions on standard input, answers on standard output.
+
+Started as ``python -m bon_eval.graders.worker MEMORY_MB PARENT_PID [library] [die]`` (load math-verify at once; die
+with the starting thread). A message is four bytes of length, big end first, and JSON. Nothing but JSON crosses the
+pipes, and nothing that a model wrote is executed.
+
+It ends when its input ends, when its parent is gone (looked at twice a second), when it is killed, or, should it sit
+in one long computation then, when it has used up the processor time of its question.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import struct
+import sys
+import threading
+import time
+from typing import IO, Any
+
+HEADER = struct.Struct(">I")
+MAX_MESSAGE = 1 << 20
+
+
+def read_message(stream: IO[bytes]) -> Any:
+    """The next message; None at the end of the stream."""
+    head = stream.read(HEADER.size)
+    if len(head) < HEADER.size:
+        return None
+    (size,) = HEADER.unpack(head)
+    body = stream.read(size)
+    return json.loads(body) if len(body) == size else None
+
+
+def write_message(stream: IO[bytes], message: Any) -> None:
+    """Send one message."""
+    body = json.dumps(message).encode()
+    stream.write(HEADER.pack(len(body)) + body)
+    stream.flush()
+
+
+def limit_memory(megabytes: int) -> None:
+    """Bound the address space; an answer that needs more gets a MemoryError."""
+    import resource
+
+    size = megabytes << 20
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if hard != resource.RLIM_INFINITY:
+        size = min(size, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (size, hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def limit_processor(seconds: float) -> None:
+    """Let the kernel end this process when one question takes much more processor time than its deadline."""
+    import resource
+
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    soft = int(used + 2 * seconds) + 3
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def watch_parent(parent: int) -> None:
+    """End this process as soon as its parent has ended."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def die_with_parent() -> None:
+    """Linux: be killed by the kernel when the thread that started this process ends."""
+    import ctypes
+    import signal
+
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
+def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
+    """The reply to one question: ``same`` (gold, answer) or ``key`` (answer)."""
+    from bon_eval.graders import symbolic
+
+    try:
+        if question["op"] == "key":
+            return {"key": symbolic.key(question["answer"])}
+        try:
+            return {"correct": symbolic.same(question["gold"], question["answer"]), "rung": "symbolic"}
+        except symbolic.NeedsLibraryError:
+            library = load_library(sink, question["deadline"])
+            return {"correct": library.library_verdict(question["gold"], question["answer"]), "rung": "math-verify"}
+    except symbolic.TooLargeError as error:
+        return {"unscored": str(error)}
+    except MemoryError:
+        return {"unscored": "out of memory"}
+    except Exception as error:  # noqa: BLE001 - sympy raises anything; the caller gets it as the reason of no verdict
+        return {"unscored": f"{type(error).__name__} in the symbolic comparison"}
+
+
+def load_library(sink: IO[bytes], deadline: float) -> Any:
+    """math-verify, whose loading is no part of a question's time."""
+    name = "bon_eval.graders.library"
+    if name not in sys.modules:
+        write_message(sink, {"loading": True})
+        importlib.import_module(name)
+        write_message(sink, {"loading": False})
+        limit_processor(deadline)
+    return sys.modules[name]
+
+
+def main() -> None:
+    """Serve until the input ends."""
+    memory_mb, parent = int(sys.argv[1]), int(sys.argv[2])
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    quiet = os.open(os.devnull, os.O_RDWR)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    limit_memory(memory_mb)
+    if "die" in sys.argv[3:]:
+        die_with_parent()
+    watch_parent(parent)
+    from bon_eval.graders import symbolic
+
+    symbolic.key("1")
+    if "library" in sys.argv[3:]:
+        importlib.import_module("bon_eval.graders.library")
+    write_message(sink, {"ready": True})
+    while (question := read_message(source)) is not None:
+        limit_processor(question["deadline"])
+        try:
+            reply = answer(question, sink)
+        except MemoryError:
+            os._exit(3)
+        write_message(sink, reply)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""The case tables, as single verdicts and as one pool, and what must never change a verdict."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bon_eval.errors import GraderError
+from bon_eval.graders import GRADERS, Grade, get_grader, grade_gsm8k, grade_math, same_answer, strict
+from bon_eval.graders.pool import answer_classes, answer_classes_many, grade_both, grade_many
+
+
+def _cases() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("grader_cases", Path(__file__).with_name("cases.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CASES = _cases()
+
+
+def boxed(answer: str) -> str:
+    return "Some steps with 3 and 7. The answer is \\boxed{" + answer + "}."
+
+
+@pytest.mark.parametrize(("gold", "answer"), CASES.EQUAL)
+def test_equal(gold: str, answer: str) -> None:
+    assert grade_math(boxed(answer), gold).correct is True
+
+
+@pytest.mark.parametrize(("gold", "answer"), CASES.DIFFERENT)
+def test_different(gold: str, answer: str) -> None:
+    assert grade_math(boxed(answer), gold).correct is False
+
+
+@pytest.mark.parametrize(("response", "gold", "correct", "where"), CASES.RESPONSES_MATH)
+def test_math_responses(response: str, gold: str, correct: bool, where: str) -> None:
+    grade = grade_math(response, gold)
+    assert grade.correct is correct
+    assert grade.reason.startswith(where)
+    assert (grade.answer is None) == where.startswith("no answer")
+
+
+@pytest.mark.parametrize(("response", "gold", "correct", "where"), CASES.RESPONSES_GSM8K)
+def test_gsm8k_responses(response: str, gold: str, correct: bool, where: str) -> None:
+    grade = grade_gsm8k(response, gold)
+    assert grade.correct is correct
+    assert grade.reason.startswith(where)
+
+
+def test_pool_agrees_with_single_verdicts_in_any_order() -> None:
+    pairs = [(boxed(a), g) for g, a in CASES.EQUAL + CASES.DIFFERENT]
+    expected = [True] * len(CASES.EQUAL) + [False] * len(CASES.DIFFERENT)
+    order = list(range(len(pairs)))
+    random.Random(5).shuffle(order)
+    grades = grade_many("math", [pairs[i] for i in order], workers=2)
+    assert [g.correct for g in grades] == [expected[i] for i in order]
+    assert grades == [grade_math(*pairs[i]) for i in order]
+
+
+def test_strict_counts_only_the_format() -> None:
+    assert strict("gsm8k", "#### 18", "18") is True
+    assert strict("gsm8k", "The answer is 18", "18") is False
+    assert strict("gsm8k", "A: 18", "18") is False
+    assert strict("gsm8k", "#### 19", "18") is False
+    assert strict("math", r"\boxed{\frac12}", "0.5") is True
+    assert strict("math", "The answer is 0.5", "0.5") is False
+    grades, verdicts = grade_both("gsm8k", [("The answer is 18", "18"), ("#### 18", "18"), ("#### 3", "18")])
+    assert [g.correct for g in grades] == [True, True, False]
+    assert verdicts == [False, True, False]
+
+
+def test_registry() -> None:
+    assert set(GRADERS) == {"math", "gsm8k"}
+    for name, grader in GRADERS.items():
+        assert grader.name == name
+        assert grader.version
+    with pytest.raises(GraderError, match="valid: gsm8k, math"):
+        get_grader("sums")
+    with pytest.raises(GraderError, match="at least 1"):
+        grade_many("math", [], workers=0)
+
+
+def test_progress_reports_every_pair_that_needs_a_worker() -> None:
+    seen: list[tuple[int, int]] = []
+    pairs = [(boxed(rf"\sqrt{{{12 * n * n}}}"), rf"{2 * n}\sqrt{{3}}") for n in range(1, 31)]
+    grades = grade_many("math", pairs * 3, workers=2, progress=lambda done, of: seen.append((done, of)))
+    assert {g.correct for g in grades} == {True}
+    assert seen == [(k, 30) for k in range(1, 31)]
+
+
+def test_gold_may_be_a_whole_solution() -> None:
+    assert grade_gsm8k("#### 70,000", "He makes 70000 of 300000\n#### 70000").correct is True
+    assert grade_math(r"\boxed{3}", r"Hence $x = \boxed{3}$.").correct is True
+
+
+CLASSES = [
+    (["0.5", "1/2", None, r"\frac12", "2"], [0, 0, -1, 0, 1]),
+    ([r"\sqrt{2}", r"\frac{2}{\sqrt{2}}", "1.41421356", "2^{1/2}"], [0, 0, 1, 0]),
+    (["x+1", "1+x", "x-1", "f(x)=x+1"], [0, 0, 1, 0]),
+    (["1,2", "2,1", "(1,2)", "(2,1)"], [0, 0, 1, 2]),
+    (["204_5", "204_6", "204"], [0, 1, 2]),
+    (["B", r"\text{(B)}", "(B)", "C", "n", "N"], [0, 0, 0, 1, 2, 3]),
+    ([], []),
+    ([None, None], [-1, -1]),
+]
+
+
+@pytest.mark.parametrize(("answers", "classes"), CLASSES)
+def test_answer_classes(answers: list[str | None], classes: list[int]) -> None:
+    assert answer_classes("math", answers) == classes
+    assert answer_classes_many("math", [answers, answers]) == [classes, classes]
+
+
+def test_classes_of_stored_answers_equal_those_of_the_written_ones() -> None:
+    written = [
+        r"2 \sin u \cos v",
+        r"\sin(v+u)-\sin(v-u)",
+        r"\frac 5 9",
+        "5/9",
+        r"138 \frac{1}{2}",
+        "138.5",
+        r"\text{(B)}",
+        "B",
+    ]
+    stored = [grade_math(boxed(x), "0").answer for x in written]
+    assert answer_classes("math", stored) == answer_classes("math", written) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_same_answer_is_an_equivalence_on_the_tables() -> None:
+    answers = sorted({x for pair in CASES.EQUAL[:80] + CASES.DIFFERENT[:40] for x in pair if x})
+    classes = answer_classes("math", answers)
+    for k in range(0, len(answers) - 1, 3):
+        assert same_answer("math", answers[k], answers[k])
+        assert same_answer("math", answers[k], answers[k + 1]) == (classes[k] == classes[k + 1])
+        assert same_answer("math", answers[k + 1], answers[k]) == (classes[k] == classes[k + 1])
+
+
+GOLDS = sorted({gold for gold, _ in CASES.EQUAL})
+WRAPPINGS = [
+    "{}",
+    " {} ",
+    "${}$",
+    r"\({}\)",
+    r"\displaystyle {}",
+    r"\displaystyle{{{}}}",
+    "{}.",
+    "$ {} $.",
+    "{} \n",
+    r"\, {} \,",
+    r"{{{}}}",
+]
+
+
+@given(st.sampled_from(GOLDS), st.lists(st.sampled_from(WRAPPINGS), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_wrapping_never_changes_a_verdict(gold: str, wrappings: list[str]) -> None:
+    answer = gold
+    for k, wrapping in enumerate(wrappings):
+        if k and "." in wrapping:
+            continue  # more dots are an ellipsis
+        answer = wrapping.format(answer)
+    assert grade_math(boxed(answer), gold).correct is True
+
+
+@given(
+    st.integers(-(10**30), 10**30), st.sampled_from(["{}", "${}$", "{} cm", r"{}\text{{ cm}}", r"{}\%", "{}.", "x={}"])
+)
+@settings(max_examples=300, deadline=None)
+def test_one_more_is_always_wrong(number: int, form: str) -> None:
+    assert grade_math(boxed(form.format(number)), str(number)).correct is True
+    assert grade_math(boxed(form.format(number + 1)), str(number)).correct is False
+    assert grade_gsm8k(f"#### {number}", f"{number:,}").correct is True
+    assert grade_gsm8k(f"#### {number + 1:,}", str(number)).correct is False
+
+
+@given(st.fractions(max_denominator=10**6), st.integers(1, 10**6))
+@settings(max_examples=200, deadline=None)
+def test_fractions_are_exact(value: object, scale: int) -> None:
+    top, bottom = value.numerator, value.denominator  # type: ignore[attr-defined]
+    gold = rf"\frac{{{top}}}{{{bottom}}}"
+    assert grade_math(boxed(f"{top * scale}/{bottom * scale}"), gold).correct is True
+    assert grade_math(boxed(f"{top * scale + 1}/{bottom * scale}"), gold).correct is False
+
+
+@given(st.text(max_size=300), st.text(max_size=30))
+@settings(max_examples=400, deadline=None)
+def test_no_text_raises(response: str, gold: str) -> None:
+    for grade in (grade_gsm8k(response, gold), grade_math(response, gold)):
+        assert isinstance(grade, Grade)
+
+
+@given(st.text(alphabet="\\{}()[]$^_,.+-*/=<>|&%! 0123456789abxyefracsqtpimnohdcul", max_size=80))
+@settings(max_examples=300, deadline=None)
+def test_no_latex_raises(answer: str) -> None:
+    assert isinstance(grade_math("\\boxed{" + answer + "}", "7"), Grade)
+    answer_classes("math", [answer, "7"])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("file", "name"), [("gsm8k_test.jsonl", "gsm8k"), ("math500_test.jsonl", "math")])
+def test_every_gold_is_right_and_its_neighbours_are_not(data_dir: Path, file: str, name: str) -> None:
+    rows = [json.loads(line) for line in (data_dir / file).read_text(encoding="utf8").splitlines()]
+    golds = [row["answer"] for row in rows]
+    inner = [g.rpartition("####")[2].strip() if name == "gsm8k" else g for g in golds]
+    grades, verdicts = grade_both(name, [(boxed(x), g) for x, g in zip(inner, golds, strict=True)])
+    assert [g for g, grade in zip(golds, grades, strict=True) if grade.correct is not True] == []
+    if name == "math":
+        assert all(verdicts)
+    others = grade_many(name, [(boxed(a), b) for a, b in zip(inner, golds[1:] + golds[:1], strict=True)])
+    wrong = [(a, b) for a, b, g in zip(inner, golds[1:] + golds[:1], others, strict=True) if g.correct and a not in b]
+    assert wrong == []

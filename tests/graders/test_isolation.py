@@ -1,0 +1,258 @@
+"""Nothing that a response holds stops, slows or outlives its caller."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bon_eval.errors import GraderError
+from bon_eval.graders import grade_gsm8k, grade_math
+from bon_eval.graders.isolation import WorkerPool, shared_pool
+from bon_eval.graders.pool import answer_classes, grade_many
+
+_SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).with_name("cases.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+CASES = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(CASES)
+
+ROOT = Path(__file__).resolve().parents[2]
+SYMBOLIC = (r"\boxed{\sqrt{126}}", r"3\sqrt{14}")
+ENDLESS = {"op": "same", "gold": "5", "answer": r"\int_0^1 x^{x^{x}} dx"}
+
+
+def worker_pids(parent: int) -> set[int]:
+    """Grader workers that a process has started."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"bon_eval.graders.worker" in command and str(parent).encode() in command:
+                found.add(int(entry.name))
+    return found
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return condition()
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to see processes")
+
+
+@pytest.mark.parametrize("answer", CASES.HOSTILE, ids=lambda a: ascii(a[:24]))
+def test_hostile_answers_come_back_and_are_not_right(
+    answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    grade_math(*SYMBOLIC)  # the worker is up
+    for response in (f"\\boxed{{{answer}}}", f"The answer is {answer}", f"#### {answer}"):
+        start = time.monotonic()
+        assert grade_math(response, "4321").correct is not True
+        assert grade_math(response, r"4321\sqrt{2}").correct is not True
+        assert grade_gsm8k(response, "4321").correct is not True
+        assert time.monotonic() - start < 15
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "\\boxed{" * 30_000,
+        "\\boxed{5" * 30_000,
+        "{" * 200_000,
+        "answer is " * 30_000,
+        "#### " * 50_000,
+        "A: \n" * 50_000,
+        "$" * 200_000,
+        "1 / " * 60_000,
+        "1," * 100_000,
+        "-" * 200_000,
+        " " * 300_000 + "7",
+        "9" * 1_000_000,
+        "the answer to the the the " * 10_000,
+        "\\boxed{" + "9" * 9_000 + "}",
+        "\\boxed{5}\n" * 20_000,
+    ],
+    ids=lambda r: ascii(r[:20]),
+)
+def test_long_responses_are_read_in_linear_time(response: str) -> None:
+    start = time.monotonic()
+    assert grade_math(response, "4321").correct is not True
+    assert grade_gsm8k(response, "4321").correct is not True
+    assert time.monotonic() - start < 4
+
+
+def test_deadline_is_kept_and_the_next_question_is_answered() -> None:
+    with WorkerPool(1, deadline=0.5) as pool:
+        pool.ask({"op": "key", "answer": "1"})
+        start = time.monotonic()
+        reply = pool.ask(ENDLESS)
+        assert time.monotonic() - start < 2
+        assert "deadline of 0.5 s" in str(reply["unscored"])
+        assert pool.ask({"op": "same", "gold": SYMBOLIC[1], "answer": r"\sqrt{126}"})["correct"] is True
+
+
+def test_memory_is_bounded() -> None:
+    with WorkerPool(1, deadline=20, memory_mb=400) as pool:
+        reply = pool.ask({"op": "same", "gold": "5", "answer": r"10^{10^{10^{10}}}"})
+        assert "unscored" in reply
+        assert pool.ask({"op": "same", "gold": SYMBOLIC[1], "answer": r"\sqrt{126}"})["correct"] is True
+
+
+def test_unscored_says_why() -> None:
+    grades = grade_many("math", [(rf"\boxed{{{ENDLESS['answer']}}}", "5"), SYMBOLIC], deadline=0.4)
+    assert grades[0].correct is None
+    assert "deadline" in grades[0].reason
+    assert grades[0].answer is not None
+    assert grades[1].correct is True
+
+
+@needs_proc
+def test_a_killed_worker_is_replaced() -> None:
+    assert grade_math(*SYMBOLIC).correct is True
+    for pid in worker_pids(os.getpid()):
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    assert grade_math(*SYMBOLIC).correct is True
+
+
+def test_threads_agree() -> None:
+    with ThreadPoolExecutor(8) as executor:
+        grades = list(executor.map(lambda _: grade_math(*SYMBOLIC), range(64)))
+    assert {g.correct for g in grades} == {True}
+
+
+def test_a_worker_survives_the_thread_that_started_it() -> None:
+    with WorkerPool(1) as pool:
+        thread = threading.Thread(target=pool.ask, args=({"op": "key", "answer": "x"},))
+        thread.start()
+        thread.join()
+        before = [w.process for w in pool.all]
+        assert "key" in pool.ask({"op": "key", "answer": "y"})
+        assert [w.process for w in pool.all] == before
+
+
+def _in_a_child(_: int) -> bool | None:
+    return grade_math(*SYMBOLIC).correct
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_process_pools(method: str) -> None:
+    assert grade_math(*SYMBOLIC).correct is True  # the parent holds a worker when it forks
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(_in_a_child, range(6)) == [True] * 6
+    assert grade_math(*SYMBOLIC).correct is True
+
+
+def test_signal_handlers_and_alarms_are_left_alone() -> None:
+    fired = []
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)}
+    old = signal.signal(signal.SIGALRM, lambda *_: fired.append(1))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with WorkerPool(1, deadline=0.6) as pool:
+            pool.ask(ENDLESS)
+        assert fired == [1]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert {s: signal.getsignal(s) for s in before} == before
+
+
+@needs_proc
+@pytest.mark.parametrize("end", ["exit", "exception", "os._exit", "SIGINT", "SIGKILL"])
+@pytest.mark.parametrize("busy", [False, True])
+def test_no_process_is_left_behind(end: str, busy: bool) -> None:
+    body = "print('up', flush=True)\n"
+    if busy:
+        body += "import threading; from bon_eval.graders.isolation import WorkerPool\n"
+        body += f"p = WorkerPool(1, deadline=60); q = {ENDLESS!r}\n"
+        body += "threading.Thread(target=p.ask, args=(q,), daemon=True).start(); time.sleep(1.0)\n"
+        body += "print('busy', flush=True)\n"
+    body += {
+        "exit": "sys.exit(0)",
+        "exception": "raise RuntimeError('on purpose')",
+        "os._exit": "os._exit(3)",
+        "SIGINT": "time.sleep(60)",
+        "SIGKILL": "time.sleep(60)",
+    }[end]
+    script = (
+        f"import os, sys, time\nfrom bon_eval.graders import grade_math\nassert grade_math(*{SYMBOLIC!r}).correct\n"
+    )
+    caller = subprocess.Popen(
+        [sys.executable, "-c", script + body],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert caller.stdout is not None
+    assert caller.stdout.readline().strip() == b"up"
+    if busy:
+        assert caller.stdout.readline().strip() == b"busy"
+    if end.startswith("SIG"):
+        assert worker_pids(caller.pid)
+        caller.send_signal(getattr(signal, end))
+    caller.wait(timeout=20)
+    caller.stdout.close()
+    assert wait_for(lambda: not worker_pids(caller.pid), 6), "a worker outlived its caller"
+
+
+def test_importing_the_graders_is_light() -> None:
+    code = (
+        "import sys, bon_eval.graders, bon_eval.graders.pool\n"
+        "bon_eval.graders.grade_math(r'\\boxed{1/2}', '0.5')\n"
+        "print([m for m in ('sympy', 'math_verify', 'mpmath', 'torch', 'numpy', 'pandas') if m in sys.modules])"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_workers_start_without_a_main_guard_and_from_another_directory(tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('the wrong json')")
+    script = tmp_path / "script" / "run.py"
+    script.parent.mkdir()
+    script.write_text(
+        "from bon_eval.graders.pool import grade_many\n"
+        f"print([g.correct for g in grade_many('math', [{SYMBOLIC!r}] * 3, workers=2)])\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    out = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, cwd=tmp_path, env=env, check=True
+    )
+    assert out.stdout.strip() == "[True, True, True]"
+
+
+def test_a_worker_that_cannot_start_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with WorkerPool(1) as pool:
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(GraderError, match=r"did not start .*to see why"):
+            pool.ask({"op": "key", "answer": "1"})
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        with pytest.raises(GraderError, match="could not be started"):
+            pool.ask({"op": "key", "answer": "1"})
+
+
+def test_vote_classes_survive_hostile_answers() -> None:
+    answers = [r"9^{9^{9^{9}}}!", "5", r"9^{9^{9^{9}}}!", r"\frac{", "5.0"]
+    assert answer_classes("math", answers) == [0, 1, 0, 2, 1]
+    assert shared_pool().size >= 1
