@@ -1,0 +1,118 @@
+"""Closed-form intervals for means over problems, for data that a bootstrap cannot resample honestly.
+
+`bon_eval.intervals` decides which one runs and says where each comes from.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+ENOUGH_PROBLEMS = 15.0
+"""Effective number of contributing problems from which a studentised bootstrap is trusted."""
+_ENOUGH_ANSWERS = 10.0
+"""Correct, and also incorrect, single answers from which their spread is taken as seen."""
+_PRIOR_PROBLEMS = 4.0
+"""Weight of the largest possible variance when the design effect is estimated."""
+
+_ROUNDING = 1e-12
+"""Deviations this small, relative to the largest value, are rounding and not spread."""
+
+Limits = tuple[float, float, str]
+"""Low, high, and the name of the method."""
+
+
+def is_binary(values: NDArray[np.float64]) -> bool:
+    """Whether all values are 0 or 1 (single answers)."""
+    return bool(np.all((values == 0.0) | (values == 1.0)))
+
+
+def effective_problems(values: NDArray[np.float64]) -> float:
+    """Kish's effective number of problems that differ from the median: (sum |d|)^2 / sum d^2; 0 for constant values."""
+    deviation = np.abs(values - np.median(values))
+    deviation[deviation <= _ROUNDING * np.abs(values).max()] = 0.0
+    square = float(deviation @ deviation)
+    return float(deviation.sum()) ** 2 / square if square > 0.0 else 0.0
+
+
+def share_interval(values: NDArray[np.float64], confidence: float) -> Limits:
+    """Interval for values in [0, 1]: ``wilson-midp`` for single answers, otherwise ``wilson-design``."""
+    return _wilson_midp(values, confidence) if is_binary(values) else _wilson_design(values, confidence)
+
+
+def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
+    centre = (p + z * z / (2.0 * n)) / (1.0 + z * z / n)
+    half = z / (1.0 + z * z / n) * np.sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def _wilson_midp(values: NDArray[np.float64], confidence: float) -> Limits:
+    n, k = len(values), int(values.sum())
+    tail = (1.0 - confidence) / 2.0
+    low, high = _wilson(k / n, n, float(special.ndtri(1.0 - tail)))
+    return min(low, _midp_low(k, n, tail)), max(high, 1.0 - _midp_low(n - k, n, tail)), "wilson-midp"
+
+
+def _midp_low(k: int, n: int, tail: float) -> float:
+    """The success probability at which P(X > k) + P(X = k) / 2 = tail for X binomial(n); 0 for k = 0."""
+    if k == 0:
+        return 0.0
+    low, high = 0.0, 1.0
+    for _ in range(60):  # bisection to the last bit
+        p = (low + high) / 2.0
+        above = special.betainc(k + 1, n - k, p) if k < n else 0.0
+        if 0.5 * (special.betainc(k, n - k + 1, p) + above) < tail:
+            low = p
+        else:
+            high = p
+    return low
+
+
+def _wilson_design(values: NDArray[np.float64], confidence: float) -> Limits:
+    n, p = len(values), float(values.mean())
+    quantile, largest = 1.0 - (1.0 - confidence) / 2.0, p * (1.0 - p)
+    if n == 1:
+        return *_wilson(p, 1.0, float(special.ndtri(quantile))), "wilson-design"
+    seen = effective_problems(values)
+    variance = (seen * float(values.var(ddof=1)) + _PRIOR_PROBLEMS * largest) / (seen + _PRIOR_PROBLEMS)
+    size = n * max(1.0, largest / variance)
+    return *_wilson(p, size, float(special.stdtrit(n - 1, quantile))), "wilson-design"
+
+
+def student_t(values: NDArray[np.float64], confidence: float) -> Limits:
+    """Student's t interval; ``constant`` or ``one problem`` where there is no spread to measure."""
+    n, mean = len(values), float(values.mean())
+    if n == 1:
+        return np.nan, np.nan, "one problem"
+    half = special.stdtrit(n - 1, 1.0 - (1.0 - confidence) / 2.0) * float(values.std(ddof=1)) / np.sqrt(n)
+    if effective_problems(values) == 0.0:
+        return mean, mean, "constant"
+    return float(mean - half), float(mean + half), "student-t"
+
+
+def pseudo_t(values: NDArray[np.float64], confidence: float, rarest: float = np.inf) -> Limits:
+    """Student's t for differences in [-1, 1] after adding w problems with +1 and w with -1.
+
+    w is 1, as Bonett and Price have it, with few contested problems or where one of the two sides is single answers
+    of which one kind is rare (`rarest` counts it): what was not seen would count a whole problem. Otherwise 1/4.
+    """
+    mean, error, freedom = _pseudo_moments(values, rarest)
+    half = float(special.stdtrit(freedom, 1.0 - (1.0 - confidence) / 2.0)) * error
+    return max(-1.0, mean - half), min(1.0, mean + half), "pseudo-t"
+
+
+def pseudo_t_p_value(values: NDArray[np.float64], rarest: float) -> float:
+    """Two-sided p-value of a mean of 0 that goes with `pseudo_t`."""
+    mean, error, freedom = _pseudo_moments(values, rarest)
+    return float(2.0 * special.stdtr(freedom, -abs(mean) / error))
+
+
+def _pseudo_moments(values: NDArray[np.float64], rarest: float) -> tuple[float, float, float]:
+    """Mean, its standard error, and degrees of freedom, pseudo-problems included."""
+    few = effective_problems(values) < ENOUGH_PROBLEMS or rarest < _ENOUGH_ANSWERS
+    weight = 1.0 if few else 0.25
+    n = len(values) + 2.0 * weight
+    mean = float(values.sum()) / n
+    variance = (float(values @ values) + 2.0 * weight) / n - mean**2
+    return mean, float(np.sqrt(variance / (n - 1.0))), n - 1.0

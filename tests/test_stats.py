@@ -1,0 +1,419 @@
+"""Hand-computed statistics, bad input, and a simulation of coverage, bias and type-I error.
+
+The simulation draws problems with known success probabilities (a beta distribution), greedy's single answer, and a
+pool whose score is correlated with correctness. Problems are drawn anew each time, because they are the sampling
+unit, so the truth is the mean over the distribution of problems.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from math import comb
+
+import numpy as np
+import pytest
+from scipy import special
+
+from bon_eval.errors import ConfigError
+from bon_eval.estimators import best_of_n
+from bon_eval.small_sample import effective_problems
+from bon_eval.stats import (
+    align,
+    bootstrap_ci,
+    bootstrap_cis,
+    detectable_difference,
+    holm,
+    paired_test,
+    paired_tests,
+    problems_needed,
+)
+
+N, BEST_OF, DRAWS, REPETITIONS = 16, 4, 999, 1000
+SINGLES, MEANS = ("greedy",), ("sample", "best-of-n", "log-likelihood")
+PAIRS = ("best-of-n - greedy", "best-of-n - sample", "best-of-N - greedy")
+NULLS = ("greedy - greedy", "sample - greedy", "sample - sample")
+
+
+@dataclass
+class Outcome:
+    """What the repetitions of one scenario gave."""
+
+    covered: dict[str, list[bool]] = field(default_factory=dict)
+    rejected: dict[str, list[bool]] = field(default_factory=dict)
+    contested: dict[str, list[int]] = field(default_factory=dict)
+    errors: list[float] = field(default_factory=list)
+
+    def coverage(self, name: str) -> float:
+        return float(np.mean(self.covered[name]))
+
+
+def draw(rng: np.random.Generator, n_problems: int, mean: float, concentration: float) -> dict[str, np.ndarray]:
+    p = rng.beta(mean * concentration, (1 - mean) * concentration, size=n_problems)
+    correct = rng.random((n_problems, N)) < p[:, None]
+    scores = 0.8 * correct + rng.normal(size=correct.shape)
+    best = best_of_n(scores, correct, [BEST_OF, N])
+    out = {f"greedy{i}": (rng.random(n_problems) < p).astype(float) for i in (1, 2)}
+    out |= {"sample": correct.mean(axis=1), "best-of-n": best[0], "best-of-N": best[1]}
+    out["sample2"] = rng.binomial(N, p) / N
+    out["log-likelihood"] = -rng.gamma(2.0, 10.0, size=n_problems) + scores.mean(axis=1)
+    return out
+
+
+def best_of_truth(n: int, mean: float, concentration: float) -> float:
+    """Accuracy of best-of-n with fresh samples: n times the integral of p f1(s) (p F1(s) + (1 - p) F0(s))^(n-1).
+
+    f1, F1 and F0 are the score's density and distribution functions for correct and incorrect responses. The integral
+    over the beta distribution of p is exact, since the integrand is a polynomial in p.
+    """
+    nodes, weights = special.roots_jacobi(n, (1 - mean) * concentration - 1, mean * concentration - 1)
+    p = (nodes + 1) / 2
+    s = np.linspace(-9, 11, 4001)[:, None]
+    density = np.exp(-((s - 0.8) ** 2) / 2) / np.sqrt(2 * np.pi)
+    below = p * special.ndtr(s - 0.8) + (1 - p) * special.ndtr(s)
+    value = n * (p * density * below ** (n - 1)).sum(axis=0) * (s[1, 0] - s[0, 0])
+    return float(value @ weights / weights.sum())
+
+
+def simulate(
+    n_problems: int, mean: float, concentration: float, *, seed: int, repetitions: int = REPETITIONS
+) -> Outcome:
+    rng = np.random.default_rng([seed, n_problems])
+    truth = {"greedy": mean, "sample": mean, "log-likelihood": -20.0 + 0.8 * mean}
+    truth |= {name: best_of_truth(n, mean, concentration) for name, n in (("best-of-n", BEST_OF), ("best-of-N", N))}
+    out = Outcome()
+    for _ in range(repetitions):
+        seen = draw(rng, n_problems, mean, concentration)
+        singles = [bootstrap_ci(seen["greedy1"], rng=rng, draws=DRAWS)]
+        means = bootstrap_cis(np.stack([seen[name] for name in MEANS], axis=1), rng=rng, draws=DRAWS)
+        for name, interval in zip(SINGLES + MEANS, singles + means, strict=True):
+            out.covered.setdefault(name, []).append(interval.low <= truth[name] <= interval.high)
+        out.errors.append(means[1].estimate - truth["best-of-n"])
+        a = [seen[x] for x in ("best-of-n", "best-of-n", "best-of-N", "greedy2", "sample", "sample")]
+        b = [seen[x] for x in ("greedy1", "sample", "greedy1", "greedy1", "greedy1", "sample2")]
+        tests = paired_tests(np.stack(a, axis=1), np.stack(b, axis=1), rng=rng, draws=DRAWS)
+        gaps = [truth[name] - mean for name in ("best-of-n", "best-of-n", "best-of-N")] + [0.0] * 3
+        for name, test, gap in zip(PAIRS + NULLS, tests, gaps, strict=True):
+            out.covered.setdefault(name, []).append(test.low <= gap <= test.high)
+            if gap == 0.0:
+                out.rejected.setdefault(name, []).append(test.p_value <= 0.05)
+                out.contested.setdefault(name, []).append(test.n_contested)
+    return out
+
+
+SCENARIOS = {
+    # problems, mean accuracy, concentration of the beta distribution (small: problems are all or nothing)
+    "100 middling": (100, 0.3, 2.0),
+    "100 half": (100, 0.5, 2.0),
+    "250 alike": (250, 0.4, 4.0),
+    "200 all or nothing": (200, 0.6, 0.5),
+    "30 middling": (30, 0.3, 2.0),
+    "30 near 0": (30, 0.03, 2.0),
+    "30 near 1": (30, 0.95, 5.0),
+    "100 near 0, alike": (100, 0.02, 20.0),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> dict[str, Outcome]:
+    return {name: simulate(*scenario, seed=2024) for name, scenario in SCENARIOS.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_intervals_cover_the_truth(outcomes, scenario):
+    n_problems, mean, concentration = SCENARIOS[scenario]
+    central = n_problems >= 100 and 0.1 <= mean <= 0.9 and concentration >= 1.0
+    for name in SINGLES + MEANS + PAIRS:
+        coverage = outcomes[scenario].coverage(name)
+        assert coverage >= 0.93, f"{name}: {coverage}"
+        assert coverage <= 0.97 or not central, f"{name}: {coverage}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_type_one_error_is_held(outcomes, scenario):
+    outcome = outcomes[scenario]
+    for name in NULLS:
+        rate = float(np.mean(outcome.rejected[name]))
+        assert rate <= 0.06, f"{name}: {rate}"
+        assert rate >= 0.035 or np.mean(outcome.contested[name]) < 100, f"{name}: {rate}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_best_of_n_is_unbiased(outcomes, scenario):
+    errors = np.array(outcomes[scenario].errors)
+    assert abs(errors.mean()) < 4 * errors.std(ddof=1) / np.sqrt(len(errors))
+
+
+def test_the_simulation_contests_enough_problems(outcomes):
+    for name in ("sample - greedy", "sample - sample"):
+        assert np.mean(outcomes["250 alike"].contested[name]) >= 100
+
+
+# --- intervals
+
+
+@pytest.mark.parametrize("n", [30, 50, 100, 400])
+def test_single_answers_are_covered_at_every_accuracy(n):
+    """Exact coverage, summed over the binomial distribution, from accuracy 0 to 1."""
+    rng = np.random.default_rng(0)
+    limits = [bootstrap_ci([1] * k + [0] * (n - k), rng=rng) for k in range(n + 1)]
+    p = np.concatenate([np.linspace(0, 0.02, 400), np.linspace(0.02, 0.5, 400)])[:, None]
+    k = np.arange(n + 1)
+    weight = np.array([comb(n, int(i)) for i in k], dtype=float) * p**k * (1 - p) ** (n - k)
+    inside = (np.array([i.low for i in limits]) <= p) & (p <= np.array([i.high for i in limits]))
+    coverage = (weight * inside).sum(axis=1)
+    assert coverage.min() >= 0.933
+    if n >= 100:
+        assert coverage[p[:, 0] >= 0.1].max() <= 0.97
+
+
+def test_wilson_midp_by_hand():
+    rng = np.random.default_rng(0)
+    none = bootstrap_ci([0] * 20, rng=rng)
+    # Wilson's upper limit for 0 of n is z^2 / (n + z^2); mid-p's is 1 - 0.05^(1/n).
+    assert none.low == 0.0
+    assert none.high == pytest.approx(max(1.959964**2 / (20 + 1.959964**2), 1 - 0.05 ** (1 / 20)), abs=1e-6)
+    every = bootstrap_ci([1] * 20, rng=rng)
+    assert (every.low, every.high) == (pytest.approx(1 - none.high), 1.0)
+
+
+def test_bootstrap_t_of_normal_values_is_close_to_students():
+    values = np.random.default_rng(0).normal(-50, 7, size=400)
+    ci = bootstrap_ci(values, rng=np.random.default_rng(1))
+    half = 1.966 * values.std(ddof=1) / 20
+    assert ci.method == "bootstrap-t"
+    assert ci.estimate == pytest.approx(values.mean())
+    assert ci.low == pytest.approx(values.mean() - half, abs=0.08 * half)
+    assert ci.high == pytest.approx(values.mean() + half, abs=0.08 * half)
+
+
+def test_bootstrap_t_leans_to_the_long_tail():
+    values = np.random.default_rng(0).exponential(size=60)
+    ci = bootstrap_ci(values, rng=np.random.default_rng(1), support=None)
+    assert ci.high - ci.estimate > 1.2 * (ci.estimate - ci.low)
+
+
+def test_confidence_widens():
+    values = np.random.default_rng(0).random(80)
+    narrow, wide = (bootstrap_ci(values, rng=np.random.default_rng(1), confidence=c) for c in (0.8, 0.99))
+    assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high
+
+
+def test_columns_do_not_depend_on_their_company():
+    values = np.random.default_rng(0).random((60, 6))
+    together = bootstrap_cis(values, rng=np.random.default_rng(1), draws=500)
+    for k in range(6):
+        alone = bootstrap_ci(values[:, k], rng=np.random.default_rng(1), draws=500)
+        assert (alone.low, alone.high) == (pytest.approx(together[k].low), pytest.approx(together[k].high))
+
+
+def test_seeded():
+    values = np.random.default_rng(0).random(60)
+    one, two, other = (bootstrap_ci(values, rng=np.random.default_rng(seed), draws=500) for seed in (1, 1, 2))
+    assert one == two
+    assert one != other
+
+
+def test_degenerate_values_say_so():
+    rng = np.random.default_rng(0)
+    one = bootstrap_ci([-3.0], rng=rng)
+    assert (one.estimate, one.method) == (-3.0, "one problem")
+    assert np.isnan(one.low)
+    assert np.isnan(one.high)
+    same = bootstrap_ci([-3.0] * 50, rng=rng)
+    assert (same.low, same.high, same.method) == (-3.0, -3.0, "constant")
+    half = bootstrap_ci([0.5] * 50, rng=rng)
+    assert half.method == "wilson-design"
+    assert 0.3 < half.low < 0.5 < half.high < 0.7
+    assert bootstrap_ci([0.25], rng=rng).method == "wilson-design"
+    assert bootstrap_ci([1.0], rng=rng).method == "wilson-midp"
+    assert bootstrap_ci([-1.0, -2.0, -4.0], rng=rng).method == "student-t"
+    none = bootstrap_ci([0.0] * 50, rng=rng, support=(-1, 1))
+    assert none.method == "pseudo-t"
+    assert -0.1 < none.low < 0.0 < none.high < 0.1
+
+
+def test_intervals_stay_within_the_support():
+    rng = np.random.default_rng(0)
+    for mean in (0.01, 0.1, 0.9, 0.99):
+        for _ in range(20):
+            ci = bootstrap_ci(rng.beta(mean, 1 - mean, size=25), rng=rng, draws=200)
+            assert 0.0 <= ci.low <= ci.estimate <= ci.high <= 1.0
+
+
+def test_effective_problems():
+    assert effective_problems(np.array([0.0] * 90 + [1.0] * 10)) == 10.0
+    assert effective_problems(np.full(9, 0.3)) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        ([], {}, "at least one problem"),
+        ([1.0, np.nan], {}, "value of problem row 1 is not finite"),
+        ([[1.0]], {}, r"expected \(problems,\)"),
+        ([1.0, 2.0], {"draws": 10}, "draws = 10 is too few"),
+        ([1.0, 2.0], {"confidence": 95}, "confidence = 95 is not between 0 and 1"),
+        ([1.0, 2.0], {"support": (0, 1)}, r"outside their support \(0, 1\)"),
+        ([1.0, 2.0], {"support": (0, 3)}, r"support \(0, 3\) is not"),
+    ],
+)
+def test_bad_input_to_intervals(values, options, message):
+    with pytest.raises(ConfigError, match=message):
+        bootstrap_ci(values, rng=np.random.default_rng(0), **options)
+
+
+# --- paired tests
+
+
+def test_mcnemar_midp_by_hand():
+    rng = np.random.default_rng(0)
+    a, b = [1] * 8 + [0] * 2 + [1, 0], [0] * 8 + [1] * 2 + [1, 0]
+    test = paired_test(a, b, rng=rng)
+    # 2 (P(X < 2) + P(X = 2) / 2) for X binomial(10, 1/2): 2 (1 + 10 + 45 / 2) / 1024
+    assert test.p_value == pytest.approx(67 / 1024)
+    assert (test.n_contested, test.difference) == (10, pytest.approx(0.5))
+    assert test.method.startswith("mcnemar mid-p; ")
+    assert paired_test([1, 0], [0, 1], rng=rng).p_value == 1.0
+    assert paired_test([1, 0], [1, 0], rng=rng).p_value == 1.0
+
+
+@pytest.mark.parametrize("n", [100, 137, 250])
+def test_mcnemar_midp_holds_its_level(n):
+    """The exact size of the test with n contested problems."""
+    rng = np.random.default_rng(0)
+    size = 0.0
+    for k in range(n + 1):
+        if paired_test([1] * k + [0] * (n - k), [0] * k + [1] * (n - k), rng=rng).p_value <= 0.05:
+            size += comb(n, k) / 2**n
+    assert 0.035 <= size <= 0.06
+
+
+def test_sign_flip_equals_enumeration_of_all_signs():
+    rng = np.random.default_rng(0)
+    d = np.concatenate([rng.normal(0.3, 1.0, size=9), np.zeros(5)]) * 10
+    signs = np.array(list(itertools.product([1, -1], repeat=9)))
+    expected = np.mean(np.abs(signs @ d[:9]) >= abs(d.sum()) - 1e-9)
+    test = paired_test(d - 20.0, np.full(14, -20.0), rng=rng)
+    assert test.p_value == pytest.approx(expected)
+    assert test.method.startswith("sign-flip (exact); ")
+    sampled = paired_test(d - 20.0, np.full(14, -20.0), rng=rng, draws=500)
+    assert sampled.method.startswith("sign-flip (500 draws); ")
+    assert sampled.p_value == pytest.approx(expected, abs=4 * np.sqrt(expected / 500))
+
+
+def test_equal_sums_count_whatever_their_rounding():
+    # In floating point 0.1 + 0.2 is not 0.3: every case is compared with the same one in whole numbers.
+    rng = np.random.default_rng(0)
+    for whole in rng.integers(-5, 6, size=(50, 8)):
+        sums = np.array(list(itertools.product([1, -1], repeat=8))) @ whole
+        test = paired_test(10.0 + 0.1 * whole, np.full(8, 10.0), rng=rng)
+        assert test.p_value == pytest.approx(np.mean(np.abs(sums) >= abs(whole.sum())))
+
+
+def test_rounding_contests_nothing():
+    a = np.random.default_rng(0).random(50)
+    test = paired_test(a, a * (1 + 2e-16) + 1e-17, rng=np.random.default_rng(0))
+    assert (test.n_contested, test.p_value, test.difference) == (0, 1.0, 0.0)
+    assert bootstrap_ci(np.full(50, -3.0) + 1e-15 * a, rng=np.random.default_rng(0)).method == "constant"
+
+
+def test_sampled_p_values_are_never_zero():
+    rng = np.random.default_rng(0)
+    test = paired_test(rng.normal(9, 1, 100), np.zeros(100), rng=rng, draws=1000)
+    assert test.p_value == pytest.approx(1 / 1001)
+
+
+@pytest.mark.parametrize("gap", [1.0, 0.5, 1e-12, -0.3, 40.0])
+@pytest.mark.parametrize("n_problems", [1, 2, 30, 500])
+def test_one_contested_problem_proves_nothing(gap, n_problems):
+    b = np.zeros(n_problems)
+    a = b.copy()
+    a[0] = gap
+    test = paired_test(a, b, rng=np.random.default_rng(0), draws=200)
+    assert test.n_contested == 1
+    assert test.p_value >= 0.5
+    assert np.isnan(test.low) or test.low <= 0.0 <= test.high
+
+
+def test_swapping_the_sides_changes_the_sign_only():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(40), rng.random(40)
+    one, two = (paired_test(x, y, rng=np.random.default_rng(1)) for x, y in ((a, b), (b, a)))
+    assert one.difference == pytest.approx(-two.difference)
+    assert one.p_value == pytest.approx(two.p_value, abs=0.02)
+
+
+def test_paired_columns_equal_single_tests():
+    rng = np.random.default_rng(0)
+    a, b = rng.random((50, 4)), (rng.random((50, 1)) < 0.5).astype(float)
+    together = paired_tests(a, b, rng=np.random.default_rng(1))
+    for k in range(4):
+        alone = paired_test(a[:, k], b[:, 0], rng=np.random.default_rng(1))
+        assert alone.difference == together[k].difference
+        assert alone.p_value == pytest.approx(together[k].p_value)
+        assert (alone.low, alone.high) == (pytest.approx(together[k].low), pytest.approx(together[k].high))
+
+
+def test_bad_input_to_paired_tests():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ConfigError, match=r"shapes \(2,\) and \(3,\)"):
+        paired_test([1, 0], [1, 0, 1], rng=rng)
+    with pytest.raises(ConfigError, match="shapes"):
+        paired_test([], [], rng=rng)
+    with pytest.raises(ConfigError, match="not finite"):
+        paired_test([1, np.inf], [1, 0], rng=rng)
+    with pytest.raises(ConfigError, match="draws = 1"):
+        paired_test([1, 0], [1, 0], rng=rng, draws=1)
+
+
+def test_align_pairs_by_id_and_names_what_is_missing():
+    ids_a, ids_b = ["x", "y", "z"], ["z", "x", "y"]
+    assert [ids_b[i] for i in align(ids_a, ids_b)] == ids_a
+    with pytest.raises(ConfigError, match="problem 'q7' is missing on the second side"):
+        align(["x", "q7"], ["x"])
+    with pytest.raises(ConfigError, match="problem 'q8' is missing on the first side"):
+        align(["x"], ["x", "q8"])
+    with pytest.raises(ConfigError, match="problem 'x' occurs twice on the first side"):
+        align(["x", "x"], ["x"])
+    with pytest.raises(ConfigError, match="problem 'x' occurs twice on the second side"):
+        align(["x"], ["x", "x"])
+
+
+# --- families and power
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.6, 0.7]), [1.0, 1.0])
+    assert holm([]).shape == (0,)
+    for bad in ([0.1, np.nan], [1.2], [[0.1]]):
+        with pytest.raises(ConfigError, match="between 0 and 1"):
+            holm(bad)
+
+
+def test_power_is_what_it_says():
+    rng = np.random.default_rng(0)
+    pilot = rng.choice([-1.0, 0.0, 1.0], p=[0.1, 0.8, 0.1], size=2000)
+    n = problems_needed(pilot, 0.06)
+    assert n == pytest.approx((1.959964 + 0.841621) ** 2 * pilot.var(ddof=1) / 0.06**2, abs=1.0)
+    found = []
+    for _ in range(400):
+        d = rng.choice([-1.0, 0.0, 1.0], p=[0.07, 0.8, 0.13], size=n)
+        found.append(paired_test(d > 0, d < 0, rng=rng, draws=100).p_value <= 0.05)
+    assert abs(np.mean(found) - 0.8) < 0.08
+    assert detectable_difference(pilot) == pytest.approx(0.06 * np.sqrt(n / 2000), rel=0.01)
+    assert problems_needed(pilot, -0.06) == n
+
+
+def test_power_without_spread_is_unknown():
+    for flat in ([], [0.1], [0.0, 0.0, 0.0]):
+        assert detectable_difference(flat) is None
+        assert problems_needed(flat, 0.01) is None
+    with pytest.raises(ConfigError, match="difference of 0"):
+        problems_needed([0.0, 1.0], 0.0)
+    with pytest.raises(ConfigError, match="power = 80"):
+        detectable_difference([0.0, 1.0], power=80)
