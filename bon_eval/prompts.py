@@ -1,0 +1,242 @@
+"""Problems -> prompts: text by template, token ids made once and given to every engine as they are.
+
+Engines are never handed text: each would add special tokens by its own rules, and a chat template that already wrote
+the beginning-of-sequence token would get a second one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bon_eval.config import digest
+from bon_eval.errors import ConfigError, ModelError, TaskError
+from bon_eval.records import Problem
+from bon_eval.tasks import PromptStyle, TaskSpec
+from bon_eval.templates import render_template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedPrompt:
+    """What a problem's requests start from."""
+
+    problem_id: str
+    text: str
+    """As it was tokenized; a beginning-of-sequence token that the tokenizer adds is only in `token_ids`."""
+    token_ids: tuple[int, ...]
+
+
+def resolve_style(
+    spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, style: PromptStyle | None = None
+) -> Literal["chat", "plain"]:
+    """The style that is used: `style`, or else the task's; ``auto`` is chat where the tokenizer has a template.
+
+    Raises `TaskError` for ``chat`` without a chat template.
+    """
+    wanted = style or spec.prompt_style
+    has_template = bool(tokenizer.chat_template)
+    if wanted == "chat" and not has_template:
+        raise TaskError(
+            f"prompt style chat of task {spec.name}, but the model's tokenizer has no chat template; use plain"
+        )
+    if wanted == "plain" or not has_template:
+        return "plain"
+    return "chat"
+
+
+def draw_shots(
+    train_problems: Sequence[Problem], problems: Sequence[Problem], spec: TaskSpec, *, shots: int, seed: int
+) -> tuple[Problem, ...]:
+    """`shots` solved examples, the same for every problem, drawn from the train split without replacement by `seed`.
+
+    An example whose question is also asked in the evaluation is passed over, so no prompt holds an evaluated
+    problem's solution and the evaluated problems are the same for every number of shots.
+    """
+    if shots < 0:
+        raise TaskError(f"few-shot examples must be at least 0, got {shots}")
+    if shots == 0:
+        return ()
+    if spec.few_shot.response is None:
+        raise TaskError(f"task {spec.name} has no few_shot.response template in {spec.path}; add it or use 0 shots")
+    question = spec.columns.question
+    asked = {p.fields[question].strip() for p in problems}
+    order = np.random.default_rng(seed).permutation(len(train_problems))
+    usable = [train_problems[i] for i in order if train_problems[i].fields[question].strip() not in asked]
+    if len(usable) < shots:
+        raise TaskError(
+            f"task {spec.name}: {shots} few-shot examples asked for, but the train split has {len(usable)} of "
+            f"{len(train_problems)} that are not also evaluated; use fewer"
+        )
+    return tuple(usable[:shots])
+
+
+def render_prompts(
+    spec: TaskSpec,
+    problems: Sequence[Problem],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    style: PromptStyle | None = None,
+    shots: int | None = None,
+    seed: int = 0,
+    train_problems: Sequence[Problem] = (),
+) -> tuple[RenderedPrompt, ...]:
+    """One prompt per problem, in order; `style` and `shots` default to the task's own.
+
+    Chat: the system text, each example as a user and an assistant turn, the problem, and the template's opening of
+    the answer; tokenized without special tokens, since the template writes them. Plain: the same pieces as text,
+    parted by few_shot.separator, tokenized with the special tokens that the tokenizer puts in front, and none behind:
+    an end token after the prompt would end the text before the response.
+
+    Raises `TaskError` for a style the tokenizer cannot do, too few examples, a chat template that fails (some refuse
+    a system turn), and a prompt that is empty or starts with two beginning-of-sequence tokens.
+    """
+    chat = resolve_style(spec, tokenizer, style) == "chat"
+    examples = draw_shots(train_problems, problems, spec, shots=spec.few_shot.k if shots is None else shots, seed=seed)
+    turns = [turn for example in examples for turn in (_question(spec, example), _response(spec, example))]
+    rendered: list[RenderedPrompt] = []
+    for problem in problems:
+        if chat:
+            text = _chat_text(spec, tokenizer, [*turns, _question(spec, problem)])
+            token_ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+        else:
+            text = _plain_text(spec, [*turns, _question(spec, problem)])
+            token_ids = _plain_ids(tokenizer, text)
+        _check_start(spec, tokenizer, problem.id, token_ids)
+        rendered.append(RenderedPrompt(problem.id, text, token_ids))
+    return tuple(rendered)
+
+
+def prompts_hash(problems: Sequence[Problem], prompts: Sequence[RenderedPrompt]) -> str:
+    """SHA-256 (hex) over problem ids, gold answers and prompt token ids, in order."""
+    return digest([[p.id, p.gold, list(r.token_ids)] for p, r in zip(problems, prompts, strict=True)])
+
+
+def check_context(prompts: Sequence[RenderedPrompt], context_length: int, max_tokens: int) -> None:
+    """Raise `TaskError` unless every prompt leaves room for `max_tokens` tokens within `context_length`.
+
+    The message names the problem with the longest prompt, so that one correction is enough.
+    """
+    longest = max(prompts, key=lambda p: len(p.token_ids), default=None)
+    if longest is None or len(longest.token_ids) + max_tokens <= context_length:
+        return
+    length, room = len(longest.token_ids), context_length - len(longest.token_ids)
+    remedy = f"use --max-tokens {room} or less" if room > 0 else "use fewer few-shot examples or another model"
+    raise TaskError(
+        f"the prompt of problem {longest.problem_id!r} has {length} tokens; with max tokens {max_tokens} that is "
+        f"more than the model's context of {context_length}; {remedy}"
+    )
+
+
+def load_tokenizer(model_dir: Path | str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The tokenizer of a local model directory.
+
+    Raises `ConfigError` with the pip command when transformers is missing and `ModelError` when there is no usable
+    tokenizer. Code that comes with the model runs only with `trust_remote_code`.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise ConfigError("tokenizing needs transformers: pip install 'bon-eval[transformers]'") from error
+    try:
+        return AutoTokenizer.from_pretrained(str(model_dir), trust_remote_code=trust_remote_code, local_files_only=True)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(
+            f"cannot load a tokenizer from {model_dir}: {reason}; give a complete model directory"
+        ) from error
+
+
+def stop_token_ids(model_dir: Path | str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Every token that ends a response, sorted: the union of what tokenizer and model state.
+
+    Read are the tokenizer's end token and ``eos_token_id`` in config.json (its text_config too) and in
+    generation_config.json. They disagree for many chat models (end of text against end of turn), and an engine that
+    took only one of them would sample on after the answer. Raises `ModelError` for a file that is not as it should be.
+    """
+    found: set[int] = set() if tokenizer.eos_token_id is None else {int(tokenizer.eos_token_id)}
+    for name in ("config.json", "generation_config.json"):
+        path = Path(model_dir) / name
+        if not path.is_file():
+            continue
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"cannot read {path}: {error}; give a complete model directory") from error
+        if not isinstance(content, dict):
+            raise ModelError(f"{path} is not a JSON object; give a complete model directory")
+        text_config = content.get("text_config")
+        for values in (content, text_config if isinstance(text_config, dict) else {}):
+            found.update(_token_ids(values.get("eos_token_id"), path))
+    return tuple(sorted(found))
+
+
+def _token_ids(value: object, path: Path) -> list[int]:
+    found: list[int] = []
+    for v in value if isinstance(value, list) else [] if value is None else [value]:
+        if not isinstance(v, int) or isinstance(v, bool) or v < 0:
+            raise ModelError(f"{path}: eos_token_id is {value!r}; it must be a token id or a list of them")
+        found.append(v)
+    return found
+
+
+def _question(spec: TaskSpec, problem: Problem) -> str:
+    return render_template(spec.prompt, problem.fields, f"{spec.path}: prompt")
+
+
+def _response(spec: TaskSpec, problem: Problem) -> str:
+    assert spec.few_shot.response is not None
+    return render_template(spec.few_shot.response, problem.fields, f"{spec.path}: few_shot.response")
+
+
+def _plain_text(spec: TaskSpec, turns: list[str]) -> str:
+    """Question and response run on, as in a text that the model continues; the separator comes after a response."""
+    separator = spec.few_shot.separator
+    examples = [question + response for question, response in zip(turns[:-1:2], turns[1::2], strict=True)]
+    system = [] if spec.system is None else [spec.system]
+    return separator.join([*system, *examples, turns[-1]])
+
+
+def _chat_text(spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, turns: list[str]) -> str:
+    from jinja2.exceptions import TemplateError
+
+    messages = [] if spec.system is None else [{"role": "system", "content": spec.system}]
+    # A turn's surrounding blanks belong to plain style, where they part the question from the response.
+    messages += [{"role": ("user", "assistant")[i % 2], "content": turn.strip()} for i, turn in enumerate(turns)]
+    try:
+        text: Any = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        reason = " ".join(str(error).split())
+        raise TaskError(
+            f"the model's chat template refuses the prompt of task {spec.name}: {reason}; "
+            "use style plain or change the task"
+        ) from error
+    return str(text)
+
+
+def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    bare = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    full = list(tokenizer(text, add_special_tokens=True)["input_ids"])
+    for start in range(len(full) - len(bare) + 1):
+        if full[start : start + len(bare)] == bare:
+            return tuple(full[: start + len(bare)])
+    raise ModelError("the tokenizer changes a text's own tokens when it adds special tokens; use style chat")
+
+
+def _check_start(
+    spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, problem_id: str, token_ids: tuple[int, ...]
+) -> None:
+    if not token_ids:
+        raise TaskError(f"task {spec.name}: the prompt of problem {problem_id!r} has no tokens; change the prompt")
+    if token_ids[:2] == (tokenizer.bos_token_id,) * 2:
+        raise TaskError(
+            f"task {spec.name}: the prompt of problem {problem_id!r} starts with two {tokenizer.bos_token} tokens; "
+            "take it out of the prompt template, since the tokenizer adds one"
+        )
