@@ -1,0 +1,248 @@
+"""A stored run in, tables out. No model is touched.
+
+All randomness (bootstrap, permutation, vote subsets, random scorer) comes from one seed. `bon_eval.cells` computes
+intervals and tests, `bon_eval.tables` makes the rows, `bon_eval.findings` says what they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from bon_eval import tables
+from bon_eval.cells import CORRECT, TRUNCATED, UNSCORED, Array, Data, Picks, compute_cells, stacked, stream
+from bon_eval.errors import ConfigError, StoreError
+from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
+from bon_eval.findings import Analysis, Settings
+from bon_eval.pool import Pool
+from bon_eval.records import Problem
+from bon_eval.scorers import Scorer, get_scorer, seeded_random
+
+DEFAULT_SCORERS = ("log_likelihood", "mean_log_likelihood", "shortest", "random")
+
+# Curves have an interval at every n up to these sizes (about a second on one core), else at the table's n only.
+_MOST_COLUMNS = 512
+_MOST_CELLS = 100_000
+
+# Subsets over all problems together: the error of a mean over problems depends on their product with the problems.
+_VOTE_SUBSETS = 100_000
+
+
+class AnalysedRun(Protocol):
+    """What `analyse` reads of a run; `bon_eval.runs.Run` is one."""
+
+    @property
+    def meta(self) -> Mapping[str, object]:
+        """The stored run.json."""
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """The task's problems that the run was asked for."""
+
+    @property
+    def greedy(self) -> Pool:
+        """One greedy response of each problem (N = 1)."""
+
+    @property
+    def pool(self) -> Pool:
+        """The N sampled responses of each problem."""
+
+    @property
+    def grader(self) -> Mapping[str, str]:
+        """``name`` and ``version`` of the grader whose verdicts the pools hold."""
+
+
+def analyse(
+    run: AnalysedRun,
+    *,
+    scorers: Sequence[str] = DEFAULT_SCORERS,
+    ns: Sequence[int] | None = None,
+    seed: int = 0,
+    draws: int = 10_000,
+    exclude_truncated: bool = False,
+    duplicates: Array | None = None,
+) -> Analysis:
+    """Arms, curves, problems and facts of one run.
+
+    Args:
+        run: the stored run with its grades.
+        scorers: names of scorers. The first table rows and the verdicts use ``log_likelihood`` where it is among
+            them, else the first.
+        ns: sizes of best-of-n in the arms table; default `default_ns`, powers of two and N. The largest is the n of
+            the other scorers, the vote, the oracle and the verdicts.
+        seed: of all randomness, >= 0.
+        draws: bootstrap resamples of problems per interval.
+        exclude_truncated: analyse only the problems of which no response, greedy or sampled, was truncated. A
+            truncated response has an inflated log-likelihood, and dropping it alone would leave pools of unequal N
+            and a greedy arm without an answer; leaving out the whole problem keeps every arm on the same problems
+            and the same N. Problems whose answers run long are rarer among those that are left, so the accuracies
+            describe the easier part of the task: compare arms within the table, not with the table of all problems.
+            `Analysis.n_excluded` says how many were left out.
+        duplicates: (P,) in the order of ``run.pool``: share of each pool that repeats an earlier text; optional,
+            since pools hold no texts.
+
+    Raises:
+        ConfigError: an unknown scorer, n < 1 or larger than the pool, a negative seed, no problem left.
+        StoreError: greedy responses, pool and problems do not cover the same problem ids.
+    """
+    settings = resolve_settings(
+        run.pool.n,
+        len(run.pool.problem_ids),
+        scorers=scorers,
+        ns=ns,
+        seed=seed,
+        draws=draws,
+        exclude_truncated=exclude_truncated,
+    )
+    data = _data(run, settings, duplicates)
+    cells = compute_cells(data, settings)
+    return Analysis(
+        run=_run_facts(run),
+        settings=settings,
+        pool_size=data.pool.n,
+        n_problems=len(data.golds),
+        n_excluded=len(run.pool.problem_ids) - len(data.golds),
+        n_missing=len(run.problems) - len(run.pool.problem_ids),
+        arms=tables.arm_rows(data, settings, cells),
+        curves=tuple(tables.curve_points(data, cells)),
+        problems=tuple(tables.problem_rows(data, settings)),
+        facts=tables.facts(data, settings, cells),
+    )
+
+
+def default_ns(pool_size: int) -> tuple[int, ...]:
+    """Powers of two from 2 up to the pool size, and the pool size (best-of-1 is the sample arm).
+
+    >>> default_ns(12), default_ns(1)
+    ((2, 4, 8, 12), (1,))
+    """
+    powers = {1 << k for k in range(1, pool_size.bit_length())}
+    return tuple(sorted(powers | {pool_size}))
+
+
+def _run_facts(run: AnalysedRun) -> dict[str, object]:
+    """What a report says about the run itself; content hashes stand in the configuration as ``*_hash``."""
+    config = _mapping(run.meta, "config")
+    sessions = run.meta.get("sessions")
+    return {
+        "config": config,
+        "versions": _mapping(run.meta, "versions"),
+        "engine": _mapping(run.meta, "engine"),
+        "hashes": {name.removesuffix("_hash"): value for name, value in config.items() if name.endswith("_hash")},
+        "state": run.meta.get("state"),
+        "sessions": len(sessions) if isinstance(sessions, list) else 0,
+        "grader": dict(run.grader),
+    }
+
+
+def _mapping(meta: Mapping[str, object], key: str) -> dict[str, object]:
+    value = meta.get(key)
+    if not isinstance(value, dict):
+        raise StoreError(f"run.json has no {key!r}; the run was never started or its run.json is damaged")
+    return value
+
+
+def resolve_settings(
+    pool_size: int,
+    n_problems: int,
+    *,
+    scorers: Sequence[str] = DEFAULT_SCORERS,
+    ns: Sequence[int] | None = None,
+    seed: int = 0,
+    draws: int = 10_000,
+    exclude_truncated: bool = False,
+) -> Settings:
+    """Check what an analysis is asked for, before any sampling is paid for; arguments as in `analyse`.
+
+    Raises:
+        ConfigError: an unknown scorer, n < 1 or larger than the pool, a negative seed, too few draws.
+    """
+    if not scorers:
+        raise ConfigError("no scorer was given; name at least one, such as log_likelihood")
+    for name in scorers:
+        get_scorer(name)
+    if seed < 0:
+        raise ConfigError(f"analysis seed {seed} is negative; give a whole number >= 0")
+    if draws < 100:
+        raise ConfigError(f"{draws} bootstrap draws cannot give a 95 % interval; give at least 100")
+    sizes = default_ns(pool_size) if ns is None else tuple(sorted(set(ns)))
+    if not sizes:
+        raise ConfigError("the list of n is empty; give at least one n, or none for the powers of two")
+    if sizes[0] < 1:
+        raise ConfigError(f"n = {sizes[0]} is not a number of responses; give n >= 1")
+    if sizes[-1] > pool_size:
+        raise ConfigError(
+            f"n = {sizes[-1]} is larger than the stored pool of {pool_size}; "
+            f"give n <= {pool_size}, or sample a larger pool with --n {sizes[-1]}"
+        )
+    return Settings(
+        scorers=tuple(dict.fromkeys(scorers)),
+        ns=sizes,
+        seed=seed,
+        draws=draws,
+        vote_draws=min(200, max(20, _VOTE_SUBSETS // max(1, n_problems))),
+        exclude_truncated=exclude_truncated,
+    )
+
+
+def _scorer(name: str, seed: int) -> Scorer:
+    return seeded_random(seed) if name == "random" else get_scorer(name)
+
+
+def _data(run: AnalysedRun, settings: Settings, duplicates: Array | None) -> Data:
+    pool, greedy = run.pool, run.greedy
+    gold_of = {problem.id: problem.gold for problem in run.problems}
+    greedy_row = {problem_id: row for row, problem_id in enumerate(greedy.problem_ids)}
+    for problem_id in pool.problem_ids:
+        if problem_id not in greedy_row:
+            raise StoreError(f"problem {problem_id!r} has a pool but no greedy response; resume the run to complete it")
+        if problem_id not in gold_of:
+            raise StoreError(f"problem {problem_id!r} has responses but is not among the run's problems; start a run")
+    for problem_id in set(greedy.problem_ids).difference(pool.problem_ids):
+        raise StoreError(f"problem {problem_id!r} has a greedy response but no pool; resume the run to complete it")
+    if not pool.problem_ids:
+        raise ConfigError("the run holds no complete problem yet; resume it, then analyse it")
+    if duplicates is not None and duplicates.shape != (len(pool.problem_ids),):
+        raise ConfigError(f"duplicates have shape {duplicates.shape}; expected one share for each pool")
+    greedy = greedy.take([greedy_row[problem_id] for problem_id in pool.problem_ids])
+    keep = np.arange(len(pool.problem_ids))
+    if settings.exclude_truncated:
+        keep = np.flatnonzero(~(pool.truncated.any(axis=1) | greedy.truncated[:, 0]))
+        if not len(keep):
+            raise ConfigError(
+                "every problem has a truncated response, so none is left without; sample again with more --max-tokens"
+            )
+    # Scores first: some scorers need the token log-probs, which a pool of chosen rows no longer has.
+    scores = {name: _scorer(name, settings.seed).over(pool)[keep] for name in settings.scorers}
+    greedy, pool = greedy.take(keep), pool.take(keep)
+    shown = sorted({1, *settings.ns})
+    vote, error = majority_vote(
+        pool.answer_class, pool.correct, shown, rng=stream(settings, "vote"), draws=settings.vote_draws
+    )
+    error_of_mean = np.sqrt((error**2).sum(axis=1)) / len(keep)
+    n_columns = pool.n * (len(settings.scorers) + 1)
+    every_n = n_columns <= _MOST_COLUMNS and n_columns * len(keep) <= _MOST_CELLS
+    values = stacked(pool)
+    interval_ns = tuple(range(1, pool.n + 1)) if every_n else tuple(shown)
+    return Data(
+        golds=tuple(gold_of[problem_id] for problem_id in pool.problem_ids),
+        greedy=greedy,
+        pool=pool,
+        duplicates=None if duplicates is None else duplicates[keep],
+        picks={name: _picks(score, values, interval_ns) for name, score in scores.items()},
+        vote=dict(zip(shown, vote, strict=True)),
+        vote_error=dict(zip(shown, error_of_mean.tolist(), strict=True)),
+        oracle=pass_at_n(pool.correct, range(1, pool.n + 1)),
+        interval_ns=interval_ns,
+    )
+
+
+def _picks(scores: Array, values: Array, ns: Sequence[int]) -> Picks:
+    picked = best_of_n(scores, values, range(1, scores.shape[1] + 1))
+    # The weights of the ranks sum to 1 up to rounding only; unrounded, a problem that both arms always solve would
+    # count as contested in the paired test, and a share could exceed 1.
+    for quantity in (CORRECT, TRUNCATED, UNSCORED):
+        picked[quantity] = np.round(picked[quantity], 12)
+    return Picks(means=picked.mean(axis=2), per_problem={n: picked[:, n - 1].copy() for n in ns})

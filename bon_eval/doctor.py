@@ -1,0 +1,143 @@
+"""Does an engine's sampling agree with its own teacher forcing, and with the other engine's? `bon-eval doctor`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bon_eval.errors import EngineError
+from bon_eval.records import Response
+
+TOLERANCE = 1e-3
+"""Largest difference per token, in nats, between sampled and forced log-probs of one engine in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Differences per token between the log-probs of sampling and of scoring, in nats."""
+
+    sampled_by: str
+    scored_by: str
+    n_tokens: int
+    max_difference: float
+    mean_difference: float
+    response: Response
+    """The response with the largest difference."""
+    position: int
+    """Its token with the largest difference, counted from 0."""
+    forced: float
+    """The forced log-prob of that token."""
+
+    def line(self) -> str:
+        """One line for the terminal."""
+        return (
+            f"{self.sampled_by:>12} sampled, {self.scored_by:>12} forced: {self.n_tokens:6d} tokens, "
+            f"max {self.max_difference:.2e}, mean {self.mean_difference:.2e} nats per token"
+        )
+
+
+def agreement(
+    responses: Sequence[Response], forced: dict[str, tuple[float, ...]], sampled_by: str, scored_by: str
+) -> Agreement:
+    """Compare sampled log-probs with forced ones, keyed by `key(response)`.
+
+    Raises:
+        EngineError: a response came back with another number of log-probs.
+    """
+    worst = (-1.0, responses[0], 0, 0.0)
+    total, count = 0.0, 0
+    for response in responses:
+        scored = forced[key(response)]
+        if len(scored) != response.n_tokens:
+            raise EngineError(
+                f"engine {scored_by} scored {len(scored)} tokens of a response with {response.n_tokens} (problem "
+                f"{response.problem_id}, {response.arm} {response.index})"
+            )
+        for position, (a, b) in enumerate(zip(response.token_logprobs, scored, strict=True)):
+            total += abs(a - b)
+            count += 1
+            if not abs(a - b) <= worst[0]:
+                worst = (abs(a - b), response, position, b)
+    return Agreement(sampled_by, scored_by, count, worst[0], total / count, *worst[1:])
+
+
+def key(response: Response) -> str:
+    """Name of a response in a scoring call."""
+    return f"{response.problem_id}/{response.arm}/{response.index}"
+
+
+def check(found: Agreement, tolerance: float = TOLERANCE) -> None:
+    """Raises `EngineError` naming the token when an engine does not agree with itself."""
+    if not found.max_difference <= tolerance:
+        r = found.response
+        raise EngineError(
+            f"engine {found.sampled_by}: sampled and forced log-probs differ by {found.max_difference:.2e} nats (limit "
+            f"{tolerance:g}) at token {found.position} (id {r.token_ids[found.position]}) of problem {r.problem_id}, "
+            f"{r.arm} {r.index}: {r.token_logprobs[found.position]:.6f} against {found.forced:.6f}; "
+            "its log-likelihoods cannot be trusted"
+        )
+
+
+def examine(
+    model: str,
+    engines: Sequence[str] = (),
+    *,
+    dtype: str = "float32",
+    revision: str | None = None,
+    adapter: str | None = None,
+    seed: int = 0,
+    trust_remote_code: bool = False,
+    n: int = 4,
+    limit: int = 4,
+    max_tokens: int = 48,
+) -> Iterator[str]:
+    """Sample a few problems of the embedded task and score them back; yields one line per comparison.
+
+    Every engine scores its own responses and those of the others. In float32 an engine must agree with itself to
+    `TOLERANCE` per token; other precisions and other engines are reported.
+
+    Args:
+        engines: names; all that are installed when empty.
+
+    Raises:
+        EngineError: an engine does not agree with itself, or cannot be loaded.
+    """
+    from bon_eval.engines import choose_engine, installed_engines, open_engine
+    from bon_eval.engines.base import EngineSpec
+    from bon_eval.records import Request, Sampling
+    from bon_eval.records import Sequence as TokenSequence
+    from bon_eval.runner import RunOptions, prepare_prompts
+
+    names = list(dict.fromkeys(choose_engine(e)[0] for e in engines)) or installed_engines()
+    ready = prepare_prompts(
+        RunOptions(model, "arith", limit=limit, revision=revision, adapter=adapter, trust_remote_code=trust_remote_code)
+    )
+    prompts = {p.problem_id: p.token_ids for p in ready.prompts}
+    greedy, pool = (Sampling(temperature, max_tokens, ready.stop_token_ids) for temperature in (0.0, 1.0))
+    requests = [Request(p.problem_id, "greedy", p.token_ids, 1, greedy) for p in ready.prompts]
+    requests += [Request(p.problem_id, "sample", p.token_ids, n, pool) for p in ready.prompts]
+    spec = EngineSpec(
+        model_dir=str(ready.model.directory),
+        dtype=dtype,
+        adapter_dir=None if ready.adapter_dir is None else str(ready.adapter_dir),
+        adapter_hash=ready.adapter_hash,
+        seed=seed,
+        max_length=max(map(len, prompts.values())) + max_tokens,
+        log_path=os.devnull,
+        trust_remote_code=trust_remote_code,
+    )
+
+    def sequences(responses: Sequence[Response]) -> list[TokenSequence]:
+        return [TokenSequence(key(r), prompts[r.problem_id], r.token_ids) for r in responses]
+
+    drawn: dict[str, list[Response]] = {}
+    for name in names:
+        with open_engine(name, spec) as engine:
+            drawn[name] = [r for group in engine.sample(requests) for r in group]
+            for by, responses in drawn.items():
+                found = agreement(responses, dict(engine.score(sequences(responses))), by, name)
+                yield found.line()
+                if by == name and dtype == "float32":
+                    check(found)
+    yield f"{len(names)} engine(s) checked in {dtype}; limit within one engine {TOLERANCE:g} nats per token in float32"

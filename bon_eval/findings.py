@@ -1,0 +1,178 @@
+"""What an analysis finds: the rows of its tables and the headline facts, as values without behaviour.
+
+Accuracies and shares are fractions of 1; log-likelihoods are in nats; lengths are in tokens, end token included;
+"points" are percentage points (100 times a difference of accuracies). A number that does not exist is None, and
+`null_reasons` of its row says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bon_eval.stats import Interval, PairedTest
+
+ArmKind = Literal["greedy", "sample", "best-of-n", "vote", "oracle"]
+"""The ways to answer that a table compares."""
+
+Verdict = Literal["higher", "lower", "not shown"]
+"""What the interval of a paired difference says: all above 0, all below 0, or neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the analysis was made; with the stored run it determines every number."""
+
+    scorers: tuple[str, ...]
+    ns: tuple[int, ...]
+    """Increasing; the last one is the n of the controls, the vote, the oracle and the verdicts."""
+    seed: int
+    draws: int
+    """Bootstrap resamples of problems, and random sign patterns of the paired tests."""
+    vote_draws: int
+    """Random subsets of each pool behind a vote of fewer than all responses."""
+    exclude_truncated: bool
+    confidence: float = 0.95
+
+    @property
+    def primary_scorer(self) -> str:
+        """``log_likelihood`` where it was asked for, else the first scorer."""
+        return "log_likelihood" if "log_likelihood" in self.scorers else self.scorers[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRow:
+    """One line of the arms table: means over problems with intervals over problems."""
+
+    arm: ArmKind
+    n: int
+    """Responses that the arm draws for one answer (1 for greedy and sample)."""
+    scorer: str | None
+    """What best-of-n picks by; None for the other arms."""
+    accuracy: Interval
+    lift: PairedTest | None
+    """Accuracy minus greedy's, paired by problem, as a fraction; None for greedy itself."""
+    lift_percent: float | None
+    """The difference in percent of greedy's accuracy."""
+    p_holm: float | None
+    """Holm-adjusted p-value of `lift` in the family best-of-n, all n of the table, primary scorer."""
+    log_likelihood: Interval | None
+    """Of the picked responses under the model, in nats."""
+    n_tokens: float | None
+    truncated: float | None
+    unscored: float | None
+    monte_carlo_error: float | None = None
+    """Standard error of `accuracy` from drawing subsets; None where the arm is exact."""
+    null_reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The arm as the tables print it, such as ``best-of-32 log_likelihood``."""
+        if self.arm in ("greedy", "sample"):
+            return self.arm
+        if self.arm == "best-of-n":
+            return f"best-of-{self.n} {self.scorer}"
+        return f"{self.arm}-of-{self.n}"
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Best-of-n by one scorer at one n."""
+
+    scorer: str
+    """A scorer, or ``vote`` or ``oracle``: those two pick answers and have no likelihood, length or shares."""
+    n: int
+    accuracy: float
+    interval: Interval | None
+    """Of `accuracy`; at n = 1 and the table's n, at every n in a small run, otherwise None."""
+    difference: float
+    """Accuracy minus greedy's, as a fraction."""
+    lift: PairedTest | None
+    """The same with interval and test, where `interval` is."""
+    log_likelihood: float | None
+    n_tokens: float | None
+    truncated: float | None
+    unscored: float | None
+    monte_carlo_error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """One problem: what each arm is worth on it."""
+
+    problem_id: str
+    gold: str
+    greedy_correct: bool
+    """False for an unscored response, too."""
+    greedy_unscored: bool
+    greedy_truncated: bool
+    greedy_log_likelihood: float
+    pool_accuracy: float
+    """The value of one sample."""
+    best_of_n: Mapping[str, float]
+    """Scorer -> value of best-of-n at the table's last n."""
+    vote: float
+    oracle: float
+    best_log_likelihood: float
+    """Highest of the pool."""
+    above_greedy: float
+    """Share of the pool that is sharper than greedy (see `Facts.sharper_than_greedy`)."""
+    pool_truncated: float
+    pool_unscored: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Best-of-n by the primary scorer minus another arm, paired by problem, with the verdict of its interval."""
+
+    against: Literal["greedy", "sample"]
+    test: PairedTest
+    verdict: Verdict
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Headline facts of a run."""
+
+    comparisons: tuple[Comparison, ...]
+    """Against greedy, then against one sample."""
+    sharper_than_greedy: Interval
+    """Share of problems whose pool holds a response of higher log-likelihood than greedy's.
+
+    A pool response of greedy's own length whose log-likelihood lies within `sharper_tolerance` nats per token of
+    greedy's is the greedy response itself as far as the engine's arithmetic can tell, and does not count.
+    """
+    sharper_tolerance: float
+    above_greedy: float
+    """Mean over problems of the share of the pool that is sharper than greedy."""
+    duplicate_share: float | None
+    """Mean over problems of the share of pool responses that repeat an earlier one; None if it was not given."""
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: best-of-n against greedy."""
+        return self.comparisons[0].sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything that the reports print."""
+
+    run: Mapping[str, object]
+    """``config``, ``versions``, ``engine``, ``hashes``, ``state``, ``grader`` and the number of ``sessions``."""
+    settings: Settings
+    pool_size: int
+    """N, responses per problem."""
+    n_problems: int
+    """Problems analysed."""
+    n_excluded: int
+    """Problems left out because a response of theirs was truncated (0 unless `Settings.exclude_truncated`)."""
+    n_missing: int
+    """Problems of the run that have no complete responses yet (0 unless the run was loaded as partial)."""
+    arms: tuple[ArmRow, ...]
+    curves: tuple[CurvePoint, ...]
+    """Every scorer at every n = 1..N; the oracle too; the vote at the table's n."""
+    problems: tuple[ProblemRow, ...]
+    facts: Facts

@@ -1,0 +1,1 @@
+"""An analysis as a terminal table and as files."""

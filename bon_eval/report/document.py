@@ -1,0 +1,187 @@
+"""An analysis as flat rows (one dict of cells for CSV and JSON alike) and as the document of report.json.
+
+Every null in a row of the document has its reason in the row's ``null_reasons``; NaN and infinity never appear.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from importlib import resources
+
+from bon_eval.errors import StoreError
+from bon_eval.findings import Analysis, ArmRow, Comparison, CurvePoint, ProblemRow
+from bon_eval.stats import Interval, PairedTest
+
+FORMAT_VERSION = 1
+"""Of report.json; grows when a reader of the older one would misread it."""
+
+Cells = dict[str, object]
+
+_NOT_FINITE = "not defined for these values: the interval or test gave no finite number"
+_INTERVAL_ELSEWHERE = "intervals are computed at n = 1 and at the n of the arms table"
+_PICKS_AN_ANSWER = "the arm picks an answer, not one response"
+_EXACT = "exact: no subsets were drawn"
+
+
+def arm_cells(row: ArmRow) -> tuple[Cells, dict[str, str]]:
+    """The cells of one row of the arms table, in the order of the columns, and why its nulls are null."""
+    reasons = dict(row.null_reasons)
+    cells: Cells = {"arm": row.arm, "n": row.n, "scorer": row.scorer}
+    cells |= _interval_cells("accuracy", row.accuracy)
+    cells |= _lift_cells(row.lift) | {"lift_percent": row.lift_percent, "p_holm": row.p_holm}
+    cells |= _interval_cells("log_likelihood", row.log_likelihood)
+    cells |= {"n_tokens": row.n_tokens, "truncated": row.truncated, "unscored": row.unscored}
+    cells |= {"monte_carlo_error": row.monte_carlo_error}
+    reasons["scorer"] = "only best-of-n picks by a scorer"
+    _spread(reasons, "lift", _lift_cells(None))
+    _spread(reasons, "log_likelihood", _interval_cells("log_likelihood", None))
+    return _finite(cells, reasons)
+
+
+def curve_cells(point: CurvePoint) -> tuple[Cells, dict[str, str]]:
+    """The cells of one point of the curves, in the order of the columns, and why its nulls are null."""
+    cells: Cells = {"scorer": point.scorer, "n": point.n}
+    cells |= _interval_cells("accuracy", point.interval) | {"accuracy": point.accuracy}
+    cells |= _lift_cells(point.lift) | {"lift_points": 100.0 * point.difference}
+    cells |= {"log_likelihood": point.log_likelihood, "n_tokens": point.n_tokens}
+    cells |= {"truncated": point.truncated, "unscored": point.unscored, "monte_carlo_error": point.monte_carlo_error}
+    reasons = dict.fromkeys([*_interval_cells("accuracy", None), *_lift_cells(None)], _INTERVAL_ELSEWHERE)
+    reasons |= dict.fromkeys(("log_likelihood", "n_tokens", "truncated", "unscored"), _PICKS_AN_ANSWER)
+    reasons["monte_carlo_error"] = _EXACT
+    return _finite(cells, reasons)
+
+
+def problem_cells(row: ProblemRow) -> Cells:
+    """The cells of one problem, in the order of the columns."""
+    cells: Cells = {
+        "problem_id": row.problem_id,
+        "gold": row.gold,
+        "greedy_correct": row.greedy_correct,
+        "greedy_unscored": row.greedy_unscored,
+        "greedy_truncated": row.greedy_truncated,
+        "greedy_log_likelihood": row.greedy_log_likelihood,
+        "pool_accuracy": row.pool_accuracy,
+    }
+    cells |= {f"best_of_n_{scorer}": value for scorer, value in row.best_of_n.items()}
+    return cells | {
+        "vote": row.vote,
+        "oracle": row.oracle,
+        "best_log_likelihood": row.best_log_likelihood,
+        "above_greedy": row.above_greedy,
+        "pool_truncated": row.pool_truncated,
+        "pool_unscored": row.pool_unscored,
+    }
+
+
+def document(analysis: Analysis) -> dict[str, object]:
+    """The content of report.json: JSON-ready, not yet validated."""
+    settings = analysis.settings
+    facts = analysis.facts
+    shown = {1, *settings.ns}
+    sharper = _interval_cells("share", facts.sharper_than_greedy)
+    fact_cells, fact_reasons = _finite(
+        {"duplicate_share": facts.duplicate_share, "above_greedy": facts.above_greedy},
+        {"duplicate_share": "the texts were not read"},
+    )
+    return {
+        "format": "bon-eval report",
+        "format_version": FORMAT_VERSION,
+        "run": dict(analysis.run),
+        "analysis": {
+            "scorers": list(settings.scorers),
+            "primary_scorer": settings.primary_scorer,
+            "ns": list(settings.ns),
+            "seed": settings.seed,
+            "draws": settings.draws,
+            "vote_draws": settings.vote_draws,
+            "confidence": settings.confidence,
+            "exclude_truncated": settings.exclude_truncated,
+            "pool_size": analysis.pool_size,
+            "problems": analysis.n_problems,
+            "problems_excluded": analysis.n_excluded,
+            "problems_missing": analysis.n_missing,
+        },
+        "arms": [_row(*arm_cells(row)) for row in analysis.arms],
+        "curves": [_row(*curve_cells(point)) for point in analysis.curves if point.n in shown],
+        "facts": {
+            "verdict": facts.verdict,
+            "comparisons": [_comparison(comparison) for comparison in facts.comparisons],
+            "sharper_than_greedy": _row(*_finite(sharper, {})) | {"tolerance_nats_per_token": facts.sharper_tolerance},
+            **fact_cells,
+            "null_reasons": fact_reasons,
+        },
+    }
+
+
+def validate(content: Mapping[str, object]) -> None:
+    """Check a report document against the schema that ships with the package.
+
+    Raises:
+        StoreError: the first violation with its place in the document.
+    """
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match(_validator().iter_errors(content))
+    if error is not None:
+        place = error.json_path.removeprefix("$").removeprefix(".") or "the document"
+        text = error.message if len(error.message) <= 200 else error.message[:197] + "..."
+        raise StoreError(f"report does not fit its schema at {place}: {text}; nothing was written")
+
+
+def schema() -> dict[str, object]:
+    """The JSON Schema (draft 2020-12) of report.json."""
+    text = resources.files("bon_eval").joinpath("assets/report.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, object] = json.loads(text)
+    return loaded
+
+
+@functools.cache
+def _validator():  # type: ignore[no-untyped-def]  # jsonschema is imported only when a report is written
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(schema())
+
+
+def _comparison(comparison: Comparison) -> dict[str, object]:
+    cells: Cells = {"against": comparison.against, "verdict": comparison.verdict, "sentence": comparison.sentence}
+    return _row(*_finite(cells | _lift_cells(comparison.test), {}))
+
+
+def _interval_cells(name: str, interval: Interval | None) -> Cells:
+    return {
+        name: None if interval is None else interval.estimate,
+        f"{name}_low": None if interval is None else interval.low,
+        f"{name}_high": None if interval is None else interval.high,
+        f"{name}_method": None if interval is None else interval.method,
+    }
+
+
+def _lift_cells(test: PairedTest | None) -> Cells:
+    return {
+        "lift_points": None if test is None else 100.0 * test.difference,
+        "lift_points_low": None if test is None else 100.0 * test.low,
+        "lift_points_high": None if test is None else 100.0 * test.high,
+        "lift_method": None if test is None else test.method,
+        "p_value": None if test is None else test.p_value,
+        "contested": None if test is None else test.n_contested,
+    }
+
+
+def _spread(reasons: dict[str, str], group: str, cells: Cells) -> None:
+    if group in reasons:
+        reasons |= dict.fromkeys(cells, reasons[group])
+
+
+def _finite(cells: Cells, reasons: Mapping[str, str]) -> tuple[Cells, dict[str, str]]:
+    """Cells without NaN and infinity, and the reason of each null; a null without a reason is a bug (KeyError)."""
+    undefined = [name for name, cell in cells.items() if isinstance(cell, float) and not math.isfinite(cell)]
+    cells = cells | dict.fromkeys(undefined)
+    reasons = dict(reasons) | dict.fromkeys(undefined, _NOT_FINITE)
+    return cells, {name: reasons[name] for name, cell in cells.items() if cell is None}
+
+
+def _row(cells: Cells, reasons: dict[str, str]) -> dict[str, object]:
+    return {**cells, "null_reasons": reasons}

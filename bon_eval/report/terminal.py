@@ -1,0 +1,145 @@
+"""The table that a run prints: plain text, at most 100 columns, readable without colour."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from bon_eval.findings import Analysis, ArmRow, Settings
+from bon_eval.stats import Interval, PairedTest
+
+WIDTH = 100
+
+_HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "lift %", "log-lik", "tokens", "cut %", "unsc. %")
+_NONE = "-"
+_SIGNIFICANT = 0.05
+
+
+def render(analysis: Analysis) -> str:
+    """Header, arms table, notes and verdicts as lines of text, ending in a newline."""
+    rows = [_HEADINGS, *(_row(row, analysis.settings) for row in analysis.arms)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    lines = [
+        "  ".join(_pad(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))) for row in rows
+    ]
+    rule = "-" * max(len(line) for line in lines)
+    return "\n".join([*_header(analysis), "", lines[0].rstrip(), rule, *lines[1:], "", *_notes(analysis)]) + "\n"
+
+
+def _pad(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column < 3 else cell.rjust(width)
+
+
+def _header(analysis: Analysis) -> list[str]:
+    config, engine = _section(analysis.run, "config"), _section(analysis.run, "engine")
+    adapter = f" + adapter {config['adapter']}" if config.get("adapter") else ""
+    where = [str(engine[key]) for key in ("device", "dtype") if engine.get(key)]
+    engine_name = f"{config.get('engine')} {engine.get('version', '')}".strip()
+    what = (
+        f"{config.get('model')}{adapter} on {config.get('task')}: "
+        f"{analysis.n_problems} problem{'s' if analysis.n_problems != 1 else ''} x {analysis.pool_size} samples, "
+        f"engine {engine_name}" + (f" ({', '.join(where)})" if where else "")
+    )
+    sent = (
+        f"sent: greedy temperature 0, n 1; pool temperature {config.get('temperature'):g}, top_p 1, top_k off, "
+        f"no penalties; at most {config.get('max_tokens')} tokens; seed {config.get('seed')}"
+    )
+    return [line for text in (what, sent) for line in _wrapped(text)]
+
+
+def _section(run: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = run.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
+    return (
+        _name(row, settings),
+        _accuracy(row.accuracy),
+        _lift(row.lift, row.p_holm),
+        _NONE if row.lift_percent is None else f"{row.lift_percent:+.1f}",
+        _NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
+        _NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
+        _share(row.truncated),
+        _share(row.unscored),
+    )
+
+
+def _name(row: ArmRow, settings: Settings) -> str:
+    if row.arm in ("greedy", "sample"):
+        return row.arm
+    if row.arm == "best-of-n":
+        picked_by = (row.scorer or "").replace("_", " ").replace("log likelihood", "log-lik")
+        return f"best-of-{row.n}" if row.scorer == settings.primary_scorer else f"  by {picked_by}"
+    return f"{row.arm}-of-{row.n}"
+
+
+def _accuracy(interval: Interval) -> str:
+    return f"{interval.estimate:.3f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def _lift(test: PairedTest | None, p_holm: float | None) -> str:
+    if test is None:
+        return _NONE
+    mark = "*" if p_holm is not None and p_holm < _SIGNIFICANT else ""
+    return f"{100 * test.difference:+.1f} [{100 * test.low:+.0f}, {100 * test.high:+.0f}]{mark}"
+
+
+def _nats(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def _share(share: float | None) -> str:
+    return _NONE if share is None else f"{100 * share:.1f}"
+
+
+def _notes(analysis: Analysis) -> list[str]:
+    settings, facts = analysis.settings, analysis.facts
+    last = settings.ns[-1]
+    notes = [
+        f"best-of-n picks the response of highest {settings.primary_scorer.replace('_', ' ')}; intervals (95 %) are "
+        "over problems, lifts are paired by problem; log-lik in nats per response, raw distribution.",
+    ]
+    if any(row.p_holm is not None and row.p_holm < _SIGNIFICANT for row in analysis.arms):
+        notes.append(f"*: p < {_SIGNIFICANT} against greedy, Holm-adjusted over the n of the table.")
+    if len(settings.scorers) > 1:
+        notes.append(f"by ...: best-of-{last} under another scorer.")
+    notes += _warnings(analysis)
+    sharper = facts.sharper_than_greedy
+    notes.append(
+        f"sharper than greedy: {_share(sharper.estimate)} % [{100 * sharper.low:.0f}, {100 * sharper.high:.0f}] of "
+        "problems have a pool response of higher log-likelihood than greedy's."
+    )
+    if facts.duplicate_share is not None:
+        notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
+    notes += [comparison.sentence for comparison in facts.comparisons]
+    return [line for note in notes for line in _wrapped(note)]
+
+
+def _warnings(analysis: Analysis) -> list[str]:
+    greedy, sample = analysis.arms[0], analysis.arms[1]
+    out = []
+    if analysis.n_missing or analysis.run.get("state") == "sampling":
+        missing = f"{analysis.n_missing} problems have" if analysis.n_missing else "some problems may have"
+        out.append(f"unfinished run: {missing} no complete responses yet.")
+    if analysis.settings.exclude_truncated:
+        out.append(
+            f"without truncated responses: {analysis.n_problems} problems of which none was cut; {analysis.n_excluded} "
+            "were left out, which tend to be those with long answers."
+        )
+    if greedy.truncated or sample.truncated:
+        out.append(
+            f"cut: {_share(sample.truncated)} % of the pool and {_share(greedy.truncated)} % of greedy reached the "
+            "token limit; their log-likelihood lacks the end token and is inflated (see --exclude-truncated)."
+        )
+    if greedy.unscored or sample.unscored:
+        out.append(
+            f"unscored: {_share(sample.unscored)} % of the pool and {_share(greedy.unscored)} % of greedy got no "
+            "verdict; they count as not correct."
+        )
+    return out
+
+
+def _wrapped(text: str) -> Sequence[str]:
+    printable = "".join(c if c.isprintable() else "?" for c in text)
+    return textwrap.wrap(printable, WIDTH, subsequent_indent="  ", break_on_hyphens=False)

@@ -1,0 +1,218 @@
+"""One run from options to a stored, graded directory: resolve, render, sample, grade."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from bon_eval.config import RunConfig
+from bon_eval.engines import choose_engine, open_engine
+from bon_eval.engines.base import EngineSpec
+from bon_eval.grading import grade_run
+from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
+from bon_eval.prompts import (
+    RenderedPrompt,
+    check_context,
+    load_tokenizer,
+    prompts_hash,
+    render_prompts,
+    resolve_style,
+    stop_token_ids,
+)
+from bon_eval.records import Problem
+from bon_eval.sampling import check_adapter, sample
+from bon_eval.store import RunStore, lock
+from bon_eval.taskdata import load_problems, load_train_problems, task_hash
+from bon_eval.tasks import PromptStyle, TaskSpec, load_task
+from bon_eval.versions import versions
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asked for; None leaves it to the task."""
+
+    model: str
+    task: str
+    n: int = 32
+    limit: int | None = None
+    max_tokens: int | None = None
+    temperature: float = 1.0
+    engine: str = "auto"
+    dtype: str = "auto"
+    revision: str | None = None
+    adapter: str | None = None
+    seed: int = 0
+    data: Path | None = None
+    out: Path | None = None
+    fresh: bool = False
+    prompt_style: PromptStyle | None = None
+    shots: int | None = None
+    trust_remote_code: bool = False
+    engine_args: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """Everything resolved and checked; nothing written and no model loaded yet."""
+
+    config: RunConfig
+    spec: TaskSpec
+    problems: tuple[Problem, ...]
+    prompts: tuple[RenderedPrompt, ...]
+    model_dir: Path
+    adapter_dir: Path | None
+    directory: Path
+    engine_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPrompts:
+    """A task's problems rendered for a model."""
+
+    spec: TaskSpec
+    model: ResolvedModel
+    adapter_dir: Path | None
+    adapter_hash: str | None
+    problems: tuple[Problem, ...]
+    prompts: tuple[RenderedPrompt, ...]
+    style: str
+    """``chat`` or ``plain``, resolved."""
+    shots: int
+    stop_token_ids: tuple[int, ...]
+
+
+def prepare_prompts(options: RunOptions) -> PreparedPrompts:
+    """Resolve task, model and adapter and render the prompts.
+
+    Raises:
+        BonEvalError: of the kind that fits, one line each.
+    """
+    spec = load_task(options.task)
+    model = resolve_model(options.model, options.revision)
+    adapter_dir, adapter_hash = resolve_adapter(options.adapter) if options.adapter is not None else (None, None)
+    problems = load_problems(spec, data=options.data, limit=options.limit)
+    shots = spec.few_shot.k if options.shots is None else options.shots
+    tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
+    style = resolve_style(spec, tokenizer, options.prompt_style)
+    prompts = render_prompts(
+        spec,
+        problems,
+        tokenizer,
+        style=style,
+        shots=shots,
+        seed=options.seed,
+        train_problems=load_train_problems(spec) if shots else (),
+    )
+    ends = stop_token_ids(model.directory, tokenizer)
+    return PreparedPrompts(spec, model, adapter_dir, adapter_hash, problems, prompts, style, shots, ends)
+
+
+def prepare(options: RunOptions) -> PreparedRun:
+    """Resolve the options into a run, checking all that can be checked without the model.
+
+    Raises:
+        BonEvalError: of the kind that fits, one line each; nothing has been written.
+    """
+    ready = prepare_prompts(options)
+    spec, model = ready.spec, ready.model
+    engine, reason = choose_engine(options.engine)
+    config = RunConfig(
+        task=spec.name,
+        model=options.model,
+        revision=model.revision,
+        adapter=options.adapter,
+        engine=engine,
+        dtype=options.dtype,
+        n=options.n,
+        limit=options.limit,
+        temperature=options.temperature,
+        max_tokens=spec.max_tokens if options.max_tokens is None else options.max_tokens,
+        stop=spec.stop,
+        stop_token_ids=ready.stop_token_ids,
+        prompt_style=ready.style,
+        shots=ready.shots,
+        seed=options.seed,
+        grader=spec.grader,
+        data=None if options.data is None else str(options.data),
+        task_hash=task_hash(spec, ready.problems),
+        model_hash=model.content_hash,
+        adapter_hash=ready.adapter_hash,
+        prompts_hash=prompts_hash(ready.problems, ready.prompts),
+        trust_remote_code=options.trust_remote_code,
+        engine_args=options.engine_args,
+    )
+    context = stated_context(model.directory)
+    if context is not None:
+        check_context(ready.prompts, context, config.max_tokens)
+    slug = model.slug if ready.adapter_hash is None else f"{model.slug}+{ready.adapter_hash[:8]}"
+    directory = options.out or Path("results") / spec.name / slug / config.run_id
+    return PreparedRun(
+        config, spec, ready.problems, ready.prompts, model.directory, ready.adapter_dir, directory, reason
+    )
+
+
+def execute(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) -> Path:
+    """Sample what the run still owes, then grade all of it.
+
+    Returns the run directory. Raises `BonEvalError`; what was stored before is kept.
+    """
+    config = prepared.config
+    if fresh and prepared.directory.is_dir():
+        set_aside(prepared.directory, quiet=quiet)
+    table = pa.table(
+        {
+            "prompt": pa.array([p.text for p in prepared.prompts], pa.string()),
+            "prompt_token_ids": pa.array([list(p.token_ids) for p in prepared.prompts], pa.list_(pa.int32())),
+        }
+    )
+    with RunStore(prepared.directory, config, prepared.problems, table) as store:
+        if store.state != "sampled" or len(store.done) != 2 * len(prepared.problems):
+            spec = EngineSpec(
+                model_dir=str(prepared.model_dir),
+                dtype=config.dtype,
+                adapter_dir=None if prepared.adapter_dir is None else str(prepared.adapter_dir),
+                adapter_hash=config.adapter_hash,
+                seed=store.session_seed,
+                max_length=max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens,
+                log_path=str(prepared.directory / "engine.log"),
+                trust_remote_code=config.trust_remote_code,
+                engine_args=config.engine_args,
+            )
+            _say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
+            with open_engine(config.engine, spec) as engine:
+                check_context(prepared.prompts, engine.context_length, config.max_tokens)
+                if config.adapter is not None:
+                    check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
+                store.begin_session(_now(), versions(), engine.facts)
+                if store.done:
+                    _say(f"resuming: {len(store.done)} of {2 * len(prepared.problems)} requests are stored", quiet)
+                sample(store, engine, prepared.prompts, quiet=quiet)
+        else:
+            _say("all responses are stored; nothing to sample", quiet)
+        store.save_meta()
+        grade_run(prepared.directory, quiet=quiet)
+    return prepared.directory
+
+
+def set_aside(directory: Path, *, quiet: bool = False) -> None:
+    """Rename a run directory out of the way; responses that cost hours are never deleted."""
+    with lock(directory):
+        pattern = re.compile(re.escape(directory.name) + r"\.old-(\d+)")
+        numbers = [int(m[1]) for p in directory.parent.iterdir() if (m := pattern.fullmatch(p.name))]
+        target = directory.with_name(f"{directory.name}.old-{max(numbers, default=0) + 1}")
+        directory.rename(target)
+    _say(f"the old run is kept as {target}", quiet)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,71 @@
+"""What is owed -> engine -> store: the sampling of a run, resumable at any moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bon_eval.config import RunConfig
+from bon_eval.engines.base import Engine
+from bon_eval.errors import EngineError, ModelError
+from bon_eval.progress import Progress
+from bon_eval.prompts import RenderedPrompt
+from bon_eval.records import Request, Sampling
+from bon_eval.records import Sequence as TokenSequence
+from bon_eval.store import RunStore
+
+
+def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[Request]:
+    """Each problem's greedy request and its pool, side by side, in task order.
+
+    Greedy and pool share one stream: neither waits for the other, and the slowest greedy response does not come last.
+    """
+    greedy = Sampling(0.0, config.max_tokens, config.stop_token_ids, config.stop)
+    pool = Sampling(config.temperature, config.max_tokens, config.stop_token_ids, config.stop)
+    for prompt in prompts:
+        yield Request(prompt.problem_id, "greedy", prompt.token_ids, 1, greedy)
+        yield Request(prompt.problem_id, "sample", prompt.token_ids, config.n, pool)
+
+
+def sample(store: RunStore, engine: Engine, prompts: Sequence[RenderedPrompt], *, quiet: bool = False) -> None:
+    """Draw what the store still owes and store each request's responses as they finish.
+
+    Raises:
+        EngineError: the engine failed or gave numbers that cannot be true; what was stored before is kept.
+        StoreError: the disk is full; what was stored before is kept.
+    """
+    owed = [r for r in requests(store.config, prompts) if (r.problem_id, r.arm) not in store.done]
+    left: dict[str, int] = {}
+    for r in owed:
+        left[r.problem_id] = left.get(r.problem_id, 0) + 1
+    with Progress(
+        len(prompts), done=len(prompts) - len(left), label="sampling", unit="problems", quiet=quiet
+    ) as progress:
+        for responses in engine.sample(owed):
+            store.append(responses)
+            problem = responses[0].problem_id
+            left[problem] -= 1
+            progress.advance(
+                0 if left[problem] else 1, responses=len(responses), tokens=sum(r.n_tokens for r in responses)
+            )
+    missing = [problem for problem, count in left.items() if count]
+    if missing:
+        raise EngineError(
+            f"the engine ended without the responses of problem {missing[0]} (and {len(missing) - 1} more)"
+        )
+    store.finish_sampling()
+
+
+def check_adapter(engine: Engine, adapter: str, prompt_token_ids: tuple[int, ...]) -> None:
+    """Prove that the adapter is in force: it must move the log-likelihood of a probe prompt.
+
+    Raises:
+        ModelError: the log-likelihood with and without the adapter is the same.
+    """
+    probe = TokenSequence("probe", prompt_token_ids[:1], prompt_token_ids[1:])
+    [(_, tuned)] = engine.score([probe])
+    [(_, base)] = engine.score([probe], use_adapter=False)
+    if tuned == base:
+        raise ModelError(
+            f"adapter {adapter!r} changes nothing: the probe prompt has log-likelihood {sum(base):.4f} with and "
+            "without it; check that it was trained and fits this model"
+        )

@@ -1,0 +1,175 @@
+"""The rows of an analysis, from what each arm is worth on each problem: arms, curves, problems, headline facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from bon_eval.cells import (
+    CORRECT,
+    LOG_LIKELIHOOD,
+    N_TOKENS,
+    SHARPER_TOLERANCE,
+    TRUNCATED,
+    UNSCORED,
+    Array,
+    Cells,
+    Data,
+    cell_label,
+    sharper_than_greedy,
+    stacked,
+)
+from bon_eval.findings import ArmKind, ArmRow, Comparison, CurvePoint, Facts, ProblemRow, Settings, Verdict
+from bon_eval.stats import PairedTest, holm
+
+_PICKS_AN_ANSWER = "the arm picks an answer, not one response"
+
+
+def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]:
+    """The arms table: greedy, sample, best-of-n by the primary scorer, by the others at the last n, vote, oracle."""
+    primary, last = settings.primary_scorer, settings.ns[-1]
+    family = holm([cells.lift[cell_label(primary, n)].p_value for n in settings.ns])
+    p_holm = dict(zip(settings.ns, family.tolist(), strict=True))
+    means = {scorer: picks.means.T for scorer, picks in data.picks.items()}
+    rows = [
+        _arm_row(cells, "greedy", 1, None, stacked(data.greedy).mean(axis=(1, 2))),
+        _arm_row(cells, "sample", 1, None, stacked(data.pool).mean(axis=(1, 2))),
+    ]
+    for n in settings.ns:
+        rows.append(_arm_row(cells, "best-of-n", n, primary, means[primary][n - 1], p_holm=p_holm[n]))
+    for scorer in settings.scorers:
+        if scorer != primary:
+            rows.append(_arm_row(cells, "best-of-n", last, scorer, means[scorer][last - 1]))
+    rows.append(_arm_row(cells, "vote", last, None, None, error=data.vote_error[last]))
+    rows.append(_arm_row(cells, "oracle", last, None, None))
+    return tuple(rows)
+
+
+def _arm_row(
+    cells: Cells,
+    arm: ArmKind,
+    n: int,
+    scorer: str | None,
+    means: Array | None,
+    *,
+    p_holm: float | None = None,
+    error: float = 0.0,
+) -> ArmRow:
+    """`means` over problems and picks, (quantities,); None for an arm of which only the accuracy exists."""
+    label = cell_label(scorer or arm, n)
+    reasons: dict[str, str] = {}
+    lift = percent = log_likelihood = n_tokens = truncated = unscored = None
+    if arm == "greedy":
+        reasons |= dict.fromkeys(("lift", "lift_percent"), "greedy is the baseline")
+    else:
+        lift = cells.lift[label]
+        if cells.accuracy["greedy"].estimate > 0.0:
+            percent = 100.0 * lift.difference / cells.accuracy["greedy"].estimate
+        else:
+            reasons["lift_percent"] = "greedy's accuracy is 0"
+    if p_holm is None:
+        reasons["p_holm"] = "not in the family of n of the primary scorer"
+    if means is not None:
+        log_likelihood = cells.log_likelihood[label]
+        n_tokens, truncated, unscored = means[N_TOKENS:].tolist()
+    else:
+        reasons |= dict.fromkeys(("log_likelihood", "n_tokens", "truncated", "unscored"), _PICKS_AN_ANSWER)
+    if not error:
+        reasons["monte_carlo_error"] = "exact: no subsets were drawn"
+    return ArmRow(
+        arm=arm,
+        n=n,
+        scorer=scorer,
+        accuracy=cells.accuracy[label],
+        lift=lift,
+        lift_percent=percent,
+        p_holm=p_holm,
+        log_likelihood=log_likelihood,
+        n_tokens=n_tokens,
+        truncated=truncated,
+        unscored=unscored,
+        monte_carlo_error=error or None,
+        null_reasons=reasons,
+    )
+
+
+def curve_points(data: Data, cells: Cells) -> Iterator[CurvePoint]:
+    """Every scorer and the oracle at n = 1..N, the vote at n = 1 and the table's n."""
+    for scorer, picks in data.picks.items():
+        for n, means in enumerate(picks.means.T, start=1):
+            yield _curve_point(cells, scorer, n, float(means[CORRECT]), means)
+    for n in sorted(data.vote):
+        yield _curve_point(cells, "vote", n, float(data.vote[n].mean()), None, error=data.vote_error[n])
+    for n, value in enumerate(data.oracle, start=1):
+        yield _curve_point(cells, "oracle", n, float(value.mean()), None)
+
+
+def _curve_point(
+    cells: Cells, scorer: str, n: int, accuracy: float, means: Array | None, *, error: float = 0.0
+) -> CurvePoint:
+    label = cell_label(scorer, n)
+    return CurvePoint(
+        scorer=scorer,
+        n=n,
+        accuracy=accuracy,
+        interval=cells.accuracy.get(label),
+        difference=accuracy - cells.accuracy["greedy"].estimate,
+        lift=cells.lift.get(label),
+        log_likelihood=None if means is None else float(means[LOG_LIKELIHOOD]),
+        n_tokens=None if means is None else float(means[N_TOKENS]),
+        truncated=None if means is None else float(means[TRUNCATED]),
+        unscored=None if means is None else float(means[UNSCORED]),
+        monte_carlo_error=error or None,
+    )
+
+
+def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
+    """One row for each problem, in the order of the pool."""
+    last = settings.ns[-1]
+    above = sharper_than_greedy(data).mean(axis=1)
+    pool, greedy = data.pool, data.greedy
+    for i, problem_id in enumerate(pool.problem_ids):
+        yield ProblemRow(
+            problem_id=problem_id,
+            gold=data.golds[i],
+            greedy_correct=bool(greedy.correct[i, 0]),
+            greedy_unscored=bool(greedy.unscored[i, 0]),
+            greedy_truncated=bool(greedy.truncated[i, 0]),
+            greedy_log_likelihood=float(greedy.log_likelihood[i, 0]),
+            pool_accuracy=float(pool.correct[i].mean()),
+            best_of_n={scorer: float(picks.per_problem[last][CORRECT, i]) for scorer, picks in data.picks.items()},
+            vote=float(data.vote[last][i]),
+            oracle=float(data.oracle[last - 1, i]),
+            best_log_likelihood=float(pool.log_likelihood[i].max()),
+            above_greedy=float(above[i]),
+            pool_truncated=float(pool.truncated[i].mean()),
+            pool_unscored=float(pool.unscored[i].mean()),
+        )
+
+
+def facts(data: Data, settings: Settings, cells: Cells) -> Facts:
+    """The verdicts against greedy and against one sample, and how often the pool is sharper than greedy."""
+    scorer, last = settings.primary_scorer, settings.ns[-1]
+    arm = f"best-of-{last} by {scorer}"
+    return Facts(
+        comparisons=(
+            _comparison(arm, "greedy", cells.lift[cell_label(scorer, last)], len(data.golds)),
+            _comparison(arm, "sample", cells.over_sample, len(data.golds)),
+        ),
+        sharper_than_greedy=cells.sharper,
+        sharper_tolerance=SHARPER_TOLERANCE,
+        above_greedy=float(sharper_than_greedy(data).mean()),
+        duplicate_share=None if data.duplicates is None else float(data.duplicates.mean()),
+    )
+
+
+def _comparison(arm: str, against: Literal["greedy", "sample"], test: PairedTest, n_problems: int) -> Comparison:
+    other = {"greedy": "greedy decoding", "sample": "one sample"}[against]
+    numbers = f"{100 * test.difference:+.1f} points [{100 * test.low:+.1f}, {100 * test.high:+.1f}]"
+    numbers += f" over {n_problems} problem{'s' if n_problems != 1 else ''}"
+    verdict: Verdict = "higher" if test.low > 0.0 else "lower" if test.high < 0.0 else "not shown"
+    if verdict == "not shown":
+        sentence = f"A difference in accuracy between {arm} and {other} is not shown: {numbers}."
+    else:
+        sentence = f"The accuracy of {arm} is {verdict} than that of {other}: {numbers}."
+    return Comparison(against=against, test=test, verdict=verdict, sentence=sentence)

@@ -1,0 +1,96 @@
+"""The table in the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bon_eval.findings import Analysis
+from bon_eval.report.terminal import WIDTH, render
+from bon_eval.stats import Interval
+
+
+def line_of(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(start))
+
+
+def test_header_says_what_was_sent(analysis: Analysis) -> None:
+    text = render(analysis)
+    assert "arith-mixed on arith: 3 problems x 4 samples, engine transformers 5.19.0 (cpu, float32)" in text
+    sent = "sent: greedy temperature 0, n 1; pool temperature 1, top_p 1, top_k off, no penalties; at most 8 tokens"
+    assert sent in " ".join(text.split())
+
+
+def test_rows_and_alignment(analysis: Analysis) -> None:
+    lines = render(analysis).splitlines()
+    rule = next(i for i, line in enumerate(lines) if line.startswith("---"))
+    table = lines[rule + 1 : rule + 10]
+    assert [line[:17].rstrip() for line in table] == [
+        "greedy",
+        "sample",
+        "best-of-2",
+        "best-of-4",
+        "  by mean log-lik",
+        "  by shortest",
+        "  by random",
+        "vote-of-4",
+        "oracle-of-4",
+    ]
+    assert len({len(line) for line in table}) == 1
+    column = lines[rule - 1].index("accuracy")
+    assert {line[column - 1] for line in table} == {" "}
+    assert table[0][column:].startswith("0.333 [")
+    assert table[3][column:].startswith("0.667 [")
+
+
+def test_cells_of_a_row(analysis: Analysis) -> None:
+    best = line_of(render(analysis), "best-of-4").split()
+    assert "+33.3" in best
+    assert best[-5:] == ["+100.0", "-1.33", "2.7", "0.0", "0.0"]
+    assert line_of(render(analysis), "greedy").split()[-6:] == ["-", "-", "-2.00", "2.3", "0.0", "33.3"]
+    assert line_of(render(analysis), "vote-of-4").split()[-4:] == ["-"] * 4
+
+
+def test_notes(analysis: Analysis) -> None:
+    text = " ".join(render(analysis).split())
+    assert "cut: 8.3 % of the pool and 0.0 % of greedy reached the token limit" in text
+    assert "unscored: 8.3 % of the pool and 33.3 % of greedy got no verdict; they count as not correct." in text
+    assert "sharper than greedy: 33.3 %" in text
+    for comparison in analysis.facts.comparisons:
+        assert comparison.sentence in text
+    assert "left out" not in text
+    assert "unfinished" not in text
+
+
+def test_notes_of_a_partial_run_and_of_left_out_problems(analysis: Analysis) -> None:
+    settings = replace(analysis.settings, exclude_truncated=True)
+    text = " ".join(render(replace(analysis, n_missing=2, n_excluded=4, settings=settings)).split())
+    assert "unfinished run: 2 problems have no complete responses yet." in text
+    assert "3 problems of which none was cut; 4 were left out" in text
+
+
+@pytest.mark.parametrize("model", ["m" * 40, "/models/" + "a-very-long-name/" * 12 + "checkpoint"])
+def test_fits_a_terminal_of_100_columns_with_wide_numbers(analysis: Analysis, model: str) -> None:
+    wide = tuple(
+        replace(
+            row,
+            n=1024 if row.n > 1 else row.n,
+            log_likelihood=row.log_likelihood and Interval(-1234.5, -1300.0, -1200.0, "x"),
+            n_tokens=row.n_tokens and 1024.0,
+            lift=row.lift and replace(row.lift, difference=-1.0, low=-1.0, high=-1.0),
+            p_holm=row.p_holm and 0.01,
+        )
+        for row in analysis.arms
+    )
+    config = {**dict(analysis.run["config"]), "model": model}  # type: ignore[call-overload]
+    text = render(replace(analysis, arms=wide, run={**analysis.run, "config": config}))
+    assert max(len(line) for line in text.splitlines()) <= WIDTH
+    assert "Holm-adjusted" in text
+
+
+def test_control_characters_in_a_name_do_not_reach_the_terminal(analysis: Analysis) -> None:
+    config = {**dict(analysis.run["config"]), "model": "evil\x1b[2J\nname"}  # type: ignore[call-overload]
+    text = render(replace(analysis, run={**analysis.run, "config": config}))
+    assert "\x1b" not in text
+    assert "evil?[2J?name" in text

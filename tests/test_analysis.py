@@ -1,0 +1,357 @@
+"""The analysis of a run of three problems with a pool of four, every cell of which is known by hand.
+
+Rank weights at N = 4 (best first): n = 1: 1/4 each; n = 2: 3/6, 2/6, 1/6, 0; n = 4: 1, 0, 0, 0.
+By log-likelihood the pools are already in order, so values by rank are a: 1 1 0 0, b: 1 0 0 0, c: 0 0 0 1.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bon_eval.analysis import analyse, default_ns
+from bon_eval.errors import ConfigError, StoreError
+from bon_eval.findings import Analysis, ArmRow
+from bon_eval.pool import Pool
+from bon_eval.records import Problem
+from bon_eval.runs import Run
+
+_DTYPES = {
+    "log_likelihood": np.float64,
+    "n_tokens": np.int32,
+    "truncated": np.bool_,
+    "correct": np.bool_,
+    "unscored": np.bool_,
+    "answer_class": np.int32,
+}
+
+
+@dataclass(frozen=True)
+class HandRun:
+    meta: dict[str, Any]
+    problems: tuple[Problem, ...]
+    greedy: Pool
+    pool: Pool
+    grader: dict[str, str]
+
+
+def pool_of(stored: dict[str, Any]) -> Pool:
+    arrays: dict[str, Any] = {name: np.array(stored[name], dtype=dtype) for name, dtype in _DTYPES.items()}
+    return Pool(problem_ids=tuple(stored["problem_ids"]), **arrays)
+
+
+@pytest.fixture
+def run() -> HandRun:
+    """Three problems with a pool of four, worked out by hand below."""
+    stored = json.loads((Path(__file__).parent / "hand_run.json").read_text(encoding="utf-8"))
+    return HandRun(
+        meta=stored["meta"],
+        problems=tuple(Problem(p["id"], {"question": "q"}, p["gold"]) for p in stored["problems"]),
+        greedy=pool_of(stored["greedy"]),
+        pool=pool_of(stored["pool"]),
+        grader={"name": "gsm8k", "version": "1"},
+    )
+
+
+def arm(analysis: Analysis, name: str) -> ArmRow:
+    return next(row for row in analysis.arms if row.name == name)
+
+
+def test_rows_of_the_table_in_order(run: HandRun) -> None:
+    names = [row.name for row in analyse(run).arms]
+    assert names == [
+        "greedy",
+        "sample",
+        "best-of-2 log_likelihood",
+        "best-of-4 log_likelihood",
+        "best-of-4 mean_log_likelihood",
+        "best-of-4 shortest",
+        "best-of-4 random",
+        "vote-of-4",
+        "oracle-of-4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy"),
+    [
+        ("greedy", 1 / 3),
+        ("sample", (2 / 4 + 1 / 4 + 1 / 4) / 3),
+        ("best-of-2 log_likelihood", (5 / 6 + 3 / 6 + 0) / 3),
+        ("best-of-4 log_likelihood", 2 / 3),
+        # a: -0.25 wins (correct); b: -0.5 (correct); c: -0.9995 (wrong).
+        ("best-of-4 mean_log_likelihood", 2 / 3),
+        # a: a tie of a correct and a wrong response of two tokens; b: two tokens, correct; c: one token, wrong.
+        ("best-of-4 shortest", (0.5 + 1 + 0) / 3),
+        # a: class 0 (correct) has two votes; b: class 1 (wrong) has two; c: class 0 (wrong) has two.
+        ("vote-of-4", 1 / 3),
+        ("oracle-of-4", 1.0),
+    ],
+)
+def test_accuracy_and_lift_by_hand(run: HandRun, name: str, accuracy: float) -> None:
+    row = arm(analyse(run), name)
+    assert row.accuracy.estimate == pytest.approx(accuracy, abs=1e-12)
+    assert row.accuracy.low <= accuracy + 1e-9
+    assert row.accuracy.high >= accuracy - 1e-9
+    if name == "greedy":
+        assert (row.lift, row.lift_percent) == (None, None)
+        assert row.null_reasons["lift"] == "greedy is the baseline"
+    else:
+        assert row.lift is not None
+        assert row.lift.difference == pytest.approx(accuracy - 1 / 3, abs=1e-12)
+        assert row.lift_percent == pytest.approx(100 * (accuracy - 1 / 3) / (1 / 3), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "log_likelihood", "n_tokens", "truncated", "unscored"),
+    [
+        ("greedy", -6 / 3, 7 / 3, 0, 1 / 3),
+        ("sample", -(15 + 19 + 13.999) / 12, (16 + 14 + 10) / 12, 1 / 12, 1 / 12),
+        # Weights 3/6, 2/6, 1/6 on the first three ranks.
+        (
+            "best-of-2 log_likelihood",
+            -((3 + 4 + 4) + (3 + 10 + 6) + (5.997 + 6 + 4)) / 18,
+            ((12 + 4 + 2) + (6 + 6 + 4) + (6 + 6 + 1)) / 18,
+            0,
+            0,
+        ),
+        ("best-of-4 log_likelihood", -(1 + 1 + 1.999) / 3, 8 / 3, 0, 0),
+        ("best-of-4 shortest", -(3 + 1 + 4) / 3, 5 / 3, 0, 0),
+    ],
+)
+def test_likelihood_length_and_shares_by_hand(
+    run: HandRun, name: str, log_likelihood: float, n_tokens: float, truncated: float, unscored: float
+) -> None:
+    row = arm(analyse(run), name)
+    assert row.log_likelihood is not None
+    assert row.log_likelihood.estimate == pytest.approx(log_likelihood, abs=1e-12)
+    found = (row.n_tokens, row.truncated, row.unscored)
+    assert found == pytest.approx((n_tokens, truncated, unscored), abs=1e-12)
+
+
+def test_vote_and_oracle_have_no_likelihood_and_say_why(run: HandRun) -> None:
+    for name in ("vote-of-4", "oracle-of-4"):
+        row = arm(analyse(run), name)
+        assert (row.log_likelihood, row.n_tokens, row.truncated, row.unscored) == (None,) * 4
+        assert row.null_reasons["log_likelihood"] == "the arm picks an answer, not one response"
+
+
+def test_holm_family_is_the_primary_scorer_over_n(run: HandRun) -> None:
+    analysis = analyse(run)
+    inside = [row.name for row in analysis.arms if row.p_holm is not None]
+    assert inside == ["best-of-2 log_likelihood", "best-of-4 log_likelihood"]
+    for row in analysis.arms:
+        if row.p_holm is not None and row.lift is not None:
+            assert row.lift.p_value <= row.p_holm <= 1
+
+
+def test_curves_cover_every_n_and_agree_with_the_table(run: HandRun) -> None:
+    analysis = analyse(run)
+    points = {(point.scorer, point.n): point for point in analysis.curves}
+    scorers = ("log_likelihood", "mean_log_likelihood", "shortest", "random", "oracle")
+    assert set(points) == {(scorer, n) for scorer in scorers for n in (1, 2, 3, 4)} | {("vote", n) for n in (1, 2, 4)}
+    # n = 3 of 4: C(3-r, 2) / C(4, 3) = 3/4, 1/4, 0, 0.
+    assert points["log_likelihood", 3].accuracy == pytest.approx((1 + 3 / 4 + 0) / 3)
+    assert points["log_likelihood", 3].difference == pytest.approx((1 + 3 / 4 + 0) / 3 - 1 / 3)
+    assert points["oracle", 2].accuracy == pytest.approx((5 / 6 + 1 / 2 + 1 / 2) / 3)
+    # The fourth response of b has no answer and cannot vote.
+    assert points["vote", 1].accuracy == pytest.approx((2 / 4 + 1 / 4 + 1 / 4) / 3)
+    assert points["log_likelihood", 1].interval == arm(analysis, "sample").accuracy
+    assert points["log_likelihood", 4].lift == arm(analysis, "best-of-4 log_likelihood").lift
+
+
+def test_curves_of_a_large_pool_have_intervals_at_the_n_of_the_table_only() -> None:
+    analysis = analyse(made_up_run(np.random.default_rng(5), 3, 300), ns=(7, 300), draws=100)
+    with_interval = {(point.scorer, point.n) for point in analysis.curves if point.interval is not None}
+    scorers = (*analysis.settings.scorers, "vote", "oracle")
+    assert with_interval == {(scorer, n) for scorer in scorers for n in (1, 7, 300)}
+    assert {(point.scorer, point.n) for point in analysis.curves if point.lift is not None} == with_interval
+
+
+def test_problem_rows_by_hand(run: HandRun) -> None:
+    a, b, c = analyse(run).problems
+    assert (a.problem_id, a.gold, a.greedy_correct, a.pool_accuracy, a.vote, a.oracle) == ("a", "12", False, 0.5, 1, 1)
+    assert (a.greedy_log_likelihood, a.best_log_likelihood) == (-3.0, -1.0)
+    assert (a.best_of_n["log_likelihood"], a.best_of_n["shortest"]) == (1.0, 0.5)
+    assert (a.above_greedy, a.pool_truncated, a.pool_unscored) == (0.5, 0.25, 0.0)
+    assert (b.greedy_correct, b.vote, b.above_greedy, b.pool_unscored) == (True, 0.0, 0.0, 0.25)
+    assert (c.greedy_correct, c.greedy_unscored, c.best_of_n["log_likelihood"]) == (False, True, 0.0)
+
+
+def test_sharper_than_greedy_leaves_out_greedy_itself(run: HandRun) -> None:
+    """Problem c's first response has greedy's length and log-likelihood within the engine's precision."""
+    assert analyse(run).facts.sharper_than_greedy.estimate == pytest.approx(1 / 3)
+    higher = run.pool.log_likelihood.copy()
+    higher[2, 0] = -1.99
+    clearer = replace(run, pool=replace(run.pool, log_likelihood=higher))
+    assert analyse(clearer).facts.sharper_than_greedy.estimate == pytest.approx(2 / 3)
+
+
+def test_same_seed_same_analysis_and_intervals_do_not_depend_on_what_else_is_asked() -> None:
+    run = made_up_run(np.random.default_rng(6), 40, 8)
+    first = analyse(run, seed=3, draws=500)
+    assert analyse(run, seed=3, draws=500) == first
+    assert analyse(run, seed=4, draws=500) != first
+    alone = analyse(run, seed=3, draws=500, scorers=("log_likelihood",), ns=(2,))
+    name = "best-of-2 log_likelihood"
+    assert arm(alone, name).accuracy.method == "bootstrap-t"
+    assert arm(alone, name).accuracy == arm(first, name).accuracy
+    assert arm(alone, name).log_likelihood == arm(first, name).log_likelihood
+
+
+def test_random_scorer_follows_the_seed() -> None:
+    rng = np.random.default_rng(0)
+    run = made_up_run(rng, 60, 8)
+    values = {seed: arm(analyse(run, seed=seed, draws=200), "best-of-8 random").accuracy.estimate for seed in range(6)}
+    assert len(set(values.values())) > 1
+    assert arm(analyse(run, seed=4, draws=200), "best-of-8 random").accuracy.estimate == values[4]
+
+
+def test_pools_are_matched_by_problem_id(run: HandRun) -> None:
+    shuffled = replace(run, greedy=run.greedy.take([2, 0, 1]), problems=tuple(reversed(run.problems)))
+    assert analyse(shuffled) == analyse(run)
+
+
+def test_a_loaded_run_is_an_analysed_run(run: HandRun, tmp_path: Path) -> None:
+    loaded = Run(tmp_path, run.meta, run.problems, run.greedy, run.pool, run.grader)
+    assert analyse(loaded) == analyse(run)
+
+
+def test_one_problem_has_an_accuracy_but_no_likelihood_interval(run: HandRun) -> None:
+    single = replace(run, greedy=run.greedy.take([0]), pool=run.pool.take([0]), problems=run.problems[:1])
+    analysis = analyse(single)
+    best = arm(analysis, "best-of-4 log_likelihood")
+    assert (best.accuracy.estimate, analysis.facts.comparisons[0].verdict) == (1.0, "not shown")
+    assert best.log_likelihood is not None
+    assert np.isnan(best.log_likelihood.low)
+
+
+def test_excluding_truncated_keeps_whole_problems(run: HandRun) -> None:
+    analysis = analyse(run, exclude_truncated=True)
+    assert (analysis.n_problems, analysis.n_excluded) == (2, 1)
+    assert [row.problem_id for row in analysis.problems] == ["b", "c"]
+    assert arm(analysis, "best-of-4 log_likelihood").accuracy.estimate == 0.5
+    assert all(not row.truncated for row in analysis.arms)
+    cut = replace(run, greedy=replace(run.greedy, truncated=np.ones((3, 1), dtype=np.bool_)))
+    with pytest.raises(ConfigError, match="every problem has a truncated response"):
+        analyse(cut, exclude_truncated=True)
+
+
+def test_no_percent_of_a_greedy_accuracy_of_zero(run: HandRun) -> None:
+    wrong = replace(run, greedy=replace(run.greedy, correct=np.zeros((3, 1), dtype=np.bool_)))
+    row = arm(analyse(wrong), "best-of-4 log_likelihood")
+    assert row.lift_percent is None
+    assert row.null_reasons["lift_percent"] == "greedy's accuracy is 0"
+    assert row.lift is not None
+    assert row.lift.difference == pytest.approx(2 / 3)
+
+
+def test_verdict_higher_lower_and_not_shown() -> None:
+    rng = np.random.default_rng(1)
+    run = made_up_run(rng, 200, 4)
+    likely_is_right = np.where(run.pool.correct, -1.0, -9.0)
+    up = replace(run, pool=replace(run.pool, log_likelihood=likely_is_right))
+    down = replace(run, pool=replace(run.pool, log_likelihood=-10.0 - likely_is_right))
+    for given, verdict in ((up, "higher"), (down, "lower"), (run, "not shown")):
+        against_greedy = analyse(given, draws=500).facts.comparisons[0]
+        assert against_greedy.verdict == verdict
+        assert verdict in against_greedy.sentence
+        low, high = against_greedy.test.low, against_greedy.test.high
+        assert {"higher": low > 0, "lower": high < 0, "not shown": low <= 0 <= high}[verdict]
+
+
+def test_problems_that_both_arms_solve_are_not_contested() -> None:
+    """Rank weights sum to 1 up to rounding; the rounding must not look like a difference."""
+    run = made_up_run(np.random.default_rng(2), 50, 23)
+    right = replace(run.pool, correct=np.ones((50, 23), dtype=np.bool_))
+    solved = replace(run, pool=right, greedy=replace(run.greedy, correct=np.ones((50, 1), dtype=np.bool_)))
+    for row in analyse(solved, ns=(2, 5, 23), draws=200).arms:
+        if row.arm == "best-of-n":
+            assert row.lift is not None
+            assert (row.lift.n_contested, row.lift.difference) == (0, 0.0)
+
+
+def test_vote_below_the_pool_size_carries_its_monte_carlo_error(run: HandRun) -> None:
+    row = arm(analyse(run, ns=(2, 3)), "vote-of-3")
+    assert row.monte_carlo_error is not None
+    assert 0 < row.monte_carlo_error < 0.1
+    assert arm(analyse(run), "vote-of-4").monte_carlo_error is None
+
+
+def test_duplicates_are_reported_when_given(run: HandRun) -> None:
+    assert analyse(run).facts.duplicate_share is None
+    assert analyse(run, duplicates=np.array([0.0, 0.25, 0.5])).facts.duplicate_share == pytest.approx(0.25)
+    with pytest.raises(ConfigError, match="duplicates have shape"):
+        analyse(run, duplicates=np.zeros(2))
+
+
+def test_scorers_that_need_token_log_probs_work_on_chosen_problems(run: HandRun) -> None:
+    lengths = run.pool.n_tokens.ravel()
+    tokens = np.repeat(run.pool.log_likelihood.ravel() / lengths, lengths).astype(np.float32)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    loaded = replace(run, pool=replace(run.pool, token_logprobs=tokens, token_offsets=offsets))
+    analysis = analyse(loaded, scorers=("min_token_logprob",), exclude_truncated=True)
+    assert analysis.settings.primary_scorer == "min_token_logprob"
+    # All tokens of a response are alike here, so this is mean_log_likelihood: b correct, c wrong.
+    assert arm(analysis, "best-of-4 min_token_logprob").accuracy.estimate == 0.5
+    with pytest.raises(ConfigError, match="needs token log-probs"):
+        analyse(run, scorers=("min_token_logprob",))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ns": (2, 8)}, "n = 8 is larger than the stored pool of 4"),
+        ({"ns": (0, 2)}, "n = 0 is not a number of responses"),
+        ({"ns": ()}, "list of n is empty"),
+        ({"scorers": ()}, "no scorer was given"),
+        ({"scorers": ("loglik",)}, "unknown scorer 'loglik'; valid: .*log_likelihood"),
+        ({"seed": -1}, "seed -1 is negative"),
+        ({"draws": 10}, "10 bootstrap draws"),
+    ],
+)
+def test_bad_options_name_the_remedy(run: HandRun, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        analyse(run, **options)
+
+
+def test_a_problem_missing_on_one_side_is_named(run: HandRun) -> None:
+    with pytest.raises(StoreError, match="'b' has a pool but no greedy response"):
+        analyse(replace(run, greedy=run.greedy.take([0, 2])))
+    with pytest.raises(StoreError, match="'c' has a greedy response but no pool"):
+        analyse(replace(run, pool=run.pool.take([0, 1])))
+    with pytest.raises(StoreError, match="'c' has responses but is not among the run's problems"):
+        analyse(replace(run, problems=run.problems[:2]))
+
+
+def test_default_ns_is_powers_of_two_and_the_pool_size() -> None:
+    assert default_ns(32) == (2, 4, 8, 16, 32)
+    assert default_ns(50) == (2, 4, 8, 16, 32, 50)
+
+
+def made_up_run(rng: np.random.Generator, n_problems: int, n: int) -> HandRun:
+    """Accuracy 0.5 in both arms, likelihood unrelated to it."""
+    ids = tuple(f"p{i}" for i in range(n_problems))
+
+    def arm_of(width: int) -> Pool:
+        shape = (n_problems, width)
+        none = np.zeros(shape, dtype=np.bool_)
+        correct = rng.random(shape) < 0.5
+        return Pool(
+            problem_ids=ids,
+            log_likelihood=-rng.gamma(4.0, 2.0, shape),
+            n_tokens=rng.integers(1, 60, shape, dtype=np.int32),
+            truncated=none,
+            correct=correct,
+            unscored=none,
+            answer_class=np.where(correct, 0, rng.integers(1, 5, shape)).astype(np.int32),
+        )
+
+    problems = tuple(Problem(problem_id, {}, "1") for problem_id in ids)
+    meta = {"config": {"n": n}, "versions": {}, "engine": {}, "state": "sampled"}
+    return HandRun(meta, problems, arm_of(1), arm_of(n), {"name": "gsm8k", "version": "1"})

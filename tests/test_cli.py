@@ -1,0 +1,350 @@
+"""The command line as a user meets it: the job end to end, resume after kill -9, and one clear line for bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from bon_eval.cli import main
+from bon_eval.estimators import best_of_n
+from bon_eval.graders import grade_gsm8k
+from bon_eval.models import ASSETS
+from bon_eval.runs import iter_responses, load_run
+
+ROOT = Path(__file__).resolve().parent.parent
+BON_EVAL = [sys.executable, "-m", "bon_eval.cli"]
+N, LIMIT = 6, 12
+RUN = [
+    "run",
+    "--model",
+    "arith-mixed",
+    "--task",
+    "arith",
+    "--n",
+    str(N),
+    "--limit",
+    str(LIMIT),
+    "--engine",
+    "transformers",
+]
+FAST = ["--draws", "500"]
+
+
+def bon_eval(*args: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*BON_EVAL, *map(str, args)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One real run of the embedded model."""
+    out = tmp_path_factory.mktemp("run") / "run"
+    done = bon_eval(*RUN, *FAST, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "best-of-6" in done.stdout
+    return out
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil."""
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
+
+
+def one_line_error(result: object, *parts: str) -> None:
+    code = getattr(result, "exit_code", None)
+    assert (getattr(result, "returncode", code)) == 2, result
+    text = str(result.stderr).strip()  # type: ignore[attr-defined]
+    last = text.splitlines()[-1]
+    assert "Traceback" not in text
+    for part in parts:
+        assert part in last, last
+
+
+def test_the_files_of_a_run(finished: Path) -> None:
+    names = {p.name for p in finished.iterdir()}
+    assert {"run.json", "problems.parquet", "responses", "grades.parquet"} <= names
+    assert {"report.json", "report.csv", "curves.csv", "problems.csv"} <= names
+    meta = json.loads((finished / "run.json").read_text())
+    assert meta["state"] == "sampled"
+    assert meta["engine"]["name"] == "transformers"
+    assert "torch" in meta["versions"]
+
+
+def test_reported_numbers_are_those_of_the_stored_responses(finished: Path) -> None:
+    """Recompute the arms from the responses alone, by the plainest route."""
+    run = load_run(finished)
+    golds = {p.id: p.gold for p in run.problems}
+    table = pd.DataFrame(
+        [
+            (r.problem_id, r.arm, r.index, r.log_likelihood, bool(grade_gsm8k(r.text, golds[r.problem_id]).correct))
+            for r in iter_responses(finished)
+        ],
+        columns=["problem", "arm", "index", "ll", "correct"],
+    )
+    assert len(table) == LIMIT * (N + 1)
+    report = json.loads((finished / "report.json").read_text())
+    arms = {(row["arm"], row.get("n")): row for row in report["arms"]}
+    accuracy = {key: row["accuracy"] for key, row in arms.items()}
+    pool = table[table.arm == "sample"]
+    greedy = table[table.arm == "greedy"].correct.mean()
+    found = {name: value for (name, _), value in accuracy.items()}
+    assert found["greedy"] == pytest.approx(greedy)
+    assert found["sample"] == pytest.approx(pool.correct.mean())
+    best = pool.loc[pool.groupby("problem").ll.idxmax()]
+    scores = pool.pivot_table(index="problem", columns="index", values="ll").to_numpy()
+    values = pool.pivot_table(index="problem", columns="index", values="correct", aggfunc="first").to_numpy(dtype=float)
+    exact = best_of_n(scores, values, [N]).mean()
+    ties = (np.sort(scores, axis=1)[:, -1] == np.sort(scores, axis=1)[:, -2]).sum()
+    assert abs(exact - best.correct.mean()) <= ties / LIMIT + 1e-9
+    shown = [row["accuracy"] for row in report["arms"] if row["n"] == N and row["scorer"] == "log_likelihood"]
+    assert exact in [pytest.approx(x) for x in shown]
+
+
+def test_the_same_command_again_samples_nothing(finished: Path, copy: Path) -> None:
+    before = sorted((p.name, p.read_bytes()) for p in (copy / "responses").iterdir())
+    done = bon_eval(*RUN, *FAST, "--out", copy)
+    assert done.returncode == 0, done.stderr
+    assert "nothing to sample" in done.stderr
+    assert sorted((p.name, p.read_bytes()) for p in (copy / "responses").iterdir()) == before
+    same = json.loads((copy / "report.json").read_text())
+    assert same["arms"] == json.loads((finished / "report.json").read_text())["arms"]
+
+
+def test_kill_and_resume_equals_an_uninterrupted_store(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [*BON_EVAL, *RUN, *FAST, "--n", "48", "--limit", "40", "--out", str(out)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("responses/part-*"))) < 8:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    stored = {(r.problem_id, r.arm, r.index): r for r in iter_responses(out)}
+    assert 0 < len(stored) < 40 * 49
+    done = bon_eval(*RUN, *FAST, "--n", "48", "--limit", "40", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "resuming" in done.stderr
+    final = [(r.problem_id, r.arm, r.index) for r in iter_responses(out)]
+    assert len(final) == len(set(final)) == 40 * 49
+    kept = {(r.problem_id, r.arm, r.index): r for r in iter_responses(out)}
+    assert all(kept[key] == response for key, response in stored.items())
+    meta = json.loads((out / "run.json").read_text())
+    assert len(meta["sessions"]) == 2
+    assert meta["sessions"][0]["seed"] != meta["sessions"][1]["seed"]
+
+
+def test_report_with_other_n_and_scorers(copy: Path) -> None:
+    done = bon_eval("report", copy, "--ns", "3", "--scorer", "mean_log_likelihood", *FAST)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((copy / "report.json").read_text())["arms"]
+    assert {row["scorer"] for row in rows} - {None} == {"mean_log_likelihood"}
+    assert {row["n"] for row in rows if row["scorer"]} == {3}
+
+
+def test_grade_again_gives_the_same_grades(copy: Path) -> None:
+    import pyarrow.parquet as pq
+
+    before = pq.read_table(copy / "grades.parquet")
+    (copy / "grades.parquet").unlink()
+    one_line_error(bon_eval("report", copy, *FAST), "bon-eval grade")
+    assert bon_eval("grade", copy, "--quiet").returncode == 0
+    assert pq.read_table(copy / "grades.parquet").equals(before)
+
+
+def test_fresh_sets_the_old_run_aside(copy: Path) -> None:
+    done = bon_eval(*RUN, *FAST, "--out", copy, "--fresh")
+    assert done.returncode == 0, done.stderr
+    old = copy.with_name("copy.old-1")
+    assert len(list(iter_responses(old))) == len(list(iter_responses(copy))) == LIMIT * (N + 1)
+
+
+def test_default_directory_names_task_model_and_run(tmp_path: Path) -> None:
+    done = bon_eval(*RUN, *FAST, "--limit", "2", "--n", "2", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [directory] = (tmp_path / "results" / "arith" / "arith-mixed").iterdir()
+    assert len(directory.name) == 12
+    assert done.stderr == ""
+
+
+def test_a_changed_parameter_is_refused_by_name(copy: Path) -> None:
+    one_line_error(bon_eval(*RUN, "--out", copy, "--temperature", "0.5"), "temperature: 1.0 -> 0.5")
+
+
+@pytest.mark.parametrize(
+    ("args", "parts"),
+    [
+        (["run", "--model", "arith-mixed", "--task", "nope"], ["unknown task 'nope'", "arith", "gsm8k", "math500"]),
+        ([*RUN, "--engine", "nope"], ["unknown engine 'nope'", "transformers", "vllm"]),
+        ([*RUN, "--scorer", "nope"], ["unknown scorer 'nope'", "log_likelihood"]),
+        ([*RUN, "--n", "0"], ["n", "0"]),
+        ([*RUN, "--ns", "7"], ["n = 7 is larger", "6"]),
+        ([*RUN, "--ns", "a"], ["--ns 'a'"]),
+        ([*RUN, "--temperature", "0"], ["temperature"]),
+        ([*RUN, "--max-tokens", "0"], ["max tokens"]),
+        ([*RUN, "--max-tokens", "100000"], ["context"]),
+        ([*RUN, "--limit", "0"], ["limit"]),
+        ([*RUN, "--prompt-style", "chat"], ["chat template"]),
+        ([*RUN, "--adapter", "nowhere"], ["nowhere", "adapter_config.json"]),
+        ([*RUN, "--revision", "main"], ["--revision"]),
+        ([*RUN, "--engine-arg", "batch_size"], ["KEY=VALUE"]),
+        ([*RUN, "--engine-arg", "no_such_argument=1"], ["no_such_argument"]),
+        ([*RUN, "--data", "nowhere.jsonl"], ["nowhere.jsonl"]),
+        (["run", "--model", "./nowhere", "--task", "arith"], ["./nowhere", "does not exist"]),
+        (["report", "nowhere"], ["nowhere is not a run directory"]),
+        (["grade", "nowhere"], ["nowhere is not a run directory"]),
+        (["tasks", "show", "nope"], ["unknown task"]),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_written(
+    args: list[str], parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one_line_error(CliRunner().invoke(main, args), *parts)
+    assert not list(tmp_path.rglob("*.parquet"))
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_model_directory_without_config(tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"x")
+    result = CliRunner().invoke(main, ["run", "--model", str(tmp_path), "--task", "arith"])
+    one_line_error(result, "no config.json")
+
+
+def test_a_directory_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    one_line_error(CliRunner().invoke(main, [*RUN, "--out", str(tmp_path)]), "not a run")
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_report_beyond_the_stored_pool(copy: Path) -> None:
+    one_line_error(CliRunner().invoke(main, ["report", str(copy), "--ns", "64"]), "n = 64", "pool of 6")
+
+
+@pytest.mark.parametrize(
+    ("rows", "parts"),
+    [
+        (['{"question": "1?"}'], ["answer"]),
+        (['{"question": "1?", "answer": "#### "}'], ["empty"]),
+        ([], ["no rows"]),
+    ],
+)
+def test_bad_data_files(rows: list[str], parts: list[str], tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text("\n".join(rows))
+    one_line_error(CliRunner().invoke(main, [*RUN, "--data", str(data)]), "data.jsonl", *parts)
+
+
+def test_an_adapter_that_changes_nothing(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    transformers = pytest.importorskip("transformers")
+    base = transformers.AutoModelForCausalLM.from_pretrained(ASSETS / "arith-mixed")
+    peft.get_peft_model(base, peft.LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(tmp_path / "zero")
+    out = tmp_path / "run"
+    one_line_error(bon_eval(*RUN, "--adapter", tmp_path / "zero", "--out", out), "changes nothing")
+    assert not (out / "run.json").exists()
+
+
+def test_an_adapter_makes_another_run(lora_adapter: Path, tmp_path: Path) -> None:
+    done = bon_eval(*RUN, *FAST, "--limit", "2", "--n", "2", "--adapter", lora_adapter, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    [model] = (tmp_path / "results" / "arith").iterdir()
+    assert model.name.startswith("arith-mixed+")
+
+
+def test_tasks_list_show_check() -> None:
+    listed = CliRunner().invoke(main, ["tasks", "list"])
+    assert listed.exit_code == 0
+    assert [line.split()[0] for line in listed.output.splitlines()] == ["arith", "gsm8k", "math500"]
+    shown = CliRunner().invoke(main, ["tasks", "show", "arith", "--model", "arith-mixed"])
+    assert shown.exit_code == 0
+    assert "token ids" in shown.output
+    checked = CliRunner().invoke(main, ["tasks", "check", "arith"])
+    assert checked.exit_code == 0
+    assert "500 problems, 0 gold answers not graded correct" in checked.output
+
+
+def test_doctor_on_the_transformers_engine() -> None:
+    done = bon_eval("doctor", "--model", "arith-mixed", "--engine", "transformers")
+    assert done.returncode == 0, done.stderr
+    assert "max" in done.stdout
+
+
+def test_help_starts_fast_because_it_imports_little() -> None:
+    code = "import sys; from bon_eval.cli import main; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    for heavy in ("torch", "vllm", "transformers", "datasets", "pandas", "numpy", "scipy", "sympy", "pyarrow"):
+        assert f"'{heavy}'" not in loaded
+
+
+def test_analysis_needs_no_engine(finished: Path) -> None:
+    code = (
+        "import sys; from bon_eval.runs import load_run; from bon_eval.analysis import analyse; "
+        f"analyse(load_run({str(finished)!r}), draws=200); print(sorted({{m.split('.')[0] for m in sys.modules}}))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    for heavy in ("torch", "vllm", "transformers", "trl", "sympy", "datasets"):
+        assert f"'{heavy}'" not in loaded
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_the_job_on_vllm(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    args = ["run", "--model", "arith-mixed", "--task", "arith", "--n", "8", "--limit", "20", *FAST, "--out", str(out)]
+    done = bon_eval(*args)
+    assert done.returncode == 0, done.stderr
+    assert "vllm; auto: vLLM imports" in done.stderr
+    keys = [(r.problem_id, r.arm, r.index) for r in iter_responses(out)]
+    assert len(keys) == len(set(keys)) == 20 * 9
+    meta = json.loads((out / "run.json").read_text())
+    assert meta["engine"]["name"] == "vllm"
+    assert meta["engine"]["logprobs_mode"] == "raw_logprobs"
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_kill_on_vllm_leaves_no_process_and_resumes(tmp_path: Path) -> None:
+    import psutil
+
+    out = tmp_path / "run"
+    command = [*BON_EVAL, *RUN[:-1], "vllm", *FAST, "--n", "64", "--limit", "200", "--out", str(out)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    deadline = time.monotonic() + 300
+    while len(list(out.glob("responses/part-*"))) < 3:
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    stored = {(r.problem_id, r.arm, r.index): r for r in iter_responses(out)}
+    done = bon_eval(*RUN[:-1], "vllm", *FAST, "--n", "64", "--limit", "200", "--out", out)
+    assert done.returncode == 0, done.stderr
+    kept = {(r.problem_id, r.arm, r.index): r for r in iter_responses(out)}
+    assert len(kept) == 200 * 65
+    assert all(kept[key] == response for key, response in stored.items())
