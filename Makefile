@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32
 
 test: $(VENV)/installed check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .
