@@ -218,7 +218,9 @@ def test_pools_are_matched_by_problem_id(run: HandRun) -> None:
 
 
 def test_a_loaded_run_is_an_analysed_run(run: HandRun, tmp_path: Path) -> None:
-    loaded = Run(tmp_path, run.meta, run.problems, run.greedy, run.pool, run.grader)
+    loaded = Run(
+        tmp_path, run.meta, run.problems, run.greedy, run.pool, run.grader, duplicates=np.zeros(len(run.problems))
+    )
     assert analyse(loaded) == analyse(run)
 
 
