@@ -195,7 +195,10 @@ def test_no_process_is_left_behind(end: str, busy: bool) -> None:
         "SIGINT": "time.sleep(60)",
         "SIGKILL": "time.sleep(60)",
     }[end]
-    script = f"import os, signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom bon_eval.graders import grade_math\nassert grade_math(*{SYMBOLIC!r}).correct\n"
+    script = (
+        f"import os, signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"from bon_eval.graders import grade_math\nassert grade_math(*{SYMBOLIC!r}).correct\n"
+    )
     caller = subprocess.Popen(
         [sys.executable, "-c", script + body],
         stdout=subprocess.PIPE,
