@@ -324,7 +324,6 @@ def test_the_job_on_vllm(tmp_path: Path) -> None:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-@pytest.mark.xfail(reason="vLLM's own processes outlive a kill -9 of the run: a known defect", strict=False)
 def test_kill_on_vllm_leaves_no_process_and_resumes(tmp_path: Path) -> None:
     import psutil
 

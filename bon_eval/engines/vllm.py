@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from bon_eval.engines import _guardian
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.models import stated_context
@@ -82,6 +85,7 @@ class VllmEngine:
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine
+        self._guardian = _guard()
         self._closed = threading.Event()
         threading.Thread(target=_watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
         config = self._engine.vllm_config
@@ -137,6 +141,7 @@ class VllmEngine:
         if (engine := getattr(self, "_engine", None)) is not None:
             self._closed.set()
             engine.engine_core.shutdown()
+            self._guardian.communicate(b".")
             del self._engine, self._llm
 
     def __enter__(self) -> VllmEngine:
@@ -199,6 +204,17 @@ class VllmEngine:
         finally:
             if waiting and getattr(self, "_engine", None) is not None:
                 self._engine.abort_request(list(waiting))
+
+
+def _guard() -> subprocess.Popen[bytes]:
+    """A process that kills this one's children when this one is killed: vLLM's own outlive their parent."""
+    import psutil
+
+    children = [f"{p.pid}:{_guardian.start_time(p.pid)}" for p in psutil.Process().children(recursive=True)]
+    # In a session of its own, Ctrl-C on the terminal does not reach it before it is needed.
+    return subprocess.Popen(
+        [sys.executable, _guardian.__file__, *children], stdin=subprocess.PIPE, start_new_session=True
+    )
 
 
 def _watch(core: Any, closed: threading.Event) -> None:
