@@ -64,6 +64,9 @@ _engine_arg = click.option(
 )
 _trust = click.option("--trust-remote-code", is_flag=True, help="Run model code that comes from the hub.")
 _data = click.option("--data", type=_PATH, help="Local JSONL, JSON, CSV or Parquet file in place of the hub.")
+_train_data = click.option(
+    "--train-data", type=_PATH, help="Local file with the train split, from which few-shot examples are drawn."
+)
 _scorers = click.option(
     "--scorer", "scorers", multiple=True, help="Scorers that pick best-of-n; repeatable. [default: the basic four]"
 )
@@ -84,6 +87,7 @@ _draws = click.option("--draws", default=10_000, show_default=True, help="Bootst
 @click.option("--adapter", help="LoRA directory, as saved by PEFT.")
 @click.option("--seed", default=0, show_default=True, help="Of sampling, few-shot examples and bootstrap.")
 @_data
+@_train_data
 @click.option("--out", type=_PATH, help="Run directory. [default: results/TASK/MODEL/RUN-ID]")
 @click.option("--resume/--fresh", default=True, help="Go on with a stored run, or set it aside. [default: resume]")
 @click.option("--prompt-style", type=click.Choice(["auto", "chat", "plain"]), help="[default: the task's]")
@@ -218,6 +222,7 @@ def tasks_list() -> None:
 @click.option("--prompt-style", type=click.Choice(["auto", "chat", "plain"]))
 @click.option("--seed", default=0, show_default=True)
 @_data
+@_train_data
 @_trust
 def tasks_show(task: str, model: str | None, **given: Any) -> None:
     """A task's definition, and with --model one rendered prompt."""

@@ -58,6 +58,8 @@ class RunConfig:
     grader: str
     data: str | None
     """The local file used in place of the hub, or None."""
+    train_data: str | None
+    """The same for the train split, from which few-shot examples are drawn."""
     task_hash: str
     model_hash: str
     adapter_hash: str | None
@@ -91,7 +93,7 @@ class RunConfig:
         from the responses) and the placement arguments of the engine.
         """
         fields = self.as_dict()
-        for name in ("model", "adapter", "data", "revision", "grader", "limit"):
+        for name in ("model", "adapter", "data", "train_data", "revision", "grader", "limit"):
             del fields[name]
         fields["engine_args"] = {k: v for k, v in sorted(self.engine_args.items()) if k not in PLACEMENT_ARGS}
         return fields

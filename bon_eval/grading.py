@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +11,7 @@ import pyarrow.parquet as pq
 from bon_eval import parts
 from bon_eval.files import write_atomic
 from bon_eval.graders import get_grader
-from bon_eval.graders.pool import answer_classes_many, grade_both
+from bon_eval.graders.pool import BatchGrader
 from bon_eval.progress import Progress
 from bon_eval.runs import load_problems, stored_parts
 from bon_eval.store import read_meta
@@ -32,12 +31,17 @@ SCHEMA = pa.schema(
     ]
 )
 
+_COLUMNS = ("problem_id", "arm", "index", "text")
+_BATCH_ROWS = 16_384
+_BATCH_BYTES = 64 << 20
+
 
 def grade_run(path: Path, grader_name: str | None = None, *, quiet: bool = False) -> Path:
-    """Grade every stored response and write grades.parquet anew.
+    """Grade every stored response and write grades.parquet anew, a batch of responses at a time.
 
     The answers of one problem, greedy's included, are numbered into classes under the grader's own equivalence
-    (`answer_class`, -1 where none was read), so that votes need no grader later.
+    (`answer_class`, -1 where none was read), so that votes need no grader later. Memory does not grow with the number
+    of problems.
 
     Args:
         path: the run directory.
@@ -45,58 +49,101 @@ def grade_run(path: Path, grader_name: str | None = None, *, quiet: bool = False
 
     Raises:
         GraderError: no such grader.
-        StoreError: not a run, or damaged.
+        StoreError: not a run, damaged, or the disk is full; the older grades are kept.
     """
     meta = read_meta(path)
     name = grader_name or str(meta["config"]["grader"])
-    version = get_grader(name).version
     golds = {p.id: p.gold for p in load_problems(path)}
-    keys: list[tuple[str, str, int]] = []
-    with Progress(len(golds), label="grading", unit="problems", quiet=quiet) as progress:
-        items = _responses(path, meta, golds, keys, progress)
-        grades, stricts = grade_both(name, items)
-    by_problem: dict[str, list[int]] = {}
-    for row, (problem, _, _) in enumerate(keys):
-        by_problem.setdefault(problem, []).append(row)
-    numbered = answer_classes_many(name, ([grades[row].answer for row in rows] for rows in by_problem.values()))
-    classes = [-1] * len(keys)
-    for rows, numbers in zip(by_problem.values(), numbered, strict=True):
-        for row, number in zip(rows, numbers, strict=True):
+    size = int(meta["config"]["n"]) + 1
+    target = path / "grades.parquet"
+
+    def write(temporary: Path) -> None:
+        numbering = _Numbering(size)
+        with (
+            BatchGrader(name) as grader,
+            pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
+            Progress(len(golds), label="grading", unit="problems", quiet=quiet) as progress,
+        ):
+            for table in _batches(parts.read_parts(stored_parts(path, meta), _COLUMNS)):
+                graded = _grade_batch(grader, name, table, golds, numbering)
+                writer.write_table(graded)
+                progress.advance(numbering.take_finished())
+
+    write_atomic(target, write)
+    return target
+
+
+class _Numbering:
+    """Classes of equivalent answers, numbered within each problem by first appearance.
+
+    A problem's greedy answer and its pool may lie far apart in the store: its classes are kept until all of its
+    responses were seen.
+    """
+
+    def __init__(self, responses_per_problem: int) -> None:
+        self._size = responses_per_problem
+        self._open: dict[str, tuple[dict[str, int], int]] = {}
+        self._finished = 0
+
+    def number(self, problem: str, keys: Sequence[str | None]) -> list[int]:
+        """The class of each answer of one problem, given by canonical key; -1 for None."""
+        classes, seen = self._open.pop(problem, ({}, 0))
+        numbers = [-1 if key is None else classes.setdefault(key, len(classes)) for key in keys]
+        if seen + len(keys) < self._size:
+            self._open[problem] = (classes, seen + len(keys))
+        else:
+            self._finished += 1
+        return numbers
+
+    def take_finished(self) -> int:
+        """Problems finished since the last call."""
+        finished, self._finished = self._finished, 0
+        return finished
+
+
+def _batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Row groups joined until a batch is worth its workers or its texts are many bytes."""
+    held: list[pa.Table] = []
+    rows = size = 0
+    for table in tables:
+        held.append(table)
+        rows, size = rows + table.num_rows, size + table.nbytes
+        if rows >= _BATCH_ROWS or size >= _BATCH_BYTES:
+            yield pa.concat_tables(held)
+            held, rows, size = [], 0, 0
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _grade_batch(
+    grader: BatchGrader, name: str, table: pa.Table, golds: Mapping[str, str], numbering: _Numbering
+) -> pa.Table:
+    ids = table["problem_id"].to_pylist()
+    grades, stricts = grader.grade((t.as_py(), golds[p]) for p, t in zip(ids, table["text"], strict=True))
+    keys = grader.keys(grade.answer for grade in grades)
+    rows_of: dict[str, list[int]] = {}
+    for row, problem in enumerate(ids):
+        rows_of.setdefault(problem, []).append(row)
+    classes = [-1] * len(ids)
+    for problem, rows in rows_of.items():
+        for row, number in zip(rows, numbering.number(problem, [keys[r] for r in rows]), strict=True):
             classes[row] = number
-    table = pa.table(
+    version = get_grader(name).version
+    return pa.table(
         [
-            pa.array([k[0] for k in keys], pa.string()),
-            pa.array([k[1] for k in keys], pa.string()),
-            pa.array([k[2] for k in keys], pa.int32()),
+            table["problem_id"],
+            table["arm"],
+            table["index"],
             pa.array([g.correct for g in grades], pa.bool_()),
             pa.array(stricts, pa.bool_()),
             pa.array([None if g.answer is None else _utf8(g.answer) for g in grades], pa.string()),
             pa.array(classes, pa.int32()),
             pa.array([_utf8(g.reason) for g in grades], pa.string()),
-            pa.array([name] * len(keys), pa.string()),
-            pa.array([version] * len(keys), pa.string()),
+            pa.array([name] * len(ids), pa.string()),
+            pa.array([version] * len(ids), pa.string()),
         ],
         schema=SCHEMA,
     )
-    target = path / "grades.parquet"
-    write_atomic(target, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
-    return target
-
-
-def _responses(
-    path: Path, meta: dict[str, Any], golds: dict[str, str], keys: list[tuple[str, str, int]], progress: Progress
-) -> Iterator[tuple[str, str]]:
-    """(text, gold) of every stored response; texts are read a row group at a time and not kept."""
-    left = dict.fromkeys(golds, int(meta["config"]["n"]) + 1)
-    for table in parts.read_parts(stored_parts(path, meta), ["problem_id", "arm", "index", "text"]):
-        ids = table["problem_id"].to_pylist()
-        keys.extend(zip(ids, table["arm"].to_pylist(), table["index"].to_pylist(), strict=True))
-        finished = 0
-        for problem, text in zip(ids, table["text"].to_pylist(), strict=True):
-            yield text, golds[problem]
-            left[problem] -= 1
-            finished += left[problem] == 0
-        progress.advance(finished)
 
 
 def _utf8(text: str) -> str:

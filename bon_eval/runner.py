@@ -48,6 +48,7 @@ class RunOptions:
     adapter: str | None = None
     seed: int = 0
     data: Path | None = None
+    train_data: Path | None = None
     out: Path | None = None
     fresh: bool = False
     prompt_style: PromptStyle | None = None
@@ -106,7 +107,7 @@ def prepare_prompts(options: RunOptions) -> PreparedPrompts:
         style=style,
         shots=shots,
         seed=options.seed,
-        train_problems=load_train_problems(spec) if shots else (),
+        train_problems=load_train_problems(spec, data=options.train_data) if shots else (),
     )
     ends = stop_token_ids(model.directory, tokenizer)
     return PreparedPrompts(spec, model, adapter_dir, adapter_hash, problems, prompts, style, shots, ends)
@@ -139,6 +140,7 @@ def prepare(options: RunOptions) -> PreparedRun:
         seed=options.seed,
         grader=spec.grader,
         data=None if options.data is None else str(options.data),
+        train_data=None if options.train_data is None else str(options.train_data),
         task_hash=task_hash(spec, ready.problems),
         model_hash=model.content_hash,
         adapter_hash=ready.adapter_hash,

@@ -69,10 +69,10 @@ def _open(spec: TaskSpec, data: Path | None, *, train: bool) -> tuple[Dataset, s
     split = source.train_split if train else source.split
     if split is None:
         raise TaskError(f"task {spec.name} has no train split to draw few-shot examples from; name one in {spec.path}")
-    return _load_hub(source, split), f"hub data set {source.id} ({split})"
+    return _load_hub(source, split, "--train-data" if train else "--data"), f"hub data set {source.id} ({split})"
 
 
-def _load_hub(source: HubData, split: str) -> Dataset:
+def _load_hub(source: HubData, split: str, option: str) -> Dataset:
     import datasets
     from datasets.exceptions import DatasetsError
 
@@ -83,7 +83,7 @@ def _load_hub(source: HubData, split: str) -> Dataset:
             reason = " ".join(str(error).split())
             raise TaskError(
                 f"cannot load {source.id} ({split}, revision {source.revision}) from the hub: {reason}; "
-                "without the hub, give the rows with --data FILE"
+                f"without the hub, give the rows with {option} FILE"
             ) from error
 
 

@@ -210,6 +210,7 @@ def test_a_changed_parameter_is_refused_by_name(copy: Path) -> None:
         ([*RUN, "--engine-arg", "batch_size"], ["KEY=VALUE"]),
         ([*RUN, "--engine-arg", "no_such_argument=1"], ["no_such_argument"]),
         ([*RUN, "--data", "nowhere.jsonl"], ["nowhere.jsonl"]),
+        ([*RUN, "--shots", "2", "--train-data", "nowhere.jsonl"], ["nowhere.jsonl"]),
         (["run", "--model", "./nowhere", "--task", "arith"], ["./nowhere", "does not exist"]),
         (["report", "nowhere"], ["nowhere is not a run directory"]),
         (["grade", "nowhere"], ["nowhere is not a run directory"]),
@@ -253,6 +254,25 @@ def test_bad_data_files(rows: list[str], parts: list[str], tmp_path: Path) -> No
     data = tmp_path / "data.jsonl"
     data.write_text("\n".join(rows))
     one_line_error(CliRunner().invoke(main, [*RUN, "--data", str(data)]), "data.jsonl", *parts)
+
+
+def test_few_shot_examples_come_from_the_train_file(tmp_path: Path) -> None:
+    train = tmp_path / "train.jsonl"
+    rows = [{"question": f"Ada has {i} pears. She buys 1. How many?", "answer": f"#### {i + 1}"} for i in (3, 8, 20)]
+    train.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    command = [*RUN, *FAST, "--n", "1", "--limit", "2", "--shots", "2", "--train-data", str(train)]
+    out = tmp_path / "run"
+    done = CliRunner().invoke(main, [*command, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    config = json.loads((out / "run.json").read_text(encoding="utf-8"))["config"]
+    assert (config["shots"], config["train_data"]) == (2, str(train))
+    shown = CliRunner().invoke(
+        main, ["tasks", "show", "arith", "--model", "arith-mixed", "--shots", "2", "--train-data", str(train)]
+    )
+    assert shown.output.count("Ada has") == 2
+    # Another train file gives other prompts, and so another run.
+    train.write_text("".join(json.dumps(row | {"answer": "#### 1"}) + "\n" for row in rows), encoding="utf-8")
+    one_line_error(CliRunner().invoke(main, [*command, "--out", str(out)]), "prompts_hash")
 
 
 def test_an_adapter_that_changes_nothing(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ CONFIG = RunConfig(
     seed=0,
     grader="gsm8k",
     data=None,
+    train_data=None,
     task_hash="a",
     model_hash="b",
     adapter_hash=None,

@@ -356,8 +356,8 @@ def test_hub_is_asked_for_the_pinned_commit(tmp_path: Path, monkeypatch: pytest.
         raise ConnectionError("off")
 
     monkeypatch.setattr("datasets.load_dataset", refuse)
-    for load in (load_problems, load_train_problems):
-        with pytest.raises(TaskError, match=r"from the hub: off; without the hub, give the rows with --data FILE"):
+    for load, option in ((load_problems, "--data"), (load_train_problems, "--train-data")):
+        with pytest.raises(TaskError, match=rf"from the hub: off; without the hub, give the rows with {option} FILE"):
             load(load_task("gsm8k"))
     commit = "740312add88f781978c0658806c59bc2815b9866"
     assert asked == [("openai/gsm8k", "main", {"split": s, "revision": commit}) for s in ("test", "train")]

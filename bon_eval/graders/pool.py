@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from bon_eval.graders import get_grader
 from bon_eval.graders.base import Grade
 from bon_eval.graders.extract import Extract
 from bon_eval.graders.isolation import DEADLINE, MEMORY_MB, WorkerPool, shared_pool
-from bon_eval.graders.ladder import UNDECIDED, MathGrader, Verdict, as_grade, as_verdict
+from bon_eval.graders.ladder import UNDECIDED, Verdict, as_grade, as_verdict
 
 MAX_WORKERS = 16
 _PAIRS_PER_WORKER = 8
@@ -55,70 +57,147 @@ def grade_both(
     strict: bool = True,
 ) -> tuple[list[Grade], list[bool | None]]:
     """As `grade_many`, with the verdicts under the strict format beside the grades (empty unless `strict`)."""
-    grader = get_grader(grader_name)
-    golds: dict[str, str] = {}
-    verdicts: dict[tuple[str, str], Verdict] = {}
-    rows: list[tuple[Extract, str]] = []
-    strict_rows: list[tuple[str | None, str]] = []
-    extracts: dict[Extract, Extract] = {}
-    for response, given in items:
-        gold = golds.get(given)
-        if gold is None:
-            gold = golds[given] = grader.gold(given)
-        found = grader.extract(response)
-        found = extracts.setdefault(found, found)
-        rows.append((found, gold))
-        if found.answer is not None:
-            _fast(grader, verdicts, found.answer, gold)
-        if strict:
-            answer = grader.strict(response)
-            strict_rows.append((answer, gold))
-            if answer is not None:
-                _fast(grader, verdicts, answer, gold)
-    _settle(grader, verdicts, workers, deadline, memory_mb, progress)
-    cache: dict[tuple[Extract, str], Grade] = {}
-    grades: list[Grade] = []
-    for row in rows:
-        grade = cache.get(row)
-        if grade is None:
-            found, gold = row
-            if found.answer is None:
-                grade = Grade(False, None, found.where)
+    with BatchGrader(grader_name, workers=workers, deadline=deadline, memory_mb=memory_mb) as batches:
+        return batches.grade(items, strict=strict, progress=progress)
+
+
+class BatchGrader:
+    """Grades a run batch by batch: the same workers throughout, and verdicts remembered from batch to batch.
+
+    Memory is bounded by the largest batch and `remembered`, not by the run. Use as a context manager.
+
+    Args:
+        grader_name, workers, deadline, memory_mb: as in `grade_many`.
+        remembered: verdicts, and keys, that are kept from batch to batch; the oldest are forgotten first.
+
+    Raises `GraderError` as `grade_many` does.
+    """
+
+    def __init__(
+        self,
+        grader_name: str,
+        *,
+        workers: int | None = None,
+        deadline: float = DEADLINE,
+        memory_mb: int = MEMORY_MB,
+        remembered: int = 100_000,
+    ) -> None:
+        self._grader = get_grader(grader_name)
+        size = workers if workers is not None else min(MAX_WORKERS, os.cpu_count() or 1)
+        self._workers = WorkerPool(size, deadline=deadline, memory_mb=memory_mb)  # starts nothing yet
+        self._remembered = remembered
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._keys: dict[str, str] = {}
+
+    def grade(
+        self,
+        items: Iterable[tuple[str, str]],
+        *,
+        strict: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[list[Grade], list[bool | None]]:
+        """Grades, and verdicts under the strict format (empty unless `strict`), of (response, gold) pairs in order."""
+        _forget(self._verdicts, self._remembered)
+        grader, verdicts = self._grader, self._verdicts
+        golds: dict[str, str] = {}
+        rows: list[tuple[Extract, str]] = []
+        strict_rows: list[tuple[str | None, str]] = []
+        extracts: dict[Extract, Extract] = {}
+        for response, given in items:
+            gold = golds.get(given)
+            if gold is None:
+                gold = golds[given] = grader.gold(given)
+            found = grader.extract(response)
+            found = extracts.setdefault(found, found)
+            rows.append((found, gold))
+            if found.answer is not None:
+                self._fast(found.answer, gold)
+            if strict:
+                answer = grader.strict(response)
+                strict_rows.append((answer, gold))
+                if answer is not None:
+                    self._fast(answer, gold)
+        self._settle(dict.fromkeys((f.answer, g) for f, g in rows), dict.fromkeys(strict_rows), progress)
+        cache: dict[tuple[Extract, str], Grade] = {}
+        grades: list[Grade] = []
+        for row in rows:
+            grade = cache.get(row)
+            if grade is None:
+                found, gold = row
+                if found.answer is None:
+                    grade = Grade(False, None, found.where)
+                else:
+                    grade = as_grade(grader, found, verdicts[found.answer, gold])
+                cache[row] = grade
+            grades.append(grade)
+        return grades, [False if a is None else verdicts[a, g].correct for a, g in strict_rows]
+
+    def keys(self, answers: Iterable[str | None]) -> list[str | None]:
+        """The canonical key of each answer, equal for equivalent answers; None for None.
+
+        A worker does it where rational arithmetic is not enough. An answer whose key cannot be had within the limits
+        is equivalent to its own spelling only.
+        """
+        _forget(self._keys, self._remembered)
+        wanted = list(answers)
+        undecided: list[str] = []
+        for answer in dict.fromkeys(a for a in wanted if a is not None and a not in self._keys):
+            key = self._grader.key(answer)
+            if key is None:
+                undecided.append(answer)
             else:
-                grade = as_grade(grader, found, verdicts[found.answer, gold])
-            cache[row] = grade
-        grades.append(grade)
-    return grades, [False if a is None else verdicts[a, g].correct for a, g in strict_rows]
+                self._keys[answer] = key
+        questions = [{"op": "key", "answer": answer} for answer in undecided]
+        for answer, reply in zip(undecided, self._ask(questions), strict=True):
+            self._keys[answer] = str(reply["key"]) if "key" in reply else "raw " + self._grader.normal(answer)
+        return [None if a is None else self._keys[a] for a in wanted]
+
+    def close(self) -> None:
+        """End the workers."""
+        self._workers.close()
+
+    def __enter__(self) -> BatchGrader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _fast(self, answer: str, gold: str) -> None:
+        if (answer, gold) not in self._verdicts:
+            self._verdicts[answer, gold] = self._grader.fast(answer, gold)
+
+    def _settle(
+        self,
+        pairs: Iterable[tuple[str | None, str]],
+        strict_pairs: Iterable[tuple[str | None, str]],
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Ask workers about the undecided pairs; pairs with the same normal forms are asked once."""
+        groups: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
+        for answer, gold in itertools.chain(pairs, strict_pairs):
+            if answer is not None and self._verdicts[answer, gold] is UNDECIDED:
+                groups.setdefault((self._grader.normal(answer), gold), {})[answer, gold] = None
+        questions = [self._grader.question(*next(iter(group))) for group in groups.values()]
+        for done, (group, reply) in enumerate(zip(groups.values(), self._ask(questions), strict=True), 1):
+            verdict = as_verdict(reply)
+            self._verdicts.update(dict.fromkeys(group, verdict))
+            if progress is not None:
+                progress(done, len(questions))
+
+    def _ask(self, questions: Sequence[dict[str, str]]) -> Iterator[dict[str, object]]:
+        """Replies in the order of the questions; a few questions go to the workers that single verdicts use."""
+        pool = self._workers
+        if len(questions) < _PAIRS_PER_WORKER and pool.memory_mb == MEMORY_MB and not pool.all:
+            yield from (shared_pool().ask(question, pool.deadline) for question in questions)
+            return
+        threads = max(1, min(pool.size, len(questions) // _PAIRS_PER_WORKER))
+        with ThreadPoolExecutor(threads) as executor:
+            yield from executor.map(pool.ask, questions)
 
 
-def _fast(grader: MathGrader, verdicts: dict[tuple[str, str], Verdict], answer: str, gold: str) -> None:
-    if (answer, gold) not in verdicts:
-        verdicts[answer, gold] = grader.fast(answer, gold)
-
-
-def _settle(
-    grader: MathGrader,
-    verdicts: dict[tuple[str, str], Verdict],
-    workers: int | None,
-    deadline: float,
-    memory_mb: int,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    """Ask workers about the undecided pairs; pairs with the same normal forms are asked once."""
-    size = workers if workers is not None else min(MAX_WORKERS, os.cpu_count() or 1)
-    WorkerPool(size, deadline=deadline, memory_mb=memory_mb)  # checks the limits; starts nothing
-    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for pair, verdict in verdicts.items():
-        if verdict is UNDECIDED:
-            groups.setdefault((grader.normal(pair[0]), pair[1]), []).append(pair)
-    questions = [grader.question(*pairs[0]) for pairs in groups.values()]
-    replies = _ask_all(questions, size, deadline, memory_mb)
-    for done, (pairs, reply) in enumerate(zip(groups.values(), replies, strict=True), 1):
-        verdict = as_verdict(reply)
-        for pair in pairs:
-            verdicts[pair] = verdict
-        if progress is not None:
-            progress(done, len(questions))
+def _forget(memory: dict[Any, Any], keep: int) -> None:
+    for key in list(itertools.islice(memory, max(0, len(memory) - keep))):
+        del memory[key]
 
 
 def answer_classes(grader_name: str, answers: Sequence[str | None]) -> list[int]:
@@ -143,35 +222,12 @@ def answer_classes_many(
     memory_mb: int = MEMORY_MB,
 ) -> list[list[int]]:
     """`answer_classes` of many problems: a distinct answer is reduced once for all of them, workers in parallel."""
-    grader = get_grader(grader_name)
     rows = [tuple(answers) for answers in pools]
-    keys: dict[str, str] = {}
-    undecided: list[str] = []
-    for answer in dict.fromkeys(a for row in rows for a in row if a is not None):
-        key = grader.key(answer)
-        if key is None:
-            undecided.append(answer)
-        else:
-            keys[answer] = key
-    size = workers if workers is not None else min(MAX_WORKERS, os.cpu_count() or 1)
-    questions = [{"op": "key", "answer": answer} for answer in undecided]
-    for answer, reply in zip(undecided, _ask_all(questions, size, deadline, memory_mb), strict=True):
-        keys[answer] = str(reply["key"]) if "key" in reply else "raw " + grader.normal(answer)
-    return [_numbered([None if a is None else keys[a] for a in row]) for row in rows]
+    with BatchGrader(grader_name, workers=workers, deadline=deadline, memory_mb=memory_mb) as batch:
+        keys = iter(batch.keys(answer for row in rows for answer in row))
+    return [_numbered(list(itertools.islice(keys, len(row)))) for row in rows]
 
 
 def _numbered(keys: list[str | None]) -> list[int]:
     classes: dict[str, int] = {}
     return [-1 if key is None else classes.setdefault(key, len(classes)) for key in keys]
-
-
-def _ask_all(
-    questions: Sequence[dict[str, str]], workers: int, deadline: float, memory_mb: int
-) -> Iterator[dict[str, object]]:
-    """Replies in the order of the questions; a few questions go to the workers that single verdicts use."""
-    if len(questions) < _PAIRS_PER_WORKER and memory_mb == MEMORY_MB:
-        yield from (shared_pool().ask(question, deadline) for question in questions)
-        return
-    threads = max(1, min(workers, len(questions) // _PAIRS_PER_WORKER))
-    with WorkerPool(workers, deadline=deadline, memory_mb=memory_mb) as pool, ThreadPoolExecutor(threads) as executor:
-        yield from executor.map(pool.ask, questions)
