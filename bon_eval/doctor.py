@@ -140,4 +140,9 @@ def examine(
                 yield found.line()
                 if by == name and dtype == "float32":
                     check(found)
+    # One engine at a time has the device's memory, so an engine is opened again for what was sampled after it.
+    for position, name in enumerate(names[:-1]):
+        with open_engine(name, spec) as engine:
+            for by in names[position + 1 :]:
+                yield agreement(drawn[by], dict(engine.score(sequences(drawn[by]))), by, name).line()
     yield f"{len(names)} engine(s) checked in {dtype}; limit within one engine {TOLERANCE:g} nats per token in float32"

@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
 )
 _NAME = re.compile(r"part-(\d{8})-(\d{8})\.parquet")
 _RUN_KEY = b"bon_eval.run"
+_MERGE = 64
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,8 +52,8 @@ def part_path(directory: Path, first: int, last: int) -> Path:
     return directory / f"part-{first:08d}-{last:08d}.parquet"
 
 
-def list_parts(directory: Path, run: str) -> list[Part]:
-    """The parts that are current, in order, each checked to be whole and of the given run.
+def list_parts(directory: Path, run: str, schema: pa.Schema = SCHEMA) -> list[Part]:
+    """The parts that are current, in order, each checked to be whole, of the given run and of the given schema.
 
     Raises:
         StoreError: a file is truncated, foreign, of another run, or overlaps another; the message names it.
@@ -72,12 +73,12 @@ def list_parts(directory: Path, run: str) -> list[Part]:
             continue
         if current and part.first <= current[-1].last:
             raise StoreError(f"{part.path} overlaps {current[-1].path.name}; move one of them away")
-        _check(part.path, run)
+        _check(part.path, run, schema)
         current.append(part)
     return current
 
 
-def _check(path: Path, run: str) -> None:
+def _check(path: Path, run: str, expected: pa.Schema) -> None:
     try:
         schema = pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -86,7 +87,7 @@ def _check(path: Path, run: str) -> None:
             "the other parts are kept and only what it held is sampled again"
         ) from error
     owner = (schema.metadata or {}).get(_RUN_KEY, b"").decode("utf-8", "replace")
-    if owner != run or not schema.remove_metadata().equals(SCHEMA):
+    if owner != run or not schema.remove_metadata().equals(expected):
         raise StoreError(f"{path} belongs to another run or program; move it away, the other parts are intact")
 
 
@@ -130,21 +131,20 @@ def to_table(responses: Sequence[Response]) -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
-def write_part(directory: Path, first: int, last: int, run: str, tables: Iterable[pa.Table]) -> Path:
+def write_part(
+    directory: Path, first: int, last: int, run: str, tables: Iterable[pa.Table], schema: pa.Schema = SCHEMA
+) -> Path:
     """Write tables as one part, a row group each, whole or not at all."""
     path = part_path(directory, first, last)
-    schema = SCHEMA.with_metadata({_RUN_KEY: run.encode()})
+    marked = schema.with_metadata({_RUN_KEY: run.encode()})
+    repetitive = [name for name in ("problem_id", "arm", "finish_reason", "token_ids") if name in schema.names]
 
     def write(temporary: Path) -> None:
         with pq.ParquetWriter(
-            temporary,
-            schema,
-            compression="zstd",
-            use_dictionary=["problem_id", "arm", "finish_reason", "token_ids"],
-            write_statistics=False,
+            temporary, marked, compression="zstd", use_dictionary=repetitive, write_statistics=False
         ) as writer:
             for table in tables:
-                writer.write_table(table.replace_schema_metadata(schema.metadata))
+                writer.write_table(table.replace_schema_metadata(marked.metadata))
 
     write_atomic(path, write)
     return path
@@ -166,3 +166,31 @@ def read_parts(parts: Iterable[Part], columns: Sequence[str] | None = None) -> I
                 f"{part.path} is damaged ({str(error).splitlines()[0]}); move it away and run the same command: "
                 "the other parts are kept and only what it held is sampled again"
             ) from error
+
+
+class PartLog:
+    """The writer of one directory of parts: appends, and merges what has become many small files."""
+
+    def __init__(self, directory: Path, run: str, schema: pa.Schema = SCHEMA) -> None:
+        """Raises `StoreError` as `list_parts` does."""
+        self._directory, self._run, self._schema = directory, run, schema
+        self.parts = list_parts(directory, run, schema)
+        """As they were found."""
+        self._next = self.parts[-1].last + 1 if self.parts else 0
+        self._small = [p for p in self.parts if p.first == p.last]
+
+    def append(self, table: pa.Table) -> None:
+        """Store a table, whole or not at all."""
+        path = write_part(self._directory, self._next, self._next, self._run, [table], self._schema)
+        self._small.append(Part(self._next, self._next, path))
+        self._next += 1
+        if len(self._small) >= _MERGE:
+            self.merge()
+
+    def merge(self) -> None:
+        """Replace consecutive small parts by one; a kill between the two steps leaves the old ones superseded."""
+        small, self._small = self._small, []
+        if len(small) > 1 and small[-1].last - small[0].first == len(small) - 1:
+            write_part(self._directory, small[0].first, small[-1].last, self._run, read_parts(small), self._schema)
+            for part in small:
+                part.path.unlink()

@@ -25,7 +25,6 @@ from bon_eval.records import Arm, Problem, Response
 
 FORMAT = 1
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet"}
-_MERGE = 64
 
 
 class RunStore:
@@ -39,7 +38,6 @@ class RunStore:
     def __init__(self, directory: Path, config: RunConfig, problems: Sequence[Problem], prompts: pa.Table) -> None:
         self.directory = directory
         self.config = config
-        self._run = digest(config.identity())
         self.done: set[tuple[str, Arm]] = set()
         self._created = False
         self._made: list[Path] = []
@@ -85,15 +83,13 @@ class RunStore:
             self.meta["config"] = self.config.as_dict()
             self.save_meta()
         self.meta["config"] = self.config.as_dict()
-        self._parts = parts.list_parts(responses, self._run)
-        self._next = self._parts[-1].last + 1 if self._parts else 0
-        self._small = [p for p in self._parts if p.first == p.last]
+        self._log = parts.PartLog(responses, digest(self.config.identity()))
         self.done = self._read_done()
 
     def _read_done(self) -> set[tuple[str, Arm]]:
         """Requests whose responses are all stored."""
         seen: dict[tuple[str, Arm], int] = {}
-        for table in parts.read_parts(self._parts, ["problem_id", "arm"]):
+        for table in parts.read_parts(self._log.parts, ["problem_id", "arm"]):
             for group in table.group_by(["problem_id", "arm"]).aggregate([([], "count_all")]).to_pylist():
                 key = (group["problem_id"], group["arm"])
                 seen[key] = seen.get(key, 0) + group["count_all"]
@@ -139,27 +135,12 @@ class RunStore:
         key = (responses[0].problem_id, responses[0].arm)
         if key in self.done:
             raise StoreError(f"problem {key[0]} already has its {key[1]} responses; refusing to store them twice")
-        table = parts.to_table(responses)
-        path = parts.write_part(self.directory / "responses", self._next, self._next, self._run, [table])
-        self._small.append(parts.Part(self._next, self._next, path))
-        self._next += 1
+        self._log.append(parts.to_table(responses))
         self.done.add(key)
-        if len(self._small) >= _MERGE:
-            self._merge()
-
-    def _merge(self) -> None:
-        """Replace consecutive small parts by one; a kill between the two steps leaves the old ones superseded."""
-        small = self._small
-        if len(small) > 1 and small[-1].last - small[0].first == len(small) - 1:
-            directory = self.directory / "responses"
-            parts.write_part(directory, small[0].first, small[-1].last, self._run, parts.read_parts(small))
-            for part in small:
-                part.path.unlink()
-        self._small = []
 
     def finish_sampling(self) -> None:
         """Mark the run as complete and merge what is left."""
-        self._merge()
+        self._log.merge()
         self.meta["state"] = "sampled"
         self.save_meta()
 

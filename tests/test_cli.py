@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -329,17 +330,36 @@ def test_analysis_needs_no_engine(finished: Path) -> None:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_the_job_on_vllm(tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["arith-mixed", "arith-worked"])
+def test_the_job_on_vllm(model: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    args = ["run", "--model", "arith-mixed", "--task", "arith", "--n", "8", "--limit", "20", *FAST, "--out", str(out)]
+    args = ["run", "--model", model, "--task", "arith", "--n", "16", "--limit", "100", *FAST, "--out", str(out)]
     done = bon_eval(*args)
     assert done.returncode == 0, done.stderr
     assert "vllm; auto: vLLM imports" in done.stderr
     keys = [(r.problem_id, r.arm, r.index) for r in iter_responses(out)]
-    assert len(keys) == len(set(keys)) == 20 * 9
+    assert len(keys) == len(set(keys)) == 100 * 17
     meta = json.loads((out / "run.json").read_text())
     assert meta["engine"]["name"] == "vllm"
     assert meta["engine"]["logprobs_mode"] == "raw_logprobs"
+    # One model on which the harness must say yes, and one on which it must not.
+    against_greedy = json.loads((out / "report.json").read_text())["facts"]["comparisons"][0]
+    if model == "arith-mixed":
+        assert against_greedy["verdict"] == "higher"
+        assert against_greedy["lift_points"] > 20
+    else:
+        assert against_greedy["verdict"] != "higher"
+        assert abs(against_greedy["lift_points"]) < 10
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_doctor_scores_every_engine_by_every_engine() -> None:
+    done = bon_eval("doctor", "--model", "arith-mixed")
+    assert done.returncode == 0, done.stderr
+    lines = re.findall(r"(\w+) sampled, +(\w+) forced: +(\d+) tokens, max ([\d.e+-]+)", done.stdout)
+    assert {line[:2] for line in lines} == {(a, b) for a in ("vllm", "transformers") for b in ("vllm", "transformers")}
+    assert all(int(tokens) > 50 and float(largest) < 1e-3 for *_, tokens, largest in lines), done.stdout
 
 
 @pytest.mark.vllm

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bon_eval import parts
-from bon_eval.config import RunConfig, differences
+from bon_eval.config import RunConfig, differences, digest
 from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.records import Problem, Response
 from bon_eval.runs import iter_responses, load_prompts, load_run
@@ -266,7 +266,7 @@ def test_an_interrupted_merge_reads_as_one(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         for i in range(5):
             store.append(responses(i, "sample", N))
-        run = store._run
+        run = digest(CONFIG.identity())
     directory = tmp_path / "responses"
     small = parts.list_parts(directory, run)
     parts.write_part(directory, 0, 4, run, parts.read_parts(small))

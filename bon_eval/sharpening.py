@@ -1,0 +1,219 @@
+"""How much of best-of-N a tuned model has in its weights: sharpening-equivalent N, amortised share, divergence.
+
+Base and tuned model answer the same P problems; rows are aligned by problem. Problems are the sampling unit: every
+interval resamples problems, base and tuned together.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from bon_eval.arrays import CHUNK_ELEMENTS
+from bon_eval.errors import ConfigError
+from bon_eval.estimators import best_of_n
+from bon_eval.intervals import Interval, bootstrap_ci
+
+
+@dataclass(frozen=True, slots=True)
+class EquivalentN:
+    """A sharpening-equivalent N with its interval; `math.inf` where the curve's N responses do not reach it."""
+
+    estimate: float
+    """1.0 where the tuned model is no further than one base sample."""
+    low: float
+    high: float
+    largest: int
+    """N of the base pool: what an infinite value exceeds."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the base model's best-of-n reaches the tuned model at some n <= N."""
+        return math.isfinite(self.estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class AmortisedShare:
+    """Share of the gain of best-of-N that one tuned sample shows."""
+
+    share: float | None
+    """None where `reason` says why there is none."""
+    low: float
+    high: float
+    """Both NaN without a share."""
+    reason: str
+    """Empty where there is a share."""
+
+
+def sharpening_equivalent_n(
+    scores: ArrayLike,
+    values: ArrayLike,
+    tuned: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    draws: int = 10_000,
+    confidence: float = 0.95,
+) -> EquivalentN:
+    """Smallest n at which the base model's best-of-n reaches the tuned model's temperature-1 mean.
+
+    With b(n) the mean over problems of the exact best-of-n value of the base pool and t the mean of `tuned`:
+    the smallest n in [1, N] with b(n) >= t, linearly interpolated between whole n. For the likelihood, `scores` and
+    `values` both are the base pool's base log-likelihoods and `tuned` the mean base log-likelihood of each tuned pool:
+    8 says that one tuned sample is as likely under the base model as the likeliest of 8 base samples. For the
+    accuracy, `values` are correctness and `tuned` the accuracy of each tuned pool; b(n) need not grow then, and the
+    first crossing counts.
+
+    The interval is the percentile bootstrap over problems (base and tuned of a problem stay together); its ends are
+    order statistics, so that "not reached" (infinity) is a possible end.
+
+    Args:
+        scores: (P, N) of the base pool, what best-of-n picks by.
+        values: (P, N) of the base pool, what is compared.
+        tuned: (P,), mean over the tuned pool of the same quantity as `values`.
+        rng: resamples the problems.
+        draws: bootstrap draws, at least 100.
+        confidence: coverage in (0, 1).
+
+    Raises:
+        ConfigError: shapes that differ, a number that is not finite, draws or confidence out of range.
+
+    The quantity is this project's own, after the sharpening objective of Huang et al. 2024 (arXiv 2412.01951).
+
+    >>> pool = [[-3.0, -2.0, -1.0]] * 40  # best-of-n mean: -2, -4/3, -1
+    >>> sharpening_equivalent_n(pool, pool, [-4 / 3] * 40, rng=np.random.default_rng(0)).estimate
+    2.0
+    """
+    value, target = np.asarray(values, dtype=np.float64), np.asarray(tuned, dtype=np.float64)
+    if value.ndim != 2 or target.shape != value.shape[:1] or len(target) == 0:
+        raise ConfigError(
+            f"sharpening_equivalent_n got values of shape {value.shape} and tuned of shape {target.shape}; expected "
+            "(problems, N) and (problems,)"
+        )
+    if not np.isfinite(target).all():
+        raise ConfigError("the tuned model has a value that is not finite; leave the problem out on both sides")
+    _check(draws, confidence)
+    largest = value.shape[1]
+    curve = best_of_n(scores, value, range(1, largest + 1)).T
+    both = np.column_stack([curve, target])
+    at = _crossings(both.mean(axis=0)[None])[0]
+    found = np.sort(np.concatenate([_crossings(means) for means in _resampled_means(both, rng, draws)]))
+    tail = (1.0 - confidence) / 2.0
+    low = found[max(0, math.floor(tail * (draws + 1)) - 1)]
+    high = found[min(draws - 1, math.ceil((1.0 - tail) * (draws + 1)) - 1)]
+    return EquivalentN(float(at), float(min(low, at)), float(max(high, at)), largest)
+
+
+def amortised_share(
+    tuned_sample: ArrayLike, base_sample: ArrayLike, base_best: ArrayLike, *, confidence: float = 0.95
+) -> AmortisedShare:
+    """(tuned sample - base sample) over (base best-of-N - base sample), of accuracies.
+
+    1 says that one tuned sample is as accurate as base best-of-N, 0 that tuning changed nothing. The interval is
+    Fieller's for a ratio of two means over the same problems (Fieller 1954, Journal of the Royal Statistical Society B
+    16, 175-185), with Student's t. It exists only where the denominator's own interval excludes 0; otherwise there is
+    no share, and the reason says so.
+
+    Args:
+        tuned_sample, base_sample, base_best: (P,), accuracy of each problem under the three arms.
+        confidence: coverage in (0, 1).
+
+    Raises:
+        ConfigError: shapes that differ, a value that is not finite, fewer than two problems.
+
+    >>> amortised_share([0.5, 0.7, 0.6, 0.8], [0.2, 0.5, 0.3, 0.6], [0.8, 0.9, 0.9, 1.0]).share
+    0.5
+    """
+    arms = [np.asarray(a, dtype=np.float64) for a in (tuned_sample, base_sample, base_best)]
+    if arms[0].ndim != 1 or any(a.shape != arms[0].shape for a in arms) or len(arms[0]) < 2:
+        raise ConfigError(f"amortised_share got shapes {', '.join(str(a.shape) for a in arms)}; expected (problems,)")
+    if not all(np.isfinite(a).all() for a in arms):
+        raise ConfigError("an accuracy is not finite; leave the problem out of all three arms")
+    gain, possible = arms[0] - arms[1], arms[2] - arms[1]
+    n, quantile = len(gain), 1.0 - (1.0 - confidence) / 2.0
+    t = float(special.stdtrit(n - 1, quantile))
+    mean_gain, mean_possible = float(gain.mean()), float(possible.mean())
+    covariance = np.cov(gain, possible) / n
+    a = mean_possible**2 - t**2 * covariance[1, 1]
+    b = mean_gain * mean_possible - t**2 * covariance[0, 1]
+    c = mean_gain**2 - t**2 * covariance[0, 0]
+    half = t * math.sqrt(covariance[1, 1])
+    if a <= 0.0:
+        return AmortisedShare(
+            None,
+            math.nan,
+            math.nan,
+            f"base best-of-N minus base sample is {100 * mean_possible:+.1f} points "
+            f"[{100 * (mean_possible - half):+.1f}, {100 * (mean_possible + half):+.1f}], which holds 0: there is no "
+            "gain to take a share of",
+        )
+    root = math.sqrt(max(b * b - a * c, 0.0))
+    return AmortisedShare(mean_gain / mean_possible, (b - root) / a, (b + root) / a, "")
+
+
+def kl_divergence(
+    own: ArrayLike, other: ArrayLike, *, rng: np.random.Generator, draws: int = 10_000, confidence: float = 0.95
+) -> Interval:
+    """Estimated KL(p || q) = E_{y ~ p}[log p(y|x) - log q(y|x)], mean over problems, in nats per response.
+
+    The plain Monte Carlo estimate from a pool drawn from p at temperature 1: unbiased, with an interval over problems.
+    Responses cut at the token limit count up to the cut: what is estimated then is the divergence of the distributions
+    over responses of at most that many tokens, which is at most that of whole responses.
+
+    Args:
+        own: (P, N), log-likelihoods of p's pool under p.
+        other: (P, N), of the same responses under q.
+        rng: resamples problems.
+        draws: bootstrap draws, at least 100.
+        confidence: coverage in (0, 1).
+
+    Raises:
+        ConfigError: shapes that differ or a value that is not finite.
+
+    >>> kl_divergence([[-1.0, -2.0]] * 3, [[-1.5, -2.5]] * 3, rng=np.random.default_rng(0)).estimate
+    0.5
+    """
+    first, second = np.asarray(own, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    if first.ndim != 2 or first.shape != second.shape:
+        raise ConfigError(f"kl_divergence got shapes {first.shape} and {second.shape}; both must be (problems, N)")
+    return bootstrap_ci((first - second).mean(axis=1), rng=rng, draws=draws, confidence=confidence)
+
+
+def _check(draws: int, confidence: float) -> None:
+    if draws < 100:
+        raise ConfigError(f"draws = {draws} is too few for an interval; use at least 100")
+    if not 0.0 < confidence < 1.0:
+        raise ConfigError(f"confidence = {confidence} is not between 0 and 1")
+
+
+def _resampled_means(columns: NDArray[np.float64], rng: np.random.Generator, draws: int) -> list[NDArray[np.float64]]:
+    """Means of the columns (P, K) over resampled problems, (rows, K) each."""
+    n = len(columns)
+    step = max(1, CHUNK_ELEMENTS // n)
+    out = []
+    for start in range(0, draws, step):
+        rows = min(step, draws - start)
+        chosen = rng.integers(0, n, size=(rows, n)) + np.arange(0, rows * n, n)[:, None]
+        times = np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+        out.append(times @ columns / n)
+    return out
+
+
+def _crossings(means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where each row's curve (all columns but the last) first reaches the row's last entry; infinity where never.
+
+    A curve that differs from the target by rounding has reached it.
+    """
+    curve, target = means[:, :-1], means[:, -1:]
+    reached = curve >= target - 1e-12 * np.maximum(1.0, np.abs(target))
+    first = reached.argmax(axis=1)
+    rows = np.arange(len(means))
+    before = np.maximum(first - 1, 0)
+    low, high = curve[rows, before], curve[rows, first]
+    rise = np.where(high > low, high - low, 1.0)
+    part = np.minimum((target[:, 0] - low) / rise, 1.0)
+    at = np.where(first == 0, 1.0, before + 1.0 + np.where(high > low, part, 1.0))
+    return np.where(reached.any(axis=1), at, np.inf)
