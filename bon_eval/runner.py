@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from bon_eval.config import RunConfig
-from bon_eval.engines import choose_engine, open_engine
-from bon_eval.engines.base import EngineSpec
+from bon_eval.engines import OpenEngine, choose_engine, open_engine
+from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.grading import grade_run
 from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
 from bon_eval.prompts import (
@@ -163,7 +163,19 @@ def execute(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) 
 
     Returns the run directory. Raises `BonEvalError`; what was stored before is kept.
     """
-    config = prepared.config
+    with open_store(prepared, fresh=fresh, quiet=quiet) as store:
+        if owes(store, prepared):
+            with open_model(prepared, store, quiet=quiet) as engine:
+                sample_into(store, prepared, engine, quiet=quiet)
+        else:
+            say("all responses are stored; nothing to sample", quiet)
+        store.save_meta()
+        grade_run(prepared.directory, quiet=quiet)
+    return prepared.directory
+
+
+def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) -> RunStore:
+    """The run's directory, made or resumed; `fresh` sets an old one aside first. Use as a context manager."""
     if fresh and prepared.directory.is_dir():
         set_aside(prepared.directory, quiet=quiet)
     table = pa.table(
@@ -172,33 +184,55 @@ def execute(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) 
             "prompt_token_ids": pa.array([list(p.token_ids) for p in prepared.prompts], pa.list_(pa.int32())),
         }
     )
-    with RunStore(prepared.directory, config, prepared.problems, table) as store:
-        if store.state != "sampled" or len(store.done) != 2 * len(prepared.problems):
-            spec = EngineSpec(
-                model_dir=str(prepared.model_dir),
-                dtype=config.dtype,
-                adapter_dir=None if prepared.adapter_dir is None else str(prepared.adapter_dir),
-                adapter_hash=config.adapter_hash,
-                seed=store.session_seed,
-                max_length=max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens,
-                log_path=str(prepared.directory / "engine.log"),
-                trust_remote_code=config.trust_remote_code,
-                engine_args=config.engine_args,
-            )
-            _say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
-            with open_engine(config.engine, spec) as engine:
-                check_context(prepared.prompts, engine.context_length, config.max_tokens)
-                if config.adapter is not None:
-                    check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
-                store.begin_session(_now(), versions(), engine.facts)
-                if store.done:
-                    _say(f"resuming: {len(store.done)} of {2 * len(prepared.problems)} requests are stored", quiet)
-                sample(store, engine, prepared.prompts, quiet=quiet)
-        else:
-            _say("all responses are stored; nothing to sample", quiet)
-        store.save_meta()
-        grade_run(prepared.directory, quiet=quiet)
-    return prepared.directory
+    return RunStore(prepared.directory, prepared.config, prepared.problems, table)
+
+
+def owes(store: RunStore, prepared: PreparedRun) -> bool:
+    """Whether responses are still to be sampled."""
+    return store.state != "sampled" or len(store.done) != 2 * len(prepared.problems)
+
+
+def open_model(prepared: PreparedRun, store: RunStore, *, quiet: bool = False) -> OpenEngine:
+    """Load the run's model, adapter included, into its engine; use the result as a context manager."""
+    config = prepared.config
+    say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
+    spec = EngineSpec(
+        model_dir=str(prepared.model_dir),
+        dtype=config.dtype,
+        adapter_dir=None if prepared.adapter_dir is None else str(prepared.adapter_dir),
+        adapter_hash=config.adapter_hash,
+        seed=store.session_seed,
+        max_length=max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens,
+        log_path=str(prepared.directory / "engine.log"),
+        trust_remote_code=config.trust_remote_code,
+        engine_args=config.engine_args,
+    )
+    return open_engine(config.engine, spec)
+
+
+def sample_into(
+    store: RunStore,
+    prepared: PreparedRun,
+    engine: Engine,
+    *,
+    use_adapter: bool = True,
+    seed: int | None = None,
+    quiet: bool = False,
+) -> None:
+    """Sample what the store owes from an open engine, checked first: context, and an adapter that is in force.
+
+    Args:
+        use_adapter: False where the run is of the base model and the engine holds an adapter besides.
+        seed: of the engine, where it was not opened for this run.
+    """
+    config = prepared.config
+    check_context(prepared.prompts, engine.context_length, config.max_tokens)
+    if config.adapter is not None:
+        check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
+    store.begin_session(_now(), versions(), engine.facts, seed=seed)
+    if store.done:
+        say(f"resuming: {len(store.done)} of {2 * len(prepared.problems)} requests are stored", quiet)
+    sample(store, engine, prepared.prompts, use_adapter=use_adapter, quiet=quiet)
 
 
 def set_aside(directory: Path, *, quiet: bool = False) -> None:
@@ -208,13 +242,14 @@ def set_aside(directory: Path, *, quiet: bool = False) -> None:
         numbers = [int(m[1]) for p in directory.parent.iterdir() if (m := pattern.fullmatch(p.name))]
         target = directory.with_name(f"{directory.name}.old-{max(numbers, default=0) + 1}")
         directory.rename(target)
-    _say(f"the old run is kept as {target}", quiet)
+    say(f"the old run is kept as {target}", quiet)
 
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _say(text: str, quiet: bool) -> None:
+def say(text: str, quiet: bool) -> None:
+    """One line of progress on standard error."""
     if not quiet:
         print(text, file=sys.stderr, flush=True)

@@ -26,7 +26,14 @@ def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[R
         yield Request(prompt.problem_id, "sample", prompt.token_ids, config.n, pool)
 
 
-def sample(store: RunStore, engine: Engine, prompts: Sequence[RenderedPrompt], *, quiet: bool = False) -> None:
+def sample(
+    store: RunStore,
+    engine: Engine,
+    prompts: Sequence[RenderedPrompt],
+    *,
+    use_adapter: bool = True,
+    quiet: bool = False,
+) -> None:
     """Draw what the store still owes and store each request's responses as they finish.
 
     Raises:
@@ -40,7 +47,7 @@ def sample(store: RunStore, engine: Engine, prompts: Sequence[RenderedPrompt], *
     with Progress(
         len(prompts), done=len(prompts) - len(left), label="sampling", unit="problems", quiet=quiet
     ) as progress:
-        for responses in engine.sample(owed):
+        for responses in engine.sample(owed, use_adapter=use_adapter):
             store.append(responses)
             problem = responses[0].problem_id
             left[problem] -= 1

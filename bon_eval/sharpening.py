@@ -1,4 +1,4 @@
-"""How much of best-of-N a tuned model has in its weights: sharpening-equivalent N, amortised share, divergence.
+"""How sharp a tuned model is, in terms of the base model: sharpening-equivalent N and divergence.
 
 Base and tuned model answer the same P problems; rows are aligned by problem. Problems are the sampling unit: every
 interval resamples problems, base and tuned together.
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from bon_eval.arrays import CHUNK_ELEMENTS
 from bon_eval.errors import ConfigError
@@ -34,19 +33,6 @@ class EquivalentN:
     def reached(self) -> bool:
         """Whether the base model's best-of-n reaches the tuned model at some n <= N."""
         return math.isfinite(self.estimate)
-
-
-@dataclass(frozen=True, slots=True)
-class AmortisedShare:
-    """Share of the gain of best-of-N that one tuned sample shows."""
-
-    share: float | None
-    """None where `reason` says why there is none."""
-    low: float
-    high: float
-    """Both NaN without a share."""
-    reason: str
-    """Empty where there is a share."""
 
 
 def sharpening_equivalent_n(
@@ -95,63 +81,16 @@ def sharpening_equivalent_n(
         )
     if not np.isfinite(target).all():
         raise ConfigError("the tuned model has a value that is not finite; leave the problem out on both sides")
-    _check(draws, confidence)
+    check_draws(draws, confidence)
     largest = value.shape[1]
     curve = best_of_n(scores, value, range(1, largest + 1)).T
     both = np.column_stack([curve, target])
-    at = _crossings(both.mean(axis=0)[None])[0]
-    found = np.sort(np.concatenate([_crossings(means) for means in _resampled_means(both, rng, draws)]))
+    at = crossings(both.mean(axis=0)[None])[0]
+    found = np.sort(np.concatenate([crossings(means) for means in resampled_means(both, rng, draws)]))
     tail = (1.0 - confidence) / 2.0
     low = found[max(0, math.floor(tail * (draws + 1)) - 1)]
     high = found[min(draws - 1, math.ceil((1.0 - tail) * (draws + 1)) - 1)]
     return EquivalentN(float(at), float(min(low, at)), float(max(high, at)), largest)
-
-
-def amortised_share(
-    tuned_sample: ArrayLike, base_sample: ArrayLike, base_best: ArrayLike, *, confidence: float = 0.95
-) -> AmortisedShare:
-    """(tuned sample - base sample) over (base best-of-N - base sample), of accuracies.
-
-    1 says that one tuned sample is as accurate as base best-of-N, 0 that tuning changed nothing. The interval is
-    Fieller's for a ratio of two means over the same problems (Fieller 1954, Journal of the Royal Statistical Society B
-    16, 175-185), with Student's t. It exists only where the denominator's own interval excludes 0; otherwise there is
-    no share, and the reason says so.
-
-    Args:
-        tuned_sample, base_sample, base_best: (P,), accuracy of each problem under the three arms.
-        confidence: coverage in (0, 1).
-
-    Raises:
-        ConfigError: shapes that differ, a value that is not finite, fewer than two problems.
-
-    >>> amortised_share([0.5, 0.7, 0.6, 0.8], [0.2, 0.5, 0.3, 0.6], [0.8, 0.9, 0.9, 1.0]).share
-    0.5
-    """
-    arms = [np.asarray(a, dtype=np.float64) for a in (tuned_sample, base_sample, base_best)]
-    if arms[0].ndim != 1 or any(a.shape != arms[0].shape for a in arms) or len(arms[0]) < 2:
-        raise ConfigError(f"amortised_share got shapes {', '.join(str(a.shape) for a in arms)}; expected (problems,)")
-    if not all(np.isfinite(a).all() for a in arms):
-        raise ConfigError("an accuracy is not finite; leave the problem out of all three arms")
-    gain, possible = arms[0] - arms[1], arms[2] - arms[1]
-    n, quantile = len(gain), 1.0 - (1.0 - confidence) / 2.0
-    t = float(special.stdtrit(n - 1, quantile))
-    mean_gain, mean_possible = float(gain.mean()), float(possible.mean())
-    covariance = np.cov(gain, possible) / n
-    a = mean_possible**2 - t**2 * covariance[1, 1]
-    b = mean_gain * mean_possible - t**2 * covariance[0, 1]
-    c = mean_gain**2 - t**2 * covariance[0, 0]
-    half = t * math.sqrt(covariance[1, 1])
-    if a <= 0.0:
-        return AmortisedShare(
-            None,
-            math.nan,
-            math.nan,
-            f"base best-of-N minus base sample is {100 * mean_possible:+.1f} points "
-            f"[{100 * (mean_possible - half):+.1f}, {100 * (mean_possible + half):+.1f}], which holds 0: there is no "
-            "gain to take a share of",
-        )
-    root = math.sqrt(max(b * b - a * c, 0.0))
-    return AmortisedShare(mean_gain / mean_possible, (b - root) / a, (b + root) / a, "")
 
 
 def kl_divergence(
@@ -182,14 +121,15 @@ def kl_divergence(
     return bootstrap_ci((first - second).mean(axis=1), rng=rng, draws=draws, confidence=confidence)
 
 
-def _check(draws: int, confidence: float) -> None:
+def check_draws(draws: int, confidence: float) -> None:
+    """`ConfigError` unless there are 100 draws and a confidence within (0, 1)."""
     if draws < 100:
         raise ConfigError(f"draws = {draws} is too few for an interval; use at least 100")
     if not 0.0 < confidence < 1.0:
         raise ConfigError(f"confidence = {confidence} is not between 0 and 1")
 
 
-def _resampled_means(columns: NDArray[np.float64], rng: np.random.Generator, draws: int) -> list[NDArray[np.float64]]:
+def resampled_means(columns: NDArray[np.float64], rng: np.random.Generator, draws: int) -> list[NDArray[np.float64]]:
     """Means of the columns (P, K) over resampled problems, (rows, K) each."""
     n = len(columns)
     step = max(1, CHUNK_ELEMENTS // n)
@@ -202,7 +142,7 @@ def _resampled_means(columns: NDArray[np.float64], rng: np.random.Generator, dra
     return out
 
 
-def _crossings(means: NDArray[np.float64]) -> NDArray[np.float64]:
+def crossings(means: NDArray[np.float64]) -> NDArray[np.float64]:
     """Where each row's curve (all columns but the last) first reaches the row's last entry; infinity where never.
 
     A curve that differs from the target by rounding has reached it.

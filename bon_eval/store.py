@@ -107,10 +107,16 @@ class RunStore:
         """``new``, ``sampling`` or ``sampled``."""
         return str(self.meta["state"])
 
-    def begin_session(self, started: str, versions: dict[str, str], engine: dict[str, object]) -> None:
-        """Record who samples from here on; call once per process, before the first append."""
+    def begin_session(
+        self, started: str, versions: dict[str, str], engine: dict[str, object], *, seed: int | None = None
+    ) -> None:
+        """Record who samples from here on; call once per process, before the first append.
+
+        `seed`: of the engine, where it was not opened for this run alone; default `session_seed`.
+        """
         sessions = self.meta["sessions"]
-        sessions.append({"started": started, "seed": self.session_seed, "versions": versions, "engine": engine})
+        used = self.session_seed if seed is None else seed
+        sessions.append({"started": started, "seed": used, "versions": versions, "engine": engine})
         self.meta |= {"versions": versions, "engine": engine, "state": "sampling"}
         self._created = False
         self.save_meta()

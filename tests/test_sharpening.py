@@ -9,7 +9,8 @@ import pytest
 
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
-from bon_eval.sharpening import amortised_share, kl_divergence, sharpening_equivalent_n
+from bon_eval.gain import amortised_share, explained_gain
+from bon_eval.sharpening import kl_divergence, sharpening_equivalent_n
 
 
 def base_and_tuned(seed: int, n: int, problems: int = 150, pool: int = 32) -> tuple[np.ndarray, np.ndarray]:
@@ -83,6 +84,50 @@ def test_amortised_share_covers_the_truth() -> None:
         found = amortised_share(base + gain, base, base + possible)
         inside.append(found.low <= 0.6 <= found.high)
     assert 0.92 <= np.mean(inside) <= 0.98
+
+
+def sharpened(seed: int, n: int, extra: float) -> tuple[np.ndarray, ...]:
+    """A base pool whose likelier responses are more often right, and a tuned pool that is its best-of-n, plus `extra`
+    right answers that no likelihood tells of."""
+    rng = np.random.default_rng(seed)
+    problems, pool = 200, 32
+
+    def draw(size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        z = rng.normal(size=size)
+        return centre[:, : 1 if len(size) == 2 else None] + z, (rng.uniform(size=size) < 1 / (1 + np.exp(1 - 1.2 * z)))
+
+    centre = -rng.gamma(3, 8, size=(problems, 1))
+    base, right = draw((problems, pool))
+    centre = centre[:, :, None]
+    fresh, fresh_right = draw((problems, pool, n))
+    picked = fresh.argmax(axis=2)[:, :, None]
+    tuned = np.take_along_axis(fresh, picked, axis=2)[:, :, 0].mean(axis=1)
+    tuned_right = np.take_along_axis(fresh_right, picked, axis=2)[:, :, 0].mean(axis=1)
+    return base, right.astype(float), tuned, tuned_right + extra
+
+
+def test_a_gain_that_is_sharpening_alone_is_explained_in_full() -> None:
+    shares, residuals = [], []
+    for seed in range(120):
+        found = explained_gain(*sharpened(seed, 4, 0.0), rng=np.random.default_rng(seed), draws=400)
+        assert found.reason == ""
+        shares.append(found.share_low <= 1.0 <= found.share_high)
+        residuals.append(found.residual_low <= 0.0 <= found.residual_high)
+    assert 0.89 <= np.mean(shares) <= 1.0
+    assert 0.89 <= np.mean(residuals) <= 1.0
+
+
+def test_a_gain_beyond_sharpening_is_left_over() -> None:
+    found = explained_gain(*sharpened(0, 4, 0.3), rng=np.random.default_rng(0), draws=500)
+    assert 0.2 < found.residual_low < 0.3 < found.residual_high < 0.4
+    assert found.share_high < 0.7
+    base, right, tuned, tuned_right = sharpened(1, 1, 0.0)
+    none = explained_gain(base, right, tuned, right.mean(axis=1), rng=np.random.default_rng(0), draws=500)
+    assert "not shown" in none.reason
+    assert math.isnan(none.share)
+    beyond = explained_gain(base, right, tuned + 40, tuned_right, rng=np.random.default_rng(0), draws=500)
+    assert "not reached" in beyond.reason
+    assert math.isnan(beyond.predicted)
 
 
 def test_kl_of_known_distributions() -> None:

@@ -45,10 +45,11 @@ class Engine(Protocol):
     def context_length(self) -> int:
         """Most tokens of prompt and response together."""
 
-    def sample(self, requests: Iterable[Request]) -> Iterator[list[Response]]:
+    def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses; yields one request's n responses (index 0..n-1) as soon as they are done.
 
-        Requests are taken lazily, in order, and finish in any order. Raises `EngineError` when the engine fails.
+        Requests are taken lazily, in order, and finish in any order. With ``use_adapter=False`` the base model
+        answers, where an adapter is loaded. Raises `EngineError` when the engine fails.
         """
 
     def score(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -97,12 +97,13 @@ class TransformersEngine:
         """Most tokens of prompt and response together."""
         return self._context
 
-    def sample(self, requests: Iterable[Request]) -> Iterator[list[Response]]:
+    def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
         from bon_eval.engines._hf_decode import Decoder, Limits
 
         limits = Limits(rows=self._batch_size, cache_bytes=self._cache_bytes, context=self._context)
-        return Decoder(self._model, self._detokenizer, self._generator, limits).run(requests)
+        with self._adapter(use_adapter):
+            yield from Decoder(self._model, self._detokenizer, self._generator, limits).run(requests)
 
     def score(
         self, sequences: Iterable[Sequence], *, use_adapter: bool = True
@@ -110,9 +111,15 @@ class TransformersEngine:
         """Teacher forcing. See `Engine.score`."""
         from bon_eval.engines._hf_score import score
 
-        model = self._model
-        with nullcontext() if use_adapter or not self._adapted else model.disable_adapter():
-            yield from score(model, self._device, sequences, _SCORE_TOKENS.get(self._device.type, 8192), self._context)
+        tokens = _SCORE_TOKENS.get(self._device.type, 8192)
+        with self._adapter(use_adapter):
+            yield from score(self._model, self._device, sequences, tokens, self._context)
+
+    def _adapter(self, in_force: bool) -> AbstractContextManager[None]:
+        off: AbstractContextManager[None] = (
+            nullcontext() if in_force or not self._adapted else self._model.disable_adapter()
+        )
+        return off
 
     def close(self) -> None:
         """Free the model."""

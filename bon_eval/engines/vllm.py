@@ -118,10 +118,10 @@ class VllmEngine:
         """Most tokens of prompt and response together."""
         return self._context
 
-    def sample(self, requests: Iterable[Request]) -> Iterator[list[Response]]:
+    def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
         jobs = ((self._prompt(r.prompt_token_ids), self._sampling_params(r), r.n, r) for r in requests)
-        for request, output in self._stream(jobs, self._lora, self._window):
+        for request, output in self._stream(jobs, self._lora if use_adapter else None, self._window):
             yield [_response(request, completion) for completion in sorted(output.outputs, key=lambda c: c.index)]
 
     def score(

@@ -1,0 +1,157 @@
+"""Before and after: a base and a tuned model on the same prompts, each response scored by both.
+
+Works in the order that loads models least: an adapter's base and tuned model share one engine; two checkpoints take
+three loads, since the tuned responses must exist before the base model can score them and the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bon_eval.engines.base import Engine
+from bon_eval.errors import ConfigError
+from bon_eval.grading import grade_run
+from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
+from bon_eval.scoring import ScoredBy, score_run, scored_requests
+from bon_eval.store import RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPair:
+    """Two runs that differ in the model alone; nothing written and no model loaded yet."""
+
+    before: PreparedRun
+    after: PreparedRun
+
+    @property
+    def adapter(self) -> bool:
+        """Whether the tuned model is an adapter on the base model, so that one engine serves both."""
+        return self.after.config.adapter is not None
+
+
+def prepare_pair(options: RunOptions, after: str, *, allow_different_prompts: bool = False) -> PreparedPair:
+    """Resolve the base run that `options` describe and the same run of the tuned model.
+
+    Args:
+        options: of the base run.
+        after: a LoRA directory on the base model, or a checkpoint (directory or hub id).
+        allow_different_prompts: go on where the two models see different tokens.
+
+    Raises:
+        ConfigError: the prompts differ (the message shows where), the tuned model is the base model.
+        BonEvalError: as `prepare` does.
+    """
+    if options.out is not None:
+        raise ConfigError("--out names one run directory, and --after makes two; drop --out")
+    if options.adapter is not None:
+        raise ConfigError("--adapter with --after is not supported; merge the adapter into the base model first")
+    before = prepare(options)
+    is_adapter = (Path(after).expanduser() / "adapter_config.json").is_file()
+    changed = replace(options, adapter=after) if is_adapter else replace(options, model=after, revision=None)
+    tuned = prepare(changed)
+    if (before.config.model_hash, None) == (tuned.config.model_hash, tuned.config.adapter_hash):
+        raise ConfigError(f"--after {after} is the base model itself: there is nothing to compare")
+    if not allow_different_prompts:
+        check_same_prompts(
+            {p.problem_id: p.token_ids for p in before.prompts}, {p.problem_id: p.token_ids for p in tuned.prompts}
+        )
+    return PreparedPair(before, tuned)
+
+
+def check_same_prompts(before: Mapping[str, Sequence[int]], after: Mapping[str, Sequence[int]]) -> None:
+    """Raise `ConfigError` that names the first difference unless both models see the same tokens for every problem."""
+    for problem in (*before, *after):
+        if problem not in before or problem not in after:
+            side = "after" if problem in before else "before"
+            raise ConfigError(f"problem {problem!r} is missing in the run {side}; compare runs of the same problems")
+        a, b = before[problem], after[problem]
+        if tuple(a) != tuple(b):
+            at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+            raise ConfigError(
+                f"the prompts differ, first at token {at} of problem {problem!r}: {_ids(a, at)} before, {_ids(b, at)} "
+                "after (another tokenizer or chat template); likelihoods of different prompts are not comparable, "
+                "--allow-different-prompts compares accuracies all the same"
+            )
+
+
+def _ids(tokens: Sequence[int], at: int) -> str:
+    return " ".join(map(str, tokens[at : at + 4])) or "end of prompt"
+
+
+def execute_pair(pair: PreparedPair, *, fresh: bool = False, quiet: bool = False) -> tuple[Path, Path]:
+    """Sample, grade and cross-score what either run still owes; returns both run directories.
+
+    Where the prompts differ nothing is cross-scored. Raises `BonEvalError`; what was stored before is kept.
+    """
+    with ExitStack() as stack:
+        stores = [stack.enter_context(open_store(p, fresh=fresh, quiet=quiet)) for p in (pair.before, pair.after)]
+        work = _Work(pair, stores[0], stores[1], quiet)
+        if pair.adapter:
+            work.with_one_engine()
+        else:
+            work.with_two_engines()
+        for store in stores:
+            store.save_meta()
+            grade_run(store.directory, quiet=quiet)
+    return pair.before.directory, pair.after.directory
+
+
+@dataclass
+class _Work:
+    pair: PreparedPair
+    first: RunStore
+    second: RunStore
+    quiet: bool
+
+    def with_one_engine(self) -> None:
+        before, after = self.pair.before, self.pair.after
+        sampled = not owes(self.first, before) and not owes(self.second, after)
+        if sampled and not self._unscored(after, before) and not self._unscored(before, after):
+            say("all responses are stored and scored; nothing to sample", self.quiet)
+            return
+        seed = self.second.session_seed
+        with open_model(after, self.second, quiet=self.quiet) as engine:
+            self._sample(self.first, before, engine, use_adapter=False, seed=seed)
+            self._sample(self.second, after, engine, seed=seed)
+            self._score(after, before, engine, use_adapter=False)
+            self._score(before, after, engine)
+
+    def with_two_engines(self) -> None:
+        before, after = self.pair.before, self.pair.after
+        if owes(self.second, after):
+            with open_model(after, self.second, quiet=self.quiet) as engine:
+                self._sample(self.second, after, engine)
+        if owes(self.first, before) or self._unscored(after, before):
+            with open_model(before, self.first, quiet=self.quiet) as engine:
+                self._sample(self.first, before, engine)
+                self._score(after, before, engine)
+        if self._unscored(before, after):
+            with open_model(after, self.second, quiet=self.quiet) as engine:
+                self._score(before, after, engine)
+
+    def _sample(
+        self,
+        store: RunStore,
+        prepared: PreparedRun,
+        engine: Engine,
+        *,
+        use_adapter: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        if owes(store, prepared):
+            sample_into(store, prepared, engine, use_adapter=use_adapter, seed=seed, quiet=self.quiet)
+
+    def _unscored(self, run: PreparedRun, by: PreparedRun) -> bool:
+        """Whether the model of `by` has still to score responses of `run`."""
+        if run.config.prompts_hash != by.config.prompts_hash:
+            return False
+        return len(scored_requests(run.directory, ScoredBy.of(by.config))) < 2 * len(run.problems)
+
+    def _score(self, run: PreparedRun, by: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
+        if self._unscored(run, by):
+            prompts = {p.problem_id: p.token_ids for p in by.prompts}
+            model = ScoredBy.of(by.config)
+            score_run(run.directory, engine, model, prompts, use_adapter=use_adapter, quiet=self.quiet)

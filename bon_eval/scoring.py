@@ -1,0 +1,205 @@
+"""Teacher forcing of a stored run's responses by another model: the log-likelihoods behind before-and-after.
+
+The log-probs lie beside the responses, in ``scores/<id>/``, one directory for each scoring model; a killed scoring goes
+on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from bon_eval import parts
+from bon_eval.config import PLACEMENT_ARGS, RunConfig, digest
+from bon_eval.engines.base import Engine
+from bon_eval.errors import EngineError, StoreError
+from bon_eval.files import TEMPORARY, write_text
+from bon_eval.progress import Progress
+from bon_eval.records import Sequence as TokenSequence
+from bon_eval.runs import stored_parts
+from bon_eval.store import read_meta
+
+SCHEMA = pa.schema(
+    [
+        pa.field("problem_id", pa.string(), nullable=False),
+        pa.field("arm", pa.string(), nullable=False),
+        pa.field("index", pa.int32(), nullable=False),
+        pa.field("token_logprobs", pa.list_(pa.float32()), nullable=False),
+        pa.field("log_likelihood", pa.float64(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredBy:
+    """The model behind forced log-probs, and how it was run. Names are for people, hashes decide."""
+
+    model: str
+    model_hash: str
+    adapter: str | None
+    adapter_hash: str | None
+    engine: str
+    dtype: str
+    prompts_hash: str
+    """Of the prompts that the responses were scored after."""
+    engine_args: dict[str, object]
+
+    @property
+    def id(self) -> str:
+        """Twelve hex digits over everything that a log-prob depends on."""
+        content = asdict(self)
+        del content["model"], content["adapter"]
+        content["engine_args"] = {k: v for k, v in sorted(self.engine_args.items()) if k not in PLACEMENT_ARGS}
+        return digest(content)[:12]
+
+    @classmethod
+    def of(cls, config: RunConfig | Mapping[str, Any]) -> ScoredBy:
+        """The model of a run, as its own configuration has it."""
+        given = config.as_dict() if isinstance(config, RunConfig) else config
+        names = ("model", "model_hash", "adapter", "adapter_hash", "engine", "dtype", "prompts_hash", "engine_args")
+        fields: dict[str, Any] = {name: given[name] for name in names}
+        return cls(**fields)
+
+
+def score_run(
+    path: Path,
+    engine: Engine,
+    by: ScoredBy,
+    prompts: dict[str, tuple[int, ...]],
+    *,
+    use_adapter: bool = True,
+    quiet: bool = False,
+) -> Path:
+    """Score every stored response of a run that `by` has not scored yet; returns the directory of the scores.
+
+    Args:
+        path: the run directory, whole.
+        engine: an open engine that holds the model of `by`.
+        prompts: prompt token ids by problem id, as the scoring model sees the problems.
+        use_adapter: False where `by` is the base model of the engine's adapter.
+
+    Raises:
+        StoreError: not a run, damaged, or the disk is full; what was stored before is kept.
+        EngineError: the engine failed or gave numbers that cannot be true.
+    """
+    meta = read_meta(path)
+    directory = path / "scores" / by.id
+    directory.mkdir(parents=True, exist_ok=True)
+    owner = digest({"run": meta["identity"], "by": by.id})
+    log = parts.PartLog(directory, owner, SCHEMA)
+    for leftover in directory.glob(f"{TEMPORARY}*"):
+        leftover.unlink()
+    write_text(directory / "model.json", json.dumps({"by": asdict(by), "engine": engine.facts}, indent=2) + "\n")
+    done = _requests(log.parts)
+    groups: dict[tuple[str, str], _Group] = {}
+    total = 2 * len(prompts)
+    with Progress(total, done=len(done), label=f"scoring by {by.model}", unit="requests", quiet=quiet) as progress:
+        for key, logprobs in engine.score(_owed(path, meta, prompts, done, groups), use_adapter=use_adapter):
+            problem, arm, first = json.loads(key)
+            group = groups[problem, arm]
+            group.found[first] = logprobs
+            if len(group.found) == group.distinct:
+                log.append(group.table())
+                del groups[problem, arm]
+                progress.advance(1, responses=len(group.same_as), tokens=sum(map(len, group.found.values())))
+    if groups:
+        raise EngineError(f"the engine ended without scoring problem {next(iter(groups))[0]}; run the command again")
+    log.merge()
+    return directory
+
+
+def scored_requests(path: Path, by: ScoredBy) -> set[tuple[str, str]]:
+    """(problem id, arm) of the requests whose responses `by` has scored."""
+    owner = digest({"run": read_meta(path)["identity"], "by": by.id})
+    return _requests(parts.list_parts(path / "scores" / by.id, owner, SCHEMA))
+
+
+def load_scores(path: Path, by: ScoredBy, problem_ids: Sequence[str], arm: str, n: int) -> NDArray[np.float64]:
+    """Log-likelihoods of a run's responses under another model, shape (P, n), in nats.
+
+    Raises:
+        StoreError: the run was not scored by that model, or not all of it.
+    """
+    meta = read_meta(path)
+    directory = path / "scores" / by.id
+    stored = parts.list_parts(directory, digest({"run": meta["identity"], "by": by.id}), SCHEMA)
+    row_of = {problem: row for row, problem in enumerate(problem_ids)}
+    out = np.full((len(problem_ids), n), np.nan)
+    for table in parts.read_parts(stored, ["problem_id", "arm", "index", "log_likelihood"]):
+        for row in table.to_pylist():
+            if row["arm"] == arm and row["problem_id"] in row_of:
+                out[row_of[row["problem_id"]], row["index"]] = row["log_likelihood"]
+    missing = np.argwhere(np.isnan(out))
+    if len(missing):
+        raise StoreError(
+            f"{path}: {arm} response {missing[0, 1]} of problem {problem_ids[missing[0, 0]]} was not scored by "
+            f"{by.model} ({by.engine}, {by.dtype}); run: bon-eval score {path} --by RUN"
+        )
+    return out
+
+
+def _requests(stored: Sequence[parts.Part]) -> set[tuple[str, str]]:
+    return {
+        (row["problem_id"], row["arm"])
+        for table in parts.read_parts(stored, ["problem_id", "arm"])
+        for row in table.group_by(["problem_id", "arm"]).aggregate([]).to_pylist()
+    }
+
+
+class _Group:
+    """The responses of one request; equal token sequences are scored once."""
+
+    def __init__(self, problem: str, arm: str, indexes: list[int], token_ids: list[tuple[int, ...]]) -> None:
+        self.problem, self.arm, self.indexes = problem, arm, indexes
+        first: dict[tuple[int, ...], int] = {}
+        self.same_as = [first.setdefault(tokens, index) for index, tokens in zip(indexes, token_ids, strict=True)]
+        self.distinct = len(first)
+        self.found: dict[int, tuple[float, ...]] = {}
+
+    def table(self) -> pa.Table:
+        """As rows of `SCHEMA`."""
+        logprobs = [np.asarray(self.found[index], dtype=np.float32) for index in self.same_as]
+        for index, values in zip(self.indexes, logprobs, strict=True):
+            if not np.isfinite(values).all() or (values > 0).any():
+                raise EngineError(
+                    f"problem {self.problem}, {self.arm} {index}: a forced log-prob is not finite or above 0; "
+                    "nothing of this request was stored"
+                )
+        return pa.table(
+            [
+                [self.problem] * len(self.indexes),
+                [self.arm] * len(self.indexes),
+                pa.array(self.indexes, pa.int32()),
+                pa.array(logprobs, pa.list_(pa.float32())),
+                [float(values.astype(np.float64).sum()) for values in logprobs],
+            ],
+            schema=SCHEMA,
+        )
+
+
+def _owed(
+    path: Path,
+    meta: dict[str, Any],
+    prompts: dict[str, tuple[int, ...]],
+    done: set[tuple[str, str]],
+    groups: dict[tuple[str, str], _Group],
+) -> Iterator[TokenSequence]:
+    columns = ["problem_id", "arm", "index", "token_ids"]
+    for table in parts.read_parts(stored_parts(path, meta), columns):
+        for key in table.select(["problem_id", "arm"]).group_by(["problem_id", "arm"]).aggregate([]).to_pylist():
+            problem, arm = key["problem_id"], key["arm"]
+            if (problem, arm) in done:
+                continue
+            rows = [r for r in table.to_pylist() if (r["problem_id"], r["arm"]) == (problem, arm)]
+            tokens = [tuple(r["token_ids"]) for r in rows]
+            group = groups[problem, arm] = _Group(problem, arm, [r["index"] for r in rows], tokens)
+            for index, same_as, token_ids in zip(group.indexes, group.same_as, tokens, strict=True):
+                if index == same_as:
+                    yield TokenSequence(json.dumps([problem, arm, index]), prompts[problem], token_ids)
