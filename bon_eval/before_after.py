@@ -7,16 +7,19 @@ three loads, since the tuned responses must exist before the base model can scor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bon_eval.engines.base import Engine
-from bon_eval.errors import ConfigError
+from bon_eval.engines import open_engine
+from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.errors import ConfigError, ModelError
 from bon_eval.grading import grade_run
+from bon_eval.models import resolve_adapter, resolve_model
 from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
+from bon_eval.runs import load_prompts
 from bon_eval.scoring import ScoredBy, score_run, scored_requests
-from bon_eval.store import RunStore
+from bon_eval.store import RunStore, lock, read_meta
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,40 @@ def execute_pair(pair: PreparedPair, *, fresh: bool = False, quiet: bool = False
             store.save_meta()
             grade_run(store.directory, quiet=quiet)
     return pair.before.directory, pair.after.directory
+
+
+def score_stored(run: Path, by: Path, *, quiet: bool = False) -> Path:
+    """Score a stored run's responses by the model of another stored run; returns the directory of the scores.
+
+    Raises:
+        ModelError: that model is not where it was, or its files have changed since.
+        BonEvalError: as `score_run` does.
+    """
+    meta = read_meta(by)
+    config = meta["config"]
+    model = resolve_model(config["model"], config["revision"])
+    adapter_dir, adapter_hash = resolve_adapter(config["adapter"]) if config["adapter"] else (None, None)
+    for what, found, wanted in (
+        (f"model {config['model']}", model.content_hash, config["model_hash"]),
+        (f"adapter {config['adapter']}", adapter_hash, config["adapter_hash"]),
+    ):
+        if found != wanted:
+            raise ModelError(f"{what} has changed since {by} was sampled; restore it, or sample that run again")
+    prompts = load_prompts(by)
+    spec = EngineSpec(
+        model_dir=str(model.directory),
+        dtype=config["dtype"],
+        adapter_dir=None if adapter_dir is None else str(adapter_dir),
+        adapter_hash=adapter_hash,
+        max_length=max(map(len, prompts.values())) + int(read_meta(run)["config"]["max_tokens"]),
+        log_path=str(run / "engine.log"),
+        trust_remote_code=config["trust_remote_code"],
+        engine_args=config["engine_args"],
+    )
+    with closing(lock(run)):
+        say(f"loading {config['model']} ({config['engine']})", quiet)
+        with open_engine(config["engine"], spec) as engine:
+            return score_run(run, engine, ScoredBy.of(config), prompts, quiet=quiet)
 
 
 @dataclass

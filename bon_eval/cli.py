@@ -97,6 +97,8 @@ _draws = click.option("--draws", default=10_000, show_default=True, help="Bootst
 @_scorers
 @_ns
 @_draws
+@click.option("--after", help="Tuned checkpoint, or LoRA directory on the model: run both and compare them.")
+@click.option("--allow-different-prompts", is_flag=True, help="With --after: compare accuracies all the same.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def run(
     out: Path | None,
@@ -105,6 +107,8 @@ def run(
     scorers: tuple[str, ...],
     ns: str | None,
     draws: int,
+    after: str | None,
+    allow_different_prompts: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
@@ -115,6 +119,14 @@ def run(
     wanted = _numbers(ns)
     resolve_settings(given["n"], 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=given["seed"], draws=draws)
     options = RunOptions(out=out, fresh=not resume, engine_args=_engine_args(engine_arg), **given)
+    if after is not None:
+        from bon_eval.before_after import execute_pair, prepare_pair
+
+        pair = prepare_pair(options, after, allow_different_prompts=allow_different_prompts)
+        for directory in execute_pair(pair, fresh=options.fresh, quiet=quiet):
+            _report(directory, scorers, wanted, options.seed, draws)
+        _compare(pair.before.directory, pair.after.directory, None, options.seed, draws, allow_different_prompts)
+        return
     prepared = prepare(options)
     directory = execute(prepared, fresh=options.fresh, quiet=quiet)
     _report(directory, scorers, wanted, options.seed, draws)
@@ -134,11 +146,14 @@ def _report(
     from bon_eval.report.files import write_report
     from bon_eval.report.terminal import render
     from bon_eval.runs import load_run
+    from bon_eval.scorers import get_scorer
 
-    stored = load_run(directory, partial=partial)
+    chosen = scorers or DEFAULT_SCORERS
+    tokens = any(get_scorer(name).needs_tokens for name in chosen)
+    stored = load_run(directory, partial=partial, token_logprobs=tokens)
     analysis = analyse(
         stored,
-        scorers=scorers or DEFAULT_SCORERS,
+        scorers=chosen,
         ns=ns,
         seed=seed,
         draws=draws,
@@ -169,6 +184,43 @@ def report(
 ) -> None:
     """Analyse a stored run again, with other n or scorers, without the model."""
     _report(run_dir, scorers, _numbers(ns), seed, draws, partial=partial, exclude_truncated=exclude_truncated)
+
+
+def _compare(before: Path, after: Path, out: Path | None, seed: int, draws: int, allow_different_prompts: bool) -> None:
+    from bon_eval.compare import compare_runs
+    from bon_eval.report.before_after import render, write_comparison
+    from bon_eval.runs import load_run
+
+    runs = load_run(before), load_run(after)
+    found = compare_runs(*runs, seed=seed, draws=draws, allow_different_prompts=allow_different_prompts)
+    directory = out or after
+    directory.mkdir(parents=True, exist_ok=True)
+    written = write_comparison(found, directory)
+    click.echo(render(found))
+    click.echo(f"written to {directory}: {', '.join(path.name for path in written.values())}")
+
+
+@main.command()
+@click.argument("before", metavar="RUN_BEFORE", type=_PATH)
+@click.argument("after", metavar="RUN_AFTER", type=_PATH)
+@_draws
+@click.option("--seed", default=0, show_default=True, help="Of bootstrap and permutation.")
+@click.option("--allow-different-prompts", is_flag=True, help="Compare accuracies where the prompts differ.")
+@click.option("--out", type=_PATH, help="Where compare.json and compare.csv go. [default: RUN_AFTER]")
+def compare(before: Path, after: Path, draws: int, seed: int, allow_different_prompts: bool, out: Path | None) -> None:
+    """Compare a base model's stored run with its tuned model's, problem by problem."""
+    _compare(before, after, out, seed, draws, allow_different_prompts)
+
+
+@main.command()
+@click.argument("run_dir", metavar="RUN", type=_PATH)
+@click.option("--by", type=_PATH, required=True, metavar="RUN2", help="A stored run of the model that scores.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def score(run_dir: Path, by: Path, quiet: bool) -> None:
+    """Score a stored run's responses by the model of another run; `bon-eval compare` needs it in both directions."""
+    from bon_eval.before_after import score_stored
+
+    click.echo(score_stored(run_dir, by, quiet=quiet))
 
 
 @main.command()

@@ -109,10 +109,10 @@ def explained_gain(
 
     Let n* be the likelihood's sharpening-equivalent n (`bon_eval.sharpening.sharpening_equivalent_n`) and a(n) the
     accuracy of base best-of-n by log-likelihood, linearly interpolated. Sharpening alone predicts the accuracy a(n*)
-    for one tuned sample. The share is (a(n*) - a(1)) / (tuned accuracy - a(1)); the residual, tuned accuracy - a(n*), is
-    what sharpening does not account for. Intervals are percentile bootstrap over problems, n* found anew in every draw;
-    there is none where more than half of a tail's draws do not reach n*, or where the gain's own draws hold 0 (then the
-    share's limits are NaN).
+    for one tuned sample. The share is (a(n*) - a(1)) / (tuned accuracy - a(1)); the residual, tuned accuracy - a(n*),
+    is what sharpening does not account for. Intervals are percentile bootstrap over problems, n* found anew in every
+    draw; there is none where more than half of a tail's draws do not reach n*, or where the gain's own draws hold 0
+    (then the share's limits are NaN).
 
     Args:
         log_likelihood, correct: (P, N) of the base pool, under the base model.

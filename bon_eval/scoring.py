@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bon_eval import parts
@@ -121,8 +122,17 @@ def scored_requests(path: Path, by: ScoredBy) -> set[tuple[str, str]]:
     return _requests(parts.list_parts(path / "scores" / by.id, owner, SCHEMA))
 
 
-def load_scores(path: Path, by: ScoredBy, problem_ids: Sequence[str], arm: str, n: int) -> NDArray[np.float64]:
+def load_scores(
+    path: Path, by: ScoredBy, problem_ids: Sequence[str], arm: str, n: int, *, source: Path
+) -> NDArray[np.float64]:
     """Log-likelihoods of a run's responses under another model, shape (P, n), in nats.
+
+    Args:
+        path: the run directory.
+        by: the model.
+        problem_ids: P ids, the order of the rows.
+        arm, n: which responses; n of them for each problem.
+        source: a run of that model, for the message of what to do.
 
     Raises:
         StoreError: the run was not scored by that model, or not all of it.
@@ -133,14 +143,15 @@ def load_scores(path: Path, by: ScoredBy, problem_ids: Sequence[str], arm: str, 
     row_of = {problem: row for row, problem in enumerate(problem_ids)}
     out = np.full((len(problem_ids), n), np.nan)
     for table in parts.read_parts(stored, ["problem_id", "arm", "index", "log_likelihood"]):
-        for row in table.to_pylist():
-            if row["arm"] == arm and row["problem_id"] in row_of:
-                out[row_of[row["problem_id"]], row["index"]] = row["log_likelihood"]
+        rows = table.filter(pc.equal(table["arm"], arm))
+        row = np.array([row_of.get(problem, -1) for problem in rows["problem_id"].to_pylist()], dtype=np.int64)
+        there = row >= 0
+        out[row[there], rows["index"].to_numpy()[there]] = rows["log_likelihood"].to_numpy()[there]
     missing = np.argwhere(np.isnan(out))
     if len(missing):
         raise StoreError(
             f"{path}: {arm} response {missing[0, 1]} of problem {problem_ids[missing[0, 0]]} was not scored by "
-            f"{by.model} ({by.engine}, {by.dtype}); run: bon-eval score {path} --by RUN"
+            f"{by.model} ({by.engine}, {by.dtype}); run: bon-eval score {path} --by {source}"
         )
     return out
 

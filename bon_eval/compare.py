@@ -1,0 +1,219 @@
+"""Two stored runs in, one comparison out: the same problems before and after tuning. No model is touched.
+
+All randomness comes from one seed; problems are the sampling unit, and every difference is paired by problem.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bon_eval.before_after import check_same_prompts
+from bon_eval.comparison import BeforeAfter, Change, Finding
+from bon_eval.errors import ConfigError
+from bon_eval.gain import amortised_share, explained_gain
+from bon_eval.runs import Run, load_prompts
+from bon_eval.scoring import ScoredBy, load_scores
+from bon_eval.sharpening import kl_divergence, sharpening_equivalent_n
+from bon_eval.sides import LABELS, Array, Side, accuracies, quantities, streams, unit
+from bon_eval.stats import align, bootstrap_cis, holm, paired_tests
+
+_SAME = ("task", "temperature", "max_tokens", "stop", "stop_token_ids")
+_DIFFERENT_PROMPTS = "the prompts differ, so likelihoods under the other model were not compared"
+_NOT_TEMPERATURE_1 = "the pools were not drawn at temperature 1, so their means are no expectations under the model"
+MOST = 0.5
+"""A gain counts as explained by sharpening where at least this share of it is."""
+
+
+def compare_runs(
+    before: Run, after: Run, *, seed: int = 0, draws: int = 10_000, allow_different_prompts: bool = False
+) -> BeforeAfter:
+    """Compare a tuned model's run with its base model's on the same problems.
+
+    Args:
+        before, after: graded runs; each was scored by the other's model (`bon_eval.scoring.score_run`).
+        seed: of all randomness.
+        draws: bootstrap and permutation draws.
+        allow_different_prompts: compare accuracies, without likelihoods, where the prompts differ.
+
+    Raises:
+        ConfigError: other problems, another way of sampling, other prompts; the message names what differs.
+        StoreError: a run was not scored by the other's model.
+    """
+    check_comparable(before, after)
+    if not allow_different_prompts:
+        check_same_prompts(load_prompts(before.path), load_prompts(after.path))
+    reasons: dict[str, str] = {}
+    if _config(before)["prompts_hash"] == _config(after)["prompts_hash"]:
+        cross = _cross(before, after)
+    else:
+        cross = None
+        reasons |= dict.fromkeys(
+            ("log_likelihood_base", "divergences", "equivalent_n", "explained"), _DIFFERENT_PROMPTS
+        )
+    sides = Side.of_base(before), Side.of_tuned(after, cross)
+    sides = (sides[0], sides[1].rows(align(sides[0].pool.problem_ids, sides[1].pool.problem_ids)))
+    n = min(side.pool.n for side in sides)
+    first, second = (side.first(n) for side in sides)
+    rng = streams(seed)
+    accuracy = [accuracies(side, n, rng) for side in (first, second)]
+    measured = [quantities(side, n) for side in (first, second)]
+    accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws)
+    divergences, equivalent, explained = {}, {}, None
+    amortised = amortised_share(accuracy[1]["sample"], accuracy[0]["sample"], accuracy[0]["best_own"])
+    if second.base_pool is not None and second.base_under is not None:
+        base, right = first.pool.log_likelihood, first.pool.correct.astype(np.float64)
+        tuned_ll, tuned_right = second.base_pool.mean(axis=1), accuracy[1]["sample"]
+        equivalent = {
+            "log_likelihood": sharpening_equivalent_n(base, base, tuned_ll, rng=rng("equivalent"), draws=draws),
+            "accuracy": sharpening_equivalent_n(base, right, tuned_right, rng=rng("equivalent"), draws=draws),
+        }
+        explained = explained_gain(base, right, tuned_ll, tuned_right, rng=rng("explained"), draws=draws)
+        if _config(before)["temperature"] == 1.0:
+            divergences = {
+                "KL(after || before)": kl_divergence(
+                    second.pool.log_likelihood, second.base_pool, rng=rng("kl"), draws=draws
+                ),
+                "KL(before || after)": kl_divergence(base, second.base_under[:, :n], rng=rng("kl"), draws=draws),
+            }
+        else:
+            reasons["divergences"] = _NOT_TEMPERATURE_1
+    found = BeforeAfter(
+        before=_facts(before),
+        after=_facts(after),
+        n_problems=len(first.pool.problem_ids),
+        n=n,
+        draws=draws,
+        seed=seed,
+        accuracies=accuracy_changes,
+        quantities=quantity_changes,
+        divergences=divergences,
+        equivalent_n=equivalent,
+        amortised=amortised,
+        explained=explained,
+        findings=(),
+        reasons=reasons,
+    )
+    return replace(found, findings=findings(found))
+
+
+def check_comparable(before: Run, after: Run) -> None:
+    """Raise `ConfigError` that names what differs in the way the two runs were sampled, or a problem that one lacks."""
+    a, b = _config(before), _config(after)
+    for name in _SAME:
+        if a[name] != b[name]:
+            raise ConfigError(
+                f"the runs were sampled differently: {name} is {a[name]!r} before and {b[name]!r} after; sample one of "
+                "them again with the other's"
+            )
+    align(before.pool.problem_ids, after.pool.problem_ids)
+    golds = {p.id: p.gold for p in before.problems}
+    for problem in after.problems:
+        if golds.get(problem.id, problem.gold) != problem.gold:
+            raise ConfigError(f"problem {problem.id!r} has another gold answer in the run after; use the same data")
+
+
+def findings(found: BeforeAfter) -> tuple[Finding, ...]:
+    """The verdicts, each from one interval: sharper, more accurate, explained by sharpening, coverage."""
+    changes = {change.name: change for change in (*found.accuracies, *found.quantities)}
+    out = []
+    sharper = changes.get("log_likelihood_base.sample")
+    if sharper is not None:
+        verdict = _sign(sharper, "yes", "no")
+        word = {"yes": "sharper than", "no": "less sharp than", "not shown": "not shown to differ in sharpness from"}
+        out.append(
+            Finding("sharper", verdict, f"The tuned model is {word[verdict]} the base model: {_change(sharper)}.")
+        )
+    accurate = changes["accuracy.sample"]
+    verdict = _sign(accurate, "yes", "no")
+    word = {"yes": "more accurate", "no": "less accurate", "not shown": "not shown to differ in accuracy"}
+    out.append(Finding("more accurate", verdict, f"One tuned sample is {word[verdict]}: {_change(accurate)}."))
+    if found.explained is not None:
+        out.append(_explained(found))
+    coverage = changes["accuracy.oracle"]
+    verdict = _sign(coverage, "gained", "lost")
+    word = {"gained": "was gained", "lost": "was lost", "not shown": "is not shown to have changed"}
+    out.append(Finding("coverage", verdict, f"Coverage (oracle of {found.n}) {word[verdict]}: {_change(coverage)}."))
+    return tuple(out)
+
+
+def _explained(found: BeforeAfter) -> Finding:
+    e = found.explained
+    assert e is not None
+    if e.reason:
+        return Finding("explained by sharpening", "not shown", f"What sharpening explains is not shown: {e.reason}.")
+    verdict = "yes" if e.share_low >= MOST else "no" if e.share_high < MOST else "not shown"
+    word = {
+        "yes": "Sharpening explains most of the gain",
+        "no": "Sharpening does not explain most of the gain",
+        "not shown": "Whether sharpening explains most of the gain is not shown",
+    }[verdict]
+    numbers = f"{100 * e.share:.0f} % [{100 * e.share_low:.0f}, {100 * e.share_high:.0f}]"
+    sentence = f"{word}: base best-of-n of the tuned model's likelihood has {numbers} of it."
+    return Finding("explained by sharpening", verdict, sentence)
+
+
+def _sign(change: Change, above: str, below: str) -> str:
+    return above if change.difference.low > 0 else below if change.difference.high < 0 else "not shown"
+
+
+def _change(change: Change) -> str:
+    d, scale = change.difference, 100.0 if change.unit == "share" else 1.0
+    unit = "points" if change.unit == "share" else change.unit
+    return f"{scale * d.difference:+.2f} {unit} [{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
+
+
+def _cross(before: Run, after: Run) -> dict[str, Array]:
+    """The tuned run's responses under the base model (rows as in the tuned run), and the base pool under the tuned."""
+    base, tuned = ScoredBy.of(_config(before)), ScoredBy.of(_config(after))
+    ids = after.pool.problem_ids
+    return {
+        "greedy": load_scores(after.path, base, ids, "greedy", 1, source=before.path),
+        "sample": load_scores(after.path, base, ids, "sample", after.pool.n, source=before.path),
+        "base": load_scores(before.path, tuned, before.pool.problem_ids, "sample", before.pool.n, source=after.path),
+    }
+
+
+def _changes(
+    accuracy: list[dict[str, Array]], measured: list[dict[str, Array]], n: int, seed: int, draws: int
+) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    accuracy_names = [name for name in accuracy[0] if name in accuracy[1]]
+    quantity_names = [name for name in LABELS if name in measured[0] and name in measured[1]]
+    columns = [
+        np.column_stack([accuracy[k][a] for a in accuracy_names] + [measured[k][q] for q in quantity_names])
+        for k in (0, 1)
+    ]
+    rng = streams(seed)
+    intervals = [bootstrap_cis(c, rng=rng("intervals"), draws=draws) for c in columns]
+    tests = paired_tests(columns[1], columns[0], rng=rng("tests"), draws=draws)
+    adjusted = holm([test.p_value for test in tests[: len(accuracy_names)]]).tolist()
+    changes = [
+        Change(
+            name=f"accuracy.{name}" if k < len(accuracy_names) else name,
+            label=LABELS[name].format(n=n),
+            unit=unit(name),
+            before=intervals[0][k],
+            after=intervals[1][k],
+            difference=tests[k],
+            p_holm=adjusted[k] if k < len(accuracy_names) else None,
+        )
+        for k, name in enumerate([*accuracy_names, *quantity_names])
+    ]
+    return tuple(changes[: len(accuracy_names)]), tuple(changes[len(accuracy_names) :])
+
+
+def _config(run: Run) -> dict[str, object]:
+    config = run.meta["config"]
+    assert isinstance(config, dict)
+    return config
+
+
+def _facts(run: Run) -> dict[str, object]:
+    return {
+        "path": str(run.path),
+        "config": _config(run),
+        "engine": run.meta.get("engine"),
+        "versions": run.meta.get("versions"),
+        "grader": dict(run.grader),
+    }

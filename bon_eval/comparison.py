@@ -1,0 +1,66 @@
+"""What a before-and-after comparison finds, as values without behaviour.
+
+Units as in `bon_eval.findings`: accuracies are fractions of 1, log-likelihoods nats per response, lengths tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from bon_eval.gain import AmortisedShare, ExplainedGain
+from bon_eval.sharpening import EquivalentN
+from bon_eval.stats import Interval, PairedTest
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One quantity before and after, paired by problem."""
+
+    name: str
+    """Stable name, such as ``accuracy.sample`` or ``log_likelihood_base.greedy``."""
+    label: str
+    """For people."""
+    unit: str
+    before: Interval
+    after: Interval
+    difference: PairedTest
+    """After minus before."""
+    p_holm: float | None
+    """Holm-adjusted over the accuracies of the table; None for other quantities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One verdict in words, drawn from an interval alone."""
+
+    name: Literal["sharper", "more accurate", "explained by sharpening", "coverage"]
+    verdict: str
+    """``yes``, ``no`` (the opposite is shown) or ``not shown``; for coverage ``lost``, ``gained`` or ``not shown``."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class BeforeAfter:
+    """Everything that the comparison of two runs prints."""
+
+    before: Mapping[str, object]
+    after: Mapping[str, object]
+    """Facts of the runs as in `bon_eval.findings.Analysis.run`, with ``path``."""
+    n_problems: int
+    n: int
+    """Responses of each pool that are compared: the smaller of the two N."""
+    draws: int
+    seed: int
+    accuracies: tuple[Change, ...]
+    quantities: tuple[Change, ...]
+    divergences: Mapping[str, Interval]
+    """``KL(after || before)`` and ``KL(before || after)``, nats per response."""
+    equivalent_n: Mapping[str, EquivalentN]
+    """By ``log_likelihood`` and by ``accuracy``."""
+    amortised: AmortisedShare
+    explained: ExplainedGain | None
+    findings: tuple[Finding, ...]
+    reasons: Mapping[str, str]
+    """Name of what is not there -> why."""

@@ -1,0 +1,149 @@
+"""One run's side of a comparison: its arrays aligned by problem, and what each arm and quantity is on each problem."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
+from bon_eval.pool import Pool
+from bon_eval.runs import Run
+
+Array = NDArray[np.float64]
+Streams = Callable[[str], np.random.Generator]
+"""Independent random streams by name."""
+
+
+def streams(seed: int) -> Streams:
+    """The streams of one seed."""
+    return lambda name: np.random.default_rng([seed, zlib.crc32(name.encode())])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One run's arrays, rows aligned by problem, with what the base model says of them."""
+
+    greedy: Pool
+    pool: Pool
+    duplicates: Array
+    base_greedy: Array | None
+    """(P, 1) and (P, N): log-likelihood under the base model; None where the prompts differ."""
+    base_pool: Array | None
+    base_under: Array | None = None
+    """Of the tuned side only, (P, N): the base run's pool under the tuned model."""
+
+    @classmethod
+    def of_base(cls, run: Run) -> Side:
+        """Its own likelihoods are those of the base model."""
+        return cls(run.greedy, run.pool, run.duplicates, run.greedy.log_likelihood, run.pool.log_likelihood)
+
+    @classmethod
+    def of_tuned(cls, run: Run, cross: Mapping[str, Array] | None) -> Side:
+        """`cross`: ``greedy`` and ``sample`` of this run under the base model, ``base`` the other way round."""
+        if cross is None:
+            return cls(run.greedy, run.pool, run.duplicates, None, None)
+        return cls(run.greedy, run.pool, run.duplicates, cross["greedy"], cross["sample"], cross["base"])
+
+    def rows(self, order: NDArray[np.intp]) -> Side:
+        """The problems in another order; `base_under` has the base run's order already."""
+        return Side(
+            self.greedy.take(order),
+            self.pool.take(order),
+            self.duplicates[order],
+            None if self.base_greedy is None else self.base_greedy[order],
+            None if self.base_pool is None else self.base_pool[order],
+            self.base_under,
+        )
+
+    def first(self, n: int) -> Side:
+        """The first n responses of each pool; the responses of a pool are exchangeable."""
+        if self.pool.n == n:
+            return self
+        arrays = {
+            f.name: getattr(self.pool, f.name)[:, :n]
+            for f in fields(self.pool)
+            if f.name not in ("problem_ids", "token_logprobs", "token_offsets")
+            and getattr(self.pool, f.name) is not None
+        }
+        cut = Pool(problem_ids=self.pool.problem_ids, **arrays)
+        return replace(self, pool=cut, base_pool=None if self.base_pool is None else self.base_pool[:, :n])
+
+
+def accuracies(side: Side, n: int, rng: Streams) -> dict[str, Array]:
+    """Accuracy of each arm on each problem, (P,) each."""
+    right = side.pool.correct.astype(np.float64)
+    vote, _ = majority_vote(side.pool.answer_class, right, [n], rng=rng("vote"))
+    out = {
+        "greedy": side.greedy.correct[:, 0].astype(np.float64),
+        "sample": right.mean(axis=1),
+        "best_own": np.round(best_of_n(side.pool.log_likelihood, right, [n])[0], 12),
+    }
+    if side.base_pool is not None:
+        out["best_base"] = np.round(best_of_n(side.base_pool, right, [n])[0], 12)
+    return out | {"vote": vote[0], "oracle": pass_at_n(side.pool.correct, [n])[0]}
+
+
+def quantities(side: Side, n: int) -> dict[str, Array]:
+    """Likelihoods, lengths and spread of the pool on each problem, (P,) each."""
+    pool, own = side.pool, side.pool.log_likelihood
+    length = pool.n_tokens.astype(np.float64)
+    stack = [own, length] if side.base_pool is None else [own, length, side.base_pool]
+    best = best_of_n(own, np.stack(stack), [n])[:, 0]
+    out = {
+        "log_likelihood_self.greedy": side.greedy.log_likelihood[:, 0],
+        "log_likelihood_self.sample": own.mean(axis=1),
+        "log_likelihood_self.best": best[0],
+    }
+    if side.base_pool is not None and side.base_greedy is not None:
+        out |= {
+            "log_likelihood_base.greedy": side.base_greedy[:, 0],
+            "log_likelihood_base.sample": side.base_pool.mean(axis=1),
+            "log_likelihood_base.best": best[2],
+        }
+    classes = np.sort(pool.answer_class, axis=1)
+    new = (np.diff(classes, axis=1, prepend=-1) != 0) & (classes >= 0)
+    return out | {
+        "tokens.greedy": side.greedy.n_tokens[:, 0].astype(np.float64),
+        "tokens.sample": length.mean(axis=1),
+        "tokens.best": best[1],
+        "entropy_per_token": -own.sum(axis=1) / length.sum(axis=1),
+        "distinct_answers": new.sum(axis=1).astype(np.float64),
+        "duplicates": side.duplicates,
+        "truncated": pool.truncated.mean(axis=1),
+    }
+
+
+LABELS = {
+    "greedy": "greedy",
+    "sample": "sample",
+    "best_own": "best-of-{n}, own likelihood",
+    "best_base": "best-of-{n}, base likelihood",
+    "vote": "vote-of-{n}",
+    "oracle": "oracle-of-{n}",
+    "log_likelihood_base.greedy": "base log-lik, greedy",
+    "log_likelihood_base.sample": "base log-lik, sample",
+    "log_likelihood_base.best": "base log-lik, best-of-{n}",
+    "log_likelihood_self.greedy": "own log-lik, greedy",
+    "log_likelihood_self.sample": "own log-lik, sample",
+    "log_likelihood_self.best": "own log-lik, best-of-{n}",
+    "tokens.greedy": "length, greedy",
+    "tokens.sample": "length, sample",
+    "tokens.best": "length, best-of-{n}",
+    "entropy_per_token": "entropy estimate per token",
+    "distinct_answers": "distinct answers of {n}",
+    "duplicates": "duplicate share of the pool",
+    "truncated": "truncated share of the pool",
+}
+
+
+def unit(name: str) -> str:
+    """What a quantity is measured in."""
+    if name.startswith("log_likelihood"):
+        return "nats"
+    if name.startswith("tokens"):
+        return "tokens"
+    return {"entropy_per_token": "nats", "distinct_answers": "answers"}.get(name, "share")
