@@ -13,6 +13,7 @@ from bon_eval.before_after import check_same_prompts
 from bon_eval.comparison import BeforeAfter, Change, Finding
 from bon_eval.errors import ConfigError
 from bon_eval.gain import amortised_share, explained_gain
+from bon_eval.intervals import UNBOUNDED
 from bon_eval.runs import Run, load_prompts
 from bon_eval.scoring import ScoredBy, load_scores
 from bon_eval.sharpening import kl_divergence, sharpening_equivalent_n
@@ -185,8 +186,10 @@ def _changes(
         for k in (0, 1)
     ]
     rng = streams(seed)
-    intervals = [bootstrap_cis(c, rng=rng("intervals"), draws=draws) for c in columns]
-    tests = paired_tests(columns[1], columns[0], rng=rng("tests"), draws=draws)
+    shares = [True] * len(accuracy_names) + [unit(name) == "share" for name in quantity_names]
+    supports = [(0.0, 1.0) if share else UNBOUNDED for share in shares]
+    intervals = [bootstrap_cis(c, rng=rng("intervals"), draws=draws, support=supports) for c in columns]
+    tests = paired_tests(columns[1], columns[0], rng=rng("tests"), draws=draws, shares=shares)
     adjusted = holm([test.p_value for test in tests[: len(accuracy_names)]]).tolist()
     changes = [
         Change(

@@ -43,6 +43,9 @@ from bon_eval.small_sample import (
 Support = tuple[float, float]
 """Smallest and largest possible value."""
 
+UNBOUNDED: Support = (-np.inf, np.inf)
+"""For quantities such as nats or tokens, which may lie between 0 and 1 by chance."""
+
 _UNIT: Support = (0.0, 1.0)
 _DIFFERENCE: Support = (-1.0, 1.0)
 
@@ -75,8 +78,8 @@ def bootstrap_ci(
         rng: the generator that resamples problems (used by ``bootstrap-t`` only).
         draws: bootstrap draws, at least 100.
         confidence: coverage in (0, 1).
-        support: (0, 1) for accuracies and shares, (-1, 1) for differences of them. None: (0, 1) if all values lie
-            there, otherwise unbounded.
+        support: (0, 1) for accuracies and shares, (-1, 1) for differences of them, `UNBOUNDED` for nats or tokens.
+            None: (0, 1) if all values lie there, otherwise unbounded.
 
     Returns:
         The interval; it lies within the support.
@@ -100,20 +103,23 @@ def bootstrap_cis(
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
-    support: Support | None = None,
+    support: Support | Sequence[Support | None] | None = None,
 ) -> list[Interval]:
     """`bootstrap_ci` of every column of values (P, K), all from the same resampled problems.
 
     K columns cost little more than one, and a column's interval does not depend on which others it stands beside.
-    The support is inferred for each column.
+    `support` may be one for each column; where it is None it is inferred for each column.
     """
     columns = _checked(values, draws, confidence)
-    supports = []
-    for column in columns.T:
+    given = [support] * columns.shape[1] if support is None or isinstance(support[0], float | int) else list(support)
+    if len(given) != columns.shape[1]:
+        raise ConfigError(f"bootstrap_cis got {len(given)} supports for {columns.shape[1]} columns; pass one for each")
+    supports: list[Support | None] = []
+    for column, stated in zip(columns.T, given, strict=True):
         inside = bool(np.all((column >= 0.0) & (column <= 1.0)))
-        supports.append(support if support is not None else _UNIT if inside else None)
-        if support is not None and not np.all((column >= support[0]) & (column <= support[1])):
-            raise ConfigError(f"values reach outside their support {support}; pass the support that they have")
+        supports.append(_UNIT if stated is None and inside else stated)
+        if stated is not None and not np.all((column >= stated[0]) & (column <= stated[1])):
+            raise ConfigError(f"values reach outside their support {stated}; pass the support that they have")
     small = [_small_sample_method(s) for s in supports]
     return resolve_intervals(columns, supports, small, [False] * len(supports), rng, draws, confidence)
 
@@ -135,7 +141,11 @@ def resolve_intervals(
     results: dict[int, Limits] = {}
     wanted = []
     for k, column in enumerate(columns.T):
-        if always_small[k] or is_binary(column) or effective_problems(column) < ENOUGH_PROBLEMS:
+        if (
+            always_small[k]
+            or (is_binary(column) and supports[k] != UNBOUNDED)
+            or effective_problems(column) < ENOUGH_PROBLEMS
+        ):
             results[k] = small[k](column, confidence)
         else:
             wanted.append(k)
@@ -169,7 +179,7 @@ def _checked(values: ArrayLike, draws: int, confidence: float) -> NDArray[np.flo
 
 
 def _small_sample_method(support: Support | None) -> SmallSample:
-    if support is None:
+    if support is None or support == UNBOUNDED:
         return student_t
     if support == _DIFFERENCE:
         return pseudo_t

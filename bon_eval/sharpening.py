@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.arrays import CHUNK_ELEMENTS
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
-from bon_eval.intervals import Interval, bootstrap_ci
+from bon_eval.intervals import UNBOUNDED, Interval, bootstrap_ci
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ def kl_divergence(
     first, second = np.asarray(own, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if first.ndim != 2 or first.shape != second.shape:
         raise ConfigError(f"kl_divergence got shapes {first.shape} and {second.shape}; both must be (problems, N)")
-    return bootstrap_ci((first - second).mean(axis=1), rng=rng, draws=draws, confidence=confidence)
+    mean = (first - second).mean(axis=1)
+    return bootstrap_ci(mean, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED)
 
 
 def check_draws(draws: int, confidence: float) -> None:

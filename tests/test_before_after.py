@@ -1,0 +1,293 @@
+"""Before and after on real engines: two checkpoints, an adapter, resume, and the errors of `compare`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bon_eval.before_after import check_same_prompts
+from bon_eval.cli import main
+from bon_eval.compare import compare_runs
+from bon_eval.engines import open_engine
+from bon_eval.engines.base import EngineSpec
+from bon_eval.errors import ConfigError, EngineError, StoreError
+from bon_eval.models import ASSETS
+from bon_eval.records import Sequence
+from bon_eval.report.before_after import document, equivalent_text, render
+from bon_eval.runs import iter_responses, load_prompts, load_run
+from bon_eval.scoring import ScoredBy, load_scores, scored_requests
+from bon_eval.sharpening import EquivalentN
+
+ROOT = Path(__file__).resolve().parent.parent
+N, LIMIT = 8, 16
+RUN = ["run", "--model", "arith-mixed", "--task", "arith", "--n", str(N), "--limit", str(LIMIT), "--draws", "500"]
+RUN += ["--dtype", "float32", "--quiet"]
+ON_TRANSFORMERS = ["--engine", "transformers"]
+
+
+def bon_eval(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bon_eval.cli", *map(str, args)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.fixture(scope="session")
+def cold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """arith-mixed at temperature 1/2 as a checkpoint: its last norm doubled doubles every logit, exactly."""
+    safetensors = pytest.importorskip("safetensors.torch")
+    folder = tmp_path_factory.mktemp("models") / "cold"
+    shutil.copytree(ASSETS / "arith-mixed", folder)
+    weights = safetensors.load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"] * 2
+    safetensors.save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pair(cold: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Both runs, sampled, graded, scored by each other and compared by one command."""
+    place = tmp_path_factory.mktemp("pair")
+    done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "The tuned model is sharper than the base model" in done.stdout
+    return directories(place)
+
+
+def directories(place: Path) -> tuple[Path, Path]:
+    [before] = (place / "results/arith/arith-mixed").iterdir()
+    [after] = [p for m in (place / "results/arith").iterdir() if m.name != "arith-mixed" for p in m.iterdir()]
+    return before, after
+
+
+def assert_scored(run: Path, by_run: Path, spec: EngineSpec, *, use_adapter: bool = True) -> None:
+    """The stored scores are what the engine gives for those tokens."""
+    by = ScoredBy.of(json.loads((by_run / "run.json").read_text())["config"])
+    prompts = load_prompts(run)
+    responses = [r for r in iter_responses(run) if r.arm == "greedy" or r.index < 2]
+    sequences = [Sequence(f"{r.problem_id}/{r.arm}/{r.index}", prompts[r.problem_id], r.token_ids) for r in responses]
+    ids = sorted(prompts)
+    stored = {arm: load_scores(run, by, ids, arm, n, source=by_run) for arm, n in (("greedy", 1), ("sample", N))}
+    with open_engine(by.engine, spec) as engine:
+        for key, logprobs in engine.score(sequences, use_adapter=use_adapter):
+            problem, arm, index = key.rsplit("/", 2)
+            assert stored[arm][ids.index(problem), int(index)] == pytest.approx(sum(logprobs), abs=1e-3 * len(logprobs))
+
+
+def test_each_run_is_scored_by_the_other_model(pair: tuple[Path, Path], cold: Path) -> None:
+    before, after = pair
+    base = EngineSpec(str(ASSETS / "arith-mixed"), dtype="float32", max_length=256)
+    tuned = EngineSpec(str(cold), dtype="float32", max_length=256)
+    assert_scored(after, before, base)
+    assert_scored(before, after, tuned)
+
+
+def test_the_comparison_of_a_colder_model(pair: tuple[Path, Path]) -> None:
+    """Temperature 1/2 is known truth: greedy is the same, KL is positive both ways, samples are likelier."""
+    before, after = (load_run(p) for p in pair)
+    found = compare_runs(before, after, draws=500)
+    changes = {c.name: c for c in (*found.accuracies, *found.quantities)}
+    assert changes["accuracy.greedy"].difference.difference == 0.0
+    assert changes["log_likelihood_base.greedy"].difference.difference == pytest.approx(0.0, abs=1e-4)
+    assert changes["log_likelihood_base.sample"].difference.low > 0
+    assert changes["log_likelihood_self.sample"].difference.low > 0  # lower entropy of responses
+    assert {f.name: f.verdict for f in found.findings}["sharper"] == "yes"
+    assert all(kl.low > 0 for kl in found.divergences.values())
+    assert 1.0 < found.equivalent_n["log_likelihood"].estimate < N
+    # By hand, from the stored responses alone.
+    own = np.array([[r.log_likelihood for r in pool_of(pair[1], p)] for p in after.pool.problem_ids])
+    by = ScoredBy.of(before.meta["config"])
+    base = load_scores(pair[1], by, after.pool.problem_ids, "sample", N, source=pair[0])
+    assert found.divergences["KL(after || before)"].estimate == pytest.approx((own - base).mean(axis=1).mean())
+    assert changes["log_likelihood_base.sample"].after.estimate == pytest.approx(base.mean())
+    assert changes["accuracy.sample"].after.estimate == pytest.approx(after.pool.correct.mean())
+
+
+def pool_of(run: Path, problem: str) -> list:
+    found = [r for r in iter_responses(run) if r.problem_id == problem and r.arm == "sample"]
+    return sorted(found, key=lambda r: r.index)
+
+
+def test_compare_again_gives_the_same_document(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    before, after = pair
+    stored = json.loads((after / "compare.json").read_text())
+    again = CliRunner().invoke(main, ["compare", str(before), str(after), "--draws", "500", "--out", str(tmp_path)])
+    assert again.exit_code == 0, again.output
+    fresh = json.loads((tmp_path / "compare.json").read_text())
+    for side in ("before", "after"):
+        assert Path(fresh[side].pop("path")).name == Path(stored[side].pop("path")).name
+    assert fresh == stored
+    assert (tmp_path / "compare.csv").read_text().count("\n") == 1 + len(fresh["accuracies"]) + len(fresh["quantities"])
+    assert max(map(len, again.output.splitlines()[3:-2])) <= 110
+
+
+def test_the_order_of_the_problems_in_the_store_does_not_matter(pair: tuple[Path, Path]) -> None:
+    before, after = (load_run(p) for p in pair)
+    ids = after.pool.problem_ids
+    assert document(compare_runs(before, after, draws=200)) == document(compare_runs(before, after, draws=200))
+    assert set(ids) == set(before.pool.problem_ids)
+
+
+def test_the_same_command_again_samples_and_scores_nothing(pair: tuple[Path, Path], cold: Path, tmp_path: Path) -> None:
+    place = pair[0].parents[3]
+    copy = tmp_path / "copy"
+    shutil.copytree(place, copy)
+    stamps = {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")}
+    done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=copy)
+    assert done.returncode == 0, done.stderr
+    assert {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")} == stamps
+
+
+def test_killed_between_base_and_tuned_it_resumes(cold: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bon_eval.cli", *RUN, *ON_TRANSFORMERS, "--after", str(cold)]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("results/arith/arith-mixed/*/responses/part-*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {p: {(r.problem_id, r.arm, r.index): r for r in iter_responses(p)} for p in directories(tmp_path)}
+    done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for path, stored in kept.items():
+        now = [((r.problem_id, r.arm, r.index), r) for r in iter_responses(path)]
+        assert len(now) == len(dict(now)) == LIMIT * (N + 1)
+        assert all(dict(now)[key] == response for key, response in stored.items())
+    before, after = directories(tmp_path)
+    for run, by in ((before, after), (after, before)):
+        model = ScoredBy.of(json.loads((by / "run.json").read_text())["config"])
+        assert len(scored_requests(run, model)) == 2 * LIMIT
+
+
+def test_an_adapter_shares_one_engine(lora_adapter: Path, tmp_path: Path) -> None:
+    done = bon_eval(*RUN, *ON_TRANSFORMERS, "--n", "4", "--limit", "6", "--after", lora_adapter, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    check_adapter_pair(tmp_path, lora_adapter)
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_an_adapter_on_vllm(lora_adapter: Path, tmp_path: Path) -> None:
+    done = bon_eval(*RUN, "--engine", "vllm", "--n", "4", "--limit", "6", "--after", lora_adapter, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    check_adapter_pair(tmp_path, lora_adapter)
+
+
+def check_adapter_pair(place: Path, adapter: Path) -> None:
+    """Scores by both models of one engine are those of the transformers engine loaded for each alone."""
+    before, after = directories(place)
+    meta = [json.loads((p / "run.json").read_text()) for p in (before, after)]
+    assert [m["config"]["adapter"] for m in meta] == [None, str(adapter)]
+    assert meta[0]["sessions"][0]["seed"] == meta[1]["sessions"][0]["seed"]
+    for run, by, adapter_dir in ((after, before, None), (before, after, str(adapter))):
+        model = ScoredBy.of(json.loads((by / "run.json").read_text())["config"])
+        spec = EngineSpec(
+            str(ASSETS / "arith-mixed"), dtype="float32", max_length=256, adapter_dir=adapter_dir, adapter_hash="x"
+        )
+        prompts, ids = load_prompts(run), sorted(load_prompts(run))
+        stored = load_scores(run, model, ids, "sample", 4, source=by)
+        sequences = [
+            Sequence(f"{r.problem_id}/{r.index}", prompts[r.problem_id], r.token_ids)
+            for r in iter_responses(run)
+            if r.arm == "sample"
+        ]
+        with open_engine("transformers", spec) as engine:
+            for key, logprobs in engine.score(sequences):
+                problem, index = key.split("/")
+                assert stored[ids.index(problem), int(index)] == pytest.approx(sum(logprobs), abs=1e-3 * len(logprobs))
+    compared = json.loads((after / "compare.json").read_text())
+    assert compared["divergences"]["KL(after || before)"]["estimate"] > 0
+
+
+# --- what cannot be compared
+
+
+def test_runs_that_are_not_comparable(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    before, after = (load_run(p) for p in pair)
+    hotter = dict(after.meta, config=after.meta["config"] | {"temperature": 0.7})
+    with pytest.raises(ConfigError, match=r"temperature is 1.0 before and 0.7 after"):
+        compare_runs(before, replace_meta(after, hotter))
+    other = dict(before.meta, config=before.meta["config"] | {"model_hash": "0" * 64})
+    with pytest.raises(StoreError, match="was not scored by"):
+        compare_runs(replace_meta(before, other), after)
+    result = CliRunner().invoke(main, [*RUN, "--after", "arith-mixed"])
+    assert result.exit_code == 2
+    assert "is the base model itself" in result.stderr
+    result = CliRunner().invoke(main, [*RUN, "--after", "arith-worked", "--out", str(tmp_path / "x")])
+    assert result.exit_code == 2
+    assert "--out names one run directory" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def replace_meta(run: object, meta: dict) -> object:
+    from dataclasses import replace
+
+    return replace(run, meta=meta)  # type: ignore[type-var]
+
+
+def test_different_prompts_name_the_first_difference() -> None:
+    check_same_prompts({"a": (1, 2)}, {"a": [1, 2]})
+    with pytest.raises(ConfigError, match=r"token 1 of problem 'b': 5 6 before, 9 after.*--allow-different-prompts"):
+        check_same_prompts({"a": (1,), "b": (1, 5, 6)}, {"a": (1,), "b": (1, 9)})
+    with pytest.raises(ConfigError, match=r"token 2 of problem 'a': end of prompt before, 3 after"):
+        check_same_prompts({"a": (1, 2)}, {"a": (1, 2, 3)})
+    with pytest.raises(ConfigError, match="'b' is missing in the run after"):
+        check_same_prompts({"a": (1,), "b": (1,)}, {"a": (1,)})
+
+
+def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> None:
+    before, after = (load_run(p) for p in pair)
+    other = replace_meta(after, dict(after.meta, config=after.meta["config"] | {"prompts_hash": "0" * 64}))
+    found = compare_runs(before, other, draws=200, allow_different_prompts=True)  # type: ignore[arg-type]
+    names = {c.name for c in (*found.accuracies, *found.quantities)}
+    assert "accuracy.best_base" not in names
+    assert not any(name.startswith("log_likelihood_base") for name in names)
+    assert found.explained is None
+    assert not found.equivalent_n
+    assert "the prompts differ" in render(found)
+    assert document(found)["null_reasons"]["divergences"].startswith("the prompts differ")  # type: ignore[index]
+
+
+def test_equivalent_n_in_words() -> None:
+    inf = float("inf")
+    assert equivalent_text(EquivalentN(3.25, 2.0, inf, 16)) == "3.2 [2.0, more than 16]"
+    assert equivalent_text(EquivalentN(inf, 12.0, inf, 16)) == "not reached by best-of-16 [12.0, more than 16]"
+
+
+def test_forced_log_probs_that_cannot_be_true_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    from bon_eval.scoring import score_run
+
+    class Broken:
+        facts = {"name": "broken"}  # noqa: RUF012
+
+        def score(self, sequences, *, use_adapter=True):  # type: ignore[no-untyped-def]
+            for s in sequences:
+                yield s.key, (0.5,) * len(s.response_token_ids)
+
+    run = Path(shutil.copytree(pair[0], tmp_path / "run"))
+    by = ScoredBy("other", "h", None, None, "transformers", "float32", "p", {})
+    with pytest.raises(EngineError, match="above 0"):
+        score_run(run, Broken(), by, load_prompts(run), quiet=True)  # type: ignore[arg-type]
+    assert not scored_requests(run, by)
