@@ -8,11 +8,10 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from bon_eval.arrays import CHUNK_ELEMENTS
 from bon_eval.errors import ConfigError
-from bon_eval.intervals import Interval, resolve_intervals
+from bon_eval.intervals import UNBOUNDED, Interval, resolve_intervals
 from bon_eval.small_sample import is_binary, pseudo_t, pseudo_t_p_value, student_t
 
 _ROUNDING = 1e-12
@@ -79,11 +78,13 @@ def paired_tests(
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
+    shares: Sequence[bool] | None = None,
 ) -> list[PairedTest]:
     """`paired_test` of every column of a (P, K) against that of b, (P, K) or (P, 1).
 
     All columns share the sign patterns and the resampled problems: K tests cost little more than one, and Holm's
-    correction holds under any dependence.
+    correction holds under any dependence. `shares` says for each column whether it holds accuracies or other shares,
+    and not nats or tokens that lie between 0 and 1 by chance; default: whether all its values lie there.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.ndim != 2 or second.shape not in (first.shape, (len(first), 1)) or len(first) == 0:
@@ -98,12 +99,22 @@ def paired_tests(
     difference = first - second
     # One quantity reached by two sums (best-of-1 and the pool's mean) differs by rounding: that contests nothing.
     difference[np.abs(difference) <= _ROUNDING * np.maximum(np.abs(first), np.abs(second))] = 0.0
-    single = [[is_binary(side) for side in pair] for pair in zip(first.T, second.T, strict=True)]
+    low, high = np.minimum(first, second).min(axis=0), np.maximum(first, second).max(axis=0)
+    inside = [bool(x) for x in (low >= 0.0) & (high <= 1.0)]
+    bounded = inside if shares is None else list(shares)
+    if len(bounded) != first.shape[1] or any(b and not i for b, i in zip(bounded, inside, strict=True)):
+        raise ConfigError(
+            "paired_tests got `shares` that do not fit: one for each column, true only for values in [0, 1]"
+        )
+    single = [
+        [b and is_binary(side) for side in pair]
+        for pair, b in zip(zip(first.T, second.T, strict=True), bounded, strict=True)
+    ]
     rarest = [
         min((_rarer(side) for side, is_single in zip(pair, kinds, strict=True) if is_single), default=np.inf)
         for pair, kinds in zip(zip(first.T, second.T, strict=True), single, strict=True)
     ]
-    intervals = _intervals(first, second, difference, rarest, rng, draws, confidence)
+    intervals = _intervals(difference, bounded, rarest, rng, draws, confidence)
     p_values, methods = _p_values(difference, [all(pair) for pair in single], rng, draws)
     for k, interval in enumerate(intervals):
         if any(single[k]) and not all(single[k]) and interval.method == "pseudo-t":
@@ -155,19 +166,16 @@ def _rarer(answers: NDArray[np.float64]) -> float:
 
 
 def _intervals(
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
     difference: NDArray[np.float64],
+    shares: list[bool],
     rarest: list[float],
     rng: np.random.Generator,
     draws: int,
     confidence: float,
 ) -> list[Interval]:
-    low, high = np.minimum(first, second).min(axis=0), np.maximum(first, second).max(axis=0)
-    shares = [bool(x) for x in (low >= 0.0) & (high <= 1.0)]
     return resolve_intervals(
         difference,
-        [(-1.0, 1.0) if share else None for share in shares],
+        [(-1.0, 1.0) if share else UNBOUNDED for share in shares],
         [partial(pseudo_t, rarest=r) if share else student_t for share, r in zip(shares, rarest, strict=True)],
         # A bootstrap of (single answer - mean of many) underestimates the rare whole-problem differences.
         [share and r < np.inf for share, r in zip(shares, rarest, strict=True)],
@@ -197,6 +205,8 @@ def _p_values(
 
 
 def _mcnemar_midp(contested: NDArray[np.float64]) -> float:
+    from scipy import special
+
     n, fewer = len(contested), int(min(np.sum(contested > 0.0), np.sum(contested < 0.0)))
     if 2 * fewer == n:
         return 1.0
