@@ -1,7 +1,8 @@
 """A stored run in, tables out. No model is touched.
 
 All randomness (bootstrap, permutation, vote subsets, random scorer) comes from one seed. `bon_eval.cells` computes
-intervals and tests, `bon_eval.tables` makes the rows, `bon_eval.findings` says what they are.
+intervals and tests, `bon_eval.tables` makes the rows, `bon_eval.explain` says what explains the lift,
+`bon_eval.variants` repeats the arms table under other rules, `bon_eval.findings` says what all of them are.
 """
 
 from __future__ import annotations
@@ -9,22 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-
 from bon_eval import tables
-from bon_eval.cells import CORRECT, TRUNCATED, UNSCORED, Array, Data, Picks, compute_cells, stacked, stream
+from bon_eval.cells import Array, Responses, compute_cells, compute_data
 from bon_eval.errors import ConfigError, StoreError
-from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
+from bon_eval.explain import explain
 from bon_eval.findings import Analysis, Settings
 from bon_eval.pool import Pool
 from bon_eval.records import Problem
 from bon_eval.scorers import Scorer, get_scorer, seeded_random
+from bon_eval.variants import variants
 
 DEFAULT_SCORERS = ("log_likelihood", "mean_log_likelihood", "shortest", "random")
-
-# Curves have an interval at every n up to these sizes (about a second on one core), else at the table's n only.
-_MOST_COLUMNS = 512
-_MOST_CELLS = 100_000
 
 # Subsets over all problems together: the error of a mean over problems depends on their product with the problems.
 _VOTE_SUBSETS = 100_000
@@ -96,19 +92,30 @@ def analyse(
         draws=draws,
         exclude_truncated=exclude_truncated,
     )
-    data = _data(run, settings, duplicates)
+    responses = _responses(run, settings, duplicates)
+    if settings.exclude_truncated:
+        responses = responses.take(responses.untruncated())
+        if not responses.golds:
+            raise ConfigError(
+                "every problem has a truncated response, so none is left without; sample again with more --max-tokens"
+            )
+    data = compute_data(responses, settings, curves=True)
     cells = compute_cells(data, settings)
+    others, reasons = variants(responses, settings)
     return Analysis(
         run=_run_facts(run),
         settings=settings,
-        pool_size=data.pool.n,
-        n_problems=len(data.golds),
-        n_excluded=len(run.pool.problem_ids) - len(data.golds),
+        pool_size=run.pool.n,
+        n_problems=len(responses.golds),
+        n_excluded=len(run.pool.problem_ids) - len(responses.golds),
         n_missing=len(run.problems) - len(run.pool.problem_ids),
         arms=tables.arm_rows(data, settings, cells),
         curves=tuple(tables.curve_points(data, cells)),
         problems=tuple(tables.problem_rows(data, settings)),
         facts=tables.facts(data, settings, cells),
+        explanation=explain(data, settings, cells),
+        variants=others,
+        variant_reasons=reasons,
     )
 
 
@@ -191,7 +198,8 @@ def _scorer(name: str, seed: int) -> Scorer:
     return seeded_random(seed) if name == "random" else get_scorer(name)
 
 
-def _data(run: AnalysedRun, settings: Settings, duplicates: Array | None) -> Data:
+def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -> Responses:
+    """Everything aligned by problem id, and scored."""
     pool, greedy = run.pool, run.greedy
     gold_of = {problem.id: problem.gold for problem in run.problems}
     greedy_row = {problem_id: row for row, problem_id in enumerate(greedy.problem_ids)}
@@ -206,43 +214,10 @@ def _data(run: AnalysedRun, settings: Settings, duplicates: Array | None) -> Dat
         raise ConfigError("the run holds no complete problem yet; resume it, then analyse it")
     if duplicates is not None and duplicates.shape != (len(pool.problem_ids),):
         raise ConfigError(f"duplicates have shape {duplicates.shape}; expected one share for each pool")
-    greedy = greedy.take([greedy_row[problem_id] for problem_id in pool.problem_ids])
-    keep = np.arange(len(pool.problem_ids))
-    if settings.exclude_truncated:
-        keep = np.flatnonzero(~(pool.truncated.any(axis=1) | greedy.truncated[:, 0]))
-        if not len(keep):
-            raise ConfigError(
-                "every problem has a truncated response, so none is left without; sample again with more --max-tokens"
-            )
-    # Scores first: some scorers need the token log-probs, which a pool of chosen rows no longer has.
-    scores = {name: _scorer(name, settings.seed).over(pool)[keep] for name in settings.scorers}
-    greedy, pool = greedy.take(keep), pool.take(keep)
-    shown = sorted({1, *settings.ns})
-    vote, error = majority_vote(
-        pool.answer_class, pool.correct, shown, rng=stream(settings, "vote"), draws=settings.vote_draws
-    )
-    error_of_mean = np.sqrt((error**2).sum(axis=1)) / len(keep)
-    n_columns = pool.n * (len(settings.scorers) + 1)
-    every_n = n_columns <= _MOST_COLUMNS and n_columns * len(keep) <= _MOST_CELLS
-    values = stacked(pool)
-    interval_ns = tuple(range(1, pool.n + 1)) if every_n else tuple(shown)
-    return Data(
+    return Responses(
         golds=tuple(gold_of[problem_id] for problem_id in pool.problem_ids),
-        greedy=greedy,
+        greedy=greedy.take([greedy_row[problem_id] for problem_id in pool.problem_ids]),
         pool=pool,
-        duplicates=None if duplicates is None else duplicates[keep],
-        picks={name: _picks(score, values, interval_ns) for name, score in scores.items()},
-        vote=dict(zip(shown, vote, strict=True)),
-        vote_error=dict(zip(shown, error_of_mean.tolist(), strict=True)),
-        oracle=pass_at_n(pool.correct, range(1, pool.n + 1)),
-        interval_ns=interval_ns,
+        scores={name: _scorer(name, settings.seed).over(pool) for name in settings.scorers},
+        duplicates=duplicates,
     )
-
-
-def _picks(scores: Array, values: Array, ns: Sequence[int]) -> Picks:
-    picked = best_of_n(scores, values, range(1, scores.shape[1] + 1))
-    # The weights of the ranks sum to 1 up to rounding only; unrounded, a problem that both arms always solve would
-    # count as contested in the paired test, and a share could exceed 1.
-    for quantity in (CORRECT, TRUNCATED, UNSCORED):
-        picked[quantity] = np.round(picked[quantity], 12)
-    return Picks(means=picked.mean(axis=2), per_problem={n: picked[:, n - 1].copy() for n in ns})

@@ -6,12 +6,13 @@ Problems are the sampling unit: every interval resamples problems, every compari
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.findings import Settings
 from bon_eval.pool import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
@@ -25,34 +26,63 @@ CORRECT, LOG_LIKELIHOOD, N_TOKENS, TRUNCATED, UNSCORED = range(5)
 SHARPER_TOLERANCE = 1e-3
 """Nats per token: how closely an engine must reproduce the log-probs of one and the same response."""
 
+# Curves have an interval at every n up to these sizes (about a second on one core), else at the table's n only.
+_MOST_COLUMNS = 512
+_MOST_CELLS = 100_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Responses:
+    """The responses that take part, rows of all arrays aligned by problem id."""
+
+    golds: tuple[str, ...]
+    greedy: Pool
+    pool: Pool
+    scores: Mapping[str, Array]
+    """Scorer -> (P, N)."""
+    duplicates: Array | None
+    """(P,): share of the pool that repeats an earlier response."""
+
+    def take(self, rows: NDArray[np.intp]) -> Responses:
+        """The same with the given problems only."""
+        return Responses(
+            golds=tuple(self.golds[i] for i in rows),
+            greedy=self.greedy.take(rows),
+            pool=self.pool.take(rows),
+            scores={name: score[rows] for name, score in self.scores.items()},
+            duplicates=None if self.duplicates is None else self.duplicates[rows],
+        )
+
+    def untruncated(self) -> NDArray[np.intp]:
+        """Rows of the problems of which no response, greedy or sampled, was truncated."""
+        return np.flatnonzero(~(self.pool.truncated.any(axis=1) | self.greedy.truncated[:, 0]))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picks:
     """Best-of-n by one scorer."""
 
-    means: Array
-    """(quantities, N): mean over problems at n = 1..N."""
+    means: Mapping[int, Array]
+    """n -> (quantities,): mean over problems, for the n of `Data.curve_ns`."""
     per_problem: Mapping[int, Array]
     """n -> (quantities, P), for the n of `Data.interval_ns`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:
-    """The problems that take part, rows aligned by problem id, and what each arm is worth on them."""
+    """What each arm is worth on each problem."""
 
-    golds: tuple[str, ...]
-    greedy: Pool
-    pool: Pool
-    duplicates: Array | None
-    """(P,): share of the pool that repeats an earlier response."""
+    responses: Responses
     picks: Mapping[str, Picks]
     """By scorer."""
     vote: Mapping[int, Array]
     """n -> (P,), for n = 1 and the table's n."""
     vote_error: Mapping[int, float]
     """n -> Monte Carlo standard error of the mean over problems; 0 where exact."""
-    oracle: Array
-    """(N, P): n = 1..N."""
+    oracle: Mapping[int, Array]
+    """n -> (P,), for the n of `curve_ns`."""
+    curve_ns: tuple[int, ...]
+    """Where the curves have points: every n, or n = 1 and the table's n."""
     interval_ns: tuple[int, ...]
     """Where the curves have intervals: n = 1 and the table's n, or every n where that costs little."""
 
@@ -72,6 +102,8 @@ class Cells:
     """Best-of-n by the primary scorer at the last n, minus one sample."""
     sharper: Interval
     """Share of problems whose pool holds a response that is sharper than greedy."""
+    above_greedy: Interval
+    """Mean over problems of the share of the pool that is sharper than greedy."""
 
 
 def cell_label(arm: str, n: int) -> str:
@@ -87,10 +119,48 @@ def stacked(pool: Pool) -> Array:
     return np.stack([getattr(pool, name).astype(np.float64) for name in QUANTITIES])
 
 
+def compute_data(responses: Responses, settings: Settings, *, curves: bool) -> Data:
+    """What each arm is worth on each problem, at every n for `curves`, else at n = 1 and the table's n only."""
+    pool = responses.pool
+    n_problems, shown = len(responses.golds), tuple(sorted({1, *settings.ns}))
+    curve_ns = tuple(range(1, pool.n + 1)) if curves else shown
+    columns = pool.n * (len(settings.scorers) + 1)
+    every_n = curves and columns <= _MOST_COLUMNS and columns * n_problems <= _MOST_CELLS
+    interval_ns = curve_ns if every_n else shown
+    vote, error = majority_vote(
+        pool.answer_class, pool.correct, shown, rng=stream(settings, "vote"), draws=settings.vote_draws
+    )
+    error_of_mean = np.sqrt((error**2).sum(axis=1)) / n_problems
+    values = stacked(pool)
+    return Data(
+        responses=responses,
+        picks={name: _picks(score, values, curve_ns, interval_ns) for name, score in responses.scores.items()},
+        vote=dict(zip(shown, vote, strict=True)),
+        vote_error=dict(zip(shown, error_of_mean.tolist(), strict=True)),
+        oracle=dict(zip(curve_ns, pass_at_n(pool.correct, curve_ns), strict=True)),
+        curve_ns=curve_ns,
+        interval_ns=interval_ns,
+    )
+
+
+def _picks(scores: Array, values: Array, ns: Sequence[int], interval_ns: Sequence[int]) -> Picks:
+    picked = best_of_n(scores, values, ns)
+    # The weights of the ranks sum to 1 up to rounding only; unrounded, a problem that both arms always solve would
+    # count as contested in the paired test, and a share could exceed 1.
+    for quantity in (CORRECT, TRUNCATED, UNSCORED):
+        np.round(picked[quantity], 12, out=picked[quantity])
+    means = picked.mean(axis=2)
+    return Picks(
+        means={n: means[:, i] for i, n in enumerate(ns)},
+        per_problem={n: picked[:, i].copy() for i, n in enumerate(ns) if n in interval_ns},
+    )
+
+
 def compute_cells(data: Data, settings: Settings) -> Cells:
     """All intervals and tests at once: they share the resampled problems and the sign patterns."""
     primary, last = settings.primary_scorer, settings.ns[-1]
-    greedy, sample = stacked(data.greedy).mean(axis=2), stacked(data.pool).mean(axis=2)
+    arms = data.responses
+    greedy, sample = stacked(arms.greedy).mean(axis=2), stacked(arms.pool).mean(axis=2)
     correct = {"greedy": greedy[CORRECT], "sample": sample[CORRECT]}
     log_likelihood = {"greedy": greedy[LOG_LIKELIHOOD], "sample": sample[LOG_LIKELIHOOD]}
     for scorer, picks in data.picks.items():
@@ -101,11 +171,13 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
     for n, value in data.vote.items():
         correct[cell_label("vote", n)] = value
     for n in data.interval_ns:
-        correct.setdefault(cell_label("oracle", n), data.oracle[n - 1])
+        correct.setdefault(cell_label("oracle", n), data.oracle[n])
     best = correct[cell_label(primary, last)]
-    sharper = sharper_than_greedy(data).any(axis=1).astype(np.float64)
+    sharper = sharper_than_greedy(arms)
 
-    columns = np.column_stack([*correct.values(), *log_likelihood.values(), sharper])
+    columns = np.column_stack(
+        [*correct.values(), *log_likelihood.values(), sharper.any(axis=1).astype(np.float64), sharper.mean(axis=1)]
+    )
     intervals = bootstrap_cis(
         columns, rng=stream(settings, "intervals"), draws=settings.draws, confidence=settings.confidence
     )
@@ -119,10 +191,11 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
     )
     return Cells(
         accuracy=dict(zip(correct, intervals[: len(correct)], strict=True)),
-        log_likelihood=dict(zip(log_likelihood, intervals[len(correct) : -1], strict=True)),
+        log_likelihood=dict(zip(log_likelihood, intervals[len(correct) : -2], strict=True)),
         lift=dict(zip(challengers, tests[:-1], strict=True)),
         over_sample=tests[-1],
-        sharper=intervals[-1],
+        sharper=intervals[-2],
+        above_greedy=intervals[-1],
     )
 
 
@@ -131,9 +204,10 @@ def stream(settings: Settings, name: str) -> np.random.Generator:
     return np.random.default_rng([settings.seed, zlib.crc32(name.encode())])
 
 
-def sharper_than_greedy(data: Data) -> NDArray[np.bool_]:
+def sharper_than_greedy(responses: Responses) -> NDArray[np.bool_]:
     """(P, N): whether the response's log-likelihood is higher than greedy's, and it is not the greedy response."""
-    gap = data.pool.log_likelihood - data.greedy.log_likelihood
-    same = (data.pool.n_tokens == data.greedy.n_tokens) & (np.abs(gap) <= SHARPER_TOLERANCE * data.greedy.n_tokens)
+    pool, greedy = responses.pool, responses.greedy
+    gap = pool.log_likelihood - greedy.log_likelihood
+    same = (pool.n_tokens == greedy.n_tokens) & (np.abs(gap) <= SHARPER_TOLERANCE * greedy.n_tokens)
     out: NDArray[np.bool_] = (gap > 0.0) & ~same
     return out

@@ -74,6 +74,9 @@ _ns = click.option("--ns", help="Values of n for the table, for example 1,4,16. 
 _draws = click.option("--draws", default=10_000, show_default=True, help="Bootstrap and permutation draws.")
 
 
+_html = click.option("--html/--no-html", default=True, help="Also write report.html and figures/. [default: html]")
+
+
 @main.command()
 @click.option("--model", required=True, help="Hub id, directory, or an embedded model (arith-mixed, arith-worked).")
 @click.option("--task", required=True, help="Task name, or the path of your own YAML.")
@@ -141,6 +144,7 @@ def _report(
     *,
     partial: bool = False,
     exclude_truncated: bool = False,
+    html: bool = True,
 ) -> None:
     from bon_eval.analysis import DEFAULT_SCORERS, analyse
     from bon_eval.report.files import write_report
@@ -161,8 +165,16 @@ def _report(
         duplicates=stored.duplicates,
     )
     written = write_report(analysis, directory)
+    names = [path.name for path in written.values()]
+    if html:
+        from bon_eval.report.html import write_page
+        from bon_eval.report.plots import write_figures
+
+        names.append(write_page(stored, analysis, directory).name)
+        write_figures(analysis, directory / "figures")
+        names.append("figures/")
     click.echo(render(analysis))
-    click.echo(f"written to {directory}: {', '.join(path.name for path in written.values())}")
+    click.echo(f"written to {directory}: {', '.join(names)}")
 
 
 @main.command()
@@ -173,6 +185,7 @@ def _report(
 @click.option("--seed", default=0, show_default=True, help="Of bootstrap, permutation and random scorer.")
 @click.option("--partial", is_flag=True, help="Analyse the problems that are finished so far.")
 @click.option("--exclude-truncated", is_flag=True, help="Only problems without a truncated response.")
+@_html
 def report(
     run_dir: Path,
     scorers: tuple[str, ...],
@@ -181,9 +194,12 @@ def report(
     seed: int,
     partial: bool,
     exclude_truncated: bool,
+    html: bool,
 ) -> None:
     """Analyse a stored run again, with other n or scorers, without the model."""
-    _report(run_dir, scorers, _numbers(ns), seed, draws, partial=partial, exclude_truncated=exclude_truncated)
+    _report(
+        run_dir, scorers, _numbers(ns), seed, draws, partial=partial, exclude_truncated=exclude_truncated, html=html
+    )
 
 
 def _compare(before: Path, after: Path, out: Path | None, seed: int, draws: int, allow_different_prompts: bool) -> None:

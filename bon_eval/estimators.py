@@ -21,7 +21,15 @@ from bon_eval.arrays import checked_ns, reject_nan, row_chunks, two_dimensional,
 from bon_eval.errors import ConfigError
 from bon_eval.votes import majority_vote
 
-__all__ = ["best_of_n", "chosen_index", "majority_vote", "pass_at_n", "pick_probability", "pick_weights"]
+__all__ = [
+    "best_of_n",
+    "chosen_index",
+    "majority_vote",
+    "pass_at_n",
+    "pick_probability",
+    "pick_weights",
+    "within_problem_auroc",
+]
 
 
 def best_of_n(scores: ArrayLike, values: ArrayLike, ns: Sequence[int]) -> NDArray[np.float64]:
@@ -166,6 +174,45 @@ def chosen_index(scores: ArrayLike) -> NDArray[np.intp]:
     score = two_dimensional("scores", scores)
     reject_nan(score)
     return np.asarray(np.argmax(score, axis=1), dtype=np.intp)
+
+
+def within_problem_auroc(scores: ArrayLike, correct: ArrayLike) -> NDArray[np.float64]:
+    """Probability that a correct response of a pool scores higher than an incorrect one of it, ties one half.
+
+    With c correct of N and ascending ranks 0..N-1 (ties share their mean rank), the rank sum of the correct ones
+    minus c (c - 1) / 2, over c (N - c). Source: the Mann-Whitney form of the area under the ROC curve (Hanley &
+    McNeil 1982, doi 10.1148/radiology.143.1.7063747).
+
+    Args:
+        scores: (P, N), higher is better. Infinities are allowed, NaN is not.
+        correct: (P, N), 1 for correct and 0 for not correct (bool or number).
+
+    Returns:
+        (P,), in [0, 1]; 0.5 is chance. NaN where a pool holds only one kind: there is no pair to compare.
+
+    Raises:
+        ConfigError: shapes that differ, a NaN score, or a value of `correct` that is neither 0 nor 1.
+
+    >>> within_problem_auroc([[3.0, 2.0, 1.0], [1.0, 1.0, 0.0]], [[1, 0, 1], [1, 0, 0]]).tolist()
+    [0.5, 0.75]
+    """
+    score = two_dimensional("scores", scores)
+    value = values_like(score, correct)
+    if value.ndim != 2 or not np.all((value == 0) | (value == 1)):
+        raise ConfigError("within_problem_auroc got values other than 0 and 1; pass whether each response is correct")
+    n_responses = score.shape[1]
+    ascending = np.arange(n_responses - 1, -1, -1, dtype=np.float64)
+    rank_sum = np.empty(len(score))
+    for rows in row_chunks(*score.shape):
+        order, block_starts = _ranked(score[rows])
+        ranked = np.take_along_axis(value[rows].astype(np.float64), order, axis=1)
+        rank_sum[rows] = _share_ties(ranked, block_starts) @ ascending
+    right = np.count_nonzero(value, axis=1).astype(np.float64)
+    pairs = right * (n_responses - right)
+    out = np.full(len(score), np.nan)
+    # Half-pairs are whole numbers once doubled: the last bits of shared ties are no part of the value.
+    np.divide(np.round(2.0 * (rank_sum - right * (right - 1.0) / 2.0)), 2.0 * pairs, out=out, where=pairs > 0.0)
+    return out
 
 
 def _ranked(scores: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:

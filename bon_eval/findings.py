@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bon_eval.explanation import Explanation
 from bon_eval.stats import Interval, PairedTest
 
 ArmKind = Literal["greedy", "sample", "best-of-n", "vote", "oracle"]
@@ -18,6 +19,9 @@ ArmKind = Literal["greedy", "sample", "best-of-n", "vote", "oracle"]
 
 Verdict = Literal["higher", "lower", "not shown"]
 """What the interval of a paired difference says: all above 0, all below 0, or neither."""
+
+VariantName = Literal["without truncated", "strict format"]
+"""The other rules under which the arms table is made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,17 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """The arms table under another rule, on the same stored responses."""
+
+    name: VariantName
+    note: str
+    """What the rule is and what it leaves out."""
+    n_problems: int
+    arms: tuple[ArmRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """Everything that the reports print."""
 
@@ -176,3 +191,7 @@ class Analysis:
     """Every scorer at every n = 1..N; the oracle too; the vote at the table's n."""
     problems: tuple[ProblemRow, ...]
     facts: Facts
+    explanation: Explanation
+    variants: tuple[Variant, ...] = ()
+    variant_reasons: Mapping[str, str] = field(default_factory=dict)
+    """Name of a variant that is not there -> why."""

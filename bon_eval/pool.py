@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bon_eval.errors import ConfigError
+
+_ARRAYS = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "answer_class")
+_STRICT = ("correct_strict", "unscored_strict")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +33,10 @@ class Pool:
     unscored: NDArray[np.bool_]
     answer_class: NDArray[np.int32]
     """Class of the answer under the task's own equivalence, numbered within the problem; -1: no answer was read."""
+    correct_strict: NDArray[np.bool_] | None = None
+    """As `correct`, under the task's strict answer format; None where the grades hold no verdicts under it."""
+    unscored_strict: NDArray[np.bool_] | None = None
+    """Without a verdict under the strict format; present where `correct_strict` is."""
     token_logprobs: NDArray[np.float32] | None = None
     """All token log-probs, responses in row-major order of (P, N); None unless loaded."""
     token_offsets: NDArray[np.int64] | None = None
@@ -34,9 +44,11 @@ class Pool:
 
     def __post_init__(self) -> None:
         shape = (len(self.problem_ids), self.n)
-        for name in ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "answer_class"):
-            if getattr(self, name).shape != shape:
-                raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected (problems, N) = {shape}")
+        for name in (*_ARRAYS, *(() if self.correct_strict is None else _STRICT)):
+            array = getattr(self, name)
+            if array is None or array.shape != shape:
+                found = "is missing" if array is None else f"has shape {array.shape}"
+                raise ValueError(f"{name} {found}, expected (problems, N) = {shape}")
 
     @property
     def n(self) -> int:
@@ -46,9 +58,18 @@ class Pool:
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pool:
         """The same pool with the given problems only (without token log-probs)."""
         index = np.asarray(rows, dtype=np.intp)
-        arrays = {
-            f.name: getattr(self, f.name)[index]
-            for f in fields(self)
-            if f.name not in ("problem_ids", "token_logprobs", "token_offsets")
-        }
-        return Pool(problem_ids=tuple(self.problem_ids[i] for i in index), **arrays)
+        arrays = {name: getattr(self, name) for name in (*_ARRAYS, *_STRICT)}
+        taken: dict[str, Any] = {name: None if array is None else array[index] for name, array in arrays.items()}
+        return Pool(problem_ids=tuple(self.problem_ids[i] for i in index), **taken)
+
+    def under_strict_format(self) -> Pool:
+        """The same pool with the verdicts of the strict format as its verdicts (without token log-probs).
+
+        Raises:
+            ConfigError: the grades hold no verdicts under a strict format.
+        """
+        if self.correct_strict is None or self.unscored_strict is None:
+            raise ConfigError("the grades hold no verdicts under a strict format; the task's grader defines none")
+        return replace(
+            self, correct=self.correct_strict, unscored=self.unscored_strict, token_logprobs=None, token_offsets=None
+        )

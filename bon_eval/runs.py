@@ -142,9 +142,13 @@ def _load_grades(directory: Path) -> pa.Table:
     if not path.is_file():
         raise StoreError(f"{directory} has not been graded; run: bon-eval grade {directory}")
     try:
-        return pq.read_table(path)
+        grades = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(f"{path} is damaged; run: bon-eval grade {directory}") from error
+    # A grader without a strict format leaves the column empty: that is no verdict on any response.
+    if "correct_strict" in grades.column_names and grades["correct_strict"].null_count == grades.num_rows:
+        grades = grades.drop_columns("correct_strict")
+    return grades
 
 
 def _cells(table: pa.Table, ids: pa.Array, arm: Arm, n: int) -> tuple[pa.Table, NDArray[np.int64]]:
@@ -179,6 +183,7 @@ def _pool(directory: Path, problems: Sequence[Problem], table: pa.Table, grades:
         return out.reshape(shape)
 
     correct = graded["correct"]
+    strict = graded["correct_strict"] if "correct_strict" in graded.column_names else None
     logprobs = offsets = None
     if "token_logprobs" in rows.column_names:
         order = np.argsort(cells)
@@ -195,6 +200,10 @@ def _pool(directory: Path, problems: Sequence[Problem], table: pa.Table, grades:
         correct=place(pc.fill_null(correct, False).to_numpy(), graded_cells, np.bool_),
         unscored=place(pc.is_null(correct).to_numpy(), graded_cells, np.bool_),
         answer_class=place(graded["answer_class"].to_numpy(), graded_cells, np.int32),
+        correct_strict=None
+        if strict is None
+        else place(pc.fill_null(strict, False).to_numpy(), graded_cells, np.bool_),
+        unscored_strict=None if strict is None else place(pc.is_null(strict).to_numpy(), graded_cells, np.bool_),
         token_logprobs=logprobs,
         token_offsets=offsets,
     )

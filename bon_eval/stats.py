@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from bon_eval.errors import ConfigError
 from bon_eval.intervals import Interval, bootstrap_ci, bootstrap_cis
@@ -119,6 +118,8 @@ def _spread(differences: ArrayLike) -> tuple[float | None, int]:
 
 
 def _quantiles(power: float, alpha: float) -> float:
+    from scipy import special
+
     for name, level in (("power", power), ("alpha", alpha)):
         if not 0.0 < level < 1.0:
             raise ConfigError(f"{name} = {level} is not between 0 and 1")

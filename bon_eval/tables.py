@@ -30,16 +30,17 @@ def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]
     primary, last = settings.primary_scorer, settings.ns[-1]
     family = holm([cells.lift[cell_label(primary, n)].p_value for n in settings.ns])
     p_holm = dict(zip(settings.ns, family.tolist(), strict=True))
-    means = {scorer: picks.means.T for scorer, picks in data.picks.items()}
+    arms = data.responses
+    means = {scorer: picks.means for scorer, picks in data.picks.items()}
     rows = [
-        _arm_row(cells, "greedy", 1, None, stacked(data.greedy).mean(axis=(1, 2))),
-        _arm_row(cells, "sample", 1, None, stacked(data.pool).mean(axis=(1, 2))),
+        _arm_row(cells, "greedy", 1, None, stacked(arms.greedy).mean(axis=(1, 2))),
+        _arm_row(cells, "sample", 1, None, stacked(arms.pool).mean(axis=(1, 2))),
     ]
     for n in settings.ns:
-        rows.append(_arm_row(cells, "best-of-n", n, primary, means[primary][n - 1], p_holm=p_holm[n]))
+        rows.append(_arm_row(cells, "best-of-n", n, primary, means[primary][n], p_holm=p_holm[n]))
     for scorer in settings.scorers:
         if scorer != primary:
-            rows.append(_arm_row(cells, "best-of-n", last, scorer, means[scorer][last - 1]))
+            rows.append(_arm_row(cells, "best-of-n", last, scorer, means[scorer][last]))
     rows.append(_arm_row(cells, "vote", last, None, None, error=data.vote_error[last]))
     rows.append(_arm_row(cells, "oracle", last, None, None))
     return tuple(rows)
@@ -96,11 +97,11 @@ def _arm_row(
 def curve_points(data: Data, cells: Cells) -> Iterator[CurvePoint]:
     """Every scorer and the oracle at n = 1..N, the vote at n = 1 and the table's n."""
     for scorer, picks in data.picks.items():
-        for n, means in enumerate(picks.means.T, start=1):
+        for n, means in picks.means.items():
             yield _curve_point(cells, scorer, n, float(means[CORRECT]), means)
     for n in sorted(data.vote):
         yield _curve_point(cells, "vote", n, float(data.vote[n].mean()), None, error=data.vote_error[n])
-    for n, value in enumerate(data.oracle, start=1):
+    for n, value in data.oracle.items():
         yield _curve_point(cells, "oracle", n, float(value.mean()), None)
 
 
@@ -126,12 +127,12 @@ def _curve_point(
 def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
     """One row for each problem, in the order of the pool."""
     last = settings.ns[-1]
-    above = sharper_than_greedy(data).mean(axis=1)
-    pool, greedy = data.pool, data.greedy
+    above = sharper_than_greedy(data.responses).mean(axis=1)
+    pool, greedy, golds = data.responses.pool, data.responses.greedy, data.responses.golds
     for i, problem_id in enumerate(pool.problem_ids):
         yield ProblemRow(
             problem_id=problem_id,
-            gold=data.golds[i],
+            gold=golds[i],
             greedy_correct=bool(greedy.correct[i, 0]),
             greedy_unscored=bool(greedy.unscored[i, 0]),
             greedy_truncated=bool(greedy.truncated[i, 0]),
@@ -139,7 +140,7 @@ def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
             pool_accuracy=float(pool.correct[i].mean()),
             best_of_n={scorer: float(picks.per_problem[last][CORRECT, i]) for scorer, picks in data.picks.items()},
             vote=float(data.vote[last][i]),
-            oracle=float(data.oracle[last - 1, i]),
+            oracle=float(data.oracle[last][i]),
             best_log_likelihood=float(pool.log_likelihood[i].max()),
             above_greedy=float(above[i]),
             pool_truncated=float(pool.truncated[i].mean()),
@@ -149,17 +150,18 @@ def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
 
 def facts(data: Data, settings: Settings, cells: Cells) -> Facts:
     """The verdicts against greedy and against one sample, and how often the pool is sharper than greedy."""
-    scorer, last = settings.primary_scorer, settings.ns[-1]
+    scorer, last, n_problems = settings.primary_scorer, settings.ns[-1], len(data.responses.golds)
+    duplicates = data.responses.duplicates
     arm = f"best-of-{last} by {scorer}"
     return Facts(
         comparisons=(
-            _comparison(arm, "greedy", cells.lift[cell_label(scorer, last)], len(data.golds)),
-            _comparison(arm, "sample", cells.over_sample, len(data.golds)),
+            _comparison(arm, "greedy", cells.lift[cell_label(scorer, last)], n_problems),
+            _comparison(arm, "sample", cells.over_sample, n_problems),
         ),
         sharper_than_greedy=cells.sharper,
         sharper_tolerance=SHARPER_TOLERANCE,
-        above_greedy=float(sharper_than_greedy(data).mean()),
-        duplicate_share=None if data.duplicates is None else float(data.duplicates.mean()),
+        above_greedy=cells.above_greedy.estimate,
+        duplicate_share=None if duplicates is None else float(duplicates.mean()),
     )
 
 

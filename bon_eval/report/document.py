@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from importlib import resources
 
 from bon_eval.errors import StoreError
+from bon_eval.explanation import Explanation, LengthRow, Power, ScorerRow
 from bon_eval.findings import Analysis, ArmRow, Comparison, CurvePoint, ProblemRow
 from bon_eval.stats import Interval, PairedTest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of report.json; grows when a reader of the older one would misread it."""
 
 Cells = dict[str, object]
@@ -23,6 +24,9 @@ Cells = dict[str, object]
 _NOT_FINITE = "not defined for these values: the interval or test gave no finite number"
 _INTERVAL_ELSEWHERE = "intervals are computed at n = 1 and at the n of the arms table"
 _PICKS_AN_ANSWER = "the arm picks an answer, not one response"
+_ONE_KIND = "no pool holds both correct and incorrect responses"
+_NOTHING_AT_N = "best-of-n's accuracy at n = N is 0"
+_NO_SPREAD = "the differences between problems have no spread to go by"
 _EXACT = "exact: no subsets were drawn"
 
 
@@ -76,6 +80,26 @@ def problem_cells(row: ProblemRow) -> Cells:
     }
 
 
+def scorer_cells(row: ScorerRow) -> tuple[Cells, dict[str, str]]:
+    """The cells of what explains one scorer, in the order of the columns, and why its nulls are null."""
+    cells: Cells = {"scorer": row.scorer} | _interval_cells("auroc", row.auroc)
+    cells |= {"auroc_problems": row.auroc_problems, "n_tokens": row.n_tokens, "saturation_n": row.saturation_n}
+    reasons = dict.fromkeys(_interval_cells("auroc", None), _ONE_KIND)
+    return _finite(cells, reasons | {"saturation_n": _NOTHING_AT_N})
+
+
+def length_cells(row: LengthRow) -> Cells:
+    """The cells of one tenth of the lengths, in the order of the columns."""
+    cells: Cells = {
+        "decile": row.decile,
+        "tokens_low": row.tokens_low,
+        "tokens_high": row.tokens_high,
+        "responses": row.responses,
+    }
+    cells |= _interval_cells("accuracy", row.accuracy) | {"log_likelihood": row.log_likelihood}
+    return cells | {f"picked_{scorer}": share for scorer, share in row.picked.items()}
+
+
 def document(analysis: Analysis) -> dict[str, object]:
     """The content of report.json: JSON-ready, not yet validated."""
     settings = analysis.settings
@@ -113,6 +137,17 @@ def document(analysis: Analysis) -> dict[str, object]:
             **fact_cells,
             "null_reasons": fact_reasons,
         },
+        "explanation": _explanation(analysis.explanation),
+        "variants": [
+            {
+                "name": variant.name,
+                "note": variant.note,
+                "problems": variant.n_problems,
+                "arms": [_row(*arm_cells(row)) for row in variant.arms],
+            }
+            for variant in analysis.variants
+        ],
+        "variant_reasons": dict(analysis.variant_reasons),
     }
 
 
@@ -143,6 +178,39 @@ def _validator():  # type: ignore[no-untyped-def]  # jsonschema is imported only
     import jsonschema
 
     return jsonschema.Draft202012Validator(schema())
+
+
+def _explanation(explanation: Explanation) -> dict[str, object]:
+    rank = explanation.greedy_rank
+    rank_cells = _interval_cells("mean", rank.mean)
+    rank_cells |= {"median": rank.median, "quartile_low": rank.quartile_low, "quartile_high": rank.quartile_high}
+    return {
+        "scorers": [_row(*scorer_cells(row)) for row in explanation.scorers],
+        "lengths": [_length(row) for row in explanation.lengths],
+        "greedy_rank": _row(*_finite(rank_cells, {})),
+        "power": [_power(power) for power in explanation.power],
+        "histograms": [
+            {
+                "quantity": histogram.quantity,
+                "edges": list(histogram.edges),
+                "correct": list(histogram.correct),
+                "incorrect": list(histogram.incorrect),
+            }
+            for histogram in explanation.histograms
+        ],
+    }
+
+
+def _length(row: LengthRow) -> dict[str, object]:
+    flat = {name: cell for name, cell in length_cells(row).items() if not name.startswith("picked_")}
+    return _row(*_finite(flat, {})) | {"picked": dict(row.picked)}
+
+
+def _power(power: Power) -> dict[str, object]:
+    points = None if power.detectable is None else 100.0 * power.detectable
+    cells: Cells = {"against": power.against, "detectable_points": points}
+    cells |= {f"problems_for_{points}_points": needed for points, needed in power.problems.items()}
+    return _row(*_finite(cells, dict.fromkeys(cells, _NO_SPREAD)))
 
 
 def _comparison(comparison: Comparison) -> dict[str, object]:

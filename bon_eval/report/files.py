@@ -1,4 +1,4 @@
-"""report.json, report.csv, curves.csv and problems.csv in a run's directory: all of them or none."""
+"""report.json and the CSV files of its tables in a run's directory: all of them or none."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from pathlib import Path
 
 from bon_eval.files import TEMPORARY, cannot_write
 from bon_eval.findings import Analysis
-from bon_eval.report.document import arm_cells, curve_cells, document, problem_cells, validate
+from bon_eval.report.document import (
+    arm_cells,
+    curve_cells,
+    document,
+    length_cells,
+    problem_cells,
+    scorer_cells,
+    validate,
+)
 
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
-    """Write the four files; each replaces its predecessor in one step, after all of them are safely on disk.
+    """Write the files; each replaces its predecessor in one step, after all of them are safely on disk.
 
     Args:
         analysis: what `bon_eval.analysis.analyse` returned.
@@ -37,6 +45,8 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         "report.csv": to_csv(arm_cells(row)[0] for row in analysis.arms),
         "curves.csv": to_csv(curve_cells(point)[0] for point in analysis.curves),
         "problems.csv": to_csv(problem_cells(row) for row in analysis.problems),
+        "scorers.csv": to_csv(scorer_cells(row)[0] for row in analysis.explanation.scorers),
+        "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
         # Last: a report.json in place means that the tables beside it are of the same analysis.
         "report.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from bon_eval.findings import Analysis, ArmRow, Settings
+from bon_eval.explanation import Power
+from bon_eval.findings import Analysis, ArmRow, Settings, Variant
 from bon_eval.stats import Interval, PairedTest
 
 WIDTH = 100
@@ -69,8 +70,7 @@ def _name(row: ArmRow, settings: Settings) -> str:
     if row.arm in ("greedy", "sample"):
         return row.arm
     if row.arm == "best-of-n":
-        picked_by = (row.scorer or "").replace("_", " ").replace("log likelihood", "log-lik")
-        return f"best-of-{row.n}" if row.scorer == settings.primary_scorer else f"  by {picked_by}"
+        return f"best-of-{row.n}" if row.scorer == settings.primary_scorer else f"  by {_spoken(row.scorer or '')}"
     return f"{row.arm}-of-{row.n}"
 
 
@@ -112,8 +112,58 @@ def _notes(analysis: Analysis) -> list[str]:
     )
     if facts.duplicate_share is not None:
         notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
-    notes += [comparison.sentence for comparison in facts.comparisons]
+    notes += [*_explanation(analysis), *(comparison.sentence for comparison in facts.comparisons)]
     return [line for note in notes for line in _wrapped(note)]
+
+
+def _explanation(analysis: Analysis) -> list[str]:
+    explanation, settings = analysis.explanation, analysis.settings
+    known = [(row.scorer, row.auroc) for row in explanation.scorers if row.auroc is not None]
+    out = []
+    if known:
+        values = ", ".join(
+            f"{_spoken(name)} {auroc.estimate:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]" for name, auroc in known
+        )
+        n = explanation.scorers[0].auroc_problems
+        out.append(f"AUROC within problems, 0.5 is chance: {values} (the {n} with both kinds of response).")
+    saturation = next(row.saturation_n for row in explanation.scorers if row.scorer == settings.primary_scorer)
+    if saturation is not None:
+        out.append(
+            f"saturation: from n = {saturation} on, best-of-n stays within 1 % of its accuracy at "
+            f"n = {analysis.pool_size}."
+        )
+    out += [_power(power) for power in explanation.power if power.against == "greedy"]
+    strict = next((variant for variant in analysis.variants if variant.name == "strict format"), None)
+    return out if strict is None else [*out, *_strict(strict, analysis)]
+
+
+def _power(power: Power) -> str:
+    if power.detectable is None:
+        return "power: unknown, since all problems show the same difference from greedy."
+    needed = [f"{n:,}" for n in power.problems.values() if n is not None]
+    return (
+        f"power: this run finds a difference from greedy of {100 * power.detectable:.1f} points with 80 % power; "
+        f"{_listed([str(points) for points in power.problems])} points need {_listed(needed)} problems."
+    )
+
+
+def _strict(strict: Variant, analysis: Analysis) -> list[str]:
+    """Greedy and best-of-n by the primary scorer at the last n, where their numbers are not those of the table."""
+    best = 1 + len(analysis.settings.ns)
+    names = [_name(row, analysis.settings) for row in analysis.arms]
+    lenient, found = ([f"{row.accuracy.estimate:.3f}" for row in arms] for arms in (analysis.arms, strict.arms))
+    if (found[0], found[best]) == (lenient[0], lenient[best]):
+        return []
+    pairs = ", ".join(f"{names[i]} {found[i]} (lenient {lenient[i]})" for i in (0, best))
+    return [f"strict format: {pairs}."]
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _spoken(scorer: str) -> str:
+    return scorer.replace("_", " ").replace("log likelihood", "log-lik")
 
 
 def _warnings(analysis: Analysis) -> list[str]:

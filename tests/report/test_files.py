@@ -17,14 +17,14 @@ from bon_eval.findings import Analysis
 from bon_eval.report.document import validate
 from bon_eval.report.files import inert, to_csv, write_report
 
-NAMES = {"report.json", "report.csv", "curves.csv", "problems.csv"}
+NAMES = {"report.json", "report.csv", "curves.csv", "problems.csv", "scorers.csv", "lengths.csv"}
 
 
 def contents(directory: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
-def test_four_files_and_nothing_else(analysis: Analysis, tmp_path: Path) -> None:
+def test_the_files_and_nothing_else(analysis: Analysis, tmp_path: Path) -> None:
     written = write_report(analysis, tmp_path)
     assert set(written) == NAMES
     assert {path.name for path in tmp_path.iterdir()} == NAMES

@@ -1,0 +1,150 @@
+"use strict";
+// Model texts reach the page through textContent only; nothing is ever parsed as HTML.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const list = document.getElementById("problems");
+  const status = document.getElementById("status");
+  const filter = document.getElementById("filter");
+  const search = document.getElementById("search");
+  const previous = document.getElementById("previous");
+  const next = document.getElementById("next");
+  const PAGE = 25;
+  let shown = [];
+  let page = 0;
+
+  // Control and bidirectional marks are made visible: unseen, they could make a text read otherwise than it is.
+  const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+  const visible = (text) =>
+    text.replace(HIDDEN, (c) => {
+      const code = c.charCodeAt(0);
+      if (code < 32) return String.fromCharCode(0x2400 + code);
+      return `\u27e8U+${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
+    });
+
+  const make = (tag, className, text) => {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+
+  const labelled = (label, text) => {
+    const field = make("div", "field");
+    field.append(make("div", "label", label), make("div", "text", visible(text)));
+    return field;
+  };
+
+  const FILTERS = {
+    all: () => true,
+    gained: (p) => p.greedy === 0 && p.best > 0.5,
+    lost: (p) => p.greedy === 1 && p.best < 0.5,
+    contested: (p) => p.sample > 0 && p.sample < 1,
+    cut: (p) => p.cut === 1,
+    unscored: (p) => p.unscored === 1,
+  };
+
+  const grade = (correct) => {
+    if (correct === 1) return make("span", "yes", "correct");
+    return make("span", "no", correct === 0 ? "wrong" : "unscored");
+  };
+
+  const response = (p, k) => {
+    const greedy = p.index[k] === -1;
+    const pick = p.index[k] === p.pick;
+    const box = make("article", pick ? "response pick" : "response");
+    const head = make("div", "head");
+    head.append(make("b", "", greedy ? "greedy" : `sample ${p.index[k]}`));
+    if (pick) head.append(make("b", "", `best-of-${data.n} pick`));
+    head.append(grade(p.correct[k]));
+    const answer = p.answers[p.answer[k]];
+    head.append(make("span", "text", answer === null ? "no answer read" : `answer: ${visible(answer)}`));
+    head.append(make("span", "soft", visible(data.reasons[p.reason[k]])));
+    const perToken = (p.ll[k] / p.tokens[k]).toFixed(3);
+    head.append(make("span", "soft", `${p.ll[k].toFixed(2)} nats, ${perToken} per token, ${p.tokens[k]} tokens`));
+    if (p.finish[k] === "length") head.append(make("span", "no", "cut at the token limit"));
+    box.append(head);
+    if (p.text[k] === -1) {
+      box.append(make("div", "soft", "text left to the run's Parquet files"));
+    } else {
+      box.append(make("div", "text", visible(p.texts[p.text[k]])));
+      const more = p.more[p.text[k]];
+      if (more) box.append(make("div", "soft", `… ${more.toLocaleString("en")} more characters in the run's Parquet files`));
+    }
+    return box;
+  };
+
+  const body = (p) => {
+    const box = make("div", "body");
+    for (const [name, text] of Object.entries(p.fields)) box.append(labelled(name, text));
+    box.append(labelled("gold answer", p.gold));
+    const order = p.index.map((_, k) => k).sort((a, b) => {
+      const first = (k) => (p.index[k] === -1 ? 2 : p.index[k] === p.pick ? 1 : 0);
+      return first(b) - first(a) || p.ll[b] - p.ll[a];
+    });
+    const holder = make("div");
+    const some = (from) => {
+      for (const k of order.slice(from, from + 12)) holder.append(response(p, k));
+      return from + 12;
+    };
+    let at = some(0);
+    box.append(holder);
+    if (order.length > at) {
+      const more = make("button", "", "more responses");
+      more.addEventListener("click", () => {
+        at = some(at);
+        if (at >= order.length) more.remove();
+      });
+      box.append(more);
+    }
+    if (p.index.length < data.n + 1) {
+      box.append(make("p", "soft", `${data.n + 1 - p.index.length} more responses are in the run's Parquet files.`));
+    }
+    return box;
+  };
+
+  const row = (p) => {
+    const box = make("div", "problem");
+    const button = make("button");
+    button.setAttribute("aria-expanded", "false");
+    button.append(make("span", "id text", visible(p.id)));
+    const greedy = make("span", "", "greedy ");
+    greedy.append(p.greedy ? make("span", "yes", "right") : make("span", "no", "wrong"));
+    button.append(greedy, make("span", "", `best-of-${data.n} ${p.best.toFixed(2)}`));
+    button.append(make("span", "facts", `sample ${p.sample.toFixed(2)}${p.cut ? ", cut" : ""}${p.unscored ? ", unscored" : ""}`));
+    let open = null;
+    button.addEventListener("click", () => {
+      if (open) {
+        open.remove();
+        open = null;
+      } else {
+        open = body(p);
+        box.append(open);
+      }
+      button.setAttribute("aria-expanded", String(open !== null));
+    });
+    box.append(button);
+    return box;
+  };
+
+  const render = () => {
+    list.replaceChildren(...shown.slice(page * PAGE, (page + 1) * PAGE).map(row));
+    const last = Math.max(0, Math.ceil(shown.length / PAGE) - 1);
+    previous.disabled = page === 0;
+    next.disabled = page >= last;
+    const from = shown.length ? page * PAGE + 1 : 0;
+    status.textContent = `${from} to ${Math.min(shown.length, (page + 1) * PAGE)} of ${shown.length} problems`;
+  };
+
+  const choose = () => {
+    const wanted = search.value.trim().toLowerCase();
+    shown = data.problems.filter((p) => FILTERS[filter.value](p) && p.id.toLowerCase().includes(wanted));
+    page = 0;
+    render();
+  };
+
+  filter.addEventListener("change", choose);
+  search.addEventListener("input", choose);
+  previous.addEventListener("click", () => { page -= 1; render(); });
+  next.addEventListener("click", () => { page += 1; render(); });
+  choose();
+})();

@@ -1,0 +1,184 @@
+"""report.html: one self-contained page, no network, no script but its own.
+
+A Content-Security-Policy admits the page's own script by its hash and nothing else; model texts are JSON in an inert
+element and reach the page as text only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from bon_eval.files import write_text
+from bon_eval.findings import Analysis
+from bon_eval.report import html_sections as sections
+from bon_eval.report.html_data import Budget, as_json, browser_data
+from bon_eval.report.plots import scorer_label
+from bon_eval.runs import Run
+
+_DEFINITIONS = (
+    (
+        "Log-likelihood",
+        "Sum of the log-probs of a response’s own tokens, end token included, under the model’s raw distribution, in "
+        "nats.",
+    ),
+    (
+        "Greedy, sample, pool",
+        "Greedy is temperature 0, one response. The pool holds N responses at the pool’s temperature without top-p, "
+        "top-k or penalties; sample is the mean over the pool.",
+    ),
+    (
+        "Best-of-n",
+        "The exact expected value of the response that the scorer ranks first in a random n-subset of the pool; ties "
+        "share. It is the unbiased estimate of best-of-n under fresh sampling.",
+    ),
+    (
+        "Intervals and tests",
+        "Problems are the sampling unit. Lifts are paired by problem. A star marks p below 5 % after Holm’s correction "
+        "over the n of the table.",
+    ),
+    (
+        "Cut, unscored",
+        "Cut responses reached the token limit. Unscored ones got no verdict; they count as not correct.",
+    ),
+)
+
+_FILTERS = (
+    ("all", "all problems"),
+    ("gained", "greedy wrong, best-of-N right"),
+    ("lost", "greedy right, best-of-N wrong"),
+    ("contested", "pool holds right and wrong"),
+    ("cut", "with a response cut at the token limit"),
+    ("unscored", "with an unscored response"),
+)
+
+
+def write_page(run: Run, analysis: Analysis, directory: Path, budget: Budget | None = None) -> Path:
+    """Write report.html into an existing directory.
+
+    Args:
+        run: the stored run, loaded with token log-probs where the primary scorer needs them.
+        analysis: of that run.
+        directory: usually the run's own.
+        budget: how much of the responses the page holds; what does not fit is left to the Parquet files.
+
+    Raises:
+        StoreError: a part is damaged, or the file cannot be written; an older page is kept.
+    """
+    path = directory / "report.html"
+    write_text(path, page(run, analysis, budget))
+    return path
+
+
+def page(run: Run, analysis: Analysis, budget: Budget | None = None) -> str:
+    """The page as text."""
+    data = browser_data(run, analysis, budget)
+    config = analysis.run.get("config")
+    assert isinstance(config, Mapping)
+    adapter = f" + {config['adapter']}" if config.get("adapter") else ""
+    title = f"{config['model']}{adapter} on {config['task']}"
+    engine = analysis.run.get("engine")
+    where = (
+        ", ".join(str(engine[k]) for k in ("version", "device", "dtype") if engine.get(k))
+        if isinstance(engine, Mapping)
+        else ""
+    )
+    sent = (
+        f"{analysis.n_problems} problems x {analysis.pool_size} samples, engine {config['engine']} {where}. Greedy at "
+        f"temperature 0, pool at temperature {config['temperature']:g}, top_p 1, top_k off, no penalties, at most "
+        f"{config['max_tokens']} tokens, seed {config['seed']}."
+    )
+    primary = analysis.settings.primary_scorer
+    first, second = (comparison.sentence for comparison in analysis.facts.comparisons)
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="soft">{escape(sent)}</p>',
+        f'<p class="verdict">{escape(first)}</p>',
+        f"<p>{escape(second)}</p>",
+        *(f'<p class="warning">{escape(w)}</p>' for w in sections.warnings(analysis)),
+        "<h2>Arms</h2>",
+        sections.arms(
+            analysis.arms,
+            primary,
+            f"Best-of-n picks by {scorer_label(primary)}; “by …” is best-of-{analysis.settings.ns[-1]} under another "
+            "scorer. Lift is over greedy.",
+        ),
+        "<h2>Panels</h2>",
+        *sections.panels(analysis),
+        "<h2>What explains the lift</h2>",
+        *sections.explanation(analysis),
+        "<h2>Under other rules</h2>",
+        *sections.variants(analysis),
+        _browser(data),
+        "<h2>Definitions</h2>",
+        '<dl class="defs">' + "".join(f"<dt>{t}</dt><dd>{d}</dd>" for t, d in _DEFINITIONS) + "</dl>",
+        "<h2>Configuration</h2>",
+        "<details><summary>Every resolved parameter, versions, engine facts and hashes</summary>",
+        *sections.configuration(analysis.run),
+        "</details>",
+    ]
+    return document(title, "\n".join(body), as_json(data))
+
+
+def document(title: str, body: str, data: str | None = None) -> str:
+    """A whole page with the project's style; `data` is JSON from `as_json` for the page's script."""
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    allowed = f"'sha256-{digest}'" if data is not None else "'none'"
+    # Styles are inline in the figures; they can load nothing, since every source is closed.
+    policy = (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    text = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>{escape(title)}</title>
+<link rel="icon" href="data:,">
+<style>
+{_asset("page.css")}</style>
+</head>
+<body>
+{body}
+"""
+    if data is not None:
+        text += f'<script type="application/json" id="data">{data}</script>\n<script>{script}</script>\n'
+    text += "</body>\n</html>\n"
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _browser(data: Mapping[str, object]) -> str:
+    options = "".join(f'<option value="{value}">{label}</option>' for value, label in _FILTERS)
+    notes = []
+    if data["rows"] != data["responses"]:
+        notes.append(f"{data['rows']:,} of the {data['responses']:,} responses have a row here")
+    if data["texts_left_out"]:
+        notes.append(f"{data['texts_left_out']:,} of them without their text")
+    if data["texts_cut"]:
+        notes.append(f"{data['texts_cut']:,} texts are cut after {data['text_chars']:,} characters")
+    note = f"{'; '.join(notes)}. The run’s Parquet files hold everything." if notes else ""
+    return f"""<section id="browser">
+<h2>Problems</h2>
+<p class="soft">Open a problem to read its responses: greedy first, then the best-of-N pick, then by log-likelihood.
+{note}</p>
+<noscript><p class="warning">The problem browser needs the page’s own script.</p></noscript>
+<div class="controls">
+<label>show <select id="filter">{options}</select></label>
+<label>id <input id="search" type="search" size="12"></label>
+<button id="previous">previous</button><button id="next">next</button>
+<span id="status" class="soft" role="status"></span>
+</div>
+<div id="problems"></div>
+</section>"""
+
+
+def _asset(name: str) -> str:
+    return resources.files("bon_eval").joinpath("assets/report_page", name).read_text(encoding="utf-8")

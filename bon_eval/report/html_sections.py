@@ -1,0 +1,229 @@
+"""The sections of report.html as escaped HTML: verdicts, tables, figures, explanation, configuration, definitions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+
+from bon_eval.findings import Analysis, ArmRow
+from bon_eval.report.plots import figures, inline_svg, scorer_label
+from bon_eval.stats import Interval, PairedTest
+
+_NONE = "–"
+_SIGNIFICANT = 0.05
+
+CAPTIONS = {
+    "lift": (
+        "Lift over greedy decoding, by scorer and n. Bars are 95 % intervals over problems, paired by problem; they "
+        "are drawn side by side to keep them apart."
+    ),
+    "accuracy": "Accuracy against n (log axis). The oracle counts a problem where any of n responses is correct.",
+    "log_likelihood": (
+        "Pool responses by log-likelihood, whole and per token. The outermost bins hold everything beyond them."
+    ),
+}
+
+
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", main: Sequence[int] = (), kind: str = ""
+) -> str:
+    """A table from cells that are HTML already; the first column holds row headings."""
+    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in heads)
+    lines = []
+    for k, row in enumerate(rows):
+        cells = f'<th scope="row">{row[0]}</th>' + "".join(f"<td>{c}</td>" for c in row[1:])
+        lines.append(f'<tr class="main">{cells}</tr>' if k in main else f"<tr>{cells}</tr>")
+    title = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    header = f"<thead><tr>{head}</tr></thead>" if heads else ""
+    content = f'<div class="scroll"><table class="{kind}">{header}<tbody>{"".join(lines)}</tbody></table></div>'
+    return f'<figure class="table">{title}{content}</figure>'
+
+
+def interval(value: Interval | None, scale: float = 1.0, digits: int = 3) -> str:
+    """``0.680 [0.613, 0.742]``; the limits in a softer colour."""
+    if value is None:
+        return _NONE
+    low, high = (f"{scale * x:.{digits}f}" for x in (value.low, value.high))
+    return f'{scale * value.estimate:.{digits}f} <span class="range">[{low}, {high}]</span>'
+
+
+def difference(test: PairedTest | None, p_holm: float | None = None) -> str:
+    """A paired difference in points with its interval; a star where Holm's p is below 5 %."""
+    if test is None:
+        return _NONE
+    star = "*" if p_holm is not None and p_holm < _SIGNIFICANT else ""
+    low, high = 100 * test.low, 100 * test.high
+    return f'{100 * test.difference:+.1f}{star} <span class="range">[{low:+.1f}, {high:+.1f}]</span>'
+
+
+def number(value: float | None, digits: int = 2, scale: float = 1.0) -> str:
+    """A number, or a dash where there is none."""
+    return _NONE if value is None else f"{scale * value:.{digits}f}"
+
+
+def arms(rows: Sequence[ArmRow], primary: str, caption: str) -> str:
+    """The arms table."""
+    heads = (
+        "arm",
+        "accuracy [95 %]",
+        "lift, points [95 %]",
+        "lift, %",
+        "log-likelihood, nats",
+        "tokens",
+        "cut, %",
+        "unscored, %",
+    )
+    cells = [
+        (
+            _arm_name(row, primary),
+            interval(row.accuracy),
+            difference(row.lift, row.p_holm),
+            number(row.lift_percent, 1),
+            interval(row.log_likelihood, digits=2),
+            number(row.n_tokens, 1),
+            number(row.truncated, 1, 100),
+            number(row.unscored, 1, 100),
+        )
+        for row in rows
+    ]
+    main = [k for k, row in enumerate(rows) if row.arm == "greedy" or (row.scorer == primary and row.n == _last(rows))]
+    return table(heads, cells, caption=caption, main=main)
+
+
+def _last(rows: Sequence[ArmRow]) -> int:
+    return max(row.n for row in rows)
+
+
+def _arm_name(row: ArmRow, primary: str) -> str:
+    if row.arm in ("greedy", "sample"):
+        return row.arm
+    if row.arm != "best-of-n":
+        return f"{row.arm}-of-{row.n}"
+    if row.scorer == primary:
+        return f"best-of-{row.n}"
+    return f'<span class="by">by {escape(scorer_label(row.scorer or ""))}</span>'
+
+
+def panels(analysis: Analysis) -> Iterator[str]:
+    """The three figures, inline."""
+    for name, figure in figures(analysis):
+        caption = CAPTIONS[name]
+        yield (
+            f'<figure role="img" aria-label="{escape(caption)}">{inline_svg(figure, name)}'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+        )
+
+
+def explanation(analysis: Analysis) -> Iterator[str]:
+    """What explains the lift."""
+    e, facts, last = analysis.explanation, analysis.facts, analysis.settings.ns[-1]
+    yield table(
+        (
+            "scorer",
+            "AUROC within problems [95 %]",
+            "problems",
+            f"tokens of the best-of-{last} pick",
+            "saturated from n",
+        ),
+        [
+            (
+                escape(scorer_label(row.scorer)),
+                interval(row.auroc),
+                str(row.auroc_problems),
+                number(row.n_tokens, 1),
+                _NONE if row.saturation_n is None else str(row.saturation_n),
+            )
+            for row in e.scorers
+        ],
+        caption="How well each scorer ranks correct above incorrect responses of one problem (0.5 is chance; only "
+        "problems whose pool holds both), and from which n on it stays within 1 % of its accuracy at the largest n.",
+    )
+    rank, sharper = e.greedy_rank, facts.sharper_than_greedy
+    yield (
+        f"<p>{interval(sharper, 100, 1)} % of problems have a pool response of higher log-likelihood than greedy’s. "
+        f"Greedy’s mean rank among the pool’s {analysis.pool_size} responses is {interval(rank.mean, digits=1)}, "
+        f"its median {rank.median:g} (quartiles {rank.quartile_low:g} and {rank.quartile_high:g}; rank 1: nothing in "
+        "the pool is likelier)."
+        + (
+            ""
+            if facts.duplicate_share is None
+            else f" {100 * facts.duplicate_share:.1f} % of pool responses repeat an earlier one of their pool."
+        )
+        + "</p>"
+    )
+    for power in e.power:
+        if power.detectable is None:
+            continue
+        needed = ", ".join(
+            f"{points} point{'s' if points != 1 else ''}: {count:,}"
+            for points, count in power.problems.items()
+            if count
+        )
+        yield (
+            f"<p>With {analysis.n_problems} problems, a true difference between best-of-{last} and {power.against} of "
+            f"{100 * power.detectable:.1f} points is found with 80 % power (two-sided 5 %). Problems needed for a "
+            f"difference of {needed}.</p>"
+        )
+    scorers = list(e.lengths[0].picked) if e.lengths else []
+    yield table(
+        (
+            "tokens",
+            "responses",
+            "accuracy [95 %]",
+            "log-likelihood, nats",
+            *(f"picked by {scorer_label(s)}, %" for s in scorers),
+        ),
+        [
+            (
+                f"{row.tokens_low} to {row.tokens_high}" if row.tokens_low != row.tokens_high else str(row.tokens_low),
+                f"{row.responses:,}",
+                interval(row.accuracy),
+                number(row.log_likelihood),
+                *(number(row.picked[s], 1, 100) for s in scorers),
+            )
+            for row in e.lengths
+        ],
+        caption=f"Pool responses by length, in tenths, and the share of best-of-{last} picks in each.",
+    )
+
+
+def variants(analysis: Analysis) -> Iterator[str]:
+    """The arms table under other rules, or why it would be the same."""
+    for variant in analysis.variants:
+        caption = f"{variant.name.capitalize()}: {variant.note}."
+        yield arms(variant.arms, analysis.settings.primary_scorer, caption)
+    for name, reason in analysis.variant_reasons.items():
+        yield f'<p class="soft">{escape(name.capitalize())}: {escape(reason)}.</p>'
+
+
+def warnings(analysis: Analysis) -> Iterator[str]:
+    """What a reader must know before the numbers."""
+    greedy, sample = analysis.arms[0], analysis.arms[1]
+    if analysis.n_missing:
+        yield f"The run is unfinished: {analysis.n_missing} problems have no complete responses yet."
+    if analysis.settings.exclude_truncated:
+        yield f"{analysis.n_excluded} problems with a truncated response were left out."
+    if greedy.truncated or sample.truncated:
+        yield (
+            f"{number(sample.truncated, 1, 100)} % of the pool and {number(greedy.truncated, 1, 100)} % of greedy "
+            "reached the token limit: their log-likelihood lacks the end token and is inflated."
+        )
+    if greedy.unscored or sample.unscored:
+        yield (
+            f"{number(sample.unscored, 1, 100)} % of the pool and {number(greedy.unscored, 1, 100)} % of greedy got no "
+            "verdict; they count as not correct."
+        )
+
+
+def configuration(run: Mapping[str, object]) -> Iterator[str]:
+    """Everything resolved, by section."""
+    for title in ("config", "engine", "versions", "grader", "hashes"):
+        values = run.get(title)
+        if isinstance(values, Mapping):
+            rows = [(escape(str(name)), f"<pre>{escape(_plain(value))}</pre>") for name, value in values.items()]
+            yield f"<h3>{title}</h3>{table((), rows, kind='config')}"
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,249 @@
+"""The three panels of a run as figures: lift over greedy, accuracy against n, log-likelihoods by correctness.
+
+Colours are Okabe & Ito's (2008), which colour-blind readers can tell apart; lines differ in marker and dash too.
+Figures are made without pyplot, so no global state is touched; the same analysis gives the same SVG byte for byte.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bon_eval.explanation import Histogram
+from bon_eval.files import cannot_write, write_atomic
+from bon_eval.findings import Analysis, CurvePoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+_LINES = (
+    (BLUE, "o", "-"),
+    (VERMILLION, "s", "-"),
+    (GREEN, "^", "--"),
+    (PURPLE, "D", ":"),
+    (ORANGE, "v", "-."),
+    (SKY, "P", "--"),
+)
+_INK = "#010101"
+"""Stands for the page's own text colour in `inline_svg`; nothing else uses it."""
+_GRID = "#808080"
+_WIDTH, _HEIGHT = 5.4, 3.9
+_SETTINGS: dict[str, Any] = {
+    "svg.hashsalt": "bon-eval",
+    "svg.fonttype": "path",
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "axes.titlesize": 10,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.labelcolor": _INK,
+}
+
+
+def scorer_label(name: str) -> str:
+    """A scorer, ``vote`` or ``oracle`` as the figures and tables print it.
+
+    >>> scorer_label("mean_log_likelihood")
+    'mean log-likelihood'
+    """
+    return name.replace("_", " ").replace("log likelihood", "log-likelihood").replace("logprob", "log-prob")
+
+
+def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
+    """(file stem, figure) of the three panels."""
+    import matplotlib
+
+    for name, draw in (("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)):
+        with matplotlib.rc_context(_SETTINGS):
+            yield name, draw(analysis)
+
+
+def write_figures(analysis: Analysis, directory: Path) -> list[Path]:
+    """Write every panel as PNG (200 dots per inch, white) and SVG into a directory, made where it is missing.
+
+    Raises:
+        StoreError: a file cannot be written.
+    """
+    import matplotlib
+
+    written = []
+    try:
+        directory.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(directory, error) from error
+    for name, figure in figures(analysis):
+        for ending in ("png", "svg"):
+            path = directory / f"{name}.{ending}"
+            options = {"dpi": 200} if ending == "png" else {"metadata": {"Date": None}}
+
+            def save(
+                temporary: Path, figure: Figure = figure, ending: str = ending, options: dict[str, Any] = options
+            ) -> None:
+                figure.savefig(temporary, format=ending, facecolor="white", **options)
+
+            with matplotlib.rc_context(_SETTINGS):
+                write_atomic(path, save)
+            written.append(path)
+    return written
+
+
+def inline_svg(figure: Figure, prefix: str) -> str:
+    """The figure as an SVG element for a page: transparent, in the page's text colour, with ids of its own."""
+    import matplotlib
+
+    out = io.StringIO()
+    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": f"bon-eval {prefix}"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    svg = svg.replace(_INK, "currentColor")
+    # Ids such as axes_1 are the same in every figure; within one page they must not be.
+    for mark in (' id="', 'href="#', "url(#"):
+        svg = svg.replace(mark, f"{mark}{prefix}-")
+    return svg
+
+
+def _new(columns: int = 1) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0].tolist()
+    for ax in axes:
+        ax.grid(visible=True, color=_GRID, alpha=0.25, linewidth=0.6)
+        ax.set_axisbelow(True)
+    return figure, axes
+
+
+def _points(analysis: Analysis, scorer: str) -> list[CurvePoint]:
+    return sorted((p for p in analysis.curves if p.scorer == scorer), key=lambda p: p.n)
+
+
+def _n_axis(ax: Axes, analysis: Analysis) -> None:
+    largest = analysis.pool_size
+    ticks = [1 << k for k in range(largest.bit_length()) if 1 << k <= largest]
+    if largest > 1.4 * ticks[-1]:
+        ticks.append(largest)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ticks, [str(n) for n in ticks])
+    ax.minorticks_off()
+    ax.set_xlim(0.8, largest * 1.25)
+    ax.set_xlabel("n (responses drawn per problem)")
+
+
+def _style(k: int) -> tuple[str, str, str]:
+    return _LINES[k % len(_LINES)]
+
+
+def _legend(figure: Figure, entries: int) -> None:
+    figure.legend(loc="outside lower center", ncols=2 if entries > 3 else entries, fontsize=9, handlelength=2.6)
+
+
+def _lift(analysis: Analysis) -> Figure:
+    figure, [ax] = _new()
+    shown = {1, *analysis.settings.ns}
+    scorers = analysis.settings.scorers
+    ax.axhline(0.0, color=_INK, linewidth=1.0)
+    for k, scorer in enumerate(scorers):
+        colour, marker, dash = _style(k)
+        points = _points(analysis, scorer)
+        ax.plot(
+            [p.n for p in points], [100 * p.difference for p in points], color=colour, linestyle=dash, linewidth=1.5
+        )
+        marked = [(p.n, p.lift) for p in points if p.n in shown and p.lift is not None]
+        # Side by side, so that intervals at one n do not hide each other.
+        side = 2 ** (0.09 * (k - (len(scorers) - 1) / 2))
+        middle = [100 * t.difference for _, t in marked]
+        ax.errorbar(
+            [n * side for n, _ in marked],
+            middle,
+            yerr=[
+                [m - 100 * t.low for m, (_, t) in zip(middle, marked, strict=True)],
+                [100 * t.high - m for m, (_, t) in zip(middle, marked, strict=True)],
+            ],
+            color=colour,
+            marker=marker,
+            markersize=4.5,
+            linestyle="none",
+            elinewidth=1.1,
+            capsize=2,
+        )
+        ax.plot([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=scorer_label(scorer))
+    _n_axis(ax, analysis)
+    ax.set_ylabel("lift over greedy (percentage points)")
+    ax.set_title("Best-of-n minus greedy, by scorer (bars: 95 % interval)", loc="left")
+    _legend(figure, len(scorers))
+    return figure
+
+
+def _accuracy(analysis: Analysis) -> Figure:
+    figure, [ax] = _new()
+    names = [*analysis.settings.scorers, "vote", "oracle"]
+    for k, name in enumerate(names):
+        points = _points(analysis, name)
+        colour, marker, dash = (_GRID, "x", "-") if name == "oracle" else _style(k)
+        values = [100 * p.accuracy for p in points]
+        marks = [i for i, p in enumerate(points) if p.n in {1, *analysis.settings.ns}]
+        ax.plot(
+            [p.n for p in points],
+            values,
+            color=colour,
+            linestyle=dash,
+            marker=marker,
+            markevery=marks,
+            markersize=4.5,
+            linewidth=1.5,
+            label=scorer_label(name),
+        )
+    references = {"greedy": "-", "sample": (0, (1, 1.5))}
+    for row in analysis.arms:
+        if row.arm in references:
+            value = 100 * row.accuracy.estimate
+            ax.axhline(
+                value, color=_INK, linewidth=1.2, linestyle=references[row.arm], label=f"{row.arm} ({value:.1f} %)"
+            )
+    _n_axis(ax, analysis)
+    ax.set_ylabel("accuracy (%)")
+    ax.set_title("Accuracy of best-of-n, vote and oracle", loc="left")
+    _legend(figure, len(names) + 2)
+    return figure
+
+
+def _log_likelihood(analysis: Analysis) -> Figure:
+    figure, axes = _new(2)
+    for ax, histogram in zip(axes, analysis.explanation.histograms, strict=True):
+        _histogram(ax, histogram)
+    axes[0].set_ylabel("share of pool responses (%)")
+    figure.suptitle("Log-likelihood of correct and incorrect responses", x=0.01, ha="left", fontsize=10)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def _histogram(ax: Axes, histogram: Histogram) -> None:
+    edges = list(histogram.edges)
+    if len(edges) > 3:
+        # The outer bins hold the extremes; drawn as wide as the others, they keep the middle readable.
+        width = edges[2] - edges[1]
+        edges[0], edges[-1] = max(edges[0], edges[1] - width), min(edges[-1], edges[-2] + width)
+    total = sum(histogram.correct) + sum(histogram.incorrect)
+    for counts, colour, dash, label in (
+        (histogram.incorrect, VERMILLION, "--", "incorrect or unscored"),
+        (histogram.correct, BLUE, "-", "correct"),
+    ):
+        shares = [100 * c / total for c in counts]
+        ax.stairs(shares, edges, color=colour, fill=True, alpha=0.25)
+        ax.stairs(shares, edges, color=colour, linestyle=dash, linewidth=1.4, label=label)
+    raw = histogram.quantity == "log_likelihood"
+    ax.set_xlabel("nats per response" if raw else "nats per token")
+    ax.set_ylim(bottom=0.0)

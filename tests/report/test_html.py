@@ -1,0 +1,332 @@
+"""report.html in a real browser: hostile model texts stay texts, and the problem browser shows what is stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from bon_eval.analysis import analyse
+from bon_eval.config import RunConfig
+from bon_eval.findings import Analysis
+from bon_eval.grading import grade_run
+from bon_eval.records import Problem, Response
+from bon_eval.report.files import write_report
+from bon_eval.report.html import page, write_page
+from bon_eval.report.html_data import Budget, as_json, browser_data
+from bon_eval.report.plots import figures, inline_svg, write_figures
+from bon_eval.runs import Run, iter_responses, load_run
+from bon_eval.store import RunStore
+
+HOSTILE = [
+    "<script>window.pwned = 1</script> #### 1",
+    "</script><script>window.pwned = 2</script> #### 1",
+    "<img src=x onerror='window.pwned=3'> #### 2",
+    "<!-- <script> --> ]]> &lt;b&gt; &amp; &#60; #### 1",
+    "\u202eabc\u202c \u2066x\u2069 \u200f right to left",
+    "nul \0 bell \a escape \x1b[31m tab \t end",
+    '=HYPERLINK("http://example.invalid") #### 3',
+    "+1 -1 @SUM(A1) #### 1",
+    "javascript:window.pwned=4 \u2028 \u2029 line separators",
+    "é 漢字 🙂 ﷽ #### 1",
+    "x" * 1_000_000 + " #### 1",
+    "lone \ud800 surrogate #### 2",
+    "{{constructor.constructor('window.pwned=5')()}} ${window.pwned=6} #### 1",
+    "`${alert(1)}` \\u003cscript\\u003e #### 1",
+]
+N = len(HOSTILE)
+
+
+def config(**changes: Any) -> RunConfig:
+    fields: dict[str, Any] = {
+        "task": "<b>task</b>",
+        "model": "m</title><script>window.pwned=7</script>",
+        "revision": None,
+        "adapter": None,
+        "engine": "transformers",
+        "dtype": "float32",
+        "n": N,
+        "limit": None,
+        "temperature": 1.0,
+        "max_tokens": 8,
+        "stop": (),
+        "stop_token_ids": (2,),
+        "prompt_style": "plain",
+        "shots": 0,
+        "seed": 0,
+        "grader": "gsm8k",
+        "data": None,
+        "train_data": None,
+        "task_hash": "a",
+        "model_hash": "b",
+        "adapter_hash": None,
+        "prompts_hash": "c",
+    }
+    return RunConfig(**fields | changes)
+
+
+def store_run(directory: Path, problems: list[Problem], texts: list[str], n: int) -> Path:
+    prompts = pa.table(
+        {"prompt": ["?"] * len(problems), "prompt_token_ids": pa.array([[1]] * len(problems), pa.list_(pa.int32()))}
+    )
+    with RunStore(directory, config(n=n), problems, prompts) as store:
+        store.begin_session("now", {"python": "3"}, {"name": "none", "version": "<i>0</i>"})
+        for k, problem in enumerate(problems):
+            for arm, size in (("greedy", 1), ("sample", n)):
+                store.append(
+                    [
+                        Response(
+                            problem.id,
+                            arm,  # type: ignore[arg-type]
+                            i,
+                            texts[(i + k) % len(texts)],
+                            (5, 2),
+                            (-0.1 * ((i * 7 + k) % 11) - 0.1, -0.5),
+                            "length" if i % 5 == 4 else "stop",
+                        )
+                        for i in range(size)
+                    ]
+                )
+        store.finish_sampling()
+    grade_run(directory, quiet=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Analysis, Path]:
+    problems = [
+        Problem(f"<i>p{k}</i>\u202e", {"question": f"<script>window.pwned=8</script>{k}"}, "1") for k in range(30)
+    ]
+    run = load_run(store_run(tmp_path_factory.mktemp("hostile") / "run", problems, HOSTILE, N))
+    analysis = analyse(run, draws=200, duplicates=run.duplicates)
+    return run, analysis, write_page(run, analysis, run.path)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A real headless Chromium; without one the tests are skipped, unless BON_EVAL_REQUIRE_BROWSER=1."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        if os.environ.get("BON_EVAL_REQUIRE_BROWSER") == "1":
+            pytest.fail("no Chromium found and BON_EVAL_REQUIRE_BROWSER=1")
+        pytest.skip("no Chromium found (CHROMIUM names one; BON_EVAL_REQUIRE_BROWSER=1 makes this fail)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
+        yield browser
+        browser.close()
+
+
+def open_page(chromium: Any, path: Path, **options: Any) -> tuple[Any, list[str]]:
+    """The page, and everything that it complained about or asked the network for."""
+    tab = chromium.new_page(**options)
+    trouble: list[str] = []
+    tab.on("console", lambda message: trouble.append(f"console: {message.text}"))
+    tab.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+    tab.on("dialog", lambda dialog: (trouble.append("dialog"), dialog.dismiss()))
+    tab.on("request", lambda request: trouble.append(request.url) if request.url != path.as_uri() else None)
+    tab.goto(path.as_uri())
+    return tab, trouble
+
+
+def shown(text: str) -> str:
+    """What the page makes of a stored text: hidden characters become visible ones."""
+
+    def visible(match: re.Match[str]) -> str:
+        code = ord(match[0])
+        return chr(0x2400 + code) if code < 32 else f"\u27e8U+{code:04X}\u27e9"
+
+    hidden = "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+    return re.sub(hidden, visible, text)
+
+
+def test_hostile_texts_run_nothing_and_are_shown_as_they_are(
+    hostile: tuple[Run, Analysis, Path], chromium: Any
+) -> None:
+    run, _, path = hostile
+    tab, trouble = open_page(chromium, path)
+    tab.click("text=next >> nth=0")
+    tab.click("text=previous")
+    tab.click(".problem > button >> nth=0")
+    while tab.query_selector("text=more responses"):
+        tab.click("text=more responses")
+    boxes = tab.query_selector_all(".response")
+    assert len(boxes) == N + 1
+    problem = run.pool.problem_ids[0]
+    stored = {(r.arm, r.index): r for r in iter_responses(run.path) if r.problem_id == problem}
+    seen = set()
+    for box in boxes:
+        name = box.query_selector(".head b").text_content()
+        key = ("greedy", 0) if name == "greedy" else ("sample", int(name.split()[1]))
+        text = box.query_selector(":scope > .text").text_content()
+        assert text == shown(stored[key].text[:4000])
+        assert f"{stored[key].log_likelihood:.2f} nats" in box.text_content()
+        assert ("cut at the token limit" in box.text_content()) == (stored[key].finish_reason == "length")
+        seen.add(key)
+    assert seen == set(stored)
+    assert "996,007 more characters" in tab.text_content("#problems")
+    assert tab.evaluate("window.pwned") is None
+    assert tab.query_selector_all("img, iframe, object, embed") == []
+    assert len(tab.query_selector_all("script")) == 2
+    assert trouble == []
+    tab.close()
+
+
+def test_filters_and_search(hostile: tuple[Run, Analysis, Path], chromium: Any) -> None:
+    _, analysis, path = hostile
+    tab, trouble = open_page(chromium, path)
+    expected = {
+        "all": len(analysis.problems),
+        "gained": sum(not p.greedy_correct and p.best_of_n["log_likelihood"] > 0.5 for p in analysis.problems),
+        "lost": sum(p.greedy_correct and p.best_of_n["log_likelihood"] < 0.5 for p in analysis.problems),
+        "contested": sum(0 < p.pool_accuracy < 1 for p in analysis.problems),
+        "cut": sum(p.greedy_truncated or p.pool_truncated > 0 for p in analysis.problems),
+        "unscored": sum(p.greedy_unscored or p.pool_unscored > 0 for p in analysis.problems),
+    }
+    assert expected["gained"] > 0
+    assert expected["lost"] > 0
+    for value, count in expected.items():
+        tab.select_option("#filter", value)
+        assert tab.text_content("#status").endswith(f"of {count} problems")
+    tab.select_option("#filter", "all")
+    tab.fill("#search", "P12<")
+    assert tab.text_content("#status") == "1 to 1 of 1 problems"
+    assert tab.text_content(".problem .id") == shown("<i>p12</i>\u202e")
+    tab.fill("#search", "no such id")
+    assert tab.text_content("#status") == "0 to 0 of 0 problems"
+    assert trouble == []
+    tab.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])
+def test_no_sideways_scrolling_and_no_text_outside(
+    hostile: tuple[Run, Analysis, Path], chromium: Any, width: int, scheme: str
+) -> None:
+    tab, trouble = open_page(chromium, hostile[2], viewport={"width": width, "height": 800}, color_scheme=scheme)
+    tab.click(".problem > button >> nth=0")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    ink, paper = tab.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.documentElement).backgroundColor]"
+    )
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
+    assert (brightness[0] > brightness[1]) == (scheme == "dark")
+    assert trouble == []
+    tab.close()
+
+
+def test_the_page_without_a_browser(hostile: tuple[Run, Analysis, Path]) -> None:
+    run, analysis, path = hostile
+    text = path.read_text(encoding="utf-8")
+    assert "<script>window.pwned" not in text
+    assert "&lt;b&gt;task&lt;/b&gt;" in text
+    assert text.count("<script") == text.count("</script>") == 2
+    assert "http://" not in re.sub(r"http://www\.w3\.org/\S+|http://example\.invalid", "", text.split('id="data"')[0])
+    assert f"{100 * analysis.arms[0].accuracy.estimate:.0f}"[:1] in text
+    assert page(run, analysis) == text  # the same analysis gives the same page
+
+
+def test_budget_leaves_texts_out_and_says_so(hostile: tuple[Run, Analysis, Path]) -> None:
+    run, analysis, _ = hostile
+    small: Any = browser_data(run, analysis, Budget(text_bytes=30 * 200, text_chars=50, responses=30 * 5))
+    assert small["rows"] == 30 * 5
+    assert small["responses"] == 30 * (N + 1)
+    assert small["texts_left_out"] > 0
+    assert small["texts_cut"] > 0
+    for problem in small["problems"]:
+        assert problem["index"][:2] == [-1, problem["pick"]]
+        assert problem["text"][0] >= 0
+        assert problem["text"][1] >= 0
+        assert max(map(len, problem["texts"])) <= 50
+        assert sum(len(text.encode()) for text in problem["texts"][2:]) <= 200
+    text = page(run, analysis, Budget(text_bytes=30 * 200, text_chars=50, responses=30 * 5))
+    assert "150 of the 450 responses have a row here" in text
+    assert "without their text" in text
+
+
+def test_json_is_inert_in_a_script_element() -> None:
+    content = {"x": "</script><!--&\u2028\ud800"}
+    text = as_json(content)
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text)["x"] == "</script><!--&\u2028?"
+
+
+def test_csv_of_a_hostile_run_loads_unharmed(hostile: tuple[Run, Analysis, Path], tmp_path: Path) -> None:
+    import pandas as pd
+
+    run, analysis, _ = hostile
+    write_report(analysis, tmp_path)
+    problems = pd.read_csv(tmp_path / "problems.csv")
+    assert problems["problem_id"].tolist() == list(run.pool.problem_ids)
+    assert len(pd.read_csv(tmp_path / "curves.csv")) == len(analysis.curves)
+
+
+def test_figures_are_files_and_inline(analysis: Analysis, tmp_path: Path) -> None:
+    written = write_figures(analysis, tmp_path / "figures")
+    assert sorted(p.name for p in written) == sorted(
+        f"{name}.{ending}" for name in ("lift", "accuracy", "log_likelihood") for ending in ("png", "svg")
+    )
+    before = {p: p.read_bytes() for p in written if p.suffix == ".svg"}
+    write_figures(analysis, tmp_path / "figures")
+    assert {p: p.read_bytes() for p in before} == before
+    for path in written:
+        if path.suffix == ".png":
+            assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    ids: list[str] = []
+    for name, figure in figures(analysis):
+        svg = inline_svg(figure, name)
+        root = ET.fromstring(svg)
+        ids += [element.get("id") for element in root.iter() if element.get("id")]  # type: ignore[misc]
+        links = re.findall(r'(?:href="#|url\(#)([^")]+)', svg)
+        assert set(links) <= set(ids)
+        assert "currentColor" in svg
+    assert len(ids) == len(set(ids))
+    assert [name for name, _ in figures(analysis)] == ["lift", "accuracy", "log_likelihood"]
+
+
+def test_figure_texts_do_not_overlap(analysis: Analysis) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    for name, figure in figures(analysis):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        renderer = canvas.get_renderer()
+        beyond = {
+            label
+            for ax in figure.axes
+            for axis in (ax.xaxis, ax.yaxis)
+            for tick in axis.get_major_ticks()
+            if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+            for label in (tick.label1, tick.label2)
+        }
+        boxes = [
+            (t.get_text(), t.get_window_extent(renderer))
+            for t in figure.findobj(Text)
+            if t.get_visible() and t.get_text().strip() and t not in beyond
+        ]
+        assert len(boxes) > 8
+        for k, (text, box) in enumerate(boxes):
+            assert box.x0 >= -1, (name, text)
+            assert box.x1 <= figure.bbox.x1 + 1, (name, text)
+            for other, its in boxes[k + 1 :]:
+                across = min(box.x1, its.x1) - max(box.x0, its.x0)
+                down = min(box.y1, its.y1) - max(box.y0, its.y0)
+                assert across <= 1 or down <= 1 or text == other, (name, text, other)
+
+
+def test_axes_are_labelled_with_units(analysis: Analysis) -> None:
+    labels = {
+        name: {ax.get_xlabel() for ax in f.axes} | {ax.get_ylabel() for ax in f.axes} for name, f in figures(analysis)
+    }
+    assert labels["lift"] == {"n (responses drawn per problem)", "lift over greedy (percentage points)"}
+    assert labels["accuracy"] == {"n (responses drawn per problem)", "accuracy (%)"}
+    assert labels["log_likelihood"] == {"nats per response", "nats per token", "share of pool responses (%)", ""}
