@@ -145,6 +145,7 @@ def _report(
     partial: bool = False,
     exclude_truncated: bool = False,
     html: bool = True,
+    texts: bool = True,
 ) -> None:
     from bon_eval.analysis import DEFAULT_SCORERS, analyse
     from bon_eval.report.files import write_report
@@ -170,7 +171,7 @@ def _report(
         from bon_eval.report.html import write_page
         from bon_eval.report.plots import write_figures
 
-        names.append(write_page(stored, analysis, directory).name)
+        names.append(write_page(stored, analysis, directory, texts=texts).name)
         write_figures(analysis, directory / "figures")
         names.append("figures/")
     click.echo(render(analysis))
@@ -186,6 +187,7 @@ def _report(
 @click.option("--partial", is_flag=True, help="Analyse the problems that are finished so far.")
 @click.option("--exclude-truncated", is_flag=True, help="Only problems without a truncated response.")
 @_html
+@click.option("--texts/--no-texts", default=True, help="With or without problem and response texts in report.html.")
 def report(
     run_dir: Path,
     scorers: tuple[str, ...],
@@ -195,10 +197,19 @@ def report(
     partial: bool,
     exclude_truncated: bool,
     html: bool,
+    texts: bool,
 ) -> None:
     """Analyse a stored run again, with other n or scorers, without the model."""
     _report(
-        run_dir, scorers, _numbers(ns), seed, draws, partial=partial, exclude_truncated=exclude_truncated, html=html
+        run_dir,
+        scorers,
+        _numbers(ns),
+        seed,
+        draws,
+        partial=partial,
+        exclude_truncated=exclude_truncated,
+        html=html,
+        texts=texts,
     )
 
 

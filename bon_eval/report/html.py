@@ -57,7 +57,9 @@ _FILTERS = (
 )
 
 
-def write_page(run: Run, analysis: Analysis, directory: Path, budget: Budget | None = None) -> Path:
+def write_page(
+    run: Run, analysis: Analysis, directory: Path, budget: Budget | None = None, *, texts: bool = True
+) -> Path:
     """Write report.html into an existing directory.
 
     Args:
@@ -65,18 +67,19 @@ def write_page(run: Run, analysis: Analysis, directory: Path, budget: Budget | N
         analysis: of that run.
         directory: usually the run's own.
         budget: how much of the responses the page holds; what does not fit is left to the Parquet files.
+        texts: False leaves the problem browser out, for a page that may be shared where the data may not.
 
     Raises:
         StoreError: a part is damaged, or the file cannot be written; an older page is kept.
     """
     path = directory / "report.html"
-    write_text(path, page(run, analysis, budget))
+    write_text(path, page(run, analysis, budget, texts=texts))
     return path
 
 
-def page(run: Run, analysis: Analysis, budget: Budget | None = None) -> str:
+def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: bool = True) -> str:
     """The page as text."""
-    data = browser_data(run, analysis, budget)
+    data = browser_data(run, analysis, budget) if texts else None
     config = analysis.run.get("config")
     assert isinstance(config, Mapping)
     adapter = f" + {config['adapter']}" if config.get("adapter") else ""
@@ -113,7 +116,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None) -> str:
         *sections.explanation(analysis),
         "<h2>Under other rules</h2>",
         *sections.variants(analysis),
-        _browser(data),
+        _browser(data) if data is not None else "",
         "<h2>Definitions</h2>",
         '<dl class="defs">' + "".join(f"<dt>{t}</dt><dd>{d}</dd>" for t, d in _DEFINITIONS) + "</dl>",
         "<h2>Configuration</h2>",
@@ -121,7 +124,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None) -> str:
         *sections.configuration(analysis.run),
         "</details>",
     ]
-    return document(title, "\n".join(body), as_json(data))
+    return document(title, "\n".join(body), None if data is None else as_json(data))
 
 
 def document(title: str, body: str, data: str | None = None) -> str:

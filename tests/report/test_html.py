@@ -234,6 +234,15 @@ def test_the_page_without_a_browser(hostile: tuple[Run, Analysis, Path]) -> None
     assert page(run, analysis) == text  # the same analysis gives the same page
 
 
+def test_a_page_without_texts_has_no_texts_and_no_script(hostile: tuple[Run, Analysis, Path]) -> None:
+    run, analysis, _ = hostile
+    text = page(run, analysis, texts=False)
+    assert "<script" not in text
+    assert "script-src 'none'" in text
+    assert "pwned=8" not in text
+    assert "What explains the lift" in text
+
+
 def test_budget_leaves_texts_out_and_says_so(hostile: tuple[Run, Analysis, Path]) -> None:
     run, analysis, _ = hostile
     small: Any = browser_data(run, analysis, Budget(text_bytes=30 * 200, text_chars=50, responses=30 * 5))
