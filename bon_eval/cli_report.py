@@ -1,0 +1,142 @@
+"""Commands that work on stored runs: report, grade, score, compare."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import click
+
+from bon_eval.cli_options import PATH, draws_option, html_option, ns_option, numbers, scorers_option
+
+
+def report_run(
+    directory: Path,
+    scorers: tuple[str, ...],
+    ns: tuple[int, ...] | None,
+    seed: int,
+    draws: int,
+    *,
+    partial: bool = False,
+    exclude_truncated: bool = False,
+    html: bool = True,
+    texts: bool = True,
+) -> None:
+    """Analyse, write the report's files, print the table."""
+    from bon_eval.analysis import DEFAULT_SCORERS, analyse
+    from bon_eval.report.terminal import render
+    from bon_eval.runs import load_run
+    from bon_eval.scorers import get_scorer
+
+    chosen = scorers or DEFAULT_SCORERS
+    tokens = any(get_scorer(name).needs_tokens for name in chosen)
+    stored = load_run(directory, partial=partial, token_logprobs=tokens)
+    analysis = analyse(
+        stored,
+        scorers=chosen,
+        ns=ns,
+        seed=seed,
+        draws=draws,
+        exclude_truncated=exclude_truncated,
+        duplicates=stored.duplicates,
+    )
+    written = write_report(analysis, directory)
+    names = [path.name for path in written.values()]
+    if html:
+        from bon_eval.report.html import write_page
+        from bon_eval.report.plots import write_figures
+
+        names.append(write_page(stored, analysis, directory, texts=texts).name)
+        write_figures(analysis, directory / "figures")
+        names.append("figures/")
+    click.echo(render(analysis))
+    click.echo(f"written to {directory}: {', '.join(names)}")
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN", type=PATH)
+@scorers_option
+@ns_option
+@draws_option
+@click.option("--seed", default=0, show_default=True, help="Of bootstrap, permutation and random scorer.")
+@click.option("--partial", is_flag=True, help="Analyse the problems that are finished so far.")
+@click.option("--exclude-truncated", is_flag=True, help="Only problems without a truncated response.")
+@html_option
+@click.option("--texts/--no-texts", default=True, help="With or without problem and response texts in report.html.")
+def report(
+    run_dir: Path,
+    scorers: tuple[str, ...],
+    ns: str | None,
+    draws: int,
+    seed: int,
+    partial: bool,
+    exclude_truncated: bool,
+    html: bool,
+    texts: bool,
+) -> None:
+    """Analyse a stored run again, with other n or scorers, without the model."""
+    report_run(
+        run_dir,
+        scorers,
+        numbers(ns),
+        seed,
+        draws,
+        partial=partial,
+        exclude_truncated=exclude_truncated,
+        html=html,
+        texts=texts,
+    )
+
+
+def compare_pair(
+    before: Path, after: Path, out: Path | None, seed: int, draws: int, allow_different_prompts: bool
+) -> None:
+    """Compare two stored runs, write the comparison's files, print it."""
+    from bon_eval.compare import compare_runs
+    from bon_eval.report.before_after import render, write_comparison
+    from bon_eval.runs import load_run
+
+    runs = load_run(before), load_run(after)
+    found = compare_runs(*runs, seed=seed, draws=draws, allow_different_prompts=allow_different_prompts)
+    directory = out or after
+    directory.mkdir(parents=True, exist_ok=True)
+    written = write_comparison(found, directory)
+    click.echo(render(found))
+    click.echo(f"written to {directory}: {', '.join(path.name for path in written.values())}")
+
+
+@click.command()
+@click.argument("before", metavar="RUN_BEFORE", type=PATH)
+@click.argument("after", metavar="RUN_AFTER", type=PATH)
+@draws_option
+@click.option("--seed", default=0, show_default=True, help="Of bootstrap and permutation.")
+@click.option("--allow-different-prompts", is_flag=True, help="Compare accuracies where the prompts differ.")
+@click.option("--out", type=PATH, help="Where compare.json and compare.csv go. [default: RUN_AFTER]")
+def compare(before: Path, after: Path, draws: int, seed: int, allow_different_prompts: bool, out: Path | None) -> None:
+    """Compare a base model's stored run with its tuned model's, problem by problem."""
+    compare_pair(before, after, out, seed, draws, allow_different_prompts)
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN", type=PATH)
+@click.option("--by", type=PATH, required=True, metavar="RUN2", help="A stored run of the model that scores.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def score(run_dir: Path, by: Path, quiet: bool) -> None:
+    """Score a stored run's responses by the model of another run; `bon-eval compare` needs it in both directions."""
+    from bon_eval.before_after import score_stored
+
+    click.echo(score_stored(run_dir, by, quiet=quiet))
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN", type=PATH)
+@click.option("--grader", help="Another grader than the run's own.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def grade(run_dir: Path, grader: str | None, quiet: bool) -> None:
+    """Grade a stored run again; then `bon-eval report RUN` shows the result."""
+    from bon_eval.grading import grade_run
+    from bon_eval.store import lock, read_meta
+
+    read_meta(run_dir)
+    with contextlib.closing(lock(run_dir)):
+        click.echo(grade_run(run_dir, grader, quiet=quiet))
