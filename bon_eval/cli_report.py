@@ -24,6 +24,7 @@ def report_run(
 ) -> None:
     """Analyse, write the report's files, print the table."""
     from bon_eval.analysis import DEFAULT_SCORERS, analyse
+    from bon_eval.report.files import write_report
     from bon_eval.report.terminal import render
     from bon_eval.runs import load_run
     from bon_eval.scorers import get_scorer
