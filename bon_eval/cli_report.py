@@ -1,4 +1,4 @@
-"""Commands that work on stored runs: report, grade, score, compare."""
+"""Commands that work on stored runs: report, grade, score, compare, summary."""
 
 from __future__ import annotations
 
@@ -141,3 +141,19 @@ def grade(run_dir: Path, grader: str | None, quiet: bool) -> None:
     read_meta(run_dir)
     with contextlib.closing(lock(run_dir)):
         click.echo(grade_run(run_dir, grader, quiet=quiet))
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, default=Path("results/summary"), show_default=True, help="Where the files go.")
+def summary(runs: tuple[Path, ...], out: Path) -> None:
+    """Lift over greedy of many runs as a heat map, model by task: summary.html, .png and .csv."""
+    from bon_eval.report.heatmap import write_summary
+    from bon_eval.summary import summarise
+
+    found = summarise(runs)
+    out.mkdir(parents=True, exist_ok=True)
+    for cell in found.cells:
+        lift = f"{cell.lift_points:+.1f} points" + (f", {cell.lift_percent:+.1f} %" if cell.lift_percent else "")
+        click.echo(f"{cell.row} on {cell.task}: best-of-{cell.n} {cell.accuracy:.3f}, greedy {cell.greedy:.3f}, {lift}")
+    click.echo(f"written to {out}: {', '.join(write_summary(found, out))}")

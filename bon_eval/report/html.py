@@ -127,8 +127,8 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
     return document(title, "\n".join(body), None if data is None else as_json(data))
 
 
-def document(title: str, body: str, data: str | None = None) -> str:
-    """A whole page with the project's style; `data` is JSON from `as_json` for the page's script."""
+def document(title: str, body: str, data: str | None = None, *, style: str = "") -> str:
+    """A whole page with the project's style and more; `data` is JSON from `as_json` for the page's script."""
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"'sha256-{digest}'" if data is not None else "'none'"
@@ -147,7 +147,7 @@ def document(title: str, body: str, data: str | None = None) -> str:
 <title>{escape(title)}</title>
 <link rel="icon" href="data:,">
 <style>
-{_asset("page.css")}</style>
+{_asset("page.css")}{style}</style>
 </head>
 <body>
 {body}

@@ -79,7 +79,7 @@ def arms(rows: Sequence[ArmRow], primary: str, caption: str) -> str:
             _arm_name(row, primary),
             interval(row.accuracy),
             difference(row.lift, row.p_holm),
-            number(row.lift_percent, 1),
+            _NONE if row.lift_percent is None else f"{row.lift_percent:+.1f}",
             interval(row.log_likelihood, digits=2),
             number(row.n_tokens, 1),
             number(row.truncated, 1, 100),

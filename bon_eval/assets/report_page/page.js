@@ -48,7 +48,19 @@
     return make("span", "no", correct === 0 ? "wrong" : "unscored");
   };
 
-  const response = (p, k) => {
+  // Responses of one text and verdict share a box, but greedy keeps its own.
+  const grouped = (p, order) => {
+    const boxes = new Map();
+    for (const k of order) {
+      const own = p.index[k] === -1 || p.text[k] === -1;
+      const key = own ? `row ${k}` : `${p.text[k]} ${p.correct[k]} ${p.finish[k]} ${p.tokens[k]}`;
+      if (!boxes.has(key)) boxes.set(key, []);
+      boxes.get(key).push(k);
+    }
+    return [...boxes.values()];
+  };
+
+  const response = (p, [k, ...alike]) => {
     const greedy = p.index[k] === -1;
     const pick = p.index[k] === p.pick;
     const box = make("article", pick ? "response pick" : "response");
@@ -61,6 +73,7 @@
     head.append(make("span", "soft", visible(data.reasons[p.reason[k]])));
     const perToken = (p.ll[k] / p.tokens[k]).toFixed(3);
     head.append(make("span", "soft", `${p.ll[k].toFixed(2)} nats, ${perToken} per token, ${p.tokens[k]} tokens`));
+    if (alike.length) head.append(make("span", "soft", `the same text: samples ${alike.map((a) => p.index[a]).join(", ")}`));
     if (p.finish[k] === "length") head.append(make("span", "no", "cut at the token limit"));
     box.append(head);
     if (p.text[k] === -1) {
@@ -81,18 +94,19 @@
       const first = (k) => (p.index[k] === -1 ? 2 : p.index[k] === p.pick ? 1 : 0);
       return first(b) - first(a) || p.ll[b] - p.ll[a];
     });
+    const boxes = grouped(p, order);
     const holder = make("div");
     const some = (from) => {
-      for (const k of order.slice(from, from + 12)) holder.append(response(p, k));
+      for (const rows of boxes.slice(from, from + 12)) holder.append(response(p, rows));
       return from + 12;
     };
     let at = some(0);
     box.append(holder);
-    if (order.length > at) {
+    if (boxes.length > at) {
       const more = make("button", "", "more responses");
       more.addEventListener("click", () => {
         at = some(at);
-        if (at >= order.length) more.remove();
+        if (at >= boxes.length) more.remove();
       });
       box.append(more);
     }

@@ -1,0 +1,238 @@
+"""The heat map of many runs: lift over greedy in percent by model and task, as HTML, PNG and CSV.
+
+Colours diverge from vermillion (best-of-n is worse) over the neutral middle to blue (better): Okabe & Ito's pair, told
+apart under every kind of colour blindness. Every number is printed; colour only repeats it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import textwrap
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from bon_eval.files import write_atomic, write_text
+from bon_eval.report.files import to_csv
+from bon_eval.report.html import document
+from bon_eval.report.html_sections import table
+from bon_eval.report.plots import scorer_label
+from bon_eval.summary import Summary, SummaryCell
+
+_NONE = "–"
+_MINUS = "\u2212"
+_BLUE, _MIDDLE, _VERMILLION, _UNDEFINED = (0, 114, 178), (247, 247, 247), (213, 94, 0), (217, 217, 217)
+_LIMITS = (5.0, 10.0, 20.0, 50.0, 100.0)
+_SIGNIFICANT = 0.05
+
+
+def write_summary(summary: Summary, directory: Path) -> dict[str, Path]:
+    """Write summary.html, summary.png and summary.csv into an existing directory, each whole or not at all.
+
+    Returns:
+        File name -> path.
+
+    Raises:
+        StoreError: a file cannot be written; its older version is kept.
+    """
+    written = {name: directory / name for name in ("summary.html", "summary.png", "summary.csv")}
+    write_text(written["summary.html"], summary_page(summary))
+    write_atomic(written["summary.png"], lambda temporary: _save(summary, temporary))
+    write_text(written["summary.csv"], summary_csv(summary))
+    return written
+
+
+def summary_csv(summary: Summary) -> str:
+    """One row for each run; shares are fractions of 1, lifts are in percent and in percentage points."""
+    return to_csv(
+        {
+            "model": cell.model,
+            "task": cell.task,
+            "run": cell.run,
+            "n": cell.n,
+            "scorer": cell.scorer,
+            "exclude_truncated": cell.exclude_truncated,
+            "problems": cell.n_problems,
+            "greedy_accuracy": cell.greedy,
+            "accuracy": cell.accuracy,
+            "lift_percent": cell.lift_percent,
+            "lift_points": cell.lift_points,
+            "lift_points_low": cell.low,
+            "lift_points_high": cell.high,
+            "p_holm": cell.p_holm,
+        }
+        for cell in summary.cells
+    )
+
+
+def colour_limit(summary: Summary) -> float:
+    """Lift in percent at which the colour is full: the least of 5, 10, 20, 50 and 100 that holds every run, else 100.
+
+    Lifts beyond it keep their printed number and share the full colour.
+    """
+    largest = max((abs(cell.lift_percent) for cell in summary.cells if cell.lift_percent is not None), default=0.0)
+    return next((limit for limit in _LIMITS if largest <= limit), _LIMITS[-1])
+
+
+def colour(percent: float | None, limit: float) -> tuple[int, int, int]:
+    """sRGB of a lift: linear between the neutral middle (0) and the full colour (`limit`); grey where undefined."""
+    if percent is None:
+        return _UNDEFINED
+    depth = min(abs(percent) / limit, 1.0)
+    end = _BLUE if percent > 0 else _VERMILLION
+    red, green, blue = (round(m + depth * (e - m)) for m, e in zip(_MIDDLE, end, strict=True))
+    return red, green, blue
+
+
+def ink(background: tuple[int, int, int]) -> str:
+    """Black or white, whichever has the higher contrast on a background (WCAG 2.2, relative luminance)."""
+    red, green, blue = (c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in background)
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
+
+
+def summary_page(summary: Summary) -> str:
+    """summary.html: the heat map, a table of the same runs, and what the numbers are. It holds no script."""
+    style = resources.files("bon_eval").joinpath("assets/summary.css").read_text(encoding="utf-8")
+    limit, cell = colour_limit(summary), summary.cells[0]
+    same = "" if summary.settings_differ else f" at n = {cell.n} by {_how(cell)}"
+    left, middle, right = (_css(c) for c in (_VERMILLION, _MIDDLE, _BLUE))
+    beyond = any(c.lift_percent is not None and abs(c.lift_percent) > limit for c in summary.cells)
+    gradient = f"background: linear-gradient(90deg, {left}, {middle}, {right})"
+    marks = f"lift over greedy{', full colour beyond' if beyond else ''}; *: p &lt; 0.05, Holm-adjusted over the n of"
+    body = f"""<h1>Best-of-n against greedy decoding</h1>
+<p>Lift of best-of-n over greedy decoding in percent of greedy’s accuracy{escape(same)}:
+{_count(len(summary.cells), "run")}. Point at a cell, or move to it with the Tab key, for percentage points and
+interval; the table below has them too.</p>
+<div class="scroll roomy"><table class="heat">
+<thead><tr><th scope="col">model</th>{"".join(f'<th scope="col">{escape(t)}</th>' for t in summary.tasks)}</tr></thead>
+<tbody>{"".join(_html_row(summary, row, limit) for row in summary.rows)}</tbody></table></div>
+<p class="scale"><span>{_MINUS}{limit:g} %</span><span class="bar" style="{gradient}"></span><span>+{limit:g} %</span>
+<span>{marks} the run’s table</span></p>
+<h2>The runs</h2>
+{_runs_table(summary)}
+<h2>Definitions</h2>
+<p>Best-of-n is the exact expected accuracy of the response that the scorer ranks first in a random n-subset of the
+pool. Lift in points is its accuracy minus greedy’s, paired by problem, with a 95 % interval over problems; in percent
+it is divided by greedy’s accuracy and does not exist where that is 0. n is the largest n of each run’s table.</p>"""
+    return document("Best-of-n against greedy decoding", body, style=style)
+
+
+def _html_row(summary: Summary, row: str, limit: float) -> str:
+    cells = []
+    for task in summary.tasks:
+        cell = summary.at(row, task)
+        if cell is None:
+            cells.append('<td class="none">no run</td>')
+            continue
+        background = colour(cell.lift_percent, limit)
+        small = f"<small>{escape(_settings(cell))}</small>" if summary.settings_differ else ""
+        cells.append(
+            f'<td tabindex="0" style="background: {_css(background)}; color: {ink(background)}">{_percent(cell)}'
+            f'{small}<span class="more" role="tooltip">{escape(_sentence(cell))}</span></td>'
+        )
+    return f'<tr><th scope="row">{escape(row)}</th>{"".join(cells)}</tr>'
+
+
+def _runs_table(summary: Summary) -> str:
+    heads = (
+        *("model", "task", "run", "n", "picked by", "problems"),
+        *("greedy", "best-of-n", "lift, points [95 %]", "lift, %", "p (Holm)"),
+    )
+    rows = [
+        (
+            *(escape(text) for text in (cell.model, cell.task, cell.run)),
+            str(cell.n),
+            escape(_how(cell)).replace(", ", ",<br>"),
+            f"{cell.n_problems:,}",
+            f"{cell.greedy:.3f}",
+            f"{cell.accuracy:.3f}",
+            f'{_signed(cell.lift_points)} <span class="range">{_range(cell)}</span>',
+            _NONE if cell.lift_percent is None else _signed(cell.lift_percent),
+            _NONE if cell.p_holm is None else "&lt; 0.001" if cell.p_holm < 0.001 else f"{cell.p_holm:.3f}",
+        )
+        for cell in summary.cells
+    ]
+    return table(heads, rows, kind="runs")
+
+
+def _save(summary: Summary, path: Path) -> None:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    limit, rows, tasks = colour_limit(summary), summary.rows, summary.tasks
+    labels = [textwrap.fill(row, 34, break_on_hyphens=False) for row in rows]
+    heights = [max(0.55, 0.2 * (label.count("\n") + 2)) for label in labels]
+    with matplotlib.rc_context({"font.size": 10, "font.family": "DejaVu Sans", "text.parse_math": False}):
+        figure = Figure(figsize=(2.9 + 1.55 * len(tasks), 1.25 + sum(heights)), layout="constrained")
+        axes = figure.subplots()
+        edges = [0.0]
+        for height in heights:
+            edges.append(edges[-1] + height)
+        for (top, bottom), row in zip(itertools.pairwise(edges), rows, strict=True):
+            for k, task in enumerate(tasks):
+                cell = summary.at(row, task)
+                background = (255, 255, 255) if cell is None else colour(cell.lift_percent, limit)
+                corners = [k, k + 1, k + 1, k], [top, top, bottom, bottom]
+                axes.fill(*corners, facecolor=[c / 255 for c in background], edgecolor="white", linewidth=2)
+                text = "no run" if cell is None else _percent(cell)
+                if cell is not None and summary.settings_differ:
+                    text += "\n" + textwrap.fill(_settings(cell), 20)
+                tint = "#6b6b6b" if cell is None else ink(background)
+                axes.text(k + 0.5, (top + bottom) / 2, text, ha="center", va="center", color=tint, fontsize=9)
+        axes.set_xlim(0, len(tasks))
+        axes.set_ylim(edges[-1], 0)
+        axes.set_xticks([k + 0.5 for k in range(len(tasks))], [textwrap.fill(task, 16) for task in tasks])
+        axes.set_yticks([(a + b) / 2 for a, b in itertools.pairwise(edges)], labels)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        same = "" if summary.settings_differ else f"\nbest-of-{summary.cells[0].n} by {_how(summary.cells[0])}"
+        axes.set_xlabel(f"lift over greedy, % of greedy’s accuracy (*: p < 0.05, Holm){same}", fontsize=9)
+        figure.savefig(path, format="png", dpi=200, facecolor="white")
+
+
+def _percent(cell: SummaryCell) -> str:
+    mark = "*" if cell.p_holm is not None and cell.p_holm < _SIGNIFICANT else ""
+    if cell.lift_percent is None:
+        return f"{_signed(cell.lift_points)} points{mark}"
+    return f"{_signed(cell.lift_percent)} %{mark}"
+
+
+def _sentence(cell: SummaryCell) -> str:
+    undefined = " Greedy’s accuracy is 0, so the lift has no percent." if cell.lift_percent is None else ""
+    return (
+        f"{_signed(cell.lift_points)} points {_range(cell)} over {_count(cell.n_problems, 'problem')}: greedy "
+        f"{cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, {_how(cell)}; run {cell.run}.{undefined}"
+    )
+
+
+def _range(cell: SummaryCell) -> str:
+    if cell.low is None or cell.high is None:
+        return "(no interval)"
+    return f"[{_signed(cell.low)}, {_signed(cell.high)}]"
+
+
+def _how(cell: SummaryCell) -> str:
+    return scorer_label(cell.scorer) + (", without truncated" if cell.exclude_truncated else "")
+
+
+def _settings(cell: SummaryCell) -> str:
+    return f"n = {cell.n}, {_how(cell)}"
+
+
+def _signed(value: float) -> str:
+    """One decimal with a sign, and no sign where it rounds to 0."""
+    rounded = round(value, 1)
+    if rounded == 0.0:
+        return "0.0"
+    return f"{'+' if rounded > 0 else _MINUS}{math.fabs(rounded):.1f}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _css(rgb: tuple[int, int, int]) -> str:
+    return "#" + "".join(f"{c:02x}" for c in rgb)

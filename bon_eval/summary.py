@@ -1,0 +1,151 @@
+"""Many runs at once: lift over greedy by model and task, from each run's report.json. No response is read."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bon_eval.errors import ConfigError, StoreError
+from bon_eval.report.document import FORMAT_VERSION, validate
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryCell:
+    """One run: best-of-n at the largest n of its table, by the primary scorer, against greedy decoding.
+
+    Accuracies are fractions of 1, points are percentage points.
+    """
+
+    row: str
+    """Label of the row it stands in: the model, and the run where the model has several runs of the task."""
+    model: str
+    """With the adapter, where there is one."""
+    task: str
+    run: str
+    """Name of the run's directory: its run id, unless the user named the directory."""
+    path: Path
+    n: int
+    scorer: str
+    n_problems: int
+    exclude_truncated: bool
+    """Whether problems with a truncated response were left out."""
+    greedy: float
+    accuracy: float
+    """Of best-of-n."""
+    lift_percent: float | None
+    """The lift in percent of greedy's accuracy; None where that is 0."""
+    lift_points: float
+    low: float | None
+    high: float | None
+    """95 % interval of `lift_points`, paired by problem; None where one problem gives none."""
+    p_holm: float | None
+    """Holm-adjusted over the n of the run's own table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Runs as a matrix of models and tasks; a place without a run has no cell."""
+
+    cells: tuple[SummaryCell, ...]
+    """In the order given; no two have the same row and task."""
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Row labels, in the order of their first run."""
+        return tuple(dict.fromkeys(cell.row for cell in self.cells))
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Column labels, in the order of their first run."""
+        return tuple(dict.fromkeys(cell.task for cell in self.cells))
+
+    def at(self, row: str, task: str) -> SummaryCell | None:
+        """The run of a place, or None."""
+        return next((cell for cell in self.cells if (cell.row, cell.task) == (row, task)), None)
+
+    @property
+    def settings_differ(self) -> bool:
+        """Whether the runs differ in n, scorer or the treatment of truncated responses."""
+        return len({(cell.n, cell.scorer, cell.exclude_truncated) for cell in self.cells}) > 1
+
+
+def summarise(paths: Sequence[Path | str]) -> Summary:
+    """Collect runs. Runs of one model and task stand in rows of their own, named by the run.
+
+    Args:
+        paths: run directories with a report.json each; the same directory given twice counts once.
+
+    Raises:
+        ConfigError: no paths.
+        StoreError: a directory has no report.json, or one that is damaged or of another format; the message names
+            the command that writes it.
+    """
+    if not paths:
+        raise ConfigError("no run was given; name at least one run directory")
+    directories = list(dict.fromkeys(Path(path).resolve() for path in paths))
+    cells = [_cell(directory) for directory in directories]
+    runs = Counter((cell.model, cell.task) for cell in cells)
+    names = Counter((cell.model, cell.task, cell.run) for cell in cells)
+
+    def row(cell: SummaryCell) -> str:
+        if runs[cell.model, cell.task] == 1:
+            return cell.model
+        # Directories of one name lie in different places: only the path tells them apart.
+        alike = names[cell.model, cell.task, cell.run] > 1
+        return f"{cell.model} ({cell.path if alike else cell.run})"
+
+    return Summary(tuple(replace(cell, row=row(cell)) for cell in cells))
+
+
+def _cell(directory: Path) -> SummaryCell:
+    content = _read(directory)
+    config, analysis = content["run"]["config"], content["analysis"]
+    n, scorer = max(analysis["ns"]), analysis["primary_scorer"]
+    arms = content["arms"]
+    greedy = next(arm for arm in arms if arm["arm"] == "greedy")
+    best = next(arm for arm in arms if (arm["arm"], arm["n"], arm["scorer"]) == ("best-of-n", n, scorer))
+    model, adapter = str(config["model"]), config.get("adapter")
+    name = f"{model} + {adapter}" if adapter else model
+    return SummaryCell(
+        row=name,
+        model=name,
+        task=str(config["task"]),
+        run=directory.name,
+        path=directory,
+        n=n,
+        scorer=scorer,
+        n_problems=analysis["problems"],
+        exclude_truncated=analysis["exclude_truncated"],
+        greedy=greedy["accuracy"],
+        accuracy=best["accuracy"],
+        lift_percent=best["lift_percent"],
+        lift_points=best["lift_points"],
+        low=best["lift_points_low"],
+        high=best["lift_points_high"],
+        p_holm=best["p_holm"],
+    )
+
+
+def _read(directory: Path) -> Mapping[str, Any]:
+    path, remedy = directory / "report.json", f"run: bon-eval report {directory}"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(f"{directory} has no report.json; {remedy}") from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); {remedy}") from error
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise StoreError(f"{path} has report format {version}, this version reads {FORMAT_VERSION}; {remedy}")
+    try:
+        validate(content)
+    except StoreError as error:
+        raise StoreError(f"{path} does not fit the schema of reports; {remedy}") from error
+    if not {"model", "task"} <= content["run"]["config"].keys():
+        raise StoreError(f"{path} does not name its model and task; {remedy}")
+    found: Mapping[str, Any] = content
+    return found
