@@ -3,8 +3,9 @@
     python benchmarks/grading.py [--cases FILE.jsonl[.gz]] [--problems 1000] [--responses 64]
 
 The cases are rows with `response` and `gold`; each gold's responses are drawn with replacement, so that a pool repeats
-its answers as a model does. Without a file, the pools are made from the MATH-500 golds in BON_EVAL_DATA: a gold written
-in one of several ways, or one of a few other problems' golds, with falling frequency.
+its answers as a model does; every row's text is made its own by its first line. Without a file, the pools are made from
+the MATH-500 golds in BON_EVAL_DATA: a gold written in one of several ways, or one of a few other problems' golds, with
+falling frequency.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import json
 import os
 import random
 import time
+from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 
 from math_verify import parse, verify
@@ -66,7 +69,9 @@ def main() -> None:
     source = rows_of(args.cases) if args.cases else made_up(args.seed)
     rng = random.Random(args.seed)
     golds = rng.choices(sorted(source), k=args.problems)
-    items = [(response, gold) for gold in golds for response in rng.choices(source[gold], k=args.responses)]
+    drawn = [(response, gold) for gold in golds for response in rng.choices(source[gold], k=args.responses)]
+    # no two rows are the same text: a model seldom writes the same response twice, only the same answer
+    items = [(f"Attempt {k}.\n{response}", gold) for k, (response, gold) in enumerate(drawn)]
 
     start = time.perf_counter()
     grades = grade_many(args.grader, items)
@@ -74,20 +79,22 @@ def main() -> None:
 
     library(*items[0])
     verdicts: dict[tuple[str, str], bool] = {}
-    start = time.perf_counter()
-    for item in items:
-        if item not in verdicts:  # a repeated row takes as long again: the mean over distinct rows stands for all
-            verdicts[item] = library(*item)
-    distinct = len(verdicts)
-    per_row = (time.perf_counter() - start) / distinct
+    theirs = 0.0
+    for row, times in Counter(drawn).items():  # rows that differ in their first line only take as long
+        start = time.perf_counter()
+        verdicts[row] = library(*row)
+        theirs += times * (time.perf_counter() - start)
 
-    differing = sorted({(i, g.correct) for i, g in zip(items, grades, strict=True) if g.correct is not verdicts[i]})
-    print(f"rows {len(items)}, distinct {distinct}")
+    decided = {(row, grade.correct) for row, grade in zip(drawn, grades, strict=True) if grade.correct is not None}
+    differing = sorted((row, correct) for row, correct in decided if correct is not verdicts[row])
+    versions = f"math-verify {version('math-verify')}, {args.grader} {GRADERS[args.grader].version}"
+    print(f"{versions}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    print(f"rows {len(items)}, of {len(verdicts)} different responses to {len(set(golds))} golds")
     print(f"bon-eval     {len(items) / ours:10.0f} rows/s ({ours:.1f} s), workers and their start included")
-    print(f"math-verify  {1 / per_row:10.0f} rows/s (one by one, mean over distinct rows)")
-    print(f"ratio        {per_row * len(items) / ours:10.1f}")
+    print(f"math-verify  {len(items) / theirs:10.0f} rows/s ({theirs:.1f} s), one by one")
+    print(f"ratio        {theirs / ours:10.1f}")
     print(f"unscored     {sum(g.correct is None for g in grades):10d}")
-    print(f"distinct rows that differ: {len(differing)}")
+    print(f"responses that both decide, and differently: {len(differing)}")
     for (response, gold), correct in differing[:40]:
         print(f"  ours {correct}, math-verify {verdicts[response, gold]}: gold {gold!r}, response …{response[-80:]!r}")
 

@@ -90,7 +90,13 @@ def report(
 
 
 def compare_pair(
-    before: Path, after: Path, out: Path | None, seed: int, draws: int, allow_different_prompts: bool
+    before: Path,
+    after: Path,
+    out: Path | None,
+    seed: int,
+    draws: int,
+    allow_different_prompts: bool,
+    html: bool = True,
 ) -> None:
     """Compare two stored runs, write the comparison's files, print it."""
     from bon_eval.compare import compare_runs
@@ -101,9 +107,18 @@ def compare_pair(
     found = compare_runs(*runs, seed=seed, draws=draws, allow_different_prompts=allow_different_prompts)
     directory = out or after
     directory.mkdir(parents=True, exist_ok=True)
-    written = write_comparison(found, directory)
+    names = list(write_comparison(found, directory))
+    if html:
+        from bon_eval.analysis import analyse
+        from bon_eval.compare import cross_scores, same_prompts
+        from bon_eval.report.pair_html import write_pair_page
+
+        first, second = (analyse(run, seed=seed, draws=draws, duplicates=run.duplicates) for run in runs)
+        cross = cross_scores(*runs) if same_prompts(*runs) else {}
+        pool, greedy = cross.get("sample"), cross.get("greedy")
+        names.append(write_pair_page(runs, (first, second), found, pool, greedy, directory).name)
     click.echo(render(found))
-    click.echo(f"written to {directory}: {', '.join(path.name for path in written.values())}")
+    click.echo(f"written to {directory}: {', '.join(names)}")
 
 
 @click.command()
@@ -112,10 +127,13 @@ def compare_pair(
 @draws_option
 @click.option("--seed", default=0, show_default=True, help="Of bootstrap and permutation.")
 @click.option("--allow-different-prompts", is_flag=True, help="Compare accuracies where the prompts differ.")
-@click.option("--out", type=PATH, help="Where compare.json and compare.csv go. [default: RUN_AFTER]")
-def compare(before: Path, after: Path, draws: int, seed: int, allow_different_prompts: bool, out: Path | None) -> None:
+@click.option("--out", type=PATH, help="Where compare.html, .json and .csv go. [default: RUN_AFTER]")
+@html_option
+def compare(
+    before: Path, after: Path, draws: int, seed: int, allow_different_prompts: bool, out: Path | None, html: bool
+) -> None:
     """Compare a base model's stored run with its tuned model's, problem by problem."""
-    compare_pair(before, after, out, seed, draws, allow_different_prompts)
+    compare_pair(before, after, out, seed, draws, allow_different_prompts, html)
 
 
 @click.command()
@@ -132,15 +150,17 @@ def score(run_dir: Path, by: Path, quiet: bool) -> None:
 @click.command()
 @click.argument("run_dir", metavar="RUN", type=PATH)
 @click.option("--grader", help="Another grader than the run's own.")
+@click.option("--deadline", default=1.5, show_default=True, help="Seconds for one symbolic comparison.")
+@click.option("--memory-mb", default=1024, show_default=True, help="Address space of a grader's worker in MiB.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def grade(run_dir: Path, grader: str | None, quiet: bool) -> None:
+def grade(run_dir: Path, grader: str | None, deadline: float, memory_mb: int, quiet: bool) -> None:
     """Grade a stored run again; then `bon-eval report RUN` shows the result."""
     from bon_eval.grading import grade_run
     from bon_eval.store import lock, read_meta
 
     read_meta(run_dir)
     with contextlib.closing(lock(run_dir)):
-        click.echo(grade_run(run_dir, grader, quiet=quiet))
+        click.echo(grade_run(run_dir, grader, deadline=deadline, memory_mb=memory_mb, quiet=quiet))
 
 
 @click.command()

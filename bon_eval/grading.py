@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from bon_eval import parts
 from bon_eval.files import write_atomic
 from bon_eval.graders import get_grader
+from bon_eval.graders.isolation import DEADLINE, MEMORY_MB
 from bon_eval.graders.pool import BatchGrader
 from bon_eval.progress import Progress
 from bon_eval.runs import load_problems, stored_parts
@@ -36,7 +37,14 @@ _BATCH_ROWS = 16_384
 _BATCH_BYTES = 64 << 20
 
 
-def grade_run(path: Path, grader_name: str | None = None, *, quiet: bool = False) -> Path:
+def grade_run(
+    path: Path,
+    grader_name: str | None = None,
+    *,
+    deadline: float = DEADLINE,
+    memory_mb: int = MEMORY_MB,
+    quiet: bool = False,
+) -> Path:
     """Grade every stored response and write grades.parquet anew, a batch of responses at a time.
 
     The answers of one problem, greedy's included, are numbered into classes under the grader's own equivalence
@@ -46,9 +54,11 @@ def grade_run(path: Path, grader_name: str | None = None, *, quiet: bool = False
     Args:
         path: the run directory.
         grader_name: another grader than the run's own.
+        deadline: seconds for one symbolic comparison; past it the response is unscored.
+        memory_mb: address space of a grader's worker in MiB; a comparison that needs more is unscored.
 
     Raises:
-        GraderError: no such grader.
+        GraderError: no such grader, or limits that make no sense.
         StoreError: not a run, damaged, or the disk is full; the older grades are kept.
     """
     meta = read_meta(path)
@@ -60,7 +70,7 @@ def grade_run(path: Path, grader_name: str | None = None, *, quiet: bool = False
     def write(temporary: Path) -> None:
         numbering = _Numbering(size)
         with (
-            BatchGrader(name) as grader,
+            BatchGrader(name, deadline=deadline, memory_mb=memory_mb) as grader,
             pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
             Progress(len(golds), label="grading", unit="problems", quiet=quiet) as progress,
         ):

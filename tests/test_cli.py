@@ -173,6 +173,13 @@ def test_grade_again_gives_the_same_grades(copy: Path) -> None:
     assert pq.read_table(copy / "grades.parquet").equals(before)
 
 
+@pytest.mark.parametrize("limit", [["--deadline", "0"], ["--memory-mb", "1"]])
+def test_limits_of_the_grader_that_make_no_sense(copy: Path, limit: list[str]) -> None:
+    before = (copy / "grades.parquet").read_bytes()
+    one_line_error(CliRunner().invoke(main, ["grade", str(copy), *limit]), "deadline", "memory")
+    assert (copy / "grades.parquet").read_bytes() == before
+
+
 def test_fresh_sets_the_old_run_aside(copy: Path) -> None:
     done = bon_eval(*RUN, *FAST, "--out", copy, "--fresh")
     assert done.returncode == 0, done.stderr

@@ -86,3 +86,8 @@ def closes(tokens: list[Token]) -> bool:
 def has_order(tokens: list[Token]) -> bool:
     """Whether an inequality sign stands among the tokens."""
     return any(t.kind != "text" and t.value in ("<", ">", "le", "ge") for t in tokens)
+
+
+def has_sign(tokens: list[Token]) -> bool:
+    """Whether plus-minus stands among the tokens."""
+    return any(t.kind != "text" and t.value in ("pm", "mp") for t in tokens)

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from bon_eval.graders.exact import UndecidedError, decimal_literal, exact, infinity, rounds_to
 from bon_eval.graders.forms import Form
-from bon_eval.graders.parse import Expr
+from bon_eval.graders.tree import Expr, holds
 
 
 class Oracle(Protocol):
@@ -181,11 +181,7 @@ def _states_value(left: Form) -> bool:
     if left[0] != "expr":
         return True
     tree: Expr = left[1]
-    return not (_holds(tree, "s") and _holds(tree, "q")) and not (_holds(tree, "s") and _holds(tree, "+"))
-
-
-def _holds(tree: Expr, kind: str) -> bool:
-    return tree[0] == kind or any(_holds(part, kind) for part in tree[1:] if isinstance(part, tuple))
+    return not holds(tree, "s") or not (holds(tree, "q") or holds(tree, "+"))
 
 
 def _equation_key(form: Form, oracle: Oracle) -> str:
@@ -248,7 +244,12 @@ def _ordered(gold: Sequence[Form], answer: Sequence[Form], oracle: Oracle) -> bo
 
 
 def _unordered(gold: Sequence[Form], answer: Sequence[Form], oracle: Oracle) -> bool:
-    """One-to-one matching; equality up to rounding is close enough to an equivalence for the greedy one to be right."""
+    """One-to-one matching; equality up to rounding is close enough to an equivalence for the greedy one to be right.
+
+    An item that the answer spells twice counts once, unless the gold has it twice.
+    """
+    if len(gold) != len(answer) and len(set(gold)) == len(gold):
+        answer = list(dict.fromkeys(answer))
     if len(gold) != len(answer):
         return False
     rest = list(answer)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bon_eval.graders.latex import ParseError, group, strip_edges
+from bon_eval.graders.clean import strip_edges
+from bon_eval.graders.latex import ParseError, group
+from bon_eval.graders.vocabulary import CHANGES_MEANING
 
 MAX_RESPONSE_CHARS = 200_000
 """Only this much of a response's end is read."""
@@ -28,9 +30,9 @@ class Extract:
 
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
-_JOINT = re.compile(
-    r"[\s$.]*(?:\\[)\]])?[\s$]*(?:,|;|and|or|,\s*and|,\s*or|\\text\{\s*(?:and|or)\s*\})[\s$]*(?:\\[(\[])?[\s$]*"
-)
+_TYPESET = re.compile(r"\\(?:text|mbox|mathrm)\s*\{|\\q?quad|\\[()\[\],;: ]|[\s$*{}]")
+_JOINT = re.compile(r"(?:[,;]|[.,;]? ?(?:(?:for )?[a-z]{2,12} (?:\([a-z]\) )?)?(?:and|or))(?: ?[A-Za-z](?:_\d)? ?=)?")
+"""What joins two boxes to one list: ``,``, ``and``, ``or``, one noun before, the name of the next value behind."""
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _LETTER_A = re.compile(r"^[ \t>*]*A:[ \t]*([^\n]{1,60})$", re.MULTILINE)
 _STATES = re.compile(
@@ -47,7 +49,9 @@ _PHRASE = re.compile(
 )
 _HEADING = re.compile(r"^#+[ \t]*(?:final[ \t]+)?answer[ \t:]*\n\s*([^\n]{1,1000})", re.IGNORECASE | re.MULTILINE)
 _HOPE = re.compile(r"\.?\s*I hope.*$", re.DOTALL)
-_SENTENCE = re.compile(r"(?<=[^\s.])\.(?=\s+[A-Z])|[.!?](?=\s*$)")
+_SENTENCE = re.compile(r"(?<=[^\s.])\.(?=\s+[A-Z<])|[.!?](?=\s*$)")
+_CLAUSE = re.compile(r"\s(?:is|are|equals)\s")
+_SUBJECT = re.compile(r"(?:the|a|an|that|this|its|his|her|their)\s", re.IGNORECASE)
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$((?:\\\$|[^$\n])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 NUMBER = re.compile(
     r"(?<![\w.])[-−+]?\s?\\?[$€£]?\s?[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -101,12 +105,27 @@ def last_box(text: str) -> str | None:
     first = len(boxes) - 1
     while first and _joined(text, boxes[first - 1][1], boxes[first][0]):
         first -= 1
-    return ", ".join(box[2] for box in boxes[first:])
+    return _of_sentence(", ".join(box[2] for box in boxes[first:]))
+
+
+def _of_sentence(content: str) -> str:
+    """The formula of a boxed sentence that holds one and no number beside it; anything else as it is."""
+    if "$" not in content and "\\(" not in content:
+        return content
+    found = list(_MATH.finditer(content))
+    if len(found) != 1:
+        return content
+    outside = content[: found[0].start()] + " " + content[found[0].end() :]
+    words = re.findall(r"[A-Za-z]+", outside)
+    if len(words) < 2 or re.search(r"[\d\\]", outside) or CHANGES_MEANING & {word.lower() for word in words}:
+        return content
+    return strip_edges(next(g for g in found[0].groups() if g is not None))
 
 
 def _joined(text: str, end: int, start: int) -> bool:
     between = text[end:start]
-    return len(between) <= 40 and (not between or _JOINT.fullmatch(between) is not None)
+    words = " ".join(_TYPESET.sub(" ", between).split()) if len(between) <= 60 else None
+    return not between or (words is not None and _JOINT.fullmatch(words) is not None)
 
 
 def _phrase(text: str) -> str | None:
@@ -133,6 +152,10 @@ def statement(sentence: str) -> str:
             return strip_edges(content) + ("%" if rest.startswith(("%", "\\%", "percent")) else "")
     if m := _SENTENCE.search(sentence):
         sentence = sentence[: m.start()]
+    if _SUBJECT.match(sentence):  # "The area of $ABC$ is 12"
+        parts = _CLAUSE.split(sentence)
+        if len(parts) == 2 and _STATES.match(parts[1].lstrip()):
+            sentence = parts[1]
     return strip_edges(sentence)
 
 

@@ -22,15 +22,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from bon_eval.graders.brackets import closes, enclosed, has_order, sides_of, split, stripped, without_units
+from bon_eval.graders.brackets import (
+    closes,
+    enclosed,
+    has_order,
+    has_sign,
+    sides_of,
+    split,
+    stripped,
+    without_units,
+)
+from bon_eval.graders.exact import exact
 from bon_eval.graders.latex import LimitError, ParseError, Token, tokenize
-from bon_eval.graders.parse import Expr, expression, has_sign, in_base
+from bon_eval.graders.parse import expression
+from bon_eval.graders.tree import Expr, in_base, symbols
+from bon_eval.graders.vocabulary import BASES, CHANGES_MEANING
 
 Form = tuple[Any, ...]
 MAX_ITEMS = 200
 
 _FLIP = {"<": ">", ">": "<", "le": "ge", "ge": "le", "ne": "ne"}
 _INFINITY: Expr = ("f", "infty")
+_MIRROR = str.maketrans("()[]", ")(][")
 
 
 def form_of(text: str, *, grouping: bool = True) -> Form:
@@ -55,7 +68,7 @@ def _form(tokens: list[Token], depth: int) -> Form:
     if len(items) > MAX_ITEMS:
         raise LimitError(f"more than {MAX_ITEMS} items")
     if len(items) > 1:
-        return _list(items, depth)
+        return _solutions(tokens, depth) or _list(items, depth)
     parts = split(items[0], "cup", kinds=("cmd",))
     if len(parts) > 1 and all(parts) and len(split(parts[0], "in", kinds=("cmd",))) <= 2:
         parts[0] = split(parts[0], "in", kinds=("cmd",))[-1]
@@ -79,6 +92,22 @@ def _words(tokens: list[Token]) -> str | None:
         return None
     words = " ".join(t.value for t in tokens if t.kind in ("text", "let"))
     return " ".join(words.replace("(", " ").replace(")", " ").replace(".", " ").lower().split())
+
+
+def _solutions(tokens: list[Token], depth: int) -> Form | None:
+    """``x=1, y=2; x=3, y=4``: one tuple per solution where all give the same names in the same order."""
+    groups = [split(part, ",") for part in split(tokens, ";") if part]
+    names = [[name_of(sides_of(item)[0][0]) for item in group] for group in groups]
+    if len(groups) < 2 or len(names[0]) < 2 or None in names[0] or any(other != names[0] for other in names):
+        return None
+    forms = [[_form(item, depth + 1) for item in group] for group in groups]
+    if any(form[0] != "eq" for group in forms for form in group):
+        return None
+    return ("list", tuple(_pair(tuple(form[2] for form in group)) for group in forms))
+
+
+def _pair(items: tuple[Form, ...]) -> Form:
+    return ("interval", *items, "()") if len(items) == 2 else ("tuple", items, "()")
 
 
 def _list(items: list[list[Token]], depth: int) -> Form:
@@ -116,15 +145,28 @@ def _relation(tokens: list[Token], depth: int) -> Form | None:
     if len(operators) == 1:
         return _one_sided(operators[0], expression(sides[0]), expression(sides[1]))
     if len(operators) == 2 and len({o in ("<", "le") for o in operators}) == 1 and "ne" not in operators:
-        low, middle, high = (expression(side) for side in sides)
-        if middle[0] != "s":
-            raise ParseError("a chain of inequalities")
+        low, high = expression(sides[0]), expression(sides[2])
         brackets = ["(" if operators[0] in ("<", ">") else "[", ")" if operators[1] in ("<", ">") else "]"]
         if operators[0] in (">", "ge"):
             low, high = high, low
             brackets = ["[" if brackets[1] == "]" else "(", "]" if brackets[0] == "[" else ")"]
-        return ("interval", ("expr", low), ("expr", high), "".join(brackets))
+        values: Form = ("interval", ("expr", low), ("expr", high), "".join(brackets))
+        if any(t.value == "|" for t in sides[1]):
+            return _absolute(expression(sides[1]), values)
+        if name_of(sides[1]) is None:
+            raise ParseError("a chain of inequalities")
+        return values
     raise ParseError("a chain of relations")
+
+
+def _absolute(tree: Expr, values: Form) -> Form:
+    """The solutions for x where |x|, between bounds that are not negative, is what `tree` reads."""
+    low = exact(values[1][1])
+    if tree[:2] != ("f", "abs") or tree[2][0] != "s" or low is None or low < 0:
+        raise ParseError("a chain of inequalities")
+    mirrored = [("expr", ("neg", bound[1])) for bound in (values[2], values[1])]
+    swapped = values[3].translate(_MIRROR)[::-1]
+    return ("union", (values, ("interval", *mirrored, swapped)))
 
 
 def _left(tokens: list[Token], name: str | None, depth: int) -> Form:
@@ -142,15 +184,11 @@ def _one_sided(operator: str, left: Expr, right: Expr) -> Form:
         left, right, operator = right, left, _FLIP[operator]
     if left[0] == "neg" and left[1][0] == "s":
         left, right, operator = left[1], ("neg", right), _FLIP[operator]
-    if left[0] != "s" or operator == "ne" or _symbols(right):
+    if left[0] != "s" or operator == "ne" or symbols(right):
         return ("rel", operator, left, right)
     if operator in ("<", "le"):
         return ("interval", ("expr", ("neg", _INFINITY)), ("expr", right), "(" + (")" if operator == "<" else "]"))
     return ("interval", ("expr", right), ("expr", _INFINITY), ("(" if operator == ">" else "[") + ")")
-
-
-def _symbols(tree: Expr) -> bool:
-    return tree[0] == "s" or any(_symbols(x) for x in tree[1:] if isinstance(x, tuple))
 
 
 def name_of(tokens: list[Token]) -> str | None:
@@ -159,11 +197,13 @@ def name_of(tokens: list[Token]) -> str | None:
         return None
     if any(t.kind == "text" for t in tokens) and not any(t.kind in ("num", "let") for t in tokens):
         return "text"
-    allowed = ("angle", "triangle", "overline", "bar", "circ", "prime", "Delta", *_LETTER_COMMANDS)
+    allowed = {"angle", "triangle", "overline", "bar", "circ", "prime", "Delta", *_LETTER_COMMANDS}
+    if all(t.value.isupper() for t in tokens if t.kind == "let"):
+        allowed.add("frac")  # a ratio of sides or areas
     plain = all(
         t.kind == "let"
         or (t.kind == "cmd" and t.value in allowed)
-        or (t.kind == "op" and t.value in "(){}_',|[]^-1")
+        or (t.kind == "op" and t.value in "(){}_',|[]^-1:")
         or t.kind == "num"
         for t in tokens
     )
@@ -177,12 +217,6 @@ def name_of(tokens: list[Token]) -> str | None:
 _LETTER_COMMANDS = ("alpha", "beta", "gamma", "theta", "lambda", "mu", "phi", "omega", "rho", "sigma", "tau", "ell")
 
 
-_CHANGES_MEANING = {
-    "not", "no", "less", "more", "greater", "fewer", "least", "most", "over", "under", "above", "below", "about",
-    "approximately", "almost", "nearly", "except", "between", "minus", "negative", "half", "twice", "double",
-}  # fmt: skip
-
-
 def _single(tokens: list[Token], depth: int) -> Form:
     first, last = tokens[0], tokens[-1]
     body = without_units(tokens)
@@ -190,7 +224,7 @@ def _single(tokens: list[Token], depth: int) -> Form:
         bracketed = body[0].value in ("(", "[", "{", "langle") and closes(body)
         if bracketed:
             return _single(body, depth)
-    if first.kind == "text" and len(tokens) > 1 and not _CHANGES_MEANING & set(first.value.split()):
+    if first.kind == "text" and len(tokens) > 1 and not CHANGES_MEANING & set(first.value.split()):
         return _form(tokens[1:], depth + 1)
     if first.value == "begin cases":
         raise ParseError("cases")
@@ -216,6 +250,8 @@ def _single(tokens: list[Token], depth: int) -> Form:
         half = last.value.replace(".", "").replace(" ", "") if last.kind == "text" else ""
         return ("ratio", tuple(_form(part, depth + 1) for part in ratio), half if half in ("am", "pm") else "")
     if len(tokens) >= 3 and first.kind == "num" and tokens[1].value == "_" and "." not in first.value:
+        return _numeral(tokens)
+    if [t.kind for t in tokens] == ["num", "text", "num"] and tokens[1].value in ("base", "in base"):
         return _numeral(tokens)
     if has_sign(tokens):
         return ("set", tuple(("expr", expression(tokens, sign)) for sign in (1, -1)))
@@ -249,7 +285,7 @@ def _matrix(tokens: list[Token], depth: int) -> Form:
 
 
 def _numeral(tokens: list[Token]) -> Form:
-    rest = [t.value for t in tokens[2:] if t.value not in "{}" and t.kind != "text"]
+    rest = [BASES.get(t.value, t.value) for t in tokens[2:] if t.value not in "{}" and t.value != "base"]
     if len(rest) != 1 or not rest[0].isdigit():
         raise ParseError("a subscript on a number")
     in_base(tokens[0].value, rest[0])

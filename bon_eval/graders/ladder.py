@@ -1,8 +1,8 @@
 r"""The graders: extraction, then string, exact arithmetic, symbolic comparison.
 
 What is equal in value is equal: ``\frac{2}{4}``, ``0.5`` and an unevaluated ``1/4+1/4`` all answer ``1/2``; a sum left
-standing is a matter of style, not of correctness. Units are dropped: ``28\%`` is 28 (and is 0.28 where the other side
-states that), ``15 cm`` is 15.
+standing is a matter of style, not of correctness. A unit may be left out: ``28\%`` is 28 (and is 0.28 where the other
+side states that), ``15 cm`` is 15; but it is not ``15 m``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bon_eval.graders.base import Grade
+from bon_eval.graders.clean import flat
 from bon_eval.graders.compare import ExactOracle, compare, form_key
 from bon_eval.graders.exact import UndecidedError
 from bon_eval.graders.extract import Extract, extract, last_box
 from bon_eval.graders.forms import Form, form_of
 from bon_eval.graders.isolation import shared_pool
-from bon_eval.graders.latex import MAX_ANSWER_CHARS, LimitError, ParseError, flat
+from bon_eval.graders.latex import MAX_ANSWER_CHARS, LimitError, ParseError
+from bon_eval.graders.units import units_agree
 
 EXACT = ExactOracle()
 _ZEROS = re.compile(r",0\d\d")
@@ -61,17 +63,22 @@ class MathGrader:
     r"""Competition mathematics: the answer in ``\boxed{}``, golds in LaTeX."""
 
     name = "math"
-    version = "math-1"
+    version = "math-2"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""
         return extract(response)
 
     def gold(self, gold: str) -> str:
-        """The answer within a gold, which may be a whole worked solution."""
-        if "\\boxed" in gold and (box := last_box(gold)) is not None:
-            return box
-        return gold.rpartition("####")[2].strip() if "####" in gold else gold
+        """The answer within a gold, which may be a whole worked solution: its box, marker or "the answer is"."""
+        if "\\boxed" in gold:
+            box = last_box(gold)
+            return gold.rpartition("\\boxed")[2].lstrip("{ ") if box is None else box  # one that never closes
+        if "####" in gold:
+            return gold.rpartition("####")[2].strip()
+        if "nswer is" in gold and (found := extract(gold)).where == "phrase" and found.answer is not None:
+            return found.answer
+        return gold
 
     def normal(self, answer: str) -> str:
         """The normal form shown in a grade."""
@@ -88,6 +95,8 @@ class MathGrader:
             return Verdict(True, "string")
         if (letter := _LETTER.fullmatch(g)) and (choice := _CHOICE.fullmatch(a)):
             return Verdict({letter.group(1)} == set(_CHOICES.findall(a)) | {choice.group(1)}, "choice")
+        if not units_agree(answer, gold):
+            return Verdict(False, "units")
         undecided = False
         for grouping in (True, False):
             if not grouping and (_ZEROS.search(a) or _ZEROS.search(g)):

@@ -1,15 +1,12 @@
-r"""From the text of an answer to clean tokens: LaTeX spacing, styling, units and digit grouping are gone afterwards.
-
-`flat` gives the string form that the first rung of the ladder compares; `tokenize` feeds `bon_eval.graders.parse`.
-Both are linear in the length of their input, which callers keep below `MAX_ANSWER_CHARS`.
-"""
+"""From the text of an answer to tokens, linear in its length."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from bon_eval.graders.vocabulary import ALIASES, FUNCTIONS, STYLE, UNICODE, UNITS, WORD_ALIASES, WORD_COMMANDS
+from bon_eval.graders.clean import clean
+from bon_eval.graders.vocabulary import ALIASES, FUNCTIONS, STYLE, UNITS, WORD_ALIASES, WORD_COMMANDS
 
 MAX_ANSWER_CHARS = 2_000
 """Longer answers are compared as strings only."""
@@ -33,84 +30,11 @@ class Token:
     """Whether white space stood before it."""
 
 
-_UNICODE_RE = re.compile("|".join(map(re.escape, sorted(UNICODE, key=len, reverse=True))))
-_DIGITS = str.maketrans("０１２３４５６７８９", "0123456789")
-
-_DROP = re.compile(
-    r"\\(?:left|right|middle|big|Big|bigg|Bigg|bigl|bigr|Bigl|Bigr|biggl|biggr|Biggl|Biggr|displaystyle|textstyle"
-    r"|scriptstyle|limits|nolimits|rm|bf|it|boldsymbol|bm|strut|mathstrut|allowbreak|nobreak|ensuremath"
-    r"|normalsize|small|large|Large|unit|hfill|null|protect|relax)(?![A-Za-z])"
-)
-_SPACING = re.compile(r"\\(?:[,;:>! ]|quad(?![A-Za-z])|qquad(?![A-Za-z])|enspace(?![A-Za-z])|thinspace(?![A-Za-z]))|~")
-_HSPACE = re.compile(r"\\(?:hspace|vspace|phantom|hphantom|vphantom|label|tag|color)\*?\{[^{}]*\}")
-_THOUSANDS = re.compile(
-    r"(?<=\d)(?:\{\s*,\s*\}\s?|\s?,\s?\\!\s*|\\,|\\;|\\:|\\ |\\!|~|\{\s*\\[,;: !]\s*\})(?=\d{3}(?!\d))"
-)
-_THOUSANDS_LOOSE = re.compile(r"(?<=\d)\s\{\s*,\s*\}\s?(?=\d{3}(?!\d))")
-_SPACE_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3}(?: \d{3})+)(?![\d])")
-_CURRENCY = re.compile(r"\\?\$|[€£¥₹]|\\(?:pounds|euro|EUR)(?![A-Za-z])|\bUS(?:D)?(?=\s*\d)")
-_MATH_DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _LETTERS = re.compile(r"[A-Za-z]+")
-_ABBREVIATION = re.compile(r"\b([ap])\.\s?m\b\.?", re.IGNORECASE)
-_SQUARE_METRES = re.compile(r"(?<=\d)\s*[cdmk]?m[²³]")
-_E_NOTATION = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?|\.\d+)[eE]([+-]?\d{1,4})(?![\dA-Za-z.])")
-
-
-_REPEATING = re.compile(r"(?<![\d.])(\d{0,30})\.(\d{0,30})\\(?:overline|bar)\s*\{?(\d{1,30})\}?")
-
-
-def _repeating(m: re.Match[str]) -> str:
-    """A repeating decimal as the fraction that it is."""
-    whole, lead, period = m.group(1) or "0", m.group(2), m.group(3)
-    top = int(whole + lead + period) - int(whole + lead)
-    return rf"\frac{{{top}}}{{{'9' * len(period)}{'0' * len(lead)}}}"
-
-
-def clean(text: str) -> str:
-    """The text without math delimiters, styling, currency signs, TeX spacing and trailing punctuation."""
-    if not text.isascii():
-        text = _SQUARE_METRES.sub(" meters", text)
-        text = _UNICODE_RE.sub(lambda m: UNICODE[m.group()], text).translate(_DIGITS)
-    if "\\" in text or "{" in text or "~" in text:
-        text = _THOUSANDS_LOOSE.sub("", _THOUSANDS.sub("", text))
-        text = _REPEATING.sub(_repeating, text)
-        text = _MATH_DELIMITERS.sub(" ", _DROP.sub("", _HSPACE.sub(" ", text)))
-        text = _SPACING.sub(" ", text.replace("\\\\", "\x00")).replace("\x00", "\\\\")
-    text = _ABBREVIATION.sub(r"\1m", _CURRENCY.sub(" ", text))
-    text = _E_NOTATION.sub(r"\1*10^{\2}", text)
-    text = _SPACE_GROUPS.sub(lambda m: m.group().replace(" ", ""), text)
-    return strip_edges(text)
-
-
-def strip_edges(text: str) -> str:
-    """Without white space, sentence punctuation and Markdown emphasis around it; an ellipsis stays."""
-    text = text.strip().strip("*").strip()
-    while text and text[-1] in ".,;:!?" and not text.endswith(("...", "\\,", "\\;", "\\:", "\\!")):
-        if text[-1] == "!" and len(text) > 1 and (text[-2].isalnum() or text[-2] in ")}"):
-            break  # a factorial
-        text = text[:-1].rstrip().rstrip("*").rstrip()
-    return text
-
-
-_FLAT_STYLE = re.compile(
-    r"\\(?:text|mbox|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|operatorname|hbox|emph)\s*\{([^{}]*)\}"
-)
-_FLAT_FRAC = re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![A-Za-z])")
-
-
-_NEEDLESS_SPACE = re.compile(r"(?<![A-Za-z0-9])\s+|\s+(?![A-Za-z0-9])|(?<=\d)\s+(?=[A-Za-z])")
-
-
-def flat(text: str) -> str:
-    """The string that the first rung compares: cleaned, text wrappers opened, needless spaces gone."""
-    text = clean(text)
-    if "\\" in text:
-        text = _FLAT_FRAC.sub(r"\\frac", _FLAT_STYLE.sub(r"\1", text))
-    text = " ".join(_NEEDLESS_SPACE.sub("", text).split())
-    return strip_edges(text)
+_GLUED = re.compile(r"(?:and|or)(?=[A-Zx-z])")
 
 
 def group(text: str, start: int, opening: str = "{", closing: str = "}") -> int:
@@ -273,10 +197,15 @@ def _scan_word(text: str, i: int, out: list[Token], spaced: bool) -> int:
     after_value = bool(out) and (out[-1].kind in ("num", "text") or out[-1].value in ("}", ")", "circ", "%", "^"))
     if word in ("and", "or"):
         out.append(Token("op", ",", spaced))
+    elif (joint := _GLUED.match(word)) and out and out[-1].kind == "num":  # 1orx=2
+        out.append(Token("op", ",", spaced))
+        end = m.start() + joint.end()
     elif after_value and lower in ("am", "pm"):
         out.append(Token("text", lower, True))
     elif word == "U" and out and out[-1].value in (")", "]", "}"):
         out.append(Token("cmd", "cup", spaced))
+    elif len(out) > 1 and out[-1].value == "/" and out[-2].kind == "text":  # km/h
+        out.append(Token("text", lower, spaced))
     elif word in WORD_ALIASES:
         out.append(Token("cmd", WORD_ALIASES[word], spaced))
     elif after_value and word in UNITS and (spaced or len(word) > 1):

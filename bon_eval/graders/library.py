@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 from math_verify import LatexExtractionConfig, parse, verify
 
-from bon_eval.graders.latex import clean
+from bon_eval.graders.clean import clean
 
 _CONFIG = (LatexExtractionConfig(),)
 _DIGITS = 40
@@ -39,7 +39,7 @@ def library_verdict(gold: str, answer: str) -> bool:
     a, b = _parse(gold), _parse(answer)
     if a is None or b is None:
         return False
-    if a == b:
+    if a == b or sympy.srepr(a) == sympy.srepr(b):  # a product's order does not show in srepr, but does in ==
         return True
     if any(isinstance(x, sympy.MatrixBase | sympy.MatrixExpr) for x in (a, b)):
         return bool(a.doit() == b.doit())

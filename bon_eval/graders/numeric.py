@@ -12,7 +12,7 @@ from bon_eval.graders.extract import NUMBER, Extract, extract
 from bon_eval.graders.forms import Form
 from bon_eval.graders.ladder import EXACT, MathGrader, Verdict, read_form
 from bon_eval.graders.latex import MAX_ANSWER_CHARS
-from bon_eval.graders.parse import MAX_DIGITS, SCALES, Expr
+from bon_eval.graders.tree import MAX_DIGITS, SCALES, Expr
 
 _SCALED = re.compile(rf"\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
 
@@ -21,7 +21,7 @@ class NumericGrader(MathGrader):
     """Word problems whose answer is one number, GSM8K's form: ``#### 18``."""
 
     name = "gsm8k"
-    version = "gsm8k-1"
+    version = "gsm8k-2"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""

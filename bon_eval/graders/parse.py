@@ -1,42 +1,19 @@
-r"""From tokens to forms: numbers, expressions, tuples, sets, intervals, unions, matrices, relations, lists, words.
-
-An expression is a nested tuple: ``("q", Fraction, decimals)`` (decimals: places written, -1 for an integer),
-``("s", name)``, ``("+", a, b)``, ``("*", a, b)``, ``("/", a, b)``, ``("^", a, b)``, ``("neg", a)``, ``("deg", a)``,
-``("pct", a)`` and ``("f", name, args...)``. Nothing is evaluated here and nothing of a model's text is ever executed.
-"""
+"""From the tokens of one value to its expression tree. Nothing of a model's text is ever executed."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 from bon_eval.graders.cursor import Cursor
 from bon_eval.graders.latex import LimitError, ParseError, Token
-from bon_eval.graders.vocabulary import FUNCTIONS
+from bon_eval.graders.tree import SCALES, Expr, in_base, number
+from bon_eval.graders.vocabulary import FUNCTIONS, GREEK
 
-Expr = tuple[Any, ...]
-MAX_DIGITS = 2_000
 MAX_DEPTH = 40
 MAX_TOKENS = 400
 
-SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-"""Words that scale the number before them, as powers of ten."""
-
-_GREEK = {
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho",
-    "sigma", "tau", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
-    "ell", "hbar",
-}  # fmt: skip
 _OPENERS = {"(": ")", "[": "]", "{": "}"}
 _NAMED_FUNCTIONS = FUNCTIONS - {"max", "min", "gcd", "lcm"}
-
-
-def number(text: str) -> Expr:
-    """The exact value of a decimal literal."""
-    if len(text) > MAX_DIGITS:
-        raise LimitError(f"a number of more than {MAX_DIGITS} digits")
-    whole, _, part = text.partition(".")
-    return ("q", Fraction(text if whole else "0" + text), len(part) if part else -1)
 
 
 class ExpressionParser(Cursor):
@@ -66,6 +43,9 @@ class ExpressionParser(Cursor):
             if sign == -1:
                 term = ("neg", term)
             tree = term if tree is None else ("+", tree, term)
+        if self.at("over"):  # {1 \over 2}
+            self.i += 1
+            tree = ("/", tree, self.sum())
         self.depth -= 1
         return tree
 
@@ -129,7 +109,7 @@ class ExpressionParser(Cursor):
         if token.kind == "op":
             return token.value in "([{" or (token.value == "|" and self.bars == 0)
         return token.kind == "cmd" and (
-            token.value in _GREEK
+            token.value in GREEK
             or token.value in _NAMED_FUNCTIONS
             or token.value in ("frac", "sqrt", "pi", "binom", "infty", "lfloor", "lceil", "overline", "bar")
         )
@@ -283,7 +263,7 @@ class ExpressionParser(Cursor):
             return ("f", "floor" if name == "lfloor" else "ceiling", tree)
         if name in ("pi", "infty"):
             return ("f", name)
-        if name in _GREEK:
+        if name in GREEK:
             return ("s", name)
         if name in _NAMED_FUNCTIONS:
             return self.function(name)
@@ -311,22 +291,6 @@ class ExpressionParser(Cursor):
                 inner = ("*", inner, self.factor())
         tree: Expr = ("f", name, inner) if base is None else ("f", name, inner, base)
         return tree if power is None else ("^", tree, power)
-
-
-def in_base(digits: str, base: str) -> Expr:
-    """The value of digits in a base between 2 and 36."""
-    base = base.strip()
-    if not base.isdigit() or len(base) > 2 or not 2 <= int(base) <= 36:
-        raise ParseError("a subscript on a number")
-    try:
-        return ("q", Fraction(int(digits, int(base))), -1)
-    except ValueError as error:
-        raise ParseError("digits that are not in their base") from error
-
-
-def has_sign(tokens: list[Token]) -> bool:
-    """Whether plus-minus stands among the tokens."""
-    return any(t.kind != "text" and t.value in ("pm", "mp") for t in tokens)
 
 
 def expression(tokens: list[Token], sign: int = 1) -> Expr:

@@ -15,11 +15,12 @@ from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
 
+from bon_eval.graders.clean import flat
 from bon_eval.graders.compare import compare, form_key, rational_key
 from bon_eval.graders.exact import decimal_literal, exact, infinity, rounds_to
 from bon_eval.graders.forms import form_of
-from bon_eval.graders.latex import ParseError, flat
-from bon_eval.graders.parse import Expr
+from bon_eval.graders.latex import ParseError
+from bon_eval.graders.tree import Expr, symbols
 
 DIGITS = 180
 _WORKING = 230
@@ -37,15 +38,6 @@ class TooLargeError(Exception):
 
 class UnfitError(ValueError):
     """The value does not exist or has no use here."""
-
-
-def _symbols(tree: Expr, found: set[str]) -> set[str]:
-    if tree[0] == "s":
-        found.add(tree[1])
-    for part in tree[1:]:
-        if isinstance(part, tuple):
-            _symbols(part, found)
-    return found
 
 
 def _point(name: str, k: int, negative: bool) -> Any:
@@ -181,7 +173,7 @@ class NumericOracle:
         if (value := exact(tree)) is not None:
             return rational_key(value.numerator, value.denominator)
         with mpmath.workdps(_WORKING):
-            names = _symbols(tree, set())
+            names = symbols(tree)
             values = _evaluate(tree, _POINTS, names)
             digits = [_digits(v) for v in values]
             if len(set(digits)) == 1:  # a constant, whatever symbols were written
@@ -194,7 +186,7 @@ class NumericOracle:
 
     def _vanishes(self, tree: Expr) -> bool:
         with mpmath.workdps(4 * _WORKING):
-            value = _evaluate(tree, _POINTS, _symbols(tree, set()))[0]
+            value = _evaluate(tree, _POINTS, symbols(tree))[0]
             return bool(abs(value) <= mpmath.mpf(10) ** (-3 * _WORKING))
 
     def relation_key(self, operator: str, left: Expr, right: Expr) -> str:
@@ -203,7 +195,7 @@ class NumericOracle:
             tree: Expr = ("+", left, ("neg", right))
             if operator in (">", "ge"):
                 tree, operator = ("neg", tree), {">": "<", "ge": "le"}[operator]
-            names = _symbols(tree, set())
+            names = symbols(tree)
             values = _evaluate(tree, _RELATION_POINTS, names)
             if not names or not abs(values[0]):
                 raise UnfitError("a relation between constants")
@@ -218,7 +210,7 @@ class NumericOracle:
             return False
         if (value := exact(tree)) is not None:
             return rounds_to(value, tree, literal)
-        if _symbols(tree, set()):
+        if symbols(tree):
             return False
         with mpmath.workdps(_WORKING):
             number = _evaluate(tree, 1, set())[0]

@@ -40,3 +40,17 @@ UNITS = {
     "days", "way", "ways", "eggs", "year", "years", "gal", "pts", "hz", "Hz", "ton", "tons", "rpm", "cups", "cup",
     "dollars", "dollar", "people", "each", "total", "percent", "of", "the", "for", "are",
 }  # fmt: skip
+CHANGES_MEANING = {
+    "not", "no", "less", "more", "greater", "fewer", "least", "most", "over", "under", "above", "below", "about",
+    "approximately", "almost", "nearly", "except", "between", "minus", "negative", "half", "twice", "double",
+}  # fmt: skip
+"""Words before a value that make it another one."""
+GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho",
+    "sigma", "tau", "phi", "chi", "psi", "omega", "Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega",
+    "ell", "hbar",
+}  # fmt: skip
+BASES = {
+    "two": "2", "three": "3", "four": "4", "five": "5", "six": "6", "seven": "7", "eight": "8", "nine": "9",
+    "ten": "10", "twelve": "12", "sixteen": "16",
+}  # fmt: skip

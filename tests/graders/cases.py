@@ -187,6 +187,35 @@ EQUAL: list[tuple[str, str]] = [
     ("(100,200)", "(100, 200)"),
     ("B", r"(B) \ 32"),
     (r"\text{hyperbola}", r"\text{a hyperbola}"),
+    # one backslash too many, as text that went through JSON has it
+    (r"\left(4, \frac{\pi}{3}\right)", r"\\left( 4, \\frac{\\pi}{3} \\right)"),
+    (r"\\frac{5}{7}", r"\frac{5}{7}"),
+    # older TeX, bases in words
+    (r"\frac{5}{7}", r"{5 \over 7}"),
+    ("312_4", r"312 \text{ base } 4"),
+    ("312_4", r"312_{\text{four}}"),
+    ("312_4", r"312_{\text{base } 4}"),
+    # what is named on the left
+    (r"V_{1}:V_{2}=3:8", "3:8"),
+    (r"\frac{AD}{DB}=\frac{2}{\sqrt{5}}", r"\frac{2}{\sqrt{5}}"),
+    ("a=3,b=1;a=8,b=1", "(3,1),(8,1)"),
+    ("a=3,b=1;a=8,b=1", "a=8,b=1;a=3,b=1"),
+    ("2<g(x)<5", "(2,5)"),
+    (r"x=2 \text{ or } x=-2", "x=2orx=-2"),
+    (r"2\leq|z|\leq \frac{7}{2}", r"z \in [-\frac{7}{2}, -2] \cup [2, \frac{7}{2}]"),
+    # an item spelled twice is one
+    ("(1,5),(2,7)", "(1,5),(2,7),(1,5)"),
+    ("1, 3", r"\{3, 1, 3\}"),
+    # the same unit, a unit on one side, words that are no units of measure
+    (r"17\mbox{ cm}^2", r"17 \text{ square centimeters}"),
+    (r"17\mbox{ cm}^2", "17 cm²"),
+    (r"17\mbox{ cm}^2", r"17 \text{ square units}"),
+    ("24 cubic feet", r"24\text{ ft}^3"),
+    (r"30 \text{ inches}", "30 in."),
+    ("12 eggs", "12 items"),
+    ("60 km/h", "60"),
+    # a sentence in the box
+    ("y < 7", "so we see that $y < 7$"),
 ]
 
 DIFFERENT: list[tuple[str, str]] = [
@@ -282,6 +311,21 @@ DIFFERENT: list[tuple[str, str]] = [
     (r"\frac{3}{8}", r"\frac{8}{3}"),
     ("", "5"),
     ("5", "?"),
+    # both sides state a unit of measure, and not the same
+    (r"17\text{ cm}^2", r"17\text{ cm}^3"),
+    (r"17\text{ cm}^2", r"17\text{ m}^2"),
+    (r"17\text{ square feet}", r"17\text{ feet}"),
+    (r"5.6 \text{ cents}", r"5.6 \text{ dollars}"),
+    ("3 hours", "3 minutes"),
+    (r"24\text{ square units}", r"24\text{ cubic units}"),
+    ("312_4", r"312 \text{ base } 5"),
+    ("a=3,b=1;a=8,b=1", "(3,1),(8,2)"),
+    (r"2\leq|z|\leq 3", r"[2,3]"),
+    ("2, 2, 3", "2, 3"),
+    ("1, 3", "1, 1"),
+    (r"\frac{AD}{DB}=\frac{2}{5}", r"\frac{5}{2}"),
+    ("y < 7", "so it is not $y < 7$"),
+    (r"\frac{5}{7}", r"{7 \over 5}"),
 ]
 
 RESPONSES_MATH: list[tuple[str, str, bool, str]] = [
@@ -290,6 +334,18 @@ RESPONSES_MATH: list[tuple[str, str, bool, str]] = [
     (r"The roots are \boxed{-2} and \boxed{1}.", "-2,1", True, "box"),
     (r"So $\boxed{\frac{1}{2}}$. Then \boxed{\frac{1", r"\frac12", True, "box"),
     (r"It is \boxed 7.", "7", True, "box"),
+    (r"\[ \boxed{-2} \quad \text{and} \quad \boxed{1}. \]", "1,-2", True, "box"),
+    (r"\(y_1 = \boxed{x+1}\) and \(y_2 = \boxed{x-1}\).", "y_{1}=x+1, y_{2}=x-1", True, "box"),
+    (r"\boxed{3} teams and \boxed{4} judges", "3, 4", True, "box"),
+    (r"\boxed{41}. So, checking again, \boxed{42}", "42", True, "box"),
+    (r"\boxed{41}\n\n\boxed{42}", "42", True, "box"),
+    (r"\boxed{41} is wrong, so \boxed{42}", "41, 42", False, "box"),
+    (r"\\boxed{\\frac{3}{8}}", r"\frac{3}{8}", True, "box"),
+    (r"\boxed{19}", r"Two more give 19, so \boxed{19", True, "box"),
+    (r"\boxed{19}", "Hence. Final Answer: The final answer is $19$. I hope it is correct.", True, "box"),
+    ("Final Answer: The area of $PQR$ is 96. I hope it is correct.", "96", True, "phrase"),
+    ("Final Answer: The smallest $k$ is 58.", "58", True, "phrase"),
+    ("Final Answer: The smallest $k$ is not 58.", "58", False, "phrase"),
     (r"\boxed{\boxed{7}}", "7", True, "box"),
     (r"\boxed{} so \boxed{8} and \boxed{}", "8", True, "box"),
     (r"\fbox{9}", "9", True, "box"),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
-import json
 import random
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bon_eval.errors import GraderError
-from bon_eval.graders import GRADERS, Grade, get_grader, grade_gsm8k, grade_math, same_answer, strict
+from bon_eval.graders import GRADERS, get_grader, grade_gsm8k, grade_math, same_answer, strict
 from bon_eval.graders.pool import answer_classes, answer_classes_many, grade_both, grade_many
 
 
@@ -146,77 +144,15 @@ def test_same_answer_is_an_equivalence_on_the_tables() -> None:
         assert same_answer("math", answers[k + 1], answers[k]) == (classes[k] == classes[k + 1])
 
 
-GOLDS = sorted({gold for gold, _ in CASES.EQUAL})
-WRAPPINGS = [
-    "{}",
-    " {} ",
-    "${}$",
-    r"\({}\)",
-    r"\displaystyle {}",
-    r"\displaystyle{{{}}}",
-    "{}.",
-    "$ {} $.",
-    "{} \n",
-    r"\, {} \,",
-    r"{{{}}}",
-]
+def test_the_examples_of_the_documentation() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "grading.md"
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert (failed, tried > 3) == (0, True)
 
 
-@given(st.sampled_from(GOLDS), st.lists(st.sampled_from(WRAPPINGS), max_size=3))
-@settings(max_examples=300, deadline=None)
-def test_wrapping_never_changes_a_verdict(gold: str, wrappings: list[str]) -> None:
-    answer = gold
-    for k, wrapping in enumerate(wrappings):
-        if k and "." in wrapping:
-            continue  # more dots are an ellipsis
-        answer = wrapping.format(answer)
-    assert grade_math(boxed(answer), gold).correct is True
-
-
-@given(
-    st.integers(-(10**30), 10**30), st.sampled_from(["{}", "${}$", "{} cm", r"{}\text{{ cm}}", r"{}\%", "{}.", "x={}"])
-)
-@settings(max_examples=300, deadline=None)
-def test_one_more_is_always_wrong(number: int, form: str) -> None:
-    assert grade_math(boxed(form.format(number)), str(number)).correct is True
-    assert grade_math(boxed(form.format(number + 1)), str(number)).correct is False
-    assert grade_gsm8k(f"#### {number}", f"{number:,}").correct is True
-    assert grade_gsm8k(f"#### {number + 1:,}", str(number)).correct is False
-
-
-@given(st.fractions(max_denominator=10**6), st.integers(1, 10**6))
-@settings(max_examples=200, deadline=None)
-def test_fractions_are_exact(value: object, scale: int) -> None:
-    top, bottom = value.numerator, value.denominator  # type: ignore[attr-defined]
-    gold = rf"\frac{{{top}}}{{{bottom}}}"
-    assert grade_math(boxed(f"{top * scale}/{bottom * scale}"), gold).correct is True
-    assert grade_math(boxed(f"{top * scale + 1}/{bottom * scale}"), gold).correct is False
-
-
-@given(st.text(max_size=300), st.text(max_size=30))
-@settings(max_examples=400, deadline=None)
-def test_no_text_raises(response: str, gold: str) -> None:
-    for grade in (grade_gsm8k(response, gold), grade_math(response, gold)):
-        assert isinstance(grade, Grade)
-
-
-@given(st.text(alphabet="\\{}()[]$^_,.+-*/=<>|&%! 0123456789abxyefracsqtpimnohdcul", max_size=80))
-@settings(max_examples=300, deadline=None)
-def test_no_latex_raises(answer: str) -> None:
-    assert isinstance(grade_math("\\boxed{" + answer + "}", "7"), Grade)
-    answer_classes("math", [answer, "7"])
-
-
-@pytest.mark.data
-@pytest.mark.parametrize(("file", "name"), [("gsm8k_test.jsonl", "gsm8k"), ("math500_test.jsonl", "math")])
-def test_every_gold_is_right_and_its_neighbours_are_not(data_dir: Path, file: str, name: str) -> None:
-    rows = [json.loads(line) for line in (data_dir / file).read_text(encoding="utf8").splitlines()]
-    golds = [row["answer"] for row in rows]
-    inner = [g.rpartition("####")[2].strip() if name == "gsm8k" else g for g in golds]
-    grades, verdicts = grade_both(name, [(boxed(x), g) for x, g in zip(inner, golds, strict=True)])
-    assert [g for g, grade in zip(golds, grades, strict=True) if grade.correct is not True] == []
-    if name == "math":
-        assert all(verdicts)
-    others = grade_many(name, [(boxed(a), b) for a, b in zip(inner, golds[1:] + golds[:1], strict=True)])
-    wrong = [(a, b) for a, b, g in zip(inner, golds[1:] + golds[:1], others, strict=True) if g.correct and a not in b]
-    assert wrong == []
+def test_what_only_math_verify_reads() -> None:
+    pair = (r"\boxed{S_n = \sum_{k=1}^{n} b_{k+1} a_k}", r"S_n = \sum_{k=1}^{n} a_k b_{k+1}")
+    other = (pair[0].replace("k=1", "k=2"), pair[1])
+    grades = grade_many("math", [pair, other], deadline=20, workers=1)
+    assert [grade.correct for grade in grades] == [True, False]
+    assert {grade.reason for grade in grades} == {"box; math-verify"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import multiprocessing
 import os
@@ -215,6 +216,87 @@ def test_no_process_is_left_behind(end: str, busy: bool) -> None:
     caller.wait(timeout=20)
     caller.stdout.close()
     assert wait_for(lambda: not worker_pids(caller.pid), 6), "a worker outlived its caller"
+
+
+@needs_proc
+def test_an_interrupted_batch_ends_soon_and_leaves_nothing() -> None:
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from bon_eval.graders.pool import grade_many\n"
+        "items = [(rf'\\boxed{{\\int_0^{n} x^{{x^{{x}}}} dx}}', '5') for n in range(1, 200)]\n"
+        "print('up', flush=True)\n"
+        "grade_many('math', items, workers=2, deadline=1.5)\n"
+    )
+    caller = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert caller.stdout is not None
+    assert caller.stdout.readline().strip() == b"up"
+    assert wait_for(lambda: len(worker_pids(caller.pid)) >= 2, 20)
+    time.sleep(1)
+    start = time.monotonic()
+    caller.send_signal(signal.SIGINT)
+    _, errors = caller.communicate(timeout=30)
+    assert time.monotonic() - start < 10  # two questions in flight, not the two hundred that wait
+    assert b"KeyboardInterrupt" in errors
+    assert wait_for(lambda: not worker_pids(caller.pid), 6), "a worker outlived its caller"
+
+
+def test_works_inside_a_running_event_loop_as_in_a_notebook() -> None:
+    async def cell() -> list[bool | None]:
+        direct = grade_math(*SYMBOLIC).correct
+        batch = grade_many("math", [SYMBOLIC], deadline=5)[0].correct
+        elsewhere = await asyncio.gather(*(asyncio.to_thread(grade_math, *SYMBOLIC) for _ in range(8)))
+        return [direct, batch, *(grade.correct for grade in elsewhere)]
+
+    assert asyncio.run(cell()) == [True] * 10
+
+
+def test_works_under_xdist(tmp_path: Path) -> None:
+    pytest.importorskip("xdist")
+    (tmp_path / "test_grades.py").write_text(
+        "import pytest\nfrom bon_eval.graders import grade_math\n"
+        "@pytest.mark.parametrize('n', range(2, 14))\n"
+        "def test_surd(n):\n"
+        "    assert grade_math(rf'\\boxed{{\\sqrt{{{14 * n * n}}}}}', rf'{n}\\sqrt{{14}}').correct is True\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    done = subprocess.run(
+        [*command, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert "12 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_limits_that_make_no_sense_are_one_clear_line() -> None:
+    for limits in ({"deadline": 0.0}, {"deadline": -1.0}, {"memory_mb": 16}, {"workers": 0}):
+        with pytest.raises(GraderError, match="need at least 1, more than 0 and 128"):
+            grade_many("math", [SYMBOLIC], **limits)  # type: ignore[arg-type]
+
+
+def test_an_endless_comparison_in_a_fresh_process_is_unscored() -> None:
+    endless = rf"\boxed{{{ENDLESS['answer']}}}"
+    script = (
+        f"from bon_eval.graders import grade_math\ngrade = grade_math({endless!r}, '5')\n"
+        "print(grade.correct, '|', grade.reason)\n"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    verdict, _, reason = out.stdout.partition(" | ")
+    assert verdict == "None"
+    assert "passed its deadline" in reason
 
 
 def test_importing_the_graders_is_light() -> None:
