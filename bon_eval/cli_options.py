@@ -24,7 +24,7 @@ scorers_option = click.option(
 ns_option = click.option("--ns", help="Values of n for the table, for example 1,4,16. [default: powers of two, and N]")
 draws_option = click.option("--draws", default=10_000, show_default=True, help="Bootstrap and permutation draws.")
 html_option = click.option(
-    "--html/--no-html", default=True, help="Also write report.html and figures/. [default: html]"
+    "--html/--no-html", default=True, help="Also write the page and, of a report, the figures. [default: html]"
 )
 
 

@@ -46,8 +46,8 @@ def compare_runs(
     if not allow_different_prompts:
         check_same_prompts(load_prompts(before.path), load_prompts(after.path))
     reasons: dict[str, str] = {}
-    if _config(before)["prompts_hash"] == _config(after)["prompts_hash"]:
-        cross = _cross(before, after)
+    if same_prompts(before, after):
+        cross = cross_scores(before, after)
     else:
         cross = None
         reasons |= dict.fromkeys(
@@ -97,6 +97,11 @@ def compare_runs(
         reasons=reasons,
     )
     return replace(found, findings=findings(found))
+
+
+def same_prompts(before: Run, after: Run) -> bool:
+    """Whether both models saw the same tokens, so that likelihoods under the other model are comparable."""
+    return _config(before)["prompts_hash"] == _config(after)["prompts_hash"]
 
 
 def check_comparable(before: Run, after: Run) -> None:
@@ -165,7 +170,7 @@ def _change(change: Change) -> str:
     return f"{scale * d.difference:+.2f} {unit} [{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
 
 
-def _cross(before: Run, after: Run) -> dict[str, Array]:
+def cross_scores(before: Run, after: Run) -> dict[str, Array]:
     """The tuned run's responses under the base model (rows as in the tuned run), and the base pool under the tuned."""
     base, tuned = ScoredBy.of(_config(before)), ScoredBy.of(_config(after))
     ids = after.pool.problem_ids

@@ -103,15 +103,15 @@ def bootstrap_cis(
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
-    support: Support | Sequence[Support | None] | None = None,
+    support: Support | list[Support] | list[Support | None] | None = None,
 ) -> list[Interval]:
     """`bootstrap_ci` of every column of values (P, K), all from the same resampled problems.
 
     K columns cost little more than one, and a column's interval does not depend on which others it stands beside.
-    `support` may be one for each column; where it is None it is inferred for each column.
+    `support` may be a list, one for each column; where it is None it is inferred for each column.
     """
     columns = _checked(values, draws, confidence)
-    given = [support] * columns.shape[1] if support is None or isinstance(support[0], float | int) else list(support)
+    given = support if isinstance(support, list) else [support] * columns.shape[1]
     if len(given) != columns.shape[1]:
         raise ConfigError(f"bootstrap_cis got {len(given)} supports for {columns.shape[1]} columns; pass one for each")
     supports: list[Support | None] = []

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,3 +74,36 @@ def lora_adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lora")
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A real headless Chromium; without one the tests are skipped, unless BON_EVAL_REQUIRE_BROWSER=1."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        if os.environ.get("BON_EVAL_REQUIRE_BROWSER") == "1":
+            pytest.fail("no Chromium found and BON_EVAL_REQUIRE_BROWSER=1")
+        pytest.skip("no Chromium found (CHROMIUM names one; BON_EVAL_REQUIRE_BROWSER=1 makes this fail)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def open_page(chromium: Any) -> Callable[..., tuple[Any, list[str]]]:
+    """(path, **options) -> the page, and everything that it complained about or asked the network for."""
+
+    def opened(path: Path, **options: Any) -> tuple[Any, list[str]]:
+        tab = chromium.new_page(**options)
+        trouble: list[str] = []
+        tab.on("console", lambda message: trouble.append(f"console: {message.text}"))
+        tab.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+        tab.on("dialog", lambda dialog: (trouble.append("dialog"), dialog.dismiss()))
+        tab.on("request", lambda request: trouble.append(request.url) if request.url != path.as_uri() else None)
+        tab.goto(path.as_uri())
+        return tab, trouble
+
+    return opened

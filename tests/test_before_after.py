@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -219,6 +220,29 @@ def check_adapter_pair(place: Path, adapter: Path) -> None:
                 assert stored[ids.index(problem), int(index)] == pytest.approx(sum(logprobs), abs=1e-3 * len(logprobs))
     compared = json.loads((after / "compare.json").read_text())
     assert compared["divergences"]["KL(after || before)"]["estimate"] > 0
+
+
+def test_the_page_shows_both_runs_side_by_side(pair: tuple[Path, Path], open_page: Any) -> None:
+    before, after = (load_run(p) for p in pair)
+    tab, trouble = open_page(pair[1].resolve() / "compare.html", viewport={"width": 1280, "height": 900})
+    assert tab.text_content("#status") == f"1 to {LIMIT} of {LIMIT} problems"
+    up = (after.pool.correct.mean(axis=1) > before.pool.correct.mean(axis=1)).sum()
+    tab.select_option("#filter", "sample_up")
+    assert tab.text_content("#status").endswith(f"of {up} problems")
+    tab.select_option("#filter", "all")
+    tab.click(".problem > button >> nth=0")
+    sides = tab.query_selector_all(".sides > section")
+    assert [side.query_selector("h3").text_content() for side in sides] == ["before", "after"]
+    for side, run, path in zip(sides, (before, after), pair, strict=True):
+        problem = before.problems[0].id
+        stored = next(r for r in iter_responses(path) if (r.problem_id, r.arm) == (problem, "greedy"))
+        greedy = side.query_selector(".response")
+        assert greedy.query_selector(":scope > .text").text_content() == stored.text
+        assert f"{stored.log_likelihood:.2f} nats" in greedy.text_content()
+        assert run.greedy.n == 1
+    assert len(tab.query_selector_all("figure svg")) == 3
+    assert trouble == []
+    tab.close()
 
 
 # --- what cannot be compared

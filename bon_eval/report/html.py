@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -116,7 +116,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         *sections.explanation(analysis),
         "<h2>Under other rules</h2>",
         *sections.variants(analysis),
-        _browser(data) if data is not None else "",
+        browser_section(data, _FILTERS) if data is not None else "",
         "<h2>Definitions</h2>",
         '<dl class="defs">' + "".join(f"<dt>{t}</dt><dd>{d}</dd>" for t, d in _DEFINITIONS) + "</dl>",
         "<h2>Configuration</h2>",
@@ -158,8 +158,9 @@ def document(title: str, body: str, data: str | None = None, *, style: str = "")
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _browser(data: Mapping[str, object]) -> str:
-    options = "".join(f'<option value="{value}">{label}</option>' for value, label in _FILTERS)
+def browser_section(data: Mapping[str, object], filters: Sequence[tuple[str, str]]) -> str:
+    """The problem browser's controls, and what it leaves to the Parquet files."""
+    options = "".join(f'<option value="{value}">{label}</option>' for value, label in filters)
     notes = []
     if data["rows"] != data["responses"]:
         notes.append(f"{data['rows']:,} of the {data['responses']:,} responses have a row here")

@@ -29,25 +29,25 @@ _LINES = (
     (ORANGE, "v", "-."),
     (SKY, "P", "--"),
 )
-_INK = "#010101"
+INK = "#010101"
 """Stands for the page's own text colour in `inline_svg`; nothing else uses it."""
 _GRID = "#808080"
 _WIDTH, _HEIGHT = 5.4, 3.9
-_SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "bon-eval",
     "svg.fonttype": "path",
     "font.size": 10,
     "font.family": "DejaVu Sans",
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
     "axes.titlesize": 10,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "legend.labelcolor": _INK,
+    "legend.labelcolor": INK,
 }
 
 
@@ -65,7 +65,7 @@ def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
     import matplotlib
 
     for name, draw in (("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)):
-        with matplotlib.rc_context(_SETTINGS):
+        with matplotlib.rc_context(SETTINGS):
             yield name, draw(analysis)
 
 
@@ -92,7 +92,7 @@ def write_figures(analysis: Analysis, directory: Path) -> list[Path]:
             ) -> None:
                 figure.savefig(temporary, format=ending, facecolor="white", **options)
 
-            with matplotlib.rc_context(_SETTINGS):
+            with matplotlib.rc_context(SETTINGS):
                 write_atomic(path, save)
             written.append(path)
     return written
@@ -103,18 +103,19 @@ def inline_svg(figure: Figure, prefix: str) -> str:
     import matplotlib
 
     out = io.StringIO()
-    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": f"bon-eval {prefix}"}):
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": f"bon-eval {prefix}"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     text = out.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    svg = svg.replace(_INK, "currentColor")
+    svg = svg.replace(INK, "currentColor")
     # Ids such as axes_1 are the same in every figure; within one page they must not be.
     for mark in (' id="', 'href="#', "url(#"):
         svg = svg.replace(mark, f"{mark}{prefix}-")
     return svg
 
 
-def _new(columns: int = 1) -> tuple[Figure, list[Axes]]:
+def new_figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of the page's size with axes side by side; use it within the settings."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
@@ -129,8 +130,8 @@ def _points(analysis: Analysis, scorer: str) -> list[CurvePoint]:
     return sorted((p for p in analysis.curves if p.scorer == scorer), key=lambda p: p.n)
 
 
-def _n_axis(ax: Axes, analysis: Analysis) -> None:
-    largest = analysis.pool_size
+def n_axis(ax: Axes, largest: int) -> None:
+    """The log axis of n from 1 to the largest."""
     ticks = [1 << k for k in range(largest.bit_length()) if 1 << k <= largest]
     if largest > 1.4 * ticks[-1]:
         ticks.append(largest)
@@ -150,10 +151,10 @@ def _legend(figure: Figure, entries: int) -> None:
 
 
 def _lift(analysis: Analysis) -> Figure:
-    figure, [ax] = _new()
+    figure, [ax] = new_figure()
     shown = {1, *analysis.settings.ns}
     scorers = analysis.settings.scorers
-    ax.axhline(0.0, color=_INK, linewidth=1.0)
+    ax.axhline(0.0, color=INK, linewidth=1.0)
     for k, scorer in enumerate(scorers):
         colour, marker, dash = _style(k)
         points = _points(analysis, scorer)
@@ -179,7 +180,7 @@ def _lift(analysis: Analysis) -> Figure:
             capsize=2,
         )
         ax.plot([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=scorer_label(scorer))
-    _n_axis(ax, analysis)
+    n_axis(ax, analysis.pool_size)
     ax.set_ylabel("lift over greedy (percentage points)")
     ax.set_title("Best-of-n minus greedy, by scorer (bars: 95 % interval)", loc="left")
     _legend(figure, len(scorers))
@@ -187,7 +188,7 @@ def _lift(analysis: Analysis) -> Figure:
 
 
 def _accuracy(analysis: Analysis) -> Figure:
-    figure, [ax] = _new()
+    figure, [ax] = new_figure()
     names = [*analysis.settings.scorers, "vote", "oracle"]
     for k, name in enumerate(names):
         points = _points(analysis, name)
@@ -210,9 +211,9 @@ def _accuracy(analysis: Analysis) -> Figure:
         if row.arm in references:
             value = 100 * row.accuracy.estimate
             ax.axhline(
-                value, color=_INK, linewidth=1.2, linestyle=references[row.arm], label=f"{row.arm} ({value:.1f} %)"
+                value, color=INK, linewidth=1.2, linestyle=references[row.arm], label=f"{row.arm} ({value:.1f} %)"
             )
-    _n_axis(ax, analysis)
+    n_axis(ax, analysis.pool_size)
     ax.set_ylabel("accuracy (%)")
     ax.set_title("Accuracy of best-of-n, vote and oracle", loc="left")
     _legend(figure, len(names) + 2)
@@ -220,7 +221,7 @@ def _accuracy(analysis: Analysis) -> Figure:
 
 
 def _log_likelihood(analysis: Analysis) -> Figure:
-    figure, axes = _new(2)
+    figure, axes = new_figure(2)
     for ax, histogram in zip(axes, analysis.explanation.histograms, strict=True):
         _histogram(ax, histogram)
     axes[0].set_ylabel("share of pool responses (%)")

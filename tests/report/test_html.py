@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,34 +107,6 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Analysis, Pa
     return run, analysis, write_page(run, analysis, run.path)
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A real headless Chromium; without one the tests are skipped, unless BON_EVAL_REQUIRE_BROWSER=1."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        if os.environ.get("BON_EVAL_REQUIRE_BROWSER") == "1":
-            pytest.fail("no Chromium found and BON_EVAL_REQUIRE_BROWSER=1")
-        pytest.skip("no Chromium found (CHROMIUM names one; BON_EVAL_REQUIRE_BROWSER=1 makes this fail)")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
-        yield browser
-        browser.close()
-
-
-def open_page(chromium: Any, path: Path, **options: Any) -> tuple[Any, list[str]]:
-    """The page, and everything that it complained about or asked the network for."""
-    tab = chromium.new_page(**options)
-    trouble: list[str] = []
-    tab.on("console", lambda message: trouble.append(f"console: {message.text}"))
-    tab.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-    tab.on("dialog", lambda dialog: (trouble.append("dialog"), dialog.dismiss()))
-    tab.on("request", lambda request: trouble.append(request.url) if request.url != path.as_uri() else None)
-    tab.goto(path.as_uri())
-    return tab, trouble
-
-
 def shown(text: str) -> str:
     """What the page makes of a stored text: hidden characters become visible ones."""
 
@@ -150,10 +119,10 @@ def shown(text: str) -> str:
 
 
 def test_hostile_texts_run_nothing_and_are_shown_as_they_are(
-    hostile: tuple[Run, Analysis, Path], chromium: Any
+    hostile: tuple[Run, Analysis, Path], open_page: Any
 ) -> None:
     run, _, path = hostile
-    tab, trouble = open_page(chromium, path)
+    tab, trouble = open_page(path)
     tab.click("text=next >> nth=0")
     tab.click("text=previous")
     tab.click(".problem > button >> nth=0")
@@ -181,9 +150,9 @@ def test_hostile_texts_run_nothing_and_are_shown_as_they_are(
     tab.close()
 
 
-def test_filters_and_search(hostile: tuple[Run, Analysis, Path], chromium: Any) -> None:
+def test_filters_and_search(hostile: tuple[Run, Analysis, Path], open_page: Any) -> None:
     _, analysis, path = hostile
-    tab, trouble = open_page(chromium, path)
+    tab, trouble = open_page(path)
     expected = {
         "all": len(analysis.problems),
         "gained": sum(not p.greedy_correct and p.best_of_n["log_likelihood"] > 0.5 for p in analysis.problems),
@@ -209,9 +178,9 @@ def test_filters_and_search(hostile: tuple[Run, Analysis, Path], chromium: Any) 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])
 def test_no_sideways_scrolling_and_no_text_outside(
-    hostile: tuple[Run, Analysis, Path], chromium: Any, width: int, scheme: str
+    hostile: tuple[Run, Analysis, Path], open_page: Any, width: int, scheme: str
 ) -> None:
-    tab, trouble = open_page(chromium, hostile[2], viewport={"width": width, "height": 800}, color_scheme=scheme)
+    tab, trouble = open_page(hostile[2], viewport={"width": width, "height": 800}, color_scheme=scheme)
     tab.click(".problem > button >> nth=0")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     ink, paper = tab.evaluate(

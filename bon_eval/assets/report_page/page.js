@@ -2,6 +2,10 @@
 // Model texts reach the page through textContent only; nothing is ever parsed as HTML.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  // One run is the case of one side.
+  const labels = data.sides ?? [""];
+  const problems = data.sides ? data.problems : data.problems.map((p) => ({ ...p, sides: [p] }));
+  for (const p of problems) p.sides.forEach((s, k) => { s.reasons = data.sides ? data.reasons[k] : data.reasons; });
   const list = document.getElementById("problems");
   const status = document.getElementById("status");
   const filter = document.getElementById("filter");
@@ -36,11 +40,15 @@
 
   const FILTERS = {
     all: () => true,
-    gained: (p) => p.greedy === 0 && p.best > 0.5,
-    lost: (p) => p.greedy === 1 && p.best < 0.5,
-    contested: (p) => p.sample > 0 && p.sample < 1,
-    cut: (p) => p.cut === 1,
-    unscored: (p) => p.unscored === 1,
+    gained: ({ sides: [s] }) => s.greedy === 0 && s.best > 0.5,
+    lost: ({ sides: [s] }) => s.greedy === 1 && s.best < 0.5,
+    contested: ({ sides: [s] }) => s.sample > 0 && s.sample < 1,
+    greedy_gained: ({ sides: [a, b] }) => b.greedy > a.greedy,
+    greedy_lost: ({ sides: [a, b] }) => b.greedy < a.greedy,
+    sample_up: ({ sides: [a, b] }) => b.sample > a.sample,
+    sample_down: ({ sides: [a, b] }) => b.sample < a.sample,
+    cut: ({ sides }) => sides.some((s) => s.cut === 1),
+    unscored: ({ sides }) => sides.some((s) => s.unscored === 1),
   };
 
   const grade = (correct) => {
@@ -70,7 +78,7 @@
     head.append(grade(p.correct[k]));
     const answer = p.answers[p.answer[k]];
     head.append(make("span", "text", answer === null ? "no answer read" : `answer: ${visible(answer)}`));
-    head.append(make("span", "soft", visible(data.reasons[p.reason[k]])));
+    head.append(make("span", "soft", visible(p.reasons[p.reason[k]])));
     const perToken = (p.ll[k] / p.tokens[k]).toFixed(3);
     head.append(make("span", "soft", `${p.ll[k].toFixed(2)} nats, ${perToken} per token, ${p.tokens[k]} tokens`));
     if (alike.length) head.append(make("span", "soft", `the same text: samples ${alike.map((a) => p.index[a]).join(", ")}`));
@@ -90,6 +98,15 @@
     const box = make("div", "body");
     for (const [name, text] of Object.entries(p.fields)) box.append(labelled(name, text));
     box.append(labelled("gold answer", p.gold));
+    const columns = make("div", "sides");
+    p.sides.forEach((s, k) => columns.append(side(s, labels[k])));
+    box.append(columns);
+    return box;
+  };
+
+  const side = (p, label) => {
+    const box = make("section");
+    if (label) box.append(make("h3", "", visible(label)));
     const order = p.index.map((_, k) => k).sort((a, b) => {
       const first = (k) => (p.index[k] === -1 ? 2 : p.index[k] === p.pick ? 1 : 0);
       return first(b) - first(a) || p.ll[b] - p.ll[a];
@@ -121,10 +138,13 @@
     const button = make("button");
     button.setAttribute("aria-expanded", "false");
     button.append(make("span", "id text", visible(p.id)));
-    const greedy = make("span", "", "greedy ");
-    greedy.append(p.greedy ? make("span", "yes", "right") : make("span", "no", "wrong"));
-    button.append(greedy, make("span", "", `best-of-${data.n} ${p.best.toFixed(2)}`));
-    button.append(make("span", "facts", `sample ${p.sample.toFixed(2)}${p.cut ? ", cut" : ""}${p.unscored ? ", unscored" : ""}`));
+    p.sides.forEach((s, k) => {
+      const greedy = make("span", "", `${labels[k] ? `${visible(labels[k])}: ` : ""}greedy `);
+      greedy.append(s.greedy ? make("span", "yes", "right") : make("span", "no", "wrong"));
+      const more = `${s.cut ? ", cut" : ""}${s.unscored ? ", unscored" : ""}`;
+      button.append(greedy, make("span", "", `best-of-${data.n} ${s.best.toFixed(2)}`));
+      button.append(make("span", "facts", `sample ${s.sample.toFixed(2)}${more}`));
+    });
     let open = null;
     button.addEventListener("click", () => {
       if (open) {
@@ -151,7 +171,7 @@
 
   const choose = () => {
     const wanted = search.value.trim().toLowerCase();
-    shown = data.problems.filter((p) => FILTERS[filter.value](p) && p.id.toLowerCase().includes(wanted));
+    shown = problems.filter((p) => FILTERS[filter.value](p) && p.id.toLowerCase().includes(wanted));
     page = 0;
     render();
   };

@@ -1,0 +1,123 @@
+"""The panels of a before-and-after comparison: both runs on the same axes, and everything under the base model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bon_eval.findings import Analysis, CurvePoint
+from bon_eval.report.plots import BLUE, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, n_axis, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Groups = Mapping[str, NDArray[np.float64]]
+"""Label -> base log-likelihoods in nats."""
+
+_SIDES = (("before", BLUE, "o", "-"), ("after", VERMILLION, "s", "--"))
+_BINS = 40
+
+
+def pair_figures(before: Analysis, after: Analysis, groups: Groups) -> Iterator[tuple[str, Figure]]:
+    """(file stem, figure): lift, accuracy, base log-likelihood.
+
+    Args:
+        before, after: analyses of the two runs with the same settings.
+        groups: base log-likelihoods of what is compared; empty where the prompts differ.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context(SETTINGS):
+        yield "compare_lift", _lift(before, after)
+        yield "compare_accuracy", _accuracy(before, after)
+        if groups:
+            yield "compare_log_likelihood", _distributions(groups)
+
+
+def _points(analysis: Analysis, name: str) -> list[CurvePoint]:
+    return sorted((p for p in analysis.curves if p.scorer == name), key=lambda p: p.n)
+
+
+def _largest(before: Analysis, after: Analysis) -> int:
+    return max(before.pool_size, after.pool_size)
+
+
+def _lift(before: Analysis, after: Analysis) -> Figure:
+    figure, [ax] = new_figure()
+    ax.axhline(0.0, color=INK, linewidth=1.0)
+    for (label, colour, marker, dash), analysis, side in zip(_SIDES, (before, after), (0.97, 1.03), strict=True):
+        points = _points(analysis, analysis.settings.primary_scorer)
+        ax.plot(
+            [p.n for p in points], [100 * p.difference for p in points], color=colour, linestyle=dash, linewidth=1.5
+        )
+        shown = [(p.n, p.lift) for p in points if p.lift is not None and p.n in {1, *analysis.settings.ns}]
+        middle = [100 * t.difference for _, t in shown]
+        low = [m - 100 * t.low for m, (_, t) in zip(middle, shown, strict=True)]
+        high = [100 * t.high - m for m, (_, t) in zip(middle, shown, strict=True)]
+        at = [n * side for n, _ in shown]
+        ax.errorbar(
+            at, middle, yerr=[low, high], color=colour, marker=marker, markersize=4.5, linestyle="none", capsize=2
+        )
+        ax.plot([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=label)
+    n_axis(ax, _largest(before, after))
+    ax.set_ylabel("lift over own greedy (percentage points)")
+    ax.set_title("Best-of-n minus greedy (bars: 95 % interval)", loc="left")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    return figure
+
+
+def _accuracy(before: Analysis, after: Analysis) -> Figure:
+    figure, [ax] = new_figure()
+    for (label, colour, _, dash), analysis in zip(_SIDES, (before, after), strict=True):
+        for name, marker, what in (
+            (analysis.settings.primary_scorer, "o", "best-of-n"),
+            ("vote", "^", "vote"),
+            ("oracle", "x", "oracle"),
+        ):
+            points = _points(analysis, name)
+            marks = [i for i, p in enumerate(points) if p.n in {1, *analysis.settings.ns}]
+            ax.plot(
+                [p.n for p in points],
+                [100 * p.accuracy for p in points],
+                color=colour,
+                linestyle=dash,
+                marker=marker,
+                markevery=marks,
+                markersize=4.5,
+                linewidth=1.3,
+                label=f"{what}, {label}",
+            )
+        greedy = 100 * analysis.arms[0].accuracy.estimate
+        ax.axhline(
+            greedy, color=colour, linewidth=1.0, linestyle=(0, (1, 1.5)), label=f"greedy, {label} ({greedy:.1f} %)"
+        )
+    n_axis(ax, _largest(before, after))
+    ax.set_ylabel("accuracy (%)")
+    ax.set_title("Accuracy before and after", loc="left")
+    handles, labels = ax.get_legend_handles_labels()
+    # Filled by column: one column for each run.
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9, handlelength=2.6)
+    return figure
+
+
+def _distributions(groups: Groups) -> Figure:
+    figure, [ax] = new_figure()
+    everything = np.concatenate([values.ravel() for values in groups.values()])
+    low, high = np.quantile(everything, [0.005, 1.0])
+    edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+    for (label, values), (colour, dash) in zip(groups.items(), _STYLES, strict=False):
+        shares = np.histogram(np.maximum(values.ravel(), low), edges)[0] / values.size
+        ax.stairs(100 * shares, edges, color=colour, linestyle=dash, linewidth=1.5, label=label)
+        ax.axvline(float(values.mean()), color=colour, linestyle=dash, linewidth=0.8, alpha=0.8)
+    ax.set_xlabel("log-likelihood under the base model (nats per response)")
+    ax.set_ylabel("share of responses (%)")
+    ax.set_ylim(bottom=0.0)
+    ax.set_title("Under the base model (thin lines: means)", loc="left")
+    figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=2.6)
+    return figure
+
+
+_STYLES = ((BLUE, "-"), (SKY, "--"), (PURPLE, ":"), (VERMILLION, "-"), (ORANGE, "--"))
