@@ -3,8 +3,9 @@
     python benchmarks/report.py [--problems 1250 2500 5000] [--n 256] [--tokens 100] [--scorer NAME ...]
 
 Each run directory is synthetic and stored as a real one: append-only parts with token ids and token log-probs, a row
-group for each request, problems, grades. `bon-eval report` then runs on it in a fresh process with all arms, all n and
-10,000 bootstrap draws. The target at 5,000 x 256 (1.28 million responses): under 30 s and 3 GB on 2 cores.
+group for each request, problems, grades. `bon-eval report --no-texts` then runs on it in a fresh process with all
+arms, all n, 10,000 bootstrap draws, the page and the figures. The target at 5,000 x 256 (1.28 million responses):
+under 30 s and 3 GB on 2 cores.
 """
 
 from __future__ import annotations
@@ -113,12 +114,14 @@ def write_run(directory: Path, n_problems: int, n: int, tokens: int) -> None:
     with pq.ParquetWriter(directory / "grades.parquet", grading.SCHEMA, compression="zstd") as graded:
 
         def requests(some: list[Problem]) -> Iterator[pa.Table]:
+            verdicts = []
             for problem in some:
                 skill = float(rng.beta(1.0, 1.0))
                 for arm, size in (("greedy", 1), ("sample", n)):
                     table = responses(rng, problem.id, arm, size, tokens, skill)
-                    graded.write_table(grades(rng, table))
+                    verdicts.append(grades(rng, table))
                     yield table
+            graded.write_table(pa.concat_tables(verdicts))
 
         step = APPENDS_PER_PART // 2
         for start in range(0, n_problems, step):
@@ -154,7 +157,9 @@ def main() -> None:
             directory = Path(folder) / "run"
             write_run(directory, count, args.n, args.tokens)
             size = sum(path.stat().st_size for path in directory.rglob("*.parquet")) / 2**20
-            seconds, peak = measure([sys.executable, "-m", "bon_eval.cli", "report", str(directory), *options])
+            seconds, peak = measure(
+                [sys.executable, "-m", "bon_eval.cli", "report", str(directory), "--no-texts", *options]
+            )
         found.append((count, seconds, peak))
         line = f"{count:6d} problems x {args.n} x {args.tokens} tokens ({size:6.0f} MiB stored): "
         line += f"{seconds:6.1f} s, peak {peak:6.0f} MiB"

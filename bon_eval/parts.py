@@ -150,22 +150,46 @@ def write_part(
     return path
 
 
-def read_parts(parts: Iterable[Part], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def read_parts(
+    parts: Iterable[Part], columns: Sequence[str] | None = None, *, batch_bytes: int = 0
+) -> Iterator[pa.Table]:
     """Row groups of the parts, in order, one at a time.
+
+    Args:
+        parts: as `list_parts` gives them.
+        columns: those to read; None reads all.
+        batch_bytes: join neighbouring row groups of a part up to this size, all columns uncompressed: small groups
+            cost more to open than to read.
 
     Raises:
         StoreError: a part's data cannot be read; the message names it.
     """
+    names = None if columns is None else list(columns)
     for part in parts:
         try:
             with pq.ParquetFile(part.path) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group, columns=None if columns is None else list(columns))
+                for groups in _batches(file.metadata, batch_bytes):
+                    yield file.read_row_groups(groups, columns=names)
         except (pa.ArrowInvalid, OSError) as error:
             raise StoreError(
                 f"{part.path} is damaged ({str(error).splitlines()[0]}); move it away and run the same command: "
                 "the other parts are kept and only what it held is sampled again"
             ) from error
+
+
+def _batches(metadata: pq.FileMetaData, batch_bytes: int) -> Iterator[list[int]]:
+    """Numbers of the row groups of one file, in batches of at most that size but never empty."""
+    held: list[int] = []
+    size = 0
+    for group in range(metadata.num_row_groups):
+        more = metadata.row_group(group).total_byte_size
+        if held and size + more > batch_bytes:
+            yield held
+            held, size = [], 0
+        held.append(group)
+        size += more
+    if held:
+        yield held
 
 
 class PartLog:

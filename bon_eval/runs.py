@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ from bon_eval.errors import StoreError
 from bon_eval.pool import Pool
 from bon_eval.records import Arm, Problem, Response
 from bon_eval.store import read_meta
+
+_COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
+_GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
+_BATCH_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,20 +96,23 @@ def load_run(path: Path | str, *, token_logprobs: bool = False, partial: bool = 
     meta = read_meta(directory)
     problems = load_problems(directory)
     n = int(meta["config"]["n"])
-    columns = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
     stored = stored_parts(directory, meta)
-    tables = list(parts.read_parts(stored, columns + ["token_logprobs"] * token_logprobs))
-    schema = pa.schema([parts.SCHEMA.field(c) for c in columns + ["token_logprobs"] * token_logprobs])
-    table = pa.concat_tables([t.replace_schema_metadata(None) for t in tables]) if tables else schema.empty_table()
+    tables: list[pa.Table] = []
+    distinct: dict[str, int] = {}
+    # One pass: opening the row groups costs more than reading them, and no text is kept.
+    for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=_BATCH_BYTES):
+        distinct |= _distinct_texts(batch)
+        tables.append(batch.select(_COLUMNS).replace_schema_metadata(None))
+    schema = pa.schema([parts.SCHEMA.field(name) for name in _COLUMNS])
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
     complete = _complete(directory, problems, table, n, partial)
-    grades = _load_grades(directory)
-    pools = {
-        arm: _pool(directory, complete, table, grades, arm, 1 if arm == "greedy" else n) for arm in ("greedy", "sample")
-    }
-    first = grades.slice(0, 1).to_pylist()
-    grader = {"name": first[0]["grader"], "version": first[0]["grader_version"]} if first else {}
-    duplicates = _duplicates(stored, complete, n)
-    return Run(directory, meta, problems, pools["greedy"], pools["sample"], grader, duplicates)
+    grades, grader = _load_grades(directory)
+    greedy = _pool(directory, complete, table, grades, "greedy", 1)
+    pool = _pool(directory, complete, table, grades, "sample", n)
+    if token_logprobs:
+        greedy, pool = _with_tokens(stored, greedy, "greedy"), _with_tokens(stored, pool, "sample")
+    duplicates = np.array([1 - distinct[p.id] / n for p in complete], dtype=np.float64)
+    return Run(directory, meta, problems, greedy, pool, grader, duplicates)
 
 
 def _complete(
@@ -127,36 +134,60 @@ def _complete(
     return kept
 
 
-def _duplicates(stored: Sequence[parts.Part], problems: Sequence[Problem], n: int) -> NDArray[np.float64]:
-    """Texts are read a row group at a time: a pool always lies within one."""
-    distinct: dict[str, int] = {}
-    for table in parts.read_parts(stored, ["problem_id", "arm", "text"]):
-        pool = table.filter(pc.equal(table["arm"], "sample")).group_by("problem_id")
-        for row in pool.aggregate([("text", "count_distinct")]).to_pylist():
-            distinct[row["problem_id"]] = row["text_count_distinct"]
-    return np.array([1 - distinct[p.id] / n for p in problems], dtype=np.float64)
+def _distinct_texts(table: pa.Table) -> dict[str, int]:
+    """Different texts of each pool in the table, by problem: a pool always lies within one row group."""
+    pools = table.filter(pc.equal(table["arm"], "sample")).group_by("problem_id")
+    counts = pools.aggregate([("text", "count_distinct")])
+    return dict(zip(counts["problem_id"].to_pylist(), counts["text_count_distinct"].to_pylist(), strict=True))
 
 
-def _load_grades(directory: Path) -> pa.Table:
+def _load_grades(directory: Path) -> tuple[pa.Table, dict[str, str]]:
+    """What the pools need of the grades, and the grader's name and version."""
     path = directory / "grades.parquet"
     if not path.is_file():
         raise StoreError(f"{directory} has not been graded; run: bon-eval grade {directory}")
     try:
-        grades = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            wanted = [name for name in _GRADES if name in file.schema_arrow.names]
+            grades = file.read(columns=wanted)
+            first = next(file.iter_batches(batch_size=1, columns=["grader", "grader_version"]), None)
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(f"{path} is damaged; run: bon-eval grade {directory}") from error
     # A grader without a strict format leaves the column empty: that is no verdict on any response.
-    if "correct_strict" in grades.column_names and grades["correct_strict"].null_count == grades.num_rows:
+    if "correct_strict" in wanted and grades["correct_strict"].null_count == grades.num_rows:
         grades = grades.drop_columns("correct_strict")
-    return grades
+    rows = [] if first is None else first.to_pylist()
+    return grades, {"name": rows[0]["grader"], "version": rows[0]["grader_version"]} if rows else {}
+
+
+def _with_tokens(stored: Sequence[parts.Part], pool: Pool, arm: Arm) -> Pool:
+    """The pool with its token log-probs, which are read a batch at a time into their places."""
+    ids = pa.array(pool.problem_ids, pa.string())
+    lengths = pool.n_tokens.ravel()
+    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    flat = np.empty(offsets[-1], dtype=np.float32)
+    columns = ["problem_id", "arm", "index", "token_logprobs"]
+    for batch in parts.read_parts(stored, columns, batch_bytes=_BATCH_BYTES):
+        rows, cells = _cells(batch, ids, arm, pool.n)
+        counts = pc.list_value_length(rows["token_logprobs"]).to_numpy()
+        if not np.array_equal(counts, lengths[cells]):
+            raise StoreError(
+                f"the stored token counts of {arm} responses are not those of their log-probs; "
+                "restore the parts or run with --fresh"
+            )
+        starts = np.cumsum(counts) - counts
+        places = np.repeat(offsets[cells] - starts, counts) + np.arange(counts.sum())
+        flat[places] = pc.list_flatten(rows["token_logprobs"]).to_numpy()
+    return replace(pool, token_logprobs=flat, token_offsets=offsets)
 
 
 def _cells(table: pa.Table, ids: pa.Array, arm: Arm, n: int) -> tuple[pa.Table, NDArray[np.int64]]:
     """Rows of one arm, and the cell (row-major in (P, n)) that each belongs to."""
     rows = table.filter(pc.equal(table["arm"], arm))
     row = pc.index_in(rows["problem_id"], value_set=ids)
-    rows = rows.filter(row.is_valid())
-    problem = pc.index_in(rows["problem_id"], value_set=ids).to_numpy().astype(np.int64)
+    if row.null_count:  # problems that are not complete
+        rows, row = rows.filter(row.is_valid()), row.drop_null()
+    problem = row.to_numpy().astype(np.int64)
     index = rows["index"].to_numpy().astype(np.int64)
     return rows, problem * n + index
 
@@ -184,14 +215,6 @@ def _pool(directory: Path, problems: Sequence[Problem], table: pa.Table, grades:
 
     correct = graded["correct"]
     strict = graded["correct_strict"] if "correct_strict" in graded.column_names else None
-    logprobs = offsets = None
-    if "token_logprobs" in rows.column_names:
-        order = np.argsort(cells)
-        lists = rows["token_logprobs"].take(pa.array(order)).combine_chunks()
-        lists = lists if isinstance(lists, pa.ListArray) else pa.concat_arrays(lists.chunks)
-        logprobs = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-        lengths = lists.value_lengths().to_numpy()
-        offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     return Pool(
         problem_ids=tuple(p.id for p in problems),
         log_likelihood=place(rows["log_likelihood"].to_numpy(), cells, np.float64),
@@ -204,6 +227,4 @@ def _pool(directory: Path, problems: Sequence[Problem], table: pa.Table, grades:
         if strict is None
         else place(pc.fill_null(strict, False).to_numpy(), graded_cells, np.bool_),
         unscored_strict=None if strict is None else place(pc.is_null(strict).to_numpy(), graded_cells, np.bool_),
-        token_logprobs=logprobs,
-        token_offsets=offsets,
     )

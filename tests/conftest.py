@@ -58,20 +58,30 @@ def smollm2() -> Path:
 @pytest.fixture(scope="session")
 def lora_adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LoRA adapter on the embedded model that changes its likelihoods."""
+    from bon_eval.models import ASSETS
+
+    return make_lora(ASSETS / "arith-mixed", tmp_path_factory.mktemp("lora"), scale=0.2)
+
+
+@pytest.fixture(scope="session")
+def smollm2_lora(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA adapter on SmolLM2 that changes its likelihoods and leaves it a language model."""
+    return make_lora(smollm2, tmp_path_factory.mktemp("smollm2-lora"), scale=0.03)
+
+
+def make_lora(model_dir: Path, folder: Path, *, scale: float) -> Path:
+    """A random adapter as PEFT saves it."""
     torch = pytest.importorskip("torch")
     peft = pytest.importorskip("peft")
     transformers = pytest.importorskip("transformers")
-    from bon_eval.models import ASSETS
-
-    base = transformers.AutoModelForCausalLM.from_pretrained(ASSETS / "arith-mixed", dtype="float32")
+    base = transformers.AutoModelForCausalLM.from_pretrained(model_dir, dtype="float32")
     model = peft.get_peft_model(
         base, peft.LoraConfig(r=8, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", lora_alpha=16)
     )
     generator = torch.Generator().manual_seed(0)
     for name, parameter in model.named_parameters():
         if "lora_" in name:
-            parameter.data = 0.2 * torch.randn(parameter.shape, generator=generator)
-    folder = tmp_path_factory.mktemp("lora")
+            parameter.data = scale * torch.randn(parameter.shape, generator=generator)
     model.save_pretrained(folder)
     return folder
 

@@ -70,8 +70,8 @@ def pair(cold: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Pa
 
 
 def directories(place: Path) -> tuple[Path, Path]:
-    [before] = (place / "results/arith/arith-mixed").iterdir()
-    [after] = [p for m in (place / "results/arith").iterdir() if m.name != "arith-mixed" for p in m.iterdir()]
+    base, tuned = sorted((place / "results/arith").iterdir(), key=lambda p: (p.name == "cold", "+" in p.name))
+    [before], [after] = base.iterdir(), tuned.iterdir()
     return before, after
 
 
@@ -196,7 +196,18 @@ def test_an_adapter_on_vllm(lora_adapter: Path, tmp_path: Path) -> None:
     check_adapter_pair(tmp_path, lora_adapter)
 
 
-def check_adapter_pair(place: Path, adapter: Path) -> None:
+@pytest.mark.vllm
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_pretrained_model_and_its_adapter(engine: str, smollm2: Path, smollm2_lora: Path, tmp_path: Path) -> None:
+    command = ["run", "--model", smollm2, "--task", "arith", "--n", "4", "--limit", "3", "--max-tokens", "24"]
+    command += ["--draws", "200", "--dtype", "float32", "--quiet", "--engine", engine, "--after", smollm2_lora]
+    done = bon_eval(*command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    check_adapter_pair(tmp_path, smollm2_lora, smollm2)
+
+
+def check_adapter_pair(place: Path, adapter: Path, model_dir: Path = ASSETS / "arith-mixed") -> None:
     """Scores by both models of one engine are those of the transformers engine loaded for each alone."""
     before, after = directories(place)
     meta = [json.loads((p / "run.json").read_text()) for p in (before, after)]
@@ -204,9 +215,7 @@ def check_adapter_pair(place: Path, adapter: Path) -> None:
     assert meta[0]["sessions"][0]["seed"] == meta[1]["sessions"][0]["seed"]
     for run, by, adapter_dir in ((after, before, None), (before, after, str(adapter))):
         model = ScoredBy.of(json.loads((by / "run.json").read_text())["config"])
-        spec = EngineSpec(
-            str(ASSETS / "arith-mixed"), dtype="float32", max_length=256, adapter_dir=adapter_dir, adapter_hash="x"
-        )
+        spec = EngineSpec(str(model_dir), dtype="float32", max_length=256, adapter_dir=adapter_dir, adapter_hash="x")
         prompts, ids = load_prompts(run), sorted(load_prompts(run))
         stored = load_scores(run, model, ids, "sample", 4, source=by)
         sequences = [

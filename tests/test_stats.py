@@ -42,7 +42,7 @@ class Outcome:
     covered: dict[str, list[bool]] = field(default_factory=dict)
     rejected: dict[str, list[bool]] = field(default_factory=dict)
     contested: dict[str, list[int]] = field(default_factory=dict)
-    errors: list[float] = field(default_factory=list)
+    errors: dict[str, list[float]] = field(default_factory=dict)
 
     def coverage(self, name: str) -> float:
         return float(np.mean(self.covered[name]))
@@ -53,8 +53,9 @@ def draw(rng: np.random.Generator, n_problems: int, mean: float, concentration: 
     correct = rng.random((n_problems, N)) < p[:, None]
     scores = 0.8 * correct + rng.normal(size=correct.shape)
     best = best_of_n(scores, correct, [BEST_OF, N])
+    [blind] = best_of_n(rng.random(correct.shape), correct, [BEST_OF])
     out = {f"greedy{i}": (rng.random(n_problems) < p).astype(float) for i in (1, 2)}
-    out |= {"sample": correct.mean(axis=1), "best-of-n": best[0], "best-of-N": best[1]}
+    out |= {"sample": correct.mean(axis=1), "best-of-n": best[0], "best-of-N": best[1], "blind": blind}
     out["sample2"] = rng.binomial(N, p) / N
     out["log-likelihood"] = -rng.gamma(2.0, 10.0, size=n_problems) + scores.mean(axis=1)
     return out
@@ -88,11 +89,12 @@ def simulate(
         means = bootstrap_cis(np.stack([seen[name] for name in MEANS], axis=1), rng=rng, draws=DRAWS)
         for name, interval in zip(SINGLES + MEANS, singles + means, strict=True):
             out.covered.setdefault(name, []).append(interval.low <= truth[name] <= interval.high)
-        out.errors.append(means[1].estimate - truth["best-of-n"])
+        for name in ("sample", "best-of-n", "best-of-N"):
+            out.errors.setdefault(name, []).append(float(seen[name].mean()) - truth[name])
         a = [seen[x] for x in ("best-of-n", "best-of-n", "best-of-N", "greedy2", "sample", "sample")]
         b = [seen[x] for x in ("greedy1", "sample", "greedy1", "greedy1", "greedy1", "sample2")]
         tests = paired_tests(np.stack(a, axis=1), np.stack(b, axis=1), rng=rng, draws=DRAWS)
-        gaps = [truth[name] - mean for name in ("best-of-n", "best-of-n", "best-of-N")] + [0.0] * 3
+        gaps = [truth[name] - mean for name in ("best-of-n", "best-of-n", "best-of-N")] + [0.0] * len(NULLS)
         for name, test, gap in zip(PAIRS + NULLS, tests, gaps, strict=True):
             out.covered.setdefault(name, []).append(test.low <= gap <= test.high)
             if gap == 0.0:
@@ -141,10 +143,29 @@ def test_type_one_error_is_held(outcomes, scenario):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scenario", "most"),
+    # At an accuracy of 2 % the few differences are skewed, which sign flips do not see: 6.5 % are rejected.
+    [("100 half", 0.06), ("200 all or nothing", 0.06), ("100 near 0, alike", 0.07)],
+)
+def test_a_scorer_that_knows_nothing_is_not_found_to_matter(scenario, most):
+    """Best-of-n by random scores is one sample: the report's two comparisons, with nothing to find."""
+    rng = np.random.default_rng([2024, len(scenario)])
+    rejected = []
+    for _ in range(4000):
+        seen = draw(rng, *SCENARIOS[scenario])
+        others = np.stack([seen["greedy1"], seen["sample"]], axis=1)
+        tests = paired_tests(np.stack([seen["blind"]] * 2, axis=1), others, rng=rng, draws=DRAWS)
+        rejected.append([test.p_value <= 0.05 for test in tests])
+    assert np.mean(rejected, axis=0).max() <= most
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_best_of_n_is_unbiased(outcomes, scenario):
-    errors = np.array(outcomes[scenario].errors)
-    assert abs(errors.mean()) < 4 * errors.std(ddof=1) / np.sqrt(len(errors))
+    for name, found in outcomes[scenario].errors.items():
+        errors = np.array(found)
+        assert abs(errors.mean()) < 4 * errors.std(ddof=1) / np.sqrt(len(errors)), name
 
 
 def test_the_simulation_contests_enough_problems(outcomes):

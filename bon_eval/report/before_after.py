@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bon_eval.comparison import BeforeAfter, Change
 from bon_eval.files import write_text
+from bon_eval.report.document import validate
 from bon_eval.report.files import to_csv
 from bon_eval.sharpening import EquivalentN
 from bon_eval.stats import Interval
@@ -94,10 +95,12 @@ def write_comparison(found: BeforeAfter, directory: Path) -> dict[str, Path]:
     """Write compare.csv and compare.json into an existing directory.
 
     Raises:
-        StoreError: a file cannot be written; the older ones are kept.
+        StoreError: the document does not fit its schema, or a file cannot be written; the older ones are kept.
     """
+    content = document(found)
+    validate(content, "compare")
     rows = [{"table": t, **_cells(c)} for t, c in _all_changes(found)]
-    texts = {"compare.csv": to_csv(rows), "compare.json": json.dumps(document(found), indent=2, allow_nan=False) + "\n"}
+    texts = {"compare.csv": to_csv(rows), "compare.json": json.dumps(content, indent=2, allow_nan=False) + "\n"}
     for name, text in texts.items():
         write_text(directory / name, text)
     return {name: directory / name for name in texts}

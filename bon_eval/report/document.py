@@ -151,33 +151,33 @@ def document(analysis: Analysis) -> dict[str, object]:
     }
 
 
-def validate(content: Mapping[str, object]) -> None:
-    """Check a report document against the schema that ships with the package.
+def validate(content: Mapping[str, object], name: str = "report") -> None:
+    """Check a document against its schema, ``assets/<name>.schema.json`` of the package.
 
     Raises:
         StoreError: the first violation with its place in the document.
     """
     import jsonschema
 
-    error = jsonschema.exceptions.best_match(_validator().iter_errors(content))
+    error = jsonschema.exceptions.best_match(_validator(name).iter_errors(content))
     if error is not None:
         place = error.json_path.removeprefix("$").removeprefix(".") or "the document"
         text = error.message if len(error.message) <= 200 else error.message[:197] + "..."
-        raise StoreError(f"report does not fit its schema at {place}: {text}; nothing was written")
+        raise StoreError(f"{name} does not fit its schema at {place}: {text}; nothing was written")
 
 
-def schema() -> dict[str, object]:
-    """The JSON Schema (draft 2020-12) of report.json."""
-    text = resources.files("bon_eval").joinpath("assets/report.schema.json").read_text(encoding="utf-8")
+def schema(name: str = "report") -> dict[str, object]:
+    """The JSON Schema (draft 2020-12) of report.json, or of ``<name>.json``."""
+    text = resources.files("bon_eval").joinpath(f"assets/{name}.schema.json").read_text(encoding="utf-8")
     loaded: dict[str, object] = json.loads(text)
     return loaded
 
 
 @functools.cache
-def _validator():  # type: ignore[no-untyped-def]  # jsonschema is imported only when a report is written
+def _validator(name: str):  # type: ignore[no-untyped-def]  # jsonschema is imported only when a report is written
     import jsonschema
 
-    return jsonschema.Draft202012Validator(schema())
+    return jsonschema.Draft202012Validator(schema(name))
 
 
 def _explanation(explanation: Explanation) -> dict[str, object]:

@@ -70,10 +70,30 @@ def test_arms_in_points_and_percent(content: dict[str, Any]) -> None:
 
 
 def test_every_null_of_a_row_has_its_reason(content: dict[str, Any]) -> None:
-    found = list(nulls({key: content[key] for key in ("arms", "curves", "facts")}))
+    found = list(nulls({key: content[key] for key in ("arms", "curves", "facts", "explanation", "variants")}))
     assert found
     for place, row, key in found:
         assert row["null_reasons"].get(key), f"{place}.{key} is null without a reason"
+
+
+def test_explanation_that_does_not_exist_is_null_with_its_reason(analysis: Analysis) -> None:
+    explanation = analysis.explanation
+    scorer = replace(explanation.scorers[0], auroc=None, auroc_problems=0, saturation_n=None)
+    power = replace(explanation.power[0], detectable=None, problems=dict.fromkeys((1, 2, 5)))
+    bare = replace(explanation, scorers=(scorer,), power=(power, explanation.power[1]))
+    content: dict[str, Any] = document(replace(analysis, explanation=bare))
+    validate(content)
+    found = list(nulls(content["explanation"]))
+    assert {key for _, _, key in found} >= {"auroc", "saturation_n", "detectable_points", "problems_for_5_points"}
+    for place, row, key in found:
+        assert row["null_reasons"].get(key), f"{place}.{key} is null without a reason"
+
+
+def test_variants_and_their_reasons(content: dict[str, Any]) -> None:
+    [variant] = content["variants"]
+    assert (variant["name"], variant["problems"]) == ("without truncated", 2)
+    assert [row["arm"] for row in variant["arms"]] == [row["arm"] for row in content["arms"]]
+    assert content["variant_reasons"] == {"strict format": "the grades hold no verdicts under a strict format"}
 
 
 def test_numbers_that_are_not_finite_become_null_with_a_reason(analysis: Analysis) -> None:

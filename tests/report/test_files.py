@@ -69,6 +69,17 @@ def test_problems_load_in_pandas(analysis: Analysis, tmp_path: Path) -> None:
     assert problems["above_greedy"].tolist() == [0.5, 0.0, 0.0]
 
 
+def test_scorers_and_lengths_load_in_pandas(analysis: Analysis, tmp_path: Path) -> None:
+    written = write_report(analysis, tmp_path)
+    scorers = pd.read_csv(written["scorers.csv"]).set_index("scorer")
+    assert scorers.loc["log_likelihood", "auroc"] == pytest.approx(2 / 3)
+    assert scorers.loc["log_likelihood", "saturation_n"] == 4
+    lengths = pd.read_csv(written["lengths.csv"])
+    assert lengths["responses"].sum() == 12
+    assert lengths["picked_shortest"].sum() == pytest.approx(1.0)
+    assert (lengths["tokens_low"] <= lengths["tokens_high"]).all()
+
+
 @pytest.mark.parametrize(
     "text",
     ["=1+1", "+A1", "-A1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "=cmd|' /C calc'!A0", "\uff1d1+1", "-1+1"],

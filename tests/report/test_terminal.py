@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bon_eval.findings import Analysis
+from bon_eval.findings import Analysis, Variant
 from bon_eval.report.terminal import WIDTH, render
 from bon_eval.stats import Interval
 
@@ -68,6 +68,24 @@ def test_notes_of_a_partial_run_and_of_left_out_problems(analysis: Analysis) -> 
     text = " ".join(render(replace(analysis, n_missing=2, n_excluded=4, settings=settings)).split())
     assert "unfinished run: 2 problems have no complete responses yet." in text
     assert "3 problems of which none was cut; 4 were left out" in text
+
+
+def test_notes_of_what_explains_the_lift(analysis: Analysis) -> None:
+    text = " ".join(render(analysis).split())
+    assert "AUROC within problems, 0.5 is chance: log-lik 0.67 [" in text
+    assert "(the 3 with both kinds of response)" in text
+    assert "saturation: from n = 4 on, best-of-n stays within 1 % of its accuracy at n = 4." in text
+    assert "points with 80 % power; 1, 2 and 5 points need 26,163, 6,541 and 1,047 problems." in text
+    assert "strict format" not in text
+
+
+def test_strict_format_has_a_line_where_its_numbers_differ(analysis: Analysis) -> None:
+    same = Variant("strict format", "note", 3, analysis.arms)
+    assert "strict format" not in render(replace(analysis, variants=(same,)))
+    best = replace(analysis.arms[3], accuracy=Interval(0.25, 0.1, 0.4, "x"))
+    strict = replace(same, arms=(*analysis.arms[:3], best, *analysis.arms[4:]))
+    line = line_of(render(replace(analysis, variants=(strict,))), "strict format")
+    assert line == "strict format: greedy 0.333 (lenient 0.333), best-of-4 0.250 (lenient 0.667)."
 
 
 @pytest.mark.parametrize("model", ["m" * 40, "/models/" + "a-very-long-name/" * 12 + "checkpoint"])
