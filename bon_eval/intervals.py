@@ -38,6 +38,7 @@ from bon_eval.small_sample import (
     pseudo_t,
     share_interval,
     student_t,
+    student_t_p_value,
 )
 
 Support = tuple[float, float]
@@ -121,7 +122,7 @@ def bootstrap_cis(
         if stated is not None and not np.all((column >= stated[0]) & (column <= stated[1])):
             raise ConfigError(f"values reach outside their support {stated}; pass the support that they have")
     small = [_small_sample_method(s) for s in supports]
-    return resolve_intervals(columns, supports, small, [False] * len(supports), rng, draws, confidence)
+    return resolve_intervals(columns, supports, small, [False] * len(supports), rng, draws, confidence)[0]
 
 
 SmallSample = Callable[[NDArray[np.float64], float], Limits]
@@ -136,9 +137,13 @@ def resolve_intervals(
     rng: np.random.Generator,
     draws: int,
     confidence: float,
-) -> list[Interval]:
-    """Bootstrap-t for the columns that allow it, `small` for the others; (P, K) in, K intervals out."""
+) -> tuple[list[Interval], list[float]]:
+    """Bootstrap-t for the columns that allow it, `small` for the others; (P, K) in, K intervals out.
+
+    Beside each interval: two-sided p-value of a mean of 0 that goes with it, NaN where no bootstrap ran.
+    """
     results: dict[int, Limits] = {}
+    p_values = [np.nan] * columns.shape[1]
     wanted = []
     for k, column in enumerate(columns.T):
         if (
@@ -149,19 +154,22 @@ def resolve_intervals(
             results[k] = small[k](column, confidence)
         else:
             wanted.append(k)
-    low, high = _bootstrap_t(columns[:, wanted], rng, draws, confidence)
+    low, high, p_bootstrap = _bootstrap_t(columns[:, wanted], rng, draws, confidence)
     for i, k in enumerate(wanted):
         bounds = supports[k] or (-np.inf, np.inf)
         if np.isfinite(low[i]) and np.isfinite(high[i]):
             ends, method = (float(low[i]), float(high[i])), "bootstrap-t"
+            p_values[k] = float(p_bootstrap[i])
             if bounds == _DIFFERENCE:
                 plain = student_t(columns[:, k], confidence)
                 ends, method = (min(ends[0], plain[0]), max(ends[1], plain[1])), "bootstrap-t + student-t"
+                p_values[k] = max(p_values[k], student_t_p_value(columns[:, k]))
             # No truth lies outside the support, so cutting there cannot cost coverage.
             results[k] = (max(ends[0], bounds[0]), min(ends[1], bounds[1]), method)
         else:
             results[k] = small[k](columns[:, k], confidence)
-    return [Interval(float(columns[:, k].mean()), *results[k]) for k in range(columns.shape[1])]
+    intervals = [Interval(float(columns[:, k].mean()), *results[k]) for k in range(columns.shape[1])]
+    return intervals, p_values
 
 
 def _checked(values: ArrayLike, draws: int, confidence: float) -> NDArray[np.float64]:
@@ -190,11 +198,14 @@ def _small_sample_method(support: Support | None) -> SmallSample:
 
 def _bootstrap_t(
     columns: NDArray[np.float64], rng: np.random.Generator, draws: int, confidence: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Studentised bootstrap limits of every column, (K,) each; not finite where too many resamples had no spread."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Studentised bootstrap limits of every column, (K,) each; not finite where too many resamples had no spread.
+
+    The third array holds the two-sided p-value of a mean of 0: the level at which the limits would just touch 0.
+    """
     n, k = columns.shape
     if k == 0:
-        return np.empty(0), np.empty(0)
+        return np.empty(0), np.empty(0), np.empty(0)
     mean = columns.mean(axis=0)
     centred = columns - mean
     error = centred.std(axis=0, ddof=1) / np.sqrt(n)
@@ -210,7 +221,11 @@ def _bootstrap_t(
     t.sort(axis=0)
     at = np.clip(np.round(np.array([tail, 1.0 - tail]) * (draws + 1)).astype(int) - 1, 0, draws - 1)
     lower, upper = t[at[0]], t[at[1]]
-    return mean - upper * error, mean - lower * error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        observed = mean / error
+    further = np.minimum(np.sum(t >= observed, axis=0), np.sum(t <= observed, axis=0))
+    p_values = np.minimum(1.0, 2.0 * (further + 1.0) / (draws + 1.0))
+    return mean - upper * error, mean - lower * error, p_values
 
 
 def _resampled_moments(

@@ -129,6 +129,14 @@ def student_t(values: NDArray[np.float64], confidence: float) -> Limits:
     return float(mean - half), float(mean + half), "student-t"
 
 
+def student_t_p_value(values: NDArray[np.float64]) -> float:
+    """Two-sided p-value of a mean of 0 that goes with `student_t`, for values that are not constant."""
+    from scipy import special
+
+    t = float(values.mean()) / (float(values.std(ddof=1)) / np.sqrt(len(values)))
+    return float(2.0 * special.stdtr(len(values) - 1, -abs(t)))
+
+
 def pseudo_t(values: NDArray[np.float64], confidence: float, rarest: float = np.inf) -> Limits:
     """Student's t for differences in [-1, 1] after adding w problems with +1 and w with -1.
 

@@ -144,11 +144,11 @@ def test_type_one_error_is_held(outcomes, scenario):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("scenario", "most"),
-    # At an accuracy of 2 % the few differences are skewed, which sign flips do not see: 6.5 % are rejected.
-    [("100 half", 0.06), ("200 all or nothing", 0.06), ("100 near 0, alike", 0.07)],
+    # At an accuracy of 2 % the few differences are skewed, which sign flips alone do not see: 6.5 % would be rejected.
+    "scenario",
+    ["100 half", "200 all or nothing", "100 near 0, alike"],
 )
-def test_a_scorer_that_knows_nothing_is_not_found_to_matter(scenario, most):
+def test_a_scorer_that_knows_nothing_is_not_found_to_matter(scenario):
     """Best-of-n by random scores is one sample: the report's two comparisons, with nothing to find."""
     rng = np.random.default_rng([2024, len(scenario)])
     rejected = []
@@ -157,7 +157,7 @@ def test_a_scorer_that_knows_nothing_is_not_found_to_matter(scenario, most):
         others = np.stack([seen["greedy1"], seen["sample"]], axis=1)
         tests = paired_tests(np.stack([seen["blind"]] * 2, axis=1), others, rng=rng, draws=DRAWS)
         rejected.append([test.p_value <= 0.05 for test in tests])
-    assert np.mean(rejected, axis=0).max() <= most
+    assert np.mean(rejected, axis=0).max() <= 0.06
 
 
 @pytest.mark.slow
