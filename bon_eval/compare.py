@@ -60,6 +60,12 @@ def compare_runs(
     rng = streams(seed)
     accuracy = [accuracies(side, n, rng) for side in (first, second)]
     measured = [quantities(side, n) for side in (first, second)]
+    if before.pool.n != after.pool.n:
+        reasons["duplicates"] = (
+            f"the pools hold {before.pool.n} and {after.pool.n} responses, whose shares differ anyway"
+        )
+        for values in measured:
+            del values["duplicates"]
     accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws)
     divergences, equivalent, explained = {}, {}, None
     amortised = amortised_share(accuracy[1]["sample"], accuracy[0]["sample"], accuracy[0]["best_own"])

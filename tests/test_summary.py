@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -207,34 +205,22 @@ def test_the_files_are_written_and_nothing_else(report: dict[str, Any], tmp_path
         write_summary(summary, tmp_path / "missing")
 
 
-def test_hover_and_focus_show_points_and_interval(report: dict[str, Any], tmp_path: Path) -> None:
-    binary = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if binary is None:
-        if os.environ.get("BON_EVAL_REQUIRE_BROWSER") == "1":
-            pytest.fail("no Chromium found and BON_EVAL_REQUIRE_BROWSER=1")
-        pytest.skip("no Chromium found (CHROMIUM names one; BON_EVAL_REQUIRE_BROWSER=1 makes this fail)")
-    sync_api = pytest.importorskip("playwright.sync_api")
+def test_hover_and_focus_show_points_and_interval(report: dict[str, Any], tmp_path: Path, open_page: Any) -> None:
     runs = [put(tmp_path / str(k), report, model=f"organisation/model-{k}", task=f"task {k % 3}") for k in range(9)]
     path = write_summary(summarise(runs), tmp_path)["summary.html"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu"])
-        for width in (1280, 390):
-            tab = browser.new_page(viewport={"width": width, "height": 900})
-            trouble: list[str] = []
-            tab.on("console", lambda message, seen=trouble: seen.append(message.text))
-            tab.on("request", lambda request, seen=trouble: seen.append(request.url))
-            tab.goto(path.as_uri())
-            assert tab.evaluate("document.documentElement.scrollWidth") <= width
-            cells = tab.query_selector_all(".heat td[tabindex]")
-            assert len(cells) == 9
-            for act in ("focus", "hover"):
-                for cell in cells:
-                    getattr(cell, act)()
-                    tip = cell.query_selector(".more")
-                    assert tip.is_visible()
-                    assert "+33.3 points [" in tip.text_content()
-                    box = tip.bounding_box()
-                    assert box["x"] >= 0
-                    assert box["x"] + box["width"] <= width
-            assert trouble == [path.as_uri()]
-        browser.close()
+    for width in (1280, 390):
+        tab, trouble = open_page(path, viewport={"width": width, "height": 900})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        cells = tab.query_selector_all(".heat td[tabindex]")
+        assert len(cells) == 9
+        for act in ("focus", "hover"):
+            for cell in cells:
+                getattr(cell, act)()
+                tip = cell.query_selector(".more")
+                assert tip.is_visible()
+                assert "+33.3 points [" in tip.text_content()
+                box = tip.bounding_box()
+                assert box["x"] >= 0
+                assert box["x"] + box["width"] <= width
+        assert trouble == []
+        tab.close()

@@ -30,7 +30,7 @@ _SPEC.loader.exec_module(CASES)
 
 ROOT = Path(__file__).resolve().parents[2]
 SYMBOLIC = (r"\boxed{\sqrt{126}}", r"3\sqrt{14}")
-ENDLESS = {"op": "same", "gold": "5", "answer": r"\int_0^1 x^{x^{x}} dx"}
+ENDLESS = {"op": "same", "gold": "5", "answer": r"\int_0^1 x^{x^{x^{x}}} dx"}
 
 
 def worker_pids(parent: int) -> set[int]:
