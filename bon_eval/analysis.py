@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from bon_eval import tables
+from bon_eval.arm_pairs import arm_pairs
 from bon_eval.cells import Array, Responses, compute_cells, compute_data
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.explain import explain
@@ -102,6 +103,7 @@ def analyse(
     data = compute_data(responses, settings, curves=True)
     cells = compute_cells(data, settings)
     others, reasons = variants(responses, settings)
+    arms = tables.arm_rows(data, settings, cells)
     return Analysis(
         run=_run_facts(run),
         settings=settings,
@@ -109,11 +111,12 @@ def analyse(
         n_problems=len(responses.golds),
         n_excluded=len(run.pool.problem_ids) - len(responses.golds),
         n_missing=len(run.problems) - len(run.pool.problem_ids),
-        arms=tables.arm_rows(data, settings, cells),
+        arms=arms,
         curves=tuple(tables.curve_points(data, cells)),
         problems=tuple(tables.problem_rows(data, settings)),
         facts=tables.facts(data, settings, cells),
         explanation=explain(data, settings, cells),
+        pairs=arm_pairs(data, settings, cells, arms),
         variants=others,
         variant_reasons=reasons,
     )

@@ -160,6 +160,24 @@ class Facts:
         return self.comparisons[0].sentence
 
 
+PairFamily = Literal["n against greedy", "n against sample", "other pairs"]
+"""Which Holm correction a pair of arms belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmPair:
+    """Two arms of the table, paired by problem."""
+
+    arm: str
+    other: str
+    """Names as `ArmRow.name`."""
+    test: PairedTest
+    """Accuracy of `arm` minus that of `other`, as a fraction."""
+    family: PairFamily
+    p_holm: float
+    """Holm-adjusted within the family."""
+
+
 @dataclass(frozen=True, slots=True)
 class Variant:
     """The arms table under another rule, on the same stored responses."""
@@ -192,6 +210,8 @@ class Analysis:
     problems: tuple[ProblemRow, ...]
     facts: Facts
     explanation: Explanation
+    pairs: tuple[ArmPair, ...]
+    """Every arm of the table against every earlier one."""
     variants: tuple[Variant, ...] = ()
     variant_reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a variant that is not there -> why."""

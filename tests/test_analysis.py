@@ -20,6 +20,7 @@ from bon_eval.findings import Analysis, ArmRow
 from bon_eval.pool import Pool
 from bon_eval.records import Problem
 from bon_eval.runs import Run
+from bon_eval.stats import holm
 
 _DTYPES = {
     "log_likelihood": np.float64,
@@ -357,3 +358,42 @@ def made_up_run(rng: np.random.Generator, n_problems: int, n: int) -> HandRun:
     problems = tuple(Problem(problem_id, {}, "1") for problem_id in ids)
     meta = {"config": {"n": n}, "versions": {}, "engine": {}, "state": "sampled"}
     return HandRun(meta, problems, arm_of(1), arm_of(n), {"name": "gsm8k", "version": "1"})
+
+
+# --- every arm against every other
+
+
+def test_pairs_cover_every_two_arms_once_and_agree_with_the_table(run: HandRun) -> None:
+    analysis = analyse(run, draws=500)
+    names = [row.name for row in analysis.arms]
+    assert [(p.arm, p.other) for p in analysis.pairs] == [(b, a) for i, b in enumerate(names) for a in names[:i]]
+    at = {(p.arm, p.other): p for p in analysis.pairs}
+    for row in analysis.arms[1:]:
+        assert at[row.name, "greedy"].test == row.lift
+        if row.p_holm is not None:
+            assert at[row.name, "greedy"].p_holm == row.p_holm
+    accuracy = {row.name: row.accuracy.estimate for row in analysis.arms}
+    for pair in analysis.pairs:
+        assert pair.test.difference == pytest.approx(accuracy[pair.arm] - accuracy[pair.other])
+        assert pair.p_holm >= pair.test.p_value
+    best = f"best-of-{analysis.settings.ns[-1]} log_likelihood"
+    assert at[best, "sample"].test == analysis.facts.comparisons[1].test
+
+
+def test_pairs_are_holm_adjusted_family_by_family(run: HandRun) -> None:
+    analysis = analyse(run, draws=500)
+    for family, count in (("n against greedy", 2), ("n against sample", 2)):
+        members = [p for p in analysis.pairs if p.family == family]
+        assert len(members) == count == len(analysis.settings.ns)
+        assert [p.p_holm for p in members] == holm([p.test.p_value for p in members]).tolist()
+    others = [p for p in analysis.pairs if p.family == "other pairs"]
+    assert [p.p_holm for p in others] == holm([p.test.p_value for p in others]).tolist()
+    assert len(others) + 4 == len(analysis.pairs)
+
+
+def test_a_pool_of_one_has_no_pair_of_an_arm_with_itself(run: HandRun) -> None:
+    analysis = analyse(run, ns=[1], draws=500)
+    assert all(p.arm != p.other for p in analysis.pairs)
+    names = {p.arm for p in analysis.pairs} | {p.other for p in analysis.pairs}
+    assert "sample" in names
+    assert not any(name.startswith("best-of-1") for name in names)

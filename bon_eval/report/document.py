@@ -13,7 +13,7 @@ from importlib import resources
 
 from bon_eval.errors import StoreError
 from bon_eval.explanation import Explanation, LengthRow, Power, ScorerRow
-from bon_eval.findings import Analysis, ArmRow, Comparison, CurvePoint, ProblemRow
+from bon_eval.findings import Analysis, ArmPair, ArmRow, Comparison, CurvePoint, ProblemRow
 from bon_eval.stats import Interval, PairedTest
 
 FORMAT_VERSION = 2
@@ -56,6 +56,23 @@ def curve_cells(point: CurvePoint) -> tuple[Cells, dict[str, str]]:
     reasons |= dict.fromkeys(("log_likelihood", "n_tokens", "truncated", "unscored"), _PICKS_AN_ANSWER)
     reasons["monte_carlo_error"] = _EXACT
     return _finite(cells, reasons)
+
+
+def pair_cells(pair: ArmPair) -> Cells:
+    """The cells of one pair of arms, in the order of the columns."""
+    test = pair.test
+    return {
+        "arm": pair.arm,
+        "other": pair.other,
+        "difference_points": 100.0 * test.difference,
+        "difference_points_low": 100.0 * test.low,
+        "difference_points_high": 100.0 * test.high,
+        "method": test.method,
+        "contested": test.n_contested,
+        "p_value": test.p_value,
+        "family": pair.family,
+        "p_holm": pair.p_holm,
+    }
 
 
 def problem_cells(row: ProblemRow) -> Cells:
@@ -129,6 +146,7 @@ def document(analysis: Analysis) -> dict[str, object]:
             "problems_missing": analysis.n_missing,
         },
         "arms": [_row(*arm_cells(row)) for row in analysis.arms],
+        "pairs": [_row(*_finite(pair_cells(pair), {})) for pair in analysis.pairs],
         "curves": [_row(*curve_cells(point)) for point in analysis.curves if point.n in shown],
         "facts": {
             "verdict": facts.verdict,

@@ -17,6 +17,7 @@ from bon_eval.report.document import (
     curve_cells,
     document,
     length_cells,
+    pair_cells,
     problem_cells,
     scorer_cells,
     validate,
@@ -46,6 +47,7 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         "curves.csv": to_csv(curve_cells(point)[0] for point in analysis.curves),
         "problems.csv": to_csv(problem_cells(row) for row in analysis.problems),
         "scorers.csv": to_csv(scorer_cells(row)[0] for row in analysis.explanation.scorers),
+        "pairs.csv": to_csv(pair_cells(pair) for pair in analysis.pairs),
         "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
         # Last: a report.json in place means that the tables beside it are of the same analysis.
         "report.json": json.dumps(content, indent=2, allow_nan=False) + "\n",

@@ -110,6 +110,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
             f"Best-of-n picks by {scorer_label(primary)}; “by …” is best-of-{analysis.settings.ns[-1]} under another "
             "scorer. Lift is over greedy.",
         ),
+        sections.pairs(analysis),
         "<h2>Panels</h2>",
         *sections.panels(analysis),
         "<h2>What explains the lift</h2>",

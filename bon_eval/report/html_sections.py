@@ -105,6 +105,28 @@ def _arm_name(row: ArmRow, primary: str) -> str:
     return f'<span class="by">by {escape(scorer_label(row.scorer or ""))}</span>'
 
 
+def pairs(analysis: Analysis) -> str:
+    """Every arm against every earlier one, folded away."""
+    rows = [
+        (
+            f"{escape(_plain_arm(pair.arm))} minus {escape(_plain_arm(pair.other))}",
+            difference(pair.test, pair.p_holm),
+            str(pair.test.n_contested),
+            f"{pair.test.p_value:.4f}",
+            f"{pair.p_holm:.4f}",
+            pair.family,
+        )
+        for pair in analysis.pairs
+    ]
+    heads = ("arms", "difference, points [95 %]", "contested problems", "p", "p, Holm", "family of the correction")
+    return f"<details><summary>Every arm against every other</summary>{table(heads, rows)}</details>"
+
+
+def _plain_arm(name: str) -> str:
+    arm, _, scorer = name.partition(" ")
+    return f"{arm} by {scorer_label(scorer)}" if scorer else arm
+
+
 def panels(analysis: Analysis) -> Iterator[str]:
     """The three figures, inline."""
     for name, figure in figures(analysis):

@@ -17,7 +17,7 @@ from bon_eval.findings import Analysis
 from bon_eval.report.document import validate
 from bon_eval.report.files import inert, to_csv, write_report
 
-NAMES = {"report.json", "report.csv", "curves.csv", "problems.csv", "scorers.csv", "lengths.csv"}
+NAMES = {"report.json", "report.csv", "curves.csv", "problems.csv", "pairs.csv", "scorers.csv", "lengths.csv"}
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -71,7 +71,7 @@ def test_problems_load_in_pandas(analysis: Analysis, tmp_path: Path) -> None:
 
 def test_scorers_and_lengths_load_in_pandas(analysis: Analysis, tmp_path: Path) -> None:
     written = write_report(analysis, tmp_path)
-    scorers = pd.read_csv(written["scorers.csv"]).set_index("scorer")
+    scorers = pd.read_csv(written["pairs.csv", "scorers.csv"]).set_index("scorer")
     assert scorers.loc["log_likelihood", "auroc"] == pytest.approx(2 / 3)
     assert scorers.loc["log_likelihood", "saturation_n"] == 4
     lengths = pd.read_csv(written["lengths.csv"])
