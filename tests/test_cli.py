@@ -163,6 +163,14 @@ def test_report_with_other_n_and_scorers(copy: Path) -> None:
     assert {row["n"] for row in rows if row["scorer"]} == {3}
 
 
+def test_a_scorer_of_token_log_probs_works_on_a_stored_run(copy: Path) -> None:
+    command = ["report", str(copy), "--scorer", "min_token_logprob", "--scorer", "log_likelihood", *FAST, "--no-html"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    assert "by min token logprob" in result.output
+    assert "report.html" not in result.output
+
+
 def test_grade_again_gives_the_same_grades(copy: Path) -> None:
     import pyarrow.parquet as pq
 

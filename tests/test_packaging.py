@@ -35,7 +35,10 @@ def test_the_wheel_holds_tasks_models_and_schema(wheel: Path) -> None:
     for model in ("arith-mixed", "arith-worked"):
         for file in ("config.json", "model.safetensors", "tokenizer.json"):
             assert f"bon_eval/assets/{model}/{file}" in names
-    assert {"bon_eval/assets/arith/test.jsonl", "bon_eval/assets/report.schema.json"} <= names
+    for asset in (ROOT / "bon_eval" / "assets").rglob("*"):
+        if asset.is_file():
+            assert asset.relative_to(ROOT).as_posix() in names
+    assert {"bon_eval/assets/report_page/page.js", "bon_eval/assets/compare.schema.json"} <= names
     assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "scripts/"))]
 
 

@@ -71,7 +71,7 @@ def test_problems_load_in_pandas(analysis: Analysis, tmp_path: Path) -> None:
 
 def test_scorers_and_lengths_load_in_pandas(analysis: Analysis, tmp_path: Path) -> None:
     written = write_report(analysis, tmp_path)
-    scorers = pd.read_csv(written["pairs.csv", "scorers.csv"]).set_index("scorer")
+    scorers = pd.read_csv(written["scorers.csv"]).set_index("scorer")
     assert scorers.loc["log_likelihood", "auroc"] == pytest.approx(2 / 3)
     assert scorers.loc["log_likelihood", "saturation_n"] == 4
     lengths = pd.read_csv(written["lengths.csv"])
