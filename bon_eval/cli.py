@@ -21,7 +21,7 @@ from bon_eval.cli_options import (
     train_data_option,
     trust_option,
 )
-from bon_eval.cli_report import compare, compare_pair, grade, report, report_run, score, summary
+from bon_eval.cli_report import compare, compare_pair, grade, report, report_run, score, scorers, summary
 from bon_eval.cli_tasks import tasks
 from bon_eval.errors import BonEvalError
 
@@ -120,7 +120,7 @@ def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> No
         click.echo(line)
 
 
-for _command in (report, grade, score, compare, summary, tasks):
+for _command in (report, grade, score, compare, summary, scorers, tasks):
     main.add_command(_command)
 
 

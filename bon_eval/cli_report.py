@@ -1,4 +1,4 @@
-"""Commands that work on stored runs: report, grade, score, compare, summary."""
+"""Commands that work on stored runs: report, grade, score, compare, summary, scorers."""
 
 from __future__ import annotations
 
@@ -177,3 +177,12 @@ def summary(runs: tuple[Path, ...], out: Path) -> None:
         lift = f"{cell.lift_points:+.1f} points" + (f", {cell.lift_percent:+.1f} %" if cell.lift_percent else "")
         click.echo(f"{cell.row} on {cell.task}: best-of-{cell.n} {cell.accuracy:.3f}, greedy {cell.greedy:.3f}, {lift}")
     click.echo(f"written to {out}: {', '.join(write_summary(found, out))}")
+
+
+@click.command()
+def scorers() -> None:
+    """Every scorer that best-of-n can pick by, with its first line of documentation."""
+    from bon_eval.scorers import SCORERS
+
+    for name, scorer in SCORERS.items():
+        click.echo(f"{name:20} {scorer.summary}")

@@ -308,6 +308,14 @@ def test_an_adapter_makes_another_run(lora_adapter: Path, tmp_path: Path) -> Non
     assert model.name.startswith("arith-mixed+")
 
 
+def test_scorers_are_listed() -> None:
+    from bon_eval.scorers import SCORERS
+
+    listed = CliRunner().invoke(main, ["scorers"])
+    assert [line.split()[0] for line in listed.output.splitlines()] == list(SCORERS)
+    assert all(len(line.split()) > 3 for line in listed.output.splitlines())
+
+
 def test_tasks_list_show_check() -> None:
     listed = CliRunner().invoke(main, ["tasks", "list"])
     assert listed.exit_code == 0
