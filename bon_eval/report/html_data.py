@@ -21,6 +21,8 @@ from bon_eval.findings import Analysis, ProblemRow
 from bon_eval.runs import Run, stored_parts
 from bon_eval.scorers import get_scorer, seeded_random
 
+_BATCH_BYTES = 32 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -43,7 +45,8 @@ class _Entry:
     kept: list[int]
     """Pool indexes that have a row; -1 is greedy."""
     column: dict[int, int] = field(default_factory=dict)
-    texts: dict[int, str] = field(default_factory=dict)
+    texts: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """The start of each text, and how many characters more it has."""
     answers: dict[int, str | None] = field(default_factory=dict)
     correct: dict[int, int] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
@@ -64,7 +67,7 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
     """
     limits = budget or Budget()
     entries = {entry.row.problem_id: entry for entry in _entries(run, analysis, limits)}
-    _read_responses(run, entries)
+    _read_responses(run, entries, limits.text_chars)
     _read_grades(run, entries)
     fields = {problem.id: problem.fields for problem in run.problems}
     reasons: dict[str, int] = {}
@@ -112,11 +115,11 @@ def _entries(run: Run, analysis: Analysis, limits: Budget) -> Iterator[_Entry]:
         yield _Entry(row, pick, [-1, pick, *others[: most - 2]])
 
 
-def _read_responses(run: Run, entries: dict[str, _Entry]) -> None:
+def _read_responses(run: Run, entries: dict[str, _Entry], most_chars: int) -> None:
     columns = ["problem_id", "arm", "index", "text", "finish_reason", "log_likelihood", "n_tokens"]
-    for table in parts.read_parts(stored_parts(run.path, run.meta), columns):
+    for table in parts.read_parts(stored_parts(run.path, run.meta), columns, batch_bytes=_BATCH_BYTES):
         for entry, index, row in _wanted(table, entries):
-            entry.texts[index] = row["text"]
+            entry.texts[index] = row["text"][:most_chars], max(0, len(row["text"]) - most_chars)
             entry.finish[index] = row["finish_reason"]
             entry.numbers[index] = row["log_likelihood"], row["n_tokens"]
 
@@ -165,13 +168,13 @@ def _pack(
     entry: _Entry, scorer: str, fields: dict[str, str], reasons: dict[str, int], budget: int, most_chars: int
 ) -> tuple[dict[str, object], int, int]:
     """One problem's columns; how many of its rows have no text, and how many texts are cut."""
-    texts: dict[str, int] = {}
+    texts: dict[tuple[str, int], int] = {}
     text_of, spent, left_out = [], 0, 0
     for index in entry.kept:
         text = entry.texts[index]
         if text not in texts:
             # What JSON makes of it: control characters take six bytes.
-            size = len(json.dumps(text[:most_chars], ensure_ascii=False).encode("utf-8", "replace")) + 8
+            size = len(json.dumps(text[0], ensure_ascii=False).encode("utf-8", "replace")) + 8
             if spent + size > budget and index != -1 and index != entry.best:
                 text_of.append(-1)
                 left_out += 1
@@ -193,8 +196,8 @@ def _pack(
             "cut": int(row.greedy_truncated or row.pool_truncated > 0),
             "unscored": int(row.greedy_unscored or row.pool_unscored > 0),
             "pick": entry.best,
-            "texts": [text[:most_chars] for text in texts],
-            "more": [max(0, len(text) - most_chars) for text in texts],
+            "texts": [text for text, _ in texts],
+            "more": [more for _, more in texts],
             "index": list(kept),
             "text": text_of,
             "ll": [round(entry.numbers[i][0], 3) for i in kept],
@@ -206,5 +209,5 @@ def _pack(
             "reason": [reasons.setdefault(entry.reasons[i][:200], len(reasons)) for i in kept],
         },
         left_out,
-        sum(len(text) > most_chars for text in texts),
+        sum(more > 0 for _, more in texts),
     )
