@@ -228,7 +228,10 @@ def check_adapter_pair(place: Path, adapter: Path, model_dir: Path = ASSETS / "a
                 problem, index = key.split("/")
                 assert stored[ids.index(problem), int(index)] == pytest.approx(sum(logprobs), abs=1e-3 * len(logprobs))
     compared = json.loads((after / "compare.json").read_text())
-    assert compared["divergences"]["KL(after || before)"]["estimate"] > 0
+    # From so few responses the estimate may fall below 0, but not its upper limit, and two models are not one.
+    for kl in compared["divergences"].values():
+        assert kl["estimate"] != 0
+        assert kl["high"] > 0
 
 
 def test_the_page_shows_both_runs_side_by_side(pair: tuple[Path, Path], open_page: Any) -> None:
