@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bon_eval.gain import AmortisedShare, ExplainedGain
-from bon_eval.sharpening import EquivalentN
+from bon_eval.sharpening import Divergence, EquivalentN
 from bon_eval.stats import Interval, PairedTest
 
 
@@ -55,7 +55,7 @@ class BeforeAfter:
     seed: int
     accuracies: tuple[Change, ...]
     quantities: tuple[Change, ...]
-    divergences: Mapping[str, Interval]
+    divergences: Mapping[str, Divergence]
     """``KL(after || before)`` and ``KL(before || after)``, nats per response."""
     equivalent_n: Mapping[str, EquivalentN]
     """By ``log_likelihood`` and by ``accuracy``."""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.arrays import CHUNK_ELEMENTS
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
-from bon_eval.intervals import UNBOUNDED, Interval, bootstrap_ci
+from bon_eval.intervals import UNBOUNDED, bootstrap_ci
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,19 @@ class EquivalentN:
     def reached(self) -> bool:
         """Whether the base model's best-of-n reaches the tuned model at some n <= N."""
         return math.isfinite(self.estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """An estimated KL divergence in nats per response; intervals and error take problems as the sampling unit."""
+
+    estimate: float
+    low: float
+    high: float
+    standard_error: float
+    """NaN for one problem."""
+    method: str
+    """Of the interval, as in `bon_eval.intervals`."""
 
 
 def sharpening_equivalent_n(
@@ -95,7 +108,7 @@ def sharpening_equivalent_n(
 
 def kl_divergence(
     own: ArrayLike, other: ArrayLike, *, rng: np.random.Generator, draws: int = 10_000, confidence: float = 0.95
-) -> Interval:
+) -> Divergence:
     """Estimated KL(p || q) = E_{y ~ p}[log p(y|x) - log q(y|x)], mean over problems, in nats per response.
 
     The plain Monte Carlo estimate from a pool drawn from p at temperature 1: unbiased, with an interval over problems.
@@ -119,7 +132,9 @@ def kl_divergence(
     if first.ndim != 2 or first.shape != second.shape:
         raise ConfigError(f"kl_divergence got shapes {first.shape} and {second.shape}; both must be (problems, N)")
     mean = (first - second).mean(axis=1)
-    return bootstrap_ci(mean, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED)
+    interval = bootstrap_ci(mean, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED)
+    error = float(mean.std(ddof=1)) / math.sqrt(len(mean)) if len(mean) > 1 else math.nan
+    return Divergence(interval.estimate, interval.low, interval.high, error, interval.method)
 
 
 def check_draws(draws: int, confidence: float) -> None:

@@ -139,6 +139,9 @@ def test_kl_of_known_distributions() -> None:
     found = kl_divergence(own, other, rng=rng)
     spread = (own - other).std(axis=1, ddof=1) / np.sqrt(400)
     assert abs(found.estimate - truth) < 4 * float(np.sqrt((spread**2).sum()) / 40)
+    by_problem = (own - other).mean(axis=1)
+    assert found.standard_error == pytest.approx(by_problem.std(ddof=1) / np.sqrt(40))
+    assert found.low < found.estimate < found.high
     assert kl_divergence(own, own, rng=rng).estimate == 0.0
 
 

@@ -58,7 +58,8 @@ def _interval(interval: Interval, digits: int) -> str:
 
 def _notes(found: BeforeAfter) -> Iterator[str]:
     for name, kl in found.divergences.items():
-        yield f"{name} = {kl.estimate:.3f} [{kl.low:.3f}, {kl.high:.3f}] nats per response."
+        limits = f"[{kl.low:.3f}, {kl.high:.3f}], standard error {kl.standard_error:.3f}"
+        yield f"{name} = {kl.estimate:.3f} {limits}; nats per response."
     names = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
     for name, equivalent in found.equivalent_n.items():
         yield f"sharpening-equivalent N by {names[name]}: {equivalent_text(equivalent)}."
@@ -122,7 +123,10 @@ def document(found: BeforeAfter) -> dict[str, object]:
         "analysis": {"problems": found.n_problems, "n": found.n, "draws": found.draws, "seed": found.seed},
         "accuracies": [_cells(c) for c in found.accuracies],
         "quantities": [_cells(c) for c in found.quantities],
-        "divergences": {name: _limits(kl.estimate, kl.low, kl.high) for name, kl in found.divergences.items()},
+        "divergences": {
+            name: _limits(kl.estimate, kl.low, kl.high) | {"standard_error": _number(kl.standard_error)}
+            for name, kl in found.divergences.items()
+        },
         "equivalent_n": {
             name: _limits(e.estimate, e.low, e.high) | {"largest": e.largest} for name, e in found.equivalent_n.items()
         },

@@ -141,7 +141,7 @@ def _sharpening(found: BeforeAfter) -> Iterator[str]:
         (
             escape(name),
             f'{kl.estimate:.3f} <span class="range">[{kl.low:.3f}, {kl.high:.3f}]</span>',
-            "nats per response",
+            f"nats per response, standard error {kl.standard_error:.3f}",
         )
         for name, kl in found.divergences.items()
     ]
