@@ -106,6 +106,7 @@ def score_stored(run: Path, by: Path, *, quiet: bool = False) -> Path:
     """Score a stored run's responses by the model of another stored run; returns the directory of the scores.
 
     Raises:
+        ConfigError: the two runs have other problems or other prompts.
         ModelError: that model is not where it was, or its files have changed since.
         BonEvalError: as `score_run` does.
     """
@@ -120,6 +121,7 @@ def score_stored(run: Path, by: Path, *, quiet: bool = False) -> Path:
         if found != wanted:
             raise ModelError(f"{what} has changed since {by} was sampled; restore it, or sample that run again")
     prompts = load_prompts(by)
+    check_same_prompts(prompts, load_prompts(run))
     spec = EngineSpec(
         model_dir=str(model.directory),
         dtype=config["dtype"],
@@ -151,8 +153,9 @@ class _Work:
             return
         seed = self.second.session_seed
         with open_model(after, self.second, quiet=self.quiet) as engine:
-            self._sample(self.first, before, engine, use_adapter=False, seed=seed)
+            # The tuned model first: an adapter that changes nothing is found before anything is paid for.
             self._sample(self.second, after, engine, seed=seed)
+            self._sample(self.first, before, engine, use_adapter=False, seed=seed)
             self._score(after, before, engine, use_adapter=False)
             self._score(before, after, engine)
 

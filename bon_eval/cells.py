@@ -201,7 +201,12 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
 
 def stream(settings: Settings, name: str) -> np.random.Generator:
     """The random stream of one use; streams of other uses are independent of it."""
-    return np.random.default_rng([settings.seed, zlib.crc32(name.encode())])
+    return seeded_stream(settings.seed, name)
+
+
+def seeded_stream(seed: int, name: str) -> np.random.Generator:
+    """The same, from the seed alone."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def sharper_than_greedy(responses: Responses) -> NDArray[np.bool_]:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bon_eval.cells import Array, seeded_stream
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.pool import Pool
 from bon_eval.runs import Run
 
-Array = NDArray[np.float64]
 Streams = Callable[[str], np.random.Generator]
 """Independent random streams by name."""
 
 
 def streams(seed: int) -> Streams:
     """The streams of one seed."""
-    return lambda name: np.random.default_rng([seed, zlib.crc32(name.encode())])
+    return partial(seeded_stream, seed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -293,6 +293,15 @@ def test_different_prompts_name_the_first_difference() -> None:
         check_same_prompts({"a": (1,), "b": (1,)}, {"a": (1,)})
 
 
+def test_scoring_by_a_run_of_other_problems_names_one(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    small = [*RUN, *ON_TRANSFORMERS, "--n", "1", "--limit", "2", "--out", str(tmp_path / "small")]
+    assert CliRunner().invoke(main, small).exit_code == 0
+    result = CliRunner().invoke(main, ["score", str(pair[0]), "--by", str(tmp_path / "small")])
+    assert result.exit_code == 2
+    assert "problem '2' is missing in the run before" in result.stderr
+    assert not list((tmp_path / "small").glob("scores"))
+
+
 def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> None:
     before, after = (load_run(p) for p in pair)
     other = replace_meta(after, dict(after.meta, config=after.meta["config"] | {"prompts_hash": "0" * 64}))
