@@ -17,6 +17,9 @@ EMBEDDED = ("arith-mixed", "arith-worked")
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
 _HASH_THREADS = 4
+_TRAINER_FILES = re.compile(
+    r"trainer_state\.json|training_args\.bin|(optimizer|scheduler|scaler)\.(pt|bin)|rng_state(_\d+)?\.pth"
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -115,7 +118,8 @@ def stated_context(directory: Path) -> int | None:
 
 
 def content_hash(directory: Path) -> str:
-    """SHA-256 over a model directory's files, every byte of them; READMEs, logs and hidden files do not count.
+    """SHA-256 over a model directory's files, every byte of them; READMEs, logs and hidden files do not count, nor what
+    a trainer keeps beside a checkpoint to go on from it.
 
     A tuned model may differ from its base in one small tensor, so no part is left out. Files are read in parallel. A
     weight file in the hub's cache is named by its SHA-256 already and is not read again.
@@ -125,6 +129,7 @@ def content_hash(directory: Path) -> str:
         for path in sorted(p for p in directory.rglob("*") if p.is_file())
         if not any(part.startswith(".") for part in path.relative_to(directory).parts)
         and path.suffix not in (".md", ".log")
+        and not _TRAINER_FILES.fullmatch(path.name)
     ]
     total = hashlib.sha256()
     with ThreadPoolExecutor(_HASH_THREADS) as executor:

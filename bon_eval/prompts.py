@@ -108,7 +108,7 @@ def render_prompts(
             token_ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
         else:
             text = _plain_text(spec, [*turns, _question(spec, problem)])
-            token_ids = _plain_ids(tokenizer, text)
+            token_ids = plain_token_ids(tokenizer, text)
         _check_start(spec, tokenizer, problem.id, token_ids)
         rendered.append(RenderedPrompt(problem.id, text, token_ids))
     return tuple(rendered)
@@ -221,7 +221,7 @@ def _chat_text(spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, turns: list[s
     return str(text)
 
 
-def _plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+def plain_token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
     bare = list(tokenizer(text, add_special_tokens=False)["input_ids"])
     full = list(tokenizer(text, add_special_tokens=True)["input_ids"])
     for start in range(len(full) - len(bare) + 1):

@@ -87,3 +87,14 @@ class Sequence:
     prompt_token_ids: tuple[int, ...]
     response_token_ids: tuple[int, ...]
     """At least one token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forced:
+    """Teacher-forced log-probs of one sequence's response tokens, in nats."""
+
+    key: str
+    logprobs: tuple[float, ...]
+    """Of the response's own tokens."""
+    argmax_logprobs: tuple[float, ...]
+    """Of the most likely token at each of these positions; never below the own token's but for rounding."""

@@ -12,7 +12,7 @@ from transformers import DynamicCache
 
 from bon_eval.engines._hf_draw import raw_logprobs
 from bon_eval.errors import EngineError
-from bon_eval.records import Sequence
+from bon_eval.records import Forced, Sequence
 
 WINDOW = 512
 """Sequences that are held at once to be sorted by length."""
@@ -24,8 +24,8 @@ _LOGIT_ELEMENTS = 2**25
 
 def score(
     model: Any, device: torch.device, sequences: Iterable[Sequence], batch_tokens: int, context: int
-) -> Iterator[tuple[str, tuple[float, ...]]]:
-    """Yield ``(key, raw log-probs of the response's tokens)``; see `Engine.score`.
+) -> Iterator[Forced]:
+    """Yield each sequence's forced log-probs; see `Engine.score_argmax`.
 
     Args:
         batch_tokens: most tokens of a batch, padding included; a longer sequence is a batch of its own.
@@ -72,7 +72,7 @@ def _batches(window: list[Sequence], batch_tokens: int) -> Iterator[list[Sequenc
             start = stop
 
 
-def _score_batch(model: Any, device: torch.device, batch: list[Sequence]) -> list[tuple[str, tuple[float, ...]]]:
+def _score_batch(model: Any, device: torch.device, batch: list[Sequence]) -> list[Forced]:
     """Forward the batch in pieces of columns; padding stands on the right, where no causal model sees it."""
     prompts = [len(s.prompt_token_ids) for s in batch]
     ids = torch.zeros(len(batch), max(map(_length, batch)), dtype=torch.long)
@@ -88,14 +88,18 @@ def _score_batch(model: Any, device: torch.device, batch: list[Sequence]) -> lis
         model(input_ids=head, past_key_values=cache, use_cache=True, logits_to_keep=1)
         if shared:
             cache.batch_repeat_interleave(len(batch))
-    pieces = []
+    pieces, tops = [], []
     step = max(1, _LOGIT_ELEMENTS // (len(batch) * model.config.get_text_config().vocab_size))
     for start in range(first, ids.shape[1] - 1, step):
         piece = ids[:, start : min(start + step, ids.shape[1] - 1)]
         targets = ids[:, start + 1 : start + 1 + piece.shape[1], None]
         logits = model(input_ids=piece, past_key_values=cache, use_cache=True).logits
-        pieces.append(raw_logprobs(logits).gather(2, targets).squeeze(2))
-    table = torch.cat(pieces, dim=1).tolist()
+        logprobs = raw_logprobs(logits)
+        pieces.append(logprobs.gather(2, targets).squeeze(2))
+        tops.append(logprobs.amax(dim=2))
+    own, top = torch.cat(pieces, dim=1).tolist(), torch.cat(tops, dim=1).tolist()
+    spans = [slice(prompts[row] - 1 - first, _length(s) - 1 - first) for row, s in enumerate(batch)]
     return [
-        (s.key, tuple(table[row][prompts[row] - 1 - first : _length(s) - 1 - first])) for row, s in enumerate(batch)
+        Forced(s.key, tuple(own[row][span]), tuple(top[row][span]))
+        for row, (s, span) in enumerate(zip(batch, spans, strict=True))
     ]

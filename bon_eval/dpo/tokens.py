@@ -1,0 +1,135 @@
+"""Pairs as token ids: what is trained on and what is measured are the same tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bon_eval.dpo.pairs import Pair, Text
+from bon_eval.errors import ConfigError
+from bon_eval.prompts import plain_token_ids
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """One preference as token ids; responses hold their end token."""
+
+    id: str
+    problem_id: str
+    prompt: tuple[int, ...]
+    chosen: tuple[int, ...]
+    rejected: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenResponse:
+    """One response to one prompt as token ids, with its end token."""
+
+    id: str
+    problem_id: str
+    prompt: tuple[int, ...]
+    response: tuple[int, ...]
+
+
+def tokenize_pairs(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, context: int) -> tuple[TokenPair, ...]:
+    """Token ids of pairs for a model.
+
+    Ids that a pair brings along are kept, after a check that they are this tokenizer's. Texts without ids: the prompt
+    as the harness renders prompts, the response tokenized by itself with the end token after it (plain), or what the
+    chat template adds to the prompt, up to the end token (conversational).
+
+    Args:
+        pairs: as `read_pairs` gives them.
+        tokenizer: of the model that is trained or measured.
+        context: most tokens of prompt and response together.
+
+    Raises:
+        ConfigError: the pairs were made with another tokenizer, a pair exceeds the context, or its two responses are
+            the same tokens; the message names the pair.
+    """
+    return tuple(_token_pair(pair, tokenizer, context) for pair in pairs)
+
+
+def fits(what: str, prompt: Sequence[int], response: Sequence[int], context: int) -> None:
+    """Raise `ConfigError` unless prompt and response fit the model's context together."""
+    if len(prompt) + len(response) > context:
+        raise ConfigError(
+            f"{what} has {len(prompt)} prompt and {len(response)} response tokens, more than the model's context of "
+            f"{context}; drop it: nothing is cut silently"
+        )
+
+
+def response_token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """A plain response's tokens, tokenized by itself, with the end token after it."""
+    ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    end = _end(tokenizer)
+    return ids if ids[-1:] == (end,) else (*ids, end)
+
+
+def prompt_token_ids(prompt: Text, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """A prompt's tokens: plain text with the special tokens in front, or messages through the chat template."""
+    if isinstance(prompt, str):
+        return plain_token_ids(tokenizer, prompt)
+    return _templated(tokenizer, prompt, add_generation_prompt=True)
+
+
+def _token_pair(pair: Pair, tokenizer: PreTrainedTokenizerBase, context: int) -> TokenPair:
+    prompt = prompt_token_ids(pair.prompt, tokenizer)
+    if pair.prompt_token_ids is not None and pair.prompt_token_ids != prompt:
+        # A chat prompt in plain form: the template wrote its special tokens already.
+        bare = isinstance(pair.prompt, str) and tuple(tokenizer(pair.prompt, add_special_tokens=False)["input_ids"])
+        if bare != pair.prompt_token_ids:
+            raise ConfigError(
+                f"pair {pair.id!r} was made with another tokenizer: its prompt has other token ids than the model's "
+                "tokenizer gives; make the pairs from a run of this model"
+            )
+        prompt = pair.prompt_token_ids
+    sides = {}
+    for name in ("chosen", "rejected"):
+        given = getattr(pair, f"{name}_token_ids")
+        sides[name] = given or _response(pair, getattr(pair, name), prompt, tokenizer)
+        if max(sides[name]) >= len(tokenizer):
+            raise ConfigError(
+                f"pair {pair.id!r}: {name} has a token id beyond the model's vocabulary: another tokenizer"
+            )
+        fits(f"pair {pair.id!r}: {name}", prompt, sides[name], context)
+    if sides["chosen"] == sides["rejected"]:
+        raise ConfigError(f"pair {pair.id!r}: chosen and rejected are the same tokens; drop this pair")
+    return TokenPair(pair.id, pair.problem_id, prompt, sides["chosen"], sides["rejected"])
+
+
+def _response(
+    pair: Pair, response: Text, prompt: tuple[int, ...], tokenizer: PreTrainedTokenizerBase
+) -> tuple[int, ...]:
+    if isinstance(response, str):
+        return response_token_ids(response, tokenizer)
+    assert not isinstance(pair.prompt, str)
+    whole = _templated(tokenizer, (*pair.prompt, *response), add_generation_prompt=False)
+    if whole[: len(prompt)] != prompt:
+        raise ConfigError(
+            f"pair {pair.id!r}: the chat template writes the prompt differently once a response follows it, so the "
+            "response's tokens cannot be told from the prompt's; give plain text"
+        )
+    rest = whole[len(prompt) :]
+    end = _end(tokenizer)
+    # What the template writes after the end token is no part of the response.
+    return rest[: len(rest) - rest[::-1].index(end)] if end in rest else (*rest, end)
+
+
+def _templated(
+    tokenizer: PreTrainedTokenizerBase, messages: Iterable[Any], *, add_generation_prompt: bool
+) -> tuple[int, ...]:
+    if not tokenizer.chat_template:
+        raise ConfigError("the pairs are conversations, but the tokenizer has no chat template; give plain text")
+    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=add_generation_prompt)
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _end(tokenizer: PreTrainedTokenizerBase) -> int:
+    if tokenizer.eos_token_id is None:
+        raise ConfigError("the model's tokenizer has no end token, so a response cannot be closed")
+    return int(tokenizer.eos_token_id)
