@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bon_eval.errors import ModelError
 
@@ -94,6 +95,43 @@ def broken(path: Path) -> str | None:
     except (json.JSONDecodeError, UnicodeDecodeError):
         return "half-written (trainer_state.json is cut short)"
     return None
+
+
+def check_start(checkpoint: Checkpoint, base: Path) -> None:
+    """Raise `ModelError` unless a checkpoint at step 0 is the base model: equal weights, or an adapter without effect.
+
+    A stored base in lower precision equals its float32 copy, since widening is exact.
+    """
+    from safetensors import safe_open
+
+    def tensors(directory: Path) -> dict[str, Path]:
+        names: dict[str, Path] = {}
+        for file in sorted(directory.glob("*.safetensors")):
+            with safe_open(str(file), framework="pt") as opened:
+                names |= dict.fromkeys(opened.keys(), file)
+        return names
+
+    found = tensors(checkpoint.path)
+    if checkpoint.is_adapter:
+        moved = [n for n, file in found.items() if ".lora_B." in n and bool(_tensor(file, n).any())]
+    else:
+        known = tensors(base)
+        shared = sorted(found.keys() & known.keys())
+        moved = [n for n in shared if not bool((_tensor(found[n], n).float() == _tensor(known[n], n).float()).all())]
+        if not shared:
+            raise ModelError(f"{checkpoint.path} and the base model {base} have no weight in common; give its own base")
+    if moved:
+        raise ModelError(
+            f"{checkpoint.path} is not the base model {base} ({moved[0]} differs), so the trajectory does not start "
+            "there; give the model that was trained as --base"
+        )
+
+
+def _tensor(file: Path, name: str) -> Any:
+    from safetensors import safe_open
+
+    with safe_open(str(file), framework="pt") as opened:
+        return opened.get_tensor(name)
 
 
 def _folders(directory: Path) -> Iterable[tuple[int, Path]]:

@@ -1,0 +1,146 @@
+"""Commands around training: dpo, sft, track."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bon_eval.cli_options import (
+    PATH,
+    data_option,
+    draws_option,
+    engine_arg_option,
+    engine_args,
+    engine_option,
+    html_option,
+    train_data_option,
+    trust_option,
+)
+from bon_eval.errors import ConfigError
+
+
+def _training_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = (
+        click.option("--steps", type=int, help="Optimizer steps. [default: one epoch]"),
+        click.option("--epochs", type=float, help="Passes over the data, in place of --steps."),
+        click.option("--save-every", type=int, help="Steps between checkpoints; step 0 and the last are always saved."),
+        click.option(
+            "--learning-rate", type=float, help="Peak. [default: 1e-6 dpo, 1e-5 sft; LoRA: ten times]"
+        ),
+        click.option("--warmup-steps", type=int, help="Linear warm-up, then constant. [default: a tenth of the steps]"),
+        click.option("--batch-size", type=int, help="Per optimizer step. [default: 64, or all there are]"),
+        click.option("--micro-batch", type=int, help="Per forward pass. [default: at most 8]"),
+        click.option(
+            "--optimizer", help="rmsprop, adamw_torch, sgd. [default: rmsprop dpo, adamw_torch sft]"
+        ),
+        click.option("--weight-decay", default=0.0, show_default=True),
+        click.option("--max-grad-norm", default=10.0, show_default=True, help="Gradients are clipped to this norm."),
+        click.option("--lora-rank", type=int, help="Train a LoRA adapter of this rank in place of all weights."),
+        click.option("--lora-alpha", type=int, help="[default: twice the rank]"),
+        click.option("--lora-targets", default="all-linear", show_default=True, help="Comma-separated module names."),
+        click.option("--dtype", default="float32", show_default=True, help="Of the trained weights; or bfloat16."),
+        click.option("--gradient-checkpointing", is_flag=True, help="Less memory, more time; same numbers."),
+        click.option("--seed", default=0, show_default=True, help="Of data order and adapter initialisation."),
+        click.option("--revision", help="Commit, tag or branch of a hub model."),
+        trust_option,
+        click.option("--quiet", is_flag=True, help="No progress."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option("--model", required=True, help="The model to train: hub id, directory or embedded model.")
+@click.option("--pairs", required=True, help="Pairs: a file of `bon-eval pairs`, or a preference file of your own.")
+@click.option("--out", type=PATH, required=True, help="Training directory; the same command goes on where it stopped.")
+@click.option("--beta", default=0.1, show_default=True, help="Of the DPO loss.")
+@_training_options
+def dpo(model: str, pairs: str, out: Path, beta: float, **given: Any) -> None:
+    """Train with DPO (TRL's DPOTrainer) on preference pairs; checkpoints from step 0 on."""
+    from bon_eval.dpo.commands import run_dpo
+
+    run_dpo(model, pairs, out, beta=beta, **given)
+
+
+@click.command()
+@click.option("--model", required=True, help="The model to train: hub id, directory or embedded model.")
+@click.option("--run", "run_dir", type=PATH, help="A stored run of the model, whose responses are trained on.")
+@click.option(
+    "--select",
+    default="best",
+    show_default=True,
+    help="best, greedy, sample or correct of --run, or chosen of --pairs.",
+)
+@click.option("--pairs", help="With --select chosen: pairs whose chosen responses are trained on.")
+@click.option("--out", type=PATH, required=True, help="Training directory; the same command goes on where it stopped.")
+@_training_options
+def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: Path, **given: Any) -> None:
+    """Fine-tune (TRL's SFTTrainer) on a run's highest-likelihood responses (SFT-sharpening), or on chosen ones."""
+    from bon_eval.dpo.commands import run_sft
+
+    run_sft(model, run_dir, select, pairs, out, **given)
+
+
+@click.command()
+@click.option("--base", required=True, help="The model that was trained.")
+@click.option("--checkpoints", type=PATH, required=True, help="Training directory with checkpoint-<step> folders.")
+@click.option("--task", required=True, help="Task name, or the path of your own YAML.")
+@click.option("--pairs", "pair_sets", multiple=True, metavar="[NAME=]PAIRS", help="Pairs to follow; repeatable.")
+@click.option(
+    "--probe", "probes", multiple=True, metavar="NAME=FILE", help="Responses to follow; repeatable."
+)
+@click.option("--out", type=PATH, required=True, help="Tracking directory; the same command goes on where it stopped.")
+@click.option("--n", default=32, show_default=True, help="Responses per problem in each pool.")
+@click.option("--limit", type=int, help="Only the first problems.")
+@click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the task's]")
+@click.option("--beta", default=0.1, show_default=True, help="Of the DPO loss that is reported.")
+@engine_option
+@click.option("--dtype", default="float32", show_default=True, help="Of every model: base and checkpoints alike.")
+@click.option("--revision", help="Commit, tag or branch of a hub model.")
+@click.option("--seed", default=0, show_default=True)
+@data_option
+@train_data_option
+@click.option("--prompt-style", type=click.Choice(["auto", "chat", "plain"]), help="[default: the task's]")
+@click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]")
+@engine_arg_option
+@trust_option
+@draws_option
+@html_option
+@click.option("--quiet", is_flag=True, help="No progress.")
+def track(
+    base: str,
+    checkpoints: Path,
+    pair_sets: tuple[str, ...],
+    probes: tuple[str, ...],
+    out: Path,
+    beta: float,
+    engine_arg: tuple[str, ...],
+    draws: int,
+    html: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Measure every checkpoint: accuracies, best-of-N log-likelihood, pairs, squeezing; one row each."""
+    from bon_eval.dpo.commands import named_pairs, named_probes
+    from bon_eval.dpo.track import execute_track, prepare_track
+    from bon_eval.dpo.trajectory import load_trajectory
+    from bon_eval.report.trajectory import render, write_trajectory
+    from bon_eval.runner import RunOptions
+
+    if not 0 < beta < float("inf"):
+        raise ConfigError(f"--beta must be above 0, got {beta}")
+    options = RunOptions(model=base, engine_args=engine_args(engine_arg), **given)
+    plan = prepare_track(options, checkpoints, named_pairs(pair_sets), named_probes(probes), beta=beta, out=out)
+    execute_track(plan, quiet=quiet)
+    found = load_trajectory(out, seed=options.seed, draws=draws)
+    names = list(write_trajectory(found, out))
+    if html:
+        from bon_eval.report.trajectory_html import write_trajectory_page
+
+        names += write_trajectory_page(found, out)
+    click.echo(render(found))
+    click.echo(f"written to {out}: {', '.join(names)}")

@@ -1,0 +1,218 @@
+"""What the training commands do between their options and `train`: read the data, resolve the settings, say them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bon_eval.dpo.pairs import Pair, pair_of
+from bon_eval.dpo.preferences import load_pairs
+from bon_eval.dpo.settings import DEFAULTS, TrainSettings, resolve
+from bon_eval.dpo.tokens import TokenResponse, fits, tokenize_pairs
+from bon_eval.dpo.train import train
+from bon_eval.errors import ConfigError, unknown_name
+from bon_eval.estimators import chosen_index
+from bon_eval.models import ResolvedModel, resolve_model, stated_context
+from bon_eval.prompts import load_tokenizer
+from bon_eval.runs import iter_responses, load_prompts, load_run
+from bon_eval.store import read_meta
+
+SELECTIONS = ("best", "greedy", "sample", "correct")
+
+
+def run_dpo(
+    model: str,
+    pairs: str,
+    out: Path,
+    *,
+    beta: float,
+    revision: str | None,
+    trust_remote_code: bool,
+    quiet: bool,
+    **given: Any,
+) -> Path:
+    """DPO on a pair file; returns the last checkpoint. Raises `BonEvalError`."""
+    resolved = resolve_model(model, revision)
+    tokenizer = load_tokenizer(resolved.directory, trust_remote_code)
+    examples = tokenize_pairs(load_pairs(pairs), tokenizer, _context(resolved))
+    settings = resolve("dpo", len(examples), beta=beta, **given)
+    _say_settings(settings, len(examples), "pairs", quiet)
+    return train(
+        settings,
+        resolved.directory,
+        resolved.content_hash,
+        examples,
+        out,
+        trust_remote_code=trust_remote_code,
+        quiet=quiet,
+    )
+
+
+def run_sft(
+    model: str,
+    run_dir: Path | None,
+    select: str,
+    pairs: str | None,
+    out: Path,
+    *,
+    revision: str | None,
+    trust_remote_code: bool,
+    quiet: bool,
+    **given: Any,
+) -> Path:
+    """SFT on selected responses; returns the last checkpoint. Raises `BonEvalError`."""
+    resolved = resolve_model(model, revision)
+    if select == "chosen":
+        if pairs is None or run_dir is not None:
+            raise ConfigError("--select chosen takes the responses of --pairs, and no --run; give --pairs alone")
+        tokenizer = load_tokenizer(resolved.directory, trust_remote_code)
+        tokenized = tokenize_pairs(load_pairs(pairs), tokenizer, _context(resolved))
+        examples: Sequence[TokenResponse] = [TokenResponse(p.id, p.problem_id, p.prompt, p.chosen) for p in tokenized]
+    else:
+        if run_dir is None or pairs is not None:
+            raise ConfigError(f"--select {select} takes the responses of a stored --run; give --run and no --pairs")
+        examples = selected_responses(run_dir, select, resolved, seed=int(given["seed"]))
+    settings = resolve("sft", len(examples), beta=None, **given)
+    _say_settings(settings, len(examples), f"responses ({select})", quiet)
+    return train(
+        settings,
+        resolved.directory,
+        resolved.content_hash,
+        examples,
+        out,
+        trust_remote_code=trust_remote_code,
+        quiet=quiet,
+    )
+
+
+def selected_responses(run_dir: Path, select: str, model: ResolvedModel, *, seed: int) -> list[TokenResponse]:
+    """One response of a stored run for each problem, whole ones only.
+
+    ``best``: the pool's highest log-likelihood (SFT-sharpening: Huang et al. 2024, arXiv 2412.01951, section 3.1);
+    ``greedy``; ``sample``: a random one of the pool; ``correct``: a random correct one. Problems without such a
+    response are left out.
+
+    Raises:
+        ConfigError: an unknown selection, a run of another tokenizer, or nothing to select.
+    """
+    if select not in SELECTIONS:
+        raise ConfigError(unknown_name("selection", select, [*SELECTIONS, "chosen"]))
+    run, prompts = load_run(run_dir), load_prompts(run_dir)
+    whole = ~run.pool.truncated
+    picks: dict[str, int] = {}
+    for row, problem in enumerate(run.pool.problem_ids):
+        allowed = whole[row] & run.pool.correct[row] if select == "correct" else whole[row]
+        if select == "greedy" or not allowed.any():
+            continue
+        if select == "best":
+            score = np.where(allowed, run.pool.log_likelihood[row], -np.inf)
+            picks[problem] = int(chosen_index(score[None])[0])
+        else:
+            picks[problem] = int(np.random.default_rng([seed, row]).choice(np.flatnonzero(allowed)))
+    context = _context(model)
+    found = []
+    for r in iter_responses(run_dir):
+        wanted = r.arm == "greedy" if select == "greedy" else r.arm == "sample" and picks.get(r.problem_id) == r.index
+        if wanted and not r.truncated:
+            fits(f"problem {r.problem_id!r}", prompts[r.problem_id], r.token_ids, context)
+            found.append(TokenResponse(r.problem_id, r.problem_id, prompts[r.problem_id], r.token_ids))
+    if not found:
+        raise ConfigError(f"{run_dir} has no {select} response that is whole; sample again with more --max-tokens")
+    config = read_meta(run_dir)["config"]
+    vocabulary = len(load_tokenizer(model.directory))
+    if max(max(r.response) for r in found) >= vocabulary:
+        raise ConfigError(f"{run_dir} (model {config['model']}) has token ids beyond {model.name}'s vocabulary")
+    return sorted(found, key=lambda r: r.id)
+
+
+def named_pairs(given: Sequence[str]) -> dict[str, tuple[Pair, ...]]:
+    """``NAME=FILE`` or ``FILE`` (named ``pairs``) options as named pair sets.
+
+    Raises:
+        ConfigError: two of one name, or a file that holds no pairs.
+    """
+    found: dict[str, tuple[Pair, ...]] = {}
+    for text in given:
+        name, path = _named(text, "pairs")
+        if name in found:
+            raise ConfigError(f"--pairs gives {name!r} twice; name them: --pairs train=FILE --pairs held-out=FILE")
+        found[name] = load_pairs(path)
+    return found
+
+
+def named_probes(given: Sequence[str]) -> dict[str, tuple[Pair, ...]]:
+    """``NAME=FILE`` options as named sets of responses.
+
+    A file is JSON Lines with ``prompt`` and ``response`` (or TRL's ``completion``, or a pair's ``chosen``), and
+    ``response_token_ids`` where they are known. The result holds them as pairs with an arbitrary rejected side.
+
+    Raises:
+        ConfigError: a probe without a name, two of one name, or a line that is no response.
+    """
+    found: dict[str, tuple[Pair, ...]] = {}
+    for text in given:
+        name, path = _named(text, None)
+        if name in found:
+            raise ConfigError(f"--probe gives {name!r} twice; use two names")
+        found[name] = _read_probe(Path(path))
+    return found
+
+
+def _read_probe(path: Path) -> tuple[Pair, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read probe {path}: {error}") from error
+    probe = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"{where} is not JSON: {error}") from error
+        probe.append(pair_of(_as_pair(record, where), where, str(number)))
+    if not probe:
+        raise ConfigError(f"probe {path} holds no response")
+    return tuple(probe)
+
+
+def _as_pair(record: object, where: str) -> Mapping[str, object]:
+    if not isinstance(record, Mapping):
+        raise ConfigError(f"{where} is no JSON object; a probe has the columns prompt and response")
+    for column in ("response", "completion", "chosen"):
+        if column in record:
+            side = record[column]
+            other = [{"role": "assistant", "content": "-"}] if isinstance(side, list) else "-"
+            ids = record.get(f"{column}_token_ids")
+            kept = {k: v for k, v in record.items() if k in ("id", "problem_id", "prompt", "prompt_token_ids")}
+            return kept | {"chosen": side, "rejected": other} | ({} if ids is None else {"chosen_token_ids": ids})
+    raise ConfigError(f"{where} has no column response; a probe has the columns prompt and response")
+
+
+def _named(text: str, default: str | None) -> tuple[str, str]:
+    name, sign, path = text.partition("=")
+    if sign and name and "/" not in name:
+        return name, path
+    if default is None:
+        raise ConfigError(f"--probe {text!r} has no name; give NAME=FILE")
+    return default, text
+
+
+def _context(model: ResolvedModel) -> int:
+    return stated_context(model.directory) or sys.maxsize
+
+
+def _say_settings(settings: TrainSettings, examples: int, what: str, quiet: bool) -> None:
+    if quiet:
+        return
+    values = {k: v for k, v in settings.as_dict().items() if v is not None and k != "method"}
+    text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+    print(f"{settings.method} on {examples:,} {what}: {text}", file=sys.stderr)
+    print(f"defaults: {DEFAULTS[settings.method].source}", file=sys.stderr)

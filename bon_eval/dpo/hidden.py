@@ -1,0 +1,50 @@
+"""CHES of pairs from a model's hidden states, through transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bon_eval.dpo.measures import Array, ches
+from bon_eval.dpo.tokens import TokenPair
+from bon_eval.errors import ConfigError, ModelError
+
+
+def ches_scores(model_dir: Path, pairs: Sequence[TokenPair], *, trust_remote_code: bool = False) -> Array:
+    """CHES and length-normalised CHES of each pair under a model in float32, shape (K, 2).
+
+    See `bon_eval.dpo.measures.ches`. One forward pass for each response; the model is loaded and freed.
+
+    Raises:
+        ConfigError: torch or transformers is missing.
+        ModelError: the model cannot be loaded.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise ConfigError(f"CHES needs hidden states ({error}); pip install 'bon-eval[transformers]'") from error
+    try:
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+            str(model_dir), dtype=torch.float32, trust_remote_code=trust_remote_code, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"transformers could not load {model_dir}: {' '.join(str(error).split())}") from error
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device).eval()
+
+    def states(prompt: tuple[int, ...], response: tuple[int, ...]) -> Array:
+        ids = torch.tensor([prompt + response[:-1]], device=device)
+        with torch.inference_mode():
+            hidden = model(input_ids=ids, output_hidden_states=True, logits_to_keep=1).hidden_states[-1][0]
+        # The state at a position predicts the token after it.
+        kept: Array = hidden[len(prompt) - 1 :].double().cpu().numpy()
+        return kept
+
+    out = np.empty((len(pairs), 2))
+    for k, pair in enumerate(pairs):
+        out[k] = ches(states(pair.prompt, pair.chosen), states(pair.prompt, pair.rejected))
+    return out

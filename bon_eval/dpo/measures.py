@@ -1,0 +1,185 @@
+"""What a checkpoint does to preference pairs, pair by pair: pure functions of teacher-forced log-probs.
+
+Every pair was scored by the base (reference) model and by the checkpoint: the same tokens, so differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bon_eval.errors import EngineError
+from bon_eval.records import Forced
+
+Array = NDArray[np.float64]
+ROUNDING = 1e-4
+"""Nats by which an argmax's log-prob may stand below the own token's: two roundings of one number in float32."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SideScores:
+    """One side (chosen, say) of K pairs under one model; all arrays have shape (K,)."""
+
+    log_likelihood: Array
+    """Summed log-probs of the response's tokens, nats."""
+    n_tokens: Array
+    argmax_log_likelihood: Array
+    """Summed log-probs of the most likely token at each position of the response, nats."""
+    mass_outside_argmax: Array
+    """Mean over positions of 1 - max p."""
+    log_mass_outside_argmax: Array
+    """Mean over positions of log(1 - max p), positions where max p rounds to 1 left out; NaN where none is left."""
+
+
+def side_scores(forced: Sequence[Forced]) -> SideScores:
+    """Summaries of K responses under one model.
+
+    The mass is masked before the logarithm is taken: log(0) at a single saturated position would otherwise turn a whole
+    column into infinities or NaN.
+
+    Raises:
+        EngineError: at some position the most likely token is less likely than the response's own; the response is
+            named. No distribution allows it, so a number is not what it claims to be.
+    """
+    own, tokens, argmax, mass, log_mass = (np.empty(len(forced)) for _ in range(5))
+    for k, response in enumerate(forced):
+        logprobs = np.asarray(response.logprobs, dtype=np.float64)
+        top = np.asarray(response.argmax_logprobs, dtype=np.float64)
+        if len(top) != len(logprobs) or (top < logprobs - ROUNDING).any():
+            raise EngineError(
+                f"{response.key}: a token is more likely than the argmax of its own position; the engine's log-probs "
+                "cannot be those of one distribution"
+            )
+        own[k], tokens[k], argmax[k] = logprobs.sum(), len(logprobs), top.sum()
+        outside = -np.expm1(np.minimum(top, 0.0))
+        mass[k] = outside.mean()
+        open_ = outside > 0.0
+        log_mass[k] = np.log(outside[open_]).mean() if open_.any() else np.nan
+    return SideScores(own, tokens, argmax, mass, log_mass)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureKind:
+    """What a measure is, for tables and axes."""
+
+    label: str
+    unit: str
+    """``share``, ``nats`` or ``nats per token``."""
+
+
+PAIR_MEASURES: Mapping[str, MeasureKind] = {
+    "log_likelihood.chosen": MeasureKind("log-likelihood of chosen", "nats"),
+    "log_likelihood.rejected": MeasureKind("log-likelihood of rejected", "nats"),
+    "both_fall": MeasureKind("pairs whose chosen and rejected both fall", "share"),
+    "ranking_accuracy": MeasureKind("ranking accuracy", "share"),
+    "ranking_accuracy_per_token": MeasureKind("ranking accuracy, length-normalised", "share"),
+    "flips.right_right": MeasureKind("ranked right before, right now", "share"),
+    "flips.right_wrong": MeasureKind("ranked right before, wrong now", "share"),
+    "flips.wrong_right": MeasureKind("ranked wrong before, right now", "share"),
+    "flips.wrong_wrong": MeasureKind("ranked wrong before, wrong now", "share"),
+    "reward_accuracy": MeasureKind("reward accuracy", "share"),
+    "reward_margin": MeasureKind("reward margin / beta", "nats"),
+    "dpo_loss": MeasureKind("DPO loss", "nats"),
+    "argmax_along_chosen": MeasureKind("argmax log-prob along the chosen prefix", "nats"),
+    "mass_outside_argmax": MeasureKind("mass outside the argmax, chosen prefix", "share"),
+    "log_mass_outside_argmax": MeasureKind("log mass outside the argmax, chosen prefix", "nats per token"),
+}
+"""Every measure of a pair set, in the order of the tables."""
+
+
+def pair_measures(
+    base_chosen: SideScores, base_rejected: SideScores, chosen: SideScores, rejected: SideScores, *, beta: float
+) -> dict[str, Array]:
+    """The measures of `PAIR_MEASURES` for each of K pairs, shape (K,) each.
+
+    With pi the checkpoint and ref the base model, m = [log pi(y+) - log ref(y+)] - [log pi(y-) - log ref(y-)]:
+
+    * ranking accuracy: pi(y+) >= pi(y-) (Chen et al. 2024, arXiv 2405.19534, definition 2.3); length-normalised: the
+      same of the mean log-prob per token.
+    * flips: ranking at the reference x ranking now; the four shares sum to 1.
+    * reward accuracy: m > 0, a different number (0 at the reference itself, where every m is 0).
+    * DPO loss: -log sigmoid(beta m) (Rafailov et al. 2023, arXiv 2305.18290, equation 7).
+    * both fall: log pi < log ref for chosen and rejected (likelihood displacement, Razin et al. 2024,
+      arXiv 2410.08847).
+    * argmax along the chosen prefix: sum_t max_v log pi(v | x, y+_<t) (the y* proxy of Ren & Sutherland 2024,
+      arXiv 2407.10490).
+
+    >>> import numpy as np
+    >>> def side(*x): return SideScores(np.array(x), np.ones(1), np.zeros(1), np.zeros(1), np.zeros(1))
+    >>> found = pair_measures(side(-2.0), side(-1.0), side(-1.5), side(-3.0), beta=0.1)
+    >>> float(found["ranking_accuracy"][0]), float(found["flips.wrong_right"][0]), float(found["reward_margin"][0])
+    (1.0, 1.0, 2.5)
+    """
+    margin = (chosen.log_likelihood - base_chosen.log_likelihood) - (
+        rejected.log_likelihood - base_rejected.log_likelihood
+    )
+    before = base_chosen.log_likelihood >= base_rejected.log_likelihood
+    now = chosen.log_likelihood >= rejected.log_likelihood
+    per_token = chosen.log_likelihood / chosen.n_tokens >= rejected.log_likelihood / rejected.n_tokens
+    fall = (chosen.log_likelihood < base_chosen.log_likelihood) & (
+        rejected.log_likelihood < base_rejected.log_likelihood
+    )
+    shares = {
+        "both_fall": fall,
+        "ranking_accuracy": now,
+        "ranking_accuracy_per_token": per_token,
+        "flips.right_right": before & now,
+        "flips.right_wrong": before & ~now,
+        "flips.wrong_right": ~before & now,
+        "flips.wrong_wrong": ~before & ~now,
+        "reward_accuracy": margin > 0.0,
+    }
+    nats = {
+        "log_likelihood.chosen": chosen.log_likelihood,
+        "log_likelihood.rejected": rejected.log_likelihood,
+        "reward_margin": margin,
+        "dpo_loss": np.logaddexp(0.0, -beta * margin),
+        "argmax_along_chosen": chosen.argmax_log_likelihood,
+        "mass_outside_argmax": chosen.mass_outside_argmax,
+        "log_mass_outside_argmax": chosen.log_mass_outside_argmax,
+    }
+    found = {name: values.astype(np.float64) for name, values in shares.items()} | nats
+    return {name: found[name] for name in PAIR_MEASURES}
+
+
+def ches(hidden_chosen: Array, hidden_rejected: Array) -> tuple[float, float]:
+    """Centred hidden embedding similarity of one pair, and its length-normalised form.
+
+    CHES(y+, y-) = <sum_k h_k(y+), sum_k h_k(y-)> - ||sum_k h_k(y+)||^2, with h_k(y) the last layer's hidden state that
+    predicts token k of y; length-normalised: with means in place of the sums. Higher predicts more likelihood
+    displacement. Source: Razin et al. 2024, arXiv 2410.08847, definition 2 and its length-normalised variant.
+
+    Args:
+        hidden_chosen: (tokens of chosen, hidden size).
+        hidden_rejected: (tokens of rejected, hidden size).
+
+    >>> import numpy as np
+    >>> ches(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[1.0, 1.0]]))
+    (-2.0, 0.0)
+    """
+    plus, minus = hidden_chosen.sum(axis=0), hidden_rejected.sum(axis=0)
+    mean_plus, mean_minus = hidden_chosen.mean(axis=0), hidden_rejected.mean(axis=0)
+    return float(plus @ minus - plus @ plus), float(mean_plus @ mean_minus - mean_plus @ mean_plus)
+
+
+def per_problem(values: Array, problem_ids: Sequence[str]) -> tuple[Array, bool]:
+    """Pairs (K,) to one number for each problem (P,), whose mean is the mean over pairs.
+
+    Problems are the sampling unit. Where each has the same number of pairs the numbers are the problems' own means.
+    Otherwise they are the linearised ratio z_i = R + (s_i - R c_i) / mean(c) with s_i the sum and c_i the count of
+    problem i, R the mean over pairs (Cochran 1977, section 2.11): the mean of z is R and its spread is the ratio's.
+
+    Returns:
+        The numbers, in order of first appearance, and whether they are plain means (which keep the values' range).
+    """
+    first: dict[str, int] = {}
+    index = np.array([first.setdefault(problem, len(first)) for problem in problem_ids], dtype=np.intp)
+    counts = np.bincount(index).astype(np.float64)
+    sums = np.bincount(index, weights=values)
+    if (counts == counts[0]).all():
+        return sums / counts, True
+    ratio = float(values.mean())
+    return ratio + (sums - ratio * counts) / counts.mean(), False

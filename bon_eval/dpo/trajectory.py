@@ -1,0 +1,227 @@
+"""A stored tracking in, one trajectory out: every measure at every checkpoint, with its change from the base model.
+
+No model is touched. Problems are the sampling unit; changes are paired by problem (by the problems behind the pairs,
+for pair measures). All randomness comes from one seed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bon_eval.dpo.forced import read_forced
+from bon_eval.dpo.measures import PAIR_MEASURES, Array, pair_measures, per_problem, side_scores
+from bon_eval.dpo.track import BASE_BEST, BASE_GREEDY, FORMAT
+from bon_eval.errors import StoreError
+from bon_eval.intervals import UNBOUNDED, Interval
+from bon_eval.paired import PairedTest
+from bon_eval.runs import load_run
+from bon_eval.scoring import ScoredBy, load_scores
+from bon_eval.sides import LABELS, Side, accuracies, quantities, streams, unit
+from bon_eval.stats import bootstrap_cis, paired_tests
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One measure at one checkpoint, a number for each sampling unit."""
+
+    label: str
+    unit: str
+    values: Array
+    """(P,), problems of the task or problems behind the pairs."""
+    bounded: bool
+    """Whether the values are shares in [0, 1]."""
+    units: tuple[str, ...]
+    """(P,), the problems' ids: values are paired by them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measure at one checkpoint."""
+
+    step: int
+    name: str
+    label: str
+    unit: str
+    value: Interval
+    change: PairedTest | None
+    """From the base model; None at step 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trajectory:
+    """Everything that `bon-eval track` prints."""
+
+    steps: tuple[int, ...]
+    points: tuple[Point, ...]
+    """By step, then in table order."""
+    columns: Mapping[int, Mapping[str, Column]]
+    """Step -> measure -> its numbers by problem; for further statistics over several trajectories."""
+    ches: Mapping[str, tuple[Interval, Interval]]
+    """Pair set -> CHES and its length-normalised form at the base model, means over pairs."""
+    n: int
+    n_problems: int
+    pair_counts: Mapping[str, int]
+    probe_counts: Mapping[str, int]
+    beta: float
+    base: Mapping[str, Any]
+    """run.json of the base run."""
+    skipped: tuple[str, ...]
+
+    def at(self, step: int, name: str) -> Point:
+        """One point; KeyError where there is none."""
+        for point in self.points:
+            if point.step == step and point.name == name:
+                return point
+        raise KeyError(f"no {name} at step {step}")
+
+    def series(self, name: str) -> list[Point]:
+        """One measure over all steps where it exists."""
+        return [point for point in self.points if point.name == name]
+
+
+def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000) -> Trajectory:
+    """Read a tracking directory and compute every measure.
+
+    Raises:
+        StoreError: no tracking, an unfinished one, or one with damaged files.
+    """
+    path = out / "track.json"
+    if not path.is_file():
+        raise StoreError(f"{out} is not a tracking directory: it has no track.json")
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    if stored.get("format") != FORMAT:
+        raise StoreError(f"{path} is not of tracking format {FORMAT}; read it with the version that wrote it")
+    if not stored["complete"]:
+        raise StoreError(f"{out} is unfinished; run the same `bon-eval track` command to finish it")
+    base_run = load_run(out / "runs" / "base")
+    base_side = Side.of_base(base_run)
+    forced_base = _scores(out, "base")
+    columns: dict[int, dict[str, Column]] = {}
+    for step, name in [(0, "base"), *((int(c["step"]), str(c["run"])) for c in stored["checkpoints"])]:
+        forced = forced_base if step == 0 else _scores(out, name)
+        found = _arms(out / "runs" / name, base_run.path, base_side, seed) if step else _side_columns(base_side, seed)
+        own = base_run.pool.log_likelihood.max(axis=1), base_run.greedy.log_likelihood[:, 0]
+        for set_name, label, at_base in (
+            (BASE_BEST, f"log-likelihood of base best-of-{base_run.pool.n}", own[0]),
+            (BASE_GREEDY, "log-likelihood of base greedy", own[1]),
+        ):
+            values = at_base if step == 0 else forced[set_name].log_likelihood
+            key = f"log_likelihood.{set_name.replace('/', '_')}"
+            found[key] = Column(label, "nats", values, False, base_run.pool.problem_ids)
+        for set_name, facts in stored["pairs"].items():
+            found |= _pair_columns(set_name, facts["problem_ids"], forced_base, forced, stored["beta"])
+        for set_name, facts in stored["probes"].items():
+            ids = facts["problem_ids"]
+            values, _ = per_problem(forced[set_name].log_likelihood, ids)
+            units = tuple(dict.fromkeys(ids))
+            found[f"{set_name}.log_likelihood"] = Column(f"log-likelihood of {set_name}", "nats", values, False, units)
+        columns[step] = found
+    ches = _ches(out, stored["pairs"], seed, draws)
+    return Trajectory(
+        steps=tuple(columns),
+        points=tuple(_points(columns, seed, draws)),
+        columns=columns,
+        ches=ches,
+        n=base_run.pool.n,
+        n_problems=len(base_run.pool.problem_ids),
+        pair_counts={name: len(facts["problem_ids"]) for name, facts in stored["pairs"].items()},
+        probe_counts={name: len(facts["problem_ids"]) for name, facts in stored["probes"].items()},
+        beta=float(stored["beta"]),
+        base=base_run.meta,
+        skipped=tuple(stored["skipped"]),
+    )
+
+
+def _scores(out: Path, name: str) -> dict[str, Any]:
+    return {key: side_scores(forced) for key, forced in read_forced(out / "forced" / f"{name}.parquet").items()}
+
+
+def _arms(directory: Path, base_path: Path, base_side: Side, seed: int) -> dict[str, Column]:
+    run = load_run(directory)
+    if run.pool.problem_ids != base_side.pool.problem_ids:
+        raise StoreError(f"{directory} holds other problems than the base run; track again into another directory")
+    by = ScoredBy.of(json.loads((base_path / "run.json").read_text(encoding="utf-8"))["config"])
+    ids = run.pool.problem_ids
+    under_base = {
+        arm: load_scores(directory, by, ids, arm, n, source=base_path)
+        for arm, n in (("greedy", 1), ("sample", run.pool.n))
+    }
+    side = Side(run.greedy, run.pool, run.duplicates, under_base["greedy"], under_base["sample"])
+    return _side_columns(side, seed)
+
+
+def _side_columns(side: Side, seed: int) -> dict[str, Column]:
+    n, ids = side.pool.n, side.pool.problem_ids
+    found = {
+        f"accuracy.{name}": Column(f"accuracy, {LABELS[name].format(n=n)}", "share", values, True, ids)
+        for name, values in accuracies(side, n, streams(seed)).items()
+    }
+    for name, values in quantities(side, n).items():
+        found[name] = Column(LABELS[name].format(n=n), unit(name), values, unit(name) == "share", ids)
+    return found
+
+
+def _pair_columns(
+    set_name: str, problem_ids: Sequence[str], base: Mapping[str, Any], now: Mapping[str, Any], beta: float
+) -> dict[str, Column]:
+    sides = [scores[f"{set_name}/{side}"] for scores in (base, now) for side in ("chosen", "rejected")]
+    found = {}
+    for name, values in pair_measures(*sides, beta=beta).items():
+        kind = PAIR_MEASURES[name]
+        kept = np.isfinite(values)
+        if not kept.any():
+            continue
+        # A response whose every argmax is saturated has no log of the mass outside it: it takes no part.
+        ids = [p for p, k in zip(problem_ids, kept, strict=True) if k]
+        numbers, plain = per_problem(values[kept], ids)
+        bounded = plain and kind.unit == "share"
+        label = f"{kind.label} ({set_name})"
+        found[f"{set_name}.{name}"] = Column(label, kind.unit, numbers, bounded, tuple(dict.fromkeys(ids)))
+    return found
+
+
+def _ches(out: Path, pairs: Mapping[str, Any], seed: int, draws: int) -> dict[str, tuple[Interval, Interval]]:
+    stored = json.loads((out / "forced" / "ches.json").read_text(encoding="utf-8"))
+    found = {}
+    for name, facts in pairs.items():
+        values = np.asarray(stored[name], dtype=np.float64)
+        both = np.column_stack([per_problem(values[:, k], facts["problem_ids"])[0] for k in (0, 1)])
+        low, high = bootstrap_cis(both, rng=streams(seed)("ches"), draws=draws, support=UNBOUNDED)
+        found[name] = (low, high)
+    return found
+
+
+def _points(columns: Mapping[int, Mapping[str, Column]], seed: int, draws: int) -> list[Point]:
+    rng = streams(seed)
+    base = columns[0]
+    out = []
+    for step, found in columns.items():
+        # Columns over the same problems share their resampled problems.
+        for k, units in enumerate(dict.fromkeys(c.units for c in found.values())):
+            names = [name for name, c in found.items() if c.units == units]
+            table = np.column_stack([found[name].values for name in names])
+            supports = [(0.0, 1.0) if found[name].bounded else UNBOUNDED for name in names]
+            values = bootstrap_cis(table, rng=rng(f"values-{k}"), draws=draws, support=supports)
+            changes: dict[str, PairedTest] = {}
+            paired = [n for n in names if step and n in base and base[n].units == units]
+            if paired:
+                tests = paired_tests(
+                    np.column_stack([found[name].values for name in paired]),
+                    np.column_stack([base[name].values for name in paired]),
+                    rng=rng(f"changes-{k}"),
+                    draws=draws,
+                    shares=[found[name].bounded for name in paired],
+                )
+                changes = dict(zip(paired, tests, strict=True))
+            out += [
+                Point(step, name, found[name].label, found[name].unit, value, changes.get(name))
+                for name, value in zip(names, values, strict=True)
+            ]
+    order = {name: k for k, name in enumerate(dict.fromkeys(n for found in columns.values() for n in found))}
+    return sorted(out, key=lambda point: (point.step, order[point.name]))

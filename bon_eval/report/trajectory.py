@@ -1,0 +1,177 @@
+"""A trajectory for the terminal, as trajectory.csv (one row for each checkpoint) and as trajectory.json."""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bon_eval.dpo.trajectory import Point, Trajectory
+from bon_eval.files import write_text
+from bon_eval.report.document import validate
+from bon_eval.report.files import to_csv
+
+WIDTH = 100
+FORMAT_VERSION = 1
+"""Of trajectory.json."""
+
+_ARMS = (
+    ("greedy", "accuracy.greedy", 3),
+    ("sample", "accuracy.sample", 3),
+    ("best-of-{n}", "accuracy.best_own", 3),
+    ("oracle", "accuracy.oracle", 3),
+    ("own log-lik, best", "log_likelihood_self.best", 2),
+    ("base log-lik, best", "log_likelihood_base.best", 2),
+    ("base log-lik, sample", "log_likelihood_base.sample", 2),
+)
+_UNDER = (
+    ("base best-of-{n}", "log_likelihood.base_best", 2),
+    ("base greedy", "log_likelihood.base_greedy", 2),
+)
+_PAIRS = (
+    ("chosen", "log_likelihood.chosen", 2),
+    ("rejected", "log_likelihood.rejected", 2),
+    ("both fall", "both_fall", 3),
+    ("ranking", "ranking_accuracy", 3),
+    ("per token", "ranking_accuracy_per_token", 3),
+    ("reward", "reward_accuracy", 3),
+    ("argmax", "argmax_along_chosen", 2),
+    ("loss", "dpo_loss", 4),
+)
+
+
+def render(found: Trajectory) -> str:
+    """Tables by checkpoint as lines of text, ending in a newline."""
+    config = found.base["config"]
+    assert isinstance(config, dict)
+    lines = [
+        f"{config['model']} on {config['task']}: {len(found.steps) - 1} checkpoints after step 0",
+        f"{found.n_problems} problems x {found.n} samples each; 95 % intervals over problems in trajectory.csv",
+        "",
+        *_table(found, "accuracy and log-likelihood of what each checkpoint says", _ARMS),
+        "",
+        *_table(found, "log-likelihood of the base model's responses under each checkpoint", _UNDER),
+    ]
+    for name, count in found.pair_counts.items():
+        columns = [(title, f"{name}.{measure}", digits) for title, measure, digits in _PAIRS]
+        lines += ["", *_table(found, f"{count:,} pairs, {name}", columns)]
+    if found.probe_counts:
+        probes = [(name, f"{name}.log_likelihood", 2) for name in found.probe_counts]
+        lines += ["", *_table(found, "log-likelihood of probes", probes)]
+    lines += ["", *(line for note in _notes(found) for line in textwrap.wrap(note, WIDTH, subsequent_indent="  "))]
+    return "\n".join(lines) + "\n"
+
+
+def _table(found: Trajectory, title: str, columns: Sequence[tuple[str, str, int]]) -> list[str]:
+    points = {(p.step, p.name): p for p in found.points}
+    rows = [("step", *(heading.format(n=found.n) for heading, _, _ in columns))]
+    for step in found.steps:
+        cells = []
+        for _, name, digits in columns:
+            point = points.get((step, name))
+            cells.append("-" if point is None else f"{point.value.estimate:.{digits}f}{_mark(point)}")
+        rows.append((str(step), *cells))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [title, lines[0], "-" * len(lines[0]), *lines[1:]]
+
+
+def _mark(point: Point) -> str:
+    """An arrow where the change from the base model has an interval on one side of 0."""
+    if point.change is None or not (point.change.low > 0 or point.change.high < 0):
+        return " "
+    return "↑" if point.change.low > 0 else "↓"
+
+
+def _notes(found: Trajectory) -> Iterator[str]:
+    yield "↑ ↓: changed from step 0, the 95 % interval of the paired change lies on that side; log-likelihoods in nats."
+    for name, (plain, per_token) in found.ches.items():
+        yield (
+            f"CHES of {name} at the base model: {plain.estimate:.1f} [{plain.low:.1f}, {plain.high:.1f}]; "
+            f"length-normalised {per_token.estimate:.2f} [{per_token.low:.2f}, {per_token.high:.2f}]."
+        )
+    yield from (f"{line}." for line in found.skipped)
+
+
+def write_trajectory(found: Trajectory, directory: Path) -> tuple[str, ...]:
+    """Write trajectory.csv and trajectory.json into an existing directory; returns their names.
+
+    Raises:
+        StoreError: the document does not fit its schema, or a file cannot be written.
+    """
+    content = document(found)
+    validate(content, "trajectory")
+    texts = {
+        "trajectory.csv": to_csv(_rows(found)),
+        "trajectory.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
+    }
+    for name, text in texts.items():
+        write_text(directory / name, text)
+    return tuple(texts)
+
+
+def document(found: Trajectory) -> dict[str, Any]:
+    """The content of trajectory.json."""
+    return {
+        "format": "bon-eval trajectory",
+        "format_version": FORMAT_VERSION,
+        "base": {key: found.base[key] for key in ("config", "versions", "engine")},
+        "n": found.n,
+        "problems": found.n_problems,
+        "pairs": dict(found.pair_counts),
+        "probes": dict(found.probe_counts),
+        "beta": found.beta,
+        "steps": list(found.steps),
+        "skipped": list(found.skipped),
+        "ches": {
+            name: {
+                "ches": _limits(plain.estimate, plain.low, plain.high),
+                "length_normalised": _limits(per_token.estimate, per_token.low, per_token.high),
+            }
+            for name, (plain, per_token) in found.ches.items()
+        },
+        "points": [
+            {"step": p.step, "name": p.name, "label": p.label, "unit": p.unit}
+            | _limits(p.value.estimate, p.value.low, p.value.high)
+            | {"method": p.value.method}
+            | {
+                "change": None
+                if p.change is None
+                else _limits(p.change.difference, p.change.low, p.change.high)
+                | {"p_value": p.change.p_value, "method": p.change.method}
+            }
+            for p in found.points
+        ],
+    }
+
+
+def _rows(found: Trajectory) -> Iterator[Mapping[str, object]]:
+    names = list(dict.fromkeys(point.name for point in found.points))
+    points = {(p.step, p.name): p for p in found.points}
+    for step in found.steps:
+        row: dict[str, object] = {"step": step}
+        for name in names:
+            point = points.get((step, name))
+            value = None if point is None else point.value
+            change = None if point is None else point.change
+            row |= {
+                name: None if value is None else value.estimate,
+                f"{name}.low": None if value is None else _number(value.low),
+                f"{name}.high": None if value is None else _number(value.high),
+                f"{name}.change": None if change is None else change.difference,
+                f"{name}.change_low": None if change is None else _number(change.low),
+                f"{name}.change_high": None if change is None else _number(change.high),
+            }
+        yield row
+
+
+def _limits(estimate: float, low: float, high: float) -> dict[str, float | None]:
+    return {"estimate": estimate, "low": _number(low), "high": _number(high)}
+
+
+def _number(value: float) -> float | None:
+    """NaN (one problem has no interval) becomes null."""
+    return None if math.isnan(value) else value
