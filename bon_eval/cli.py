@@ -23,6 +23,7 @@ from bon_eval.cli_options import (
 )
 from bon_eval.cli_report import compare, compare_pair, grade, report, report_run, score, scorers, summary
 from bon_eval.cli_tasks import tasks
+from bon_eval.cli_train import dpo, sft, track
 from bon_eval.errors import BonEvalError
 
 
@@ -120,7 +121,7 @@ def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> No
         click.echo(line)
 
 
-for _command in (report, grade, score, compare, summary, scorers, tasks):
+for _command in (report, grade, score, compare, summary, scorers, tasks, dpo, sft, track):
     main.add_command(_command)
 
 

@@ -27,15 +27,11 @@ def _training_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--steps", type=int, help="Optimizer steps. [default: one epoch]"),
         click.option("--epochs", type=float, help="Passes over the data, in place of --steps."),
         click.option("--save-every", type=int, help="Steps between checkpoints; step 0 and the last are always saved."),
-        click.option(
-            "--learning-rate", type=float, help="Peak. [default: 1e-6 dpo, 1e-5 sft; LoRA: ten times]"
-        ),
+        click.option("--learning-rate", type=float, help="Peak. [default: 1e-6 dpo, 1e-5 sft; LoRA: ten times]"),
         click.option("--warmup-steps", type=int, help="Linear warm-up, then constant. [default: a tenth of the steps]"),
         click.option("--batch-size", type=int, help="Per optimizer step. [default: 64, or all there are]"),
         click.option("--micro-batch", type=int, help="Per forward pass. [default: at most 8]"),
-        click.option(
-            "--optimizer", help="rmsprop, adamw_torch, sgd. [default: rmsprop dpo, adamw_torch sft]"
-        ),
+        click.option("--optimizer", help="rmsprop, adamw_torch, sgd. [default: rmsprop dpo, adamw_torch sft]"),
         click.option("--weight-decay", default=0.0, show_default=True),
         click.option("--max-grad-norm", default=10.0, show_default=True, help="Gradients are clipped to this norm."),
         click.option("--lora-rank", type=int, help="Train a LoRA adapter of this rank in place of all weights."),
@@ -90,9 +86,7 @@ def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: P
 @click.option("--checkpoints", type=PATH, required=True, help="Training directory with checkpoint-<step> folders.")
 @click.option("--task", required=True, help="Task name, or the path of your own YAML.")
 @click.option("--pairs", "pair_sets", multiple=True, metavar="[NAME=]PAIRS", help="Pairs to follow; repeatable.")
-@click.option(
-    "--probe", "probes", multiple=True, metavar="NAME=FILE", help="Responses to follow; repeatable."
-)
+@click.option("--probe", "probes", multiple=True, metavar="NAME=FILE", help="Responses to follow; repeatable.")
 @click.option("--out", type=PATH, required=True, help="Tracking directory; the same command goes on where it stopped.")
 @click.option("--n", default=32, show_default=True, help="Responses per problem in each pool.")
 @click.option("--limit", type=int, help="Only the first problems.")

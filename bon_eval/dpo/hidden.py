@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from bon_eval.dpo.measures import Array, ches
 from bon_eval.dpo.tokens import TokenPair
+from bon_eval.engines.base import stderr_to
 from bon_eval.errors import ConfigError, ModelError
 
 
@@ -28,9 +30,10 @@ def ches_scores(model_dir: Path, pairs: Sequence[TokenPair], *, trust_remote_cod
     except ImportError as error:
         raise ConfigError(f"CHES needs hidden states ({error}); pip install 'bon-eval[transformers]'") from error
     try:
-        model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-            str(model_dir), dtype=torch.float32, trust_remote_code=trust_remote_code, local_files_only=True
-        )
+        with stderr_to(os.devnull):
+            model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                str(model_dir), dtype=torch.float32, trust_remote_code=trust_remote_code, local_files_only=True
+            )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise ModelError(f"transformers could not load {model_dir}: {' '.join(str(error).split())}") from error
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,12 @@ from bon_eval.config import differences, digest
 from bon_eval.dpo.checkpoints import TRAINING_FILE, broken
 from bon_eval.dpo.settings import TrainSettings
 from bon_eval.dpo.tokens import TokenPair, TokenResponse
+from bon_eval.dpo.trainers import INSTALL, Policy, make_trainer
 from bon_eval.engines.base import stderr_to
-from bon_eval.errors import BonEvalError, ConfigError, ModelError, StoreError
+from bon_eval.errors import BonEvalError, ConfigError, StoreError
 from bon_eval.files import write_text
+from bon_eval.store import lock
 
-INSTALL = "pip install 'bon-eval[dpo]'"
 FORMAT = 1
 
 
@@ -38,7 +39,7 @@ def train(
     out: Path,
     *,
     reference_dir: Path | None = None,
-    policy_adapter: Path | None = None,
+    policy: Policy | None = None,
     trust_remote_code: bool = False,
     quiet: bool = False,
 ) -> Path:
@@ -53,7 +54,7 @@ def train(
         examples: pairs for DPO, responses for SFT, as token ids; trained on as they are, nothing is cut.
         out: the training directory.
         reference_dir: DPO's reference model; None: the model itself as it is before the first step.
-        policy_adapter: a LoRA adapter on the model to go on from.
+        policy: a LoRA adapter on the model to go on from.
 
     Returns:
         The last checkpoint's directory.
@@ -64,35 +65,39 @@ def train(
         TrainingError: the loss or the gradient is not finite; the last good checkpoint stays.
     """
     trl = _import_trl()
-    identity = _identity(settings, model_hash, examples, policy_adapter)
+    identity = _identity(settings, model_hash, examples, policy)
     _claim(out, settings, identity)
-    resume = _last_whole(out, quiet)
-    final = out / f"checkpoint-{settings.steps}"
-    if resume == final:
-        _say(f"{out}: trained already, {settings.steps} steps", quiet)
+    with closing(lock(out)):
+        resume = _last_whole(out, quiet)
+        final = out / f"checkpoint-{settings.steps}"
+        if resume == final:
+            _say(f"{out}: trained already, {settings.steps} steps", quiet)
+            return final
+        with stderr_to(str(out / "training.log")):
+            trainer = make_trainer(trl, settings, model_dir, examples, out, reference_dir, policy, trust_remote_code)
+        watch = _watch(settings, out, quiet)
+        trainer.add_callback(watch)
+        start = resume is None or resume.name == _START
+        if resume is None:
+            _save_start(trainer, out)
+        with stderr_to(str(out / "training.log")), redirect_stdout(io.StringIO()):
+            try:
+                trainer.train(
+                    resume_from_checkpoint=str(resume) if resume is not None and resume.name != _START else None
+                )
+            except _NotFiniteError as error:
+                stopped: str | None = str(error)
+            except RuntimeError as error:
+                if "out of memory" not in str(error):
+                    raise
+                stopped = "the device's memory does not suffice; lower --micro-batch or add --gradient-checkpointing"
+            else:
+                stopped = None
+        if stopped is not None:
+            last = _last_whole(out, quiet=True)
+            kept = last.name if last is not None else "none"
+            raise TrainingError(f"{out}: {stopped}; the last good checkpoint is {kept}")
         return final
-    with stderr_to(str(out / "training.log")):
-        trainer = _trainer(trl, settings, model_dir, examples, out, reference_dir, policy_adapter, trust_remote_code)
-    watch = _watch(settings, out, quiet)
-    trainer.add_callback(watch)
-    if resume is None:
-        _save_start(trainer, out)
-    with stderr_to(str(out / "training.log")), redirect_stdout(io.StringIO()):
-        try:
-            trainer.train(resume_from_checkpoint=str(resume) if resume is not None and resume.name != _START else None)
-        except _NotFiniteError as error:
-            stopped: str | None = str(error)
-        except RuntimeError as error:
-            if "out of memory" not in str(error):
-                raise
-            stopped = "the device's memory does not suffice; lower --micro-batch or add --gradient-checkpointing"
-        else:
-            stopped = None
-    if stopped is not None:
-        last = _last_whole(out, quiet=True)
-        kept = last.name if last is not None else "none"
-        raise TrainingError(f"{out}: {stopped}; the last good checkpoint is {kept}")
-    return final
 
 
 _START = "checkpoint-0"
@@ -114,13 +119,13 @@ def _import_trl() -> Any:
 
 
 def _identity(
-    settings: TrainSettings, model_hash: str, examples: Sequence[Any], policy_adapter: Path | None
+    settings: TrainSettings, model_hash: str, examples: Sequence[Any], policy: Policy | None
 ) -> dict[str, object]:
     tokens = [[getattr(e, name) for name in e.__slots__] for e in examples]
     return {
         **{k: v for k, v in settings.as_dict().items() if k not in ("micro_batch", "gradient_checkpointing")},
         "model_hash": model_hash,
-        "adapter": None if policy_adapter is None else policy_adapter.name,
+        "adapter_hash": None if policy is None else policy.content_hash,
         "examples_hash": digest(tokens),
     }
 
@@ -156,119 +161,6 @@ def _last_whole(out: Path, quiet: bool) -> Path | None:
 def _save_start(trainer: Any, out: Path) -> None:
     trainer.save_model(str(out / _START))
     trainer.state.save_to_json(str(out / _START / "trainer_state.json"))
-
-
-def _trainer(
-    trl: Any,
-    settings: TrainSettings,
-    model_dir: Path,
-    examples: Sequence[Any],
-    out: Path,
-    reference_dir: Path | None,
-    policy_adapter: Path | None,
-    trust_remote_code: bool,
-) -> Any:
-    import datasets
-    import torch
-    import transformers
-
-    from bon_eval.prompts import load_tokenizer
-
-    def load(directory: Path) -> Any:
-        try:
-            return transformers.AutoModelForCausalLM.from_pretrained(
-                str(directory),
-                dtype=getattr(torch, settings.dtype),
-                trust_remote_code=trust_remote_code,
-                local_files_only=True,
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise ModelError(
-                f"transformers could not load {directory}: {str(error).strip().splitlines()[0]}"
-            ) from error
-
-    common: dict[str, Any] = {
-        "output_dir": str(out),
-        "max_steps": settings.steps,
-        "per_device_train_batch_size": settings.micro_batch,
-        "gradient_accumulation_steps": settings.batch_size // settings.micro_batch,
-        "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": "constant_with_warmup",
-        "warmup_steps": settings.warmup_steps,
-        "optim": settings.optimizer,
-        "weight_decay": settings.weight_decay,
-        "max_grad_norm": settings.max_grad_norm,
-        "save_strategy": "steps",
-        "save_steps": settings.save_every,
-        "logging_steps": 1,
-        # A NaN must be seen, not averaged away.
-        "logging_nan_inf_filter": False,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": not torch.cuda.is_available(),
-        "bf16": False,
-        "gradient_checkpointing": settings.gradient_checkpointing,
-        "seed": settings.seed,
-        "max_length": None,
-        "dataloader_pin_memory": torch.cuda.is_available(),
-    }
-    model = load(model_dir)
-    tokenizer = load_tokenizer(model_dir, trust_remote_code)
-    peft_config = None
-    if policy_adapter is not None:
-        import peft
-
-        model = peft.PeftModel.from_pretrained(model, str(policy_adapter), is_trainable=True)
-    elif settings.lora_rank is not None:
-        import peft
-
-        targets = settings.lora_targets
-        peft_config = peft.LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=settings.lora_alpha,
-            lora_dropout=0.0,
-            target_modules=targets if targets == "all-linear" else targets.split(","),
-            task_type="CAUSAL_LM",
-        )
-    try:
-        if settings.method == "sft":
-            rows = [
-                {
-                    "input_ids": [*e.prompt, *e.response],
-                    "completion_mask": [0] * len(e.prompt) + [1] * len(e.response),
-                }
-                for e in examples
-            ]
-            config = trl.SFTConfig(**common, completion_only_loss=True, packing=False)
-            return trl.SFTTrainer(
-                model=model,
-                args=config,
-                train_dataset=datasets.Dataset.from_list(rows),
-                processing_class=tokenizer,
-                peft_config=peft_config,
-            )
-
-        class TokenDPOTrainer(trl.DPOTrainer):  # type: ignore[misc]
-            """TRL's trainer on token ids as they are, in place of texts that it would tokenize again."""
-
-            def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
-                return dataset
-
-        rows = [
-            {"prompt_ids": list(e.prompt), "chosen_ids": list(e.chosen), "rejected_ids": list(e.rejected)}
-            for e in examples
-        ]
-        config = trl.DPOConfig(**common, beta=settings.beta, precompute_ref_log_probs=True)
-        return TokenDPOTrainer(
-            model=model,
-            ref_model=None if reference_dir is None else load(reference_dir),
-            args=config,
-            train_dataset=datasets.Dataset.from_list(rows),
-            processing_class=tokenizer,
-            peft_config=peft_config,
-        )
-    except ValueError as error:
-        raise ConfigError(f"TRL refuses this training: {' '.join(str(error).split())}") from error
 
 
 _COLUMNS = {

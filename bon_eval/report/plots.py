@@ -75,26 +75,31 @@ def write_figures(analysis: Analysis, directory: Path) -> list[Path]:
     Raises:
         StoreError: a file cannot be written.
     """
-    import matplotlib
-
-    written = []
+    written: list[Path] = []
     try:
         directory.mkdir(exist_ok=True)
     except OSError as error:
         raise cannot_write(directory, error) from error
     for name, figure in figures(analysis):
-        for ending in ("png", "svg"):
-            path = directory / f"{name}.{ending}"
-            options = {"dpi": 200} if ending == "png" else {"metadata": {"Date": None}}
+        written += save_figure(figure, directory, name)
+    return written
 
-            def save(
-                temporary: Path, figure: Figure = figure, ending: str = ending, options: dict[str, Any] = options
-            ) -> None:
-                figure.savefig(temporary, format=ending, facecolor="white", **options)
 
-            with matplotlib.rc_context(SETTINGS):
-                write_atomic(path, save)
-            written.append(path)
+def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
+    """Write one figure as PNG (200 dots per inch, white) and SVG; raises `StoreError` where it cannot be written."""
+    import matplotlib
+
+    written = []
+    for ending in ("png", "svg"):
+        path = directory / f"{name}.{ending}"
+        options: dict[str, Any] = {"dpi": 200} if ending == "png" else {"metadata": {"Date": None}}
+
+        def save(temporary: Path, ending: str = ending, options: dict[str, Any] = options) -> None:
+            figure.savefig(temporary, format=ending, facecolor="white", **options)
+
+        with matplotlib.rc_context(SETTINGS):
+            write_atomic(path, save)
+        written.append(path)
     return written
 
 

@@ -25,14 +25,14 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
     folder.mkdir(exist_ok=True)
     for stem, title, figure in trajectory_figures(found):
         save_figure(figure, folder, stem)
-        figures.append(f'<figure aria-label="{escape(title)}">{inline_svg(figure, stem)}</figure>')
+        figures.append(f'<figure role="img" aria-label="{escape(title)}">{inline_svg(figure, stem)}</figure>')
     config = found.base["config"]
     assert isinstance(config, dict)
     title = f"{config['model']} on {config['task']} through training"
     body = [
         f"<h1>{escape(title)}</h1>",
-        f'<p class="soft">{len(found.steps) - 1} checkpoints after step 0, the base model; {found.n_problems} problems x '
-        f"{found.n} samples each, engine {escape(str(config['engine']))}. Intervals are 95 % over problems.</p>",
+        f'<p class="soft">{len(found.steps) - 1} checkpoints after step 0, the base model; {found.n_problems} problems '
+        f"x {found.n} samples each, engine {escape(str(config['engine']))}. Intervals are 95 % over problems.</p>",
         *(f'<p class="warning">{escape(line)}.</p>' for line in found.skipped),
         "<h2>Panels</h2>",
         '<div class="panels">',
@@ -70,7 +70,7 @@ def measure_tables(found: Trajectory) -> Iterator[str]:
             label = first.label.removesuffix(f" ({group})")
             rows.append((escape(label), "%" if first.unit == "share" else escape(first.unit), *cells))
         heads = ("measure", "unit", *(f"step {step}" for step in found.steps))
-        yield table(heads, rows, escape(caption))
+        yield table(heads, rows, caption=caption)
 
 
 def _cell(point: Point | None) -> str:
@@ -90,20 +90,21 @@ def _ches(found: Trajectory) -> str:
     ]
     if not rows:
         return '<p class="soft">No pairs were given.</p>'
-    return table(("pairs", "CHES", "length-normalised"), rows, "Higher predicts more likelihood displacement.")
+    return table(("pairs", "CHES", "length-normalised"), rows, caption="Higher predicts more likelihood displacement.")
 
 
 _DEFINITIONS = (
     ("↑ ↓", "The change from step 0, paired by problem, has a 95 % interval on that side of 0."),
     (
         "ranking accuracy",
-        "Share of pairs with pi(chosen) at least pi(rejected) (Chen et al. 2024, arXiv 2405.19534). Reward accuracy asks "
-        "for a positive margin against the base model instead, and is 0 at the base model itself.",
+        "Share of pairs with pi(chosen) at least pi(rejected) (Chen et al. 2024, arXiv 2405.19534). Reward accuracy "
+        "asks for a positive margin against the base model instead, and is 0 at the base model itself.",
     ),
     (
         "argmax along the chosen prefix",
-        "Sum of the log-probs of the most likely token at each position of chosen: the y* proxy of Ren &amp; Sutherland "
-        "2024 (arXiv 2407.10490). Mass outside it is 1 - max p, saturated positions left out before the logarithm.",
+        "Sum of the log-probs of the most likely token at each position of chosen: the y* proxy of Ren &amp; "
+        "Sutherland 2024 (arXiv 2407.10490). Mass outside it is 1 - max p, saturated positions left out before the "
+        "logarithm.",
     ),
     (
         "CHES",

@@ -83,9 +83,9 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
             ),
         ]
     if found.probe_counts:
-        lines = [(f"{name}.log_likelihood", name) for name in found.probe_counts]
+        probes = [(f"{name}.log_likelihood", name) for name in found.probe_counts]
         panels.append(
-            ("trajectory_probes", "Likelihood of the probes", "log-likelihood (nats per response)", lines, 1.0)
+            ("trajectory_probes", "Likelihood of the probes", "log-likelihood (nats per response)", probes, 1.0)
         )
     panels.append(
         (
@@ -111,6 +111,8 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
 
 def draw_lines(ax: Axes, found: Trajectory, lines: Sequence[Line], scale: float) -> None:
     """One measure a line, with the interval over problems as a band."""
+    from matplotlib.ticker import MaxNLocator
+
     for (name, label), (colour, marker, dash) in zip(lines, _STYLES, strict=False):
         points = found.series(name)
         steps = [p.step for p in points]
@@ -127,4 +129,4 @@ def draw_lines(ax: Axes, found: Trajectory, lines: Sequence[Line], scale: float)
         low, high = [scale * p.value.low for p in points], [scale * p.value.high for p in points]
         ax.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
     ax.set_xlabel("optimizer steps")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,0 +1,100 @@
+"""On-policy DPO in rounds: sample from the current policy, make pairs of what it said, train, again.
+
+``round-1``, ``round-2`` ... each hold an ordinary run directory (``run``), its pairs and a training. The reference
+model is the base model in every round, so that the whole trajectory is anchored where displacement is measured from.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bon_eval.dpo.pairs import Pair, read_pairs, write_pairs
+from bon_eval.dpo.settings import TrainSettings
+from bon_eval.dpo.tokens import tokenize_pairs
+from bon_eval.dpo.train import train
+from bon_eval.dpo.trainers import Policy
+from bon_eval.errors import ConfigError
+from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
+from bon_eval.prompts import load_tokenizer
+from bon_eval.runner import RunOptions, execute, prepare, say
+
+MakePairs = Callable[[Path, int], tuple[Pair, ...]]
+"""(run directory, seed) -> pairs; what could not be built is its to say."""
+MakeSettings = Callable[[int, int], TrainSettings]
+"""(number of pairs, seed) -> settings of a round."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The policy as it is now: a model, or an adapter on the base model."""
+
+    model: ResolvedModel
+    policy: Policy | None
+
+
+def train_rounds(
+    rounds: int,
+    options: RunOptions,
+    make_pairs: MakePairs,
+    make_settings: MakeSettings,
+    out: Path,
+    *,
+    quiet: bool = False,
+) -> Path:
+    """Run `rounds` rounds, going on where a killed one stopped; returns the last checkpoint.
+
+    Args:
+        options: of the sampling runs: model, task, n, engine and so on; `out` and `seed` are set for each round.
+        make_pairs, make_settings: called once a round with that round's seed, `options.seed` plus rounds done before.
+
+    Raises:
+        ConfigError: fewer than one round.
+        BonEvalError: as sampling, pairs and training do; what was finished before is kept.
+    """
+    if rounds < 1:
+        raise ConfigError(f"--rounds must be at least 1, got {rounds}")
+    base = resolve_model(options.model, options.revision)
+    tokenizer = load_tokenizer(base.directory, options.trust_remote_code)
+    standing = _Standing(base, None)
+    last = out
+    for number in range(1, rounds + 1):
+        folder, seed = out / f"round-{number}", options.seed + number - 1
+        say(f"round {number} of {rounds}: sampling from the current policy", quiet)
+        adapter = None if standing.policy is None else str(standing.policy.directory)
+        now = replace(
+            options,
+            model=options.model if standing.model == base else standing.model.name,
+            revision=options.revision if standing.model == base else None,
+            adapter=adapter,
+            seed=seed,
+            out=folder / "run",
+        )
+        run = execute(prepare(now), quiet=quiet)
+        path = folder / "pairs.jsonl"
+        if not path.is_file():
+            write_pairs(path, make_pairs(run, seed))
+        pairs = tokenize_pairs(read_pairs(path), tokenizer, stated_context(base.directory) or 2**31)
+        settings = make_settings(len(pairs), seed)
+        # A process of its own: its memory is free again when the engine samples the next round.
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+            last = executor.submit(
+                train,
+                settings,
+                standing.model.directory,
+                standing.model.content_hash,
+                pairs,
+                folder,
+                reference_dir=base.directory,
+                policy=standing.policy,
+                trust_remote_code=options.trust_remote_code,
+                quiet=quiet,
+            ).result()
+        if settings.lora_rank is None:
+            standing = _Standing(resolve_model(str(last)), None)
+        else:
+            standing = _Standing(base, Policy(*resolve_adapter(str(last))))
+    return last
