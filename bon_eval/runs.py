@@ -18,6 +18,7 @@ from bon_eval import parts
 from bon_eval.config import digest
 from bon_eval.errors import StoreError
 from bon_eval.pool import Pool
+from bon_eval.prompts import RenderedPrompt
 from bon_eval.records import Arm, Problem, Response
 from bon_eval.store import read_meta
 
@@ -63,6 +64,22 @@ def load_prompts(path: Path) -> dict[str, tuple[int, ...]]:
     """Prompt token ids by problem id."""
     table = pq.read_table(path / "problems.parquet", columns=["problem_id", "prompt_token_ids"])
     return {r["problem_id"]: tuple(r["prompt_token_ids"]) for r in table.to_pylist()}
+
+
+def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:
+    """The prompts of a run by problem id, in task order; `messages` is None in plain style, and in every prompt of a
+    run that was stored before bon-eval kept them.
+    """
+    table = pq.read_table(path / "problems.parquet")
+    return {
+        row["problem_id"]: RenderedPrompt(
+            row["problem_id"],
+            row["prompt"],
+            tuple(row["prompt_token_ids"]),
+            tuple(json.loads(stored)) if (stored := row.get("messages")) is not None else None,
+        )
+        for row in table.to_pylist()
+    }
 
 
 def iter_responses(path: Path | str) -> Iterator[Response]:
