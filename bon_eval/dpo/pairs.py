@@ -71,7 +71,8 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
             of one id, no pair at all.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): texts may hold other line separators, such as U+2028, unescaped.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read pairs {path}: {error}; give a JSON Lines file with TRL's columns") from error
     pairs = []
