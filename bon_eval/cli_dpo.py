@@ -61,7 +61,7 @@ def pairs(
     click.echo(f"{recipe}: {len(built.pairs)} pairs from {used} of {built.n_problems} problems, seed {options.seed}")
     for reason, problems in built.skipped.items():
         more = ", ..." if len(problems) > _NAMED else ""
-        click.echo(f"  {reason}: {len(problems)} problems ({', '.join(problems[:_NAMED])}{more})")
+        click.echo(f"  {reason}: {len(problems)} of {built.n_problems} problems ({', '.join(problems[:_NAMED])}{more})")
     if built.n_truncated:
         click.echo(f"  truncated, so not used: {built.n_truncated} of {built.n_responses} responses")
     click.echo(f"written to {out}")

@@ -80,7 +80,7 @@ def pairs_of_run(
     pairs, skipped = build_pairs(_pools(run, heads, solutions), recipe, options)
     place = {problem: i for i, problem in enumerate(run.pool.problem_ids)}
     if not pairs:
-        reasons = "; ".join(f"{reason} ({len(ids)} problems)" for reason, ids in skipped.items())
+        reasons = "; ".join(f"{reason} ({len(ids)} of {len(place)} problems)" for reason, ids in skipped.items())
         raise ConfigError(
             f"{recipe} builds no pair from {path}: {reasons}; ask for less or use another recipe or a larger run"
         )
