@@ -99,7 +99,7 @@ def _grid(sides: Sides, order: Order | None, options: PairOptions) -> tuple[NDAr
     if order is not None:
         gap, margin = value_c[:, None] - value_r, options.margin or 0.0
         unit = "nats" if order == "likelihood" else "vote share"
-        needed = f"with a gap of at least {margin:g} ({unit})" if margin else f"that are not tied in {order}"
+        needed = f"with a gap of at least {margin:g} ({unit})" if margin else f"not tied in {order}"
         rules.append(_Rule(needed, (gap > 0) & (gap >= margin - _ROUNDING)))
     if options.match_length is not None:
         longer, shorter = np.maximum(length_c[:, None], length_r), np.minimum(length_c[:, None], length_r)

@@ -13,7 +13,7 @@ from bon_eval.errors import ConfigError, unknown_name
 Order = Literal["likelihood", "votes"]
 """What ranks two wrong responses: log-likelihood (nats), or the vote share of their answers."""
 
-_UNFIT = " that is neither truncated nor empty"
+_UNFIT = ", truncated and empty ones left out"
 
 
 @dataclass(frozen=True, slots=True)

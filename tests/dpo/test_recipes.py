@@ -134,7 +134,7 @@ def test_messages_stay_messages() -> None:
     assert (pair.id, pair.problem_id, pair.recipe) == ("p/0", "p", "correct-wrong")
 
 
-UNFIT = " that is neither truncated nor empty"
+UNFIT = ", truncated and empty ones left out"
 SHORT: dict[str, tuple[CandidatePool, str, dict[str, Any], list[str]]] = {
     "all fine": (MIXED, "correct-wrong", {"per_problem": 4}, []),
     "one too few": (MIXED, "correct-wrong", {"per_problem": 5}, ["fewer than 5 pairs of different texts"]),
@@ -144,12 +144,12 @@ SHORT: dict[str, tuple[CandidatePool, str, dict[str, Any], list[str]]] = {
     "wrong empty": (pool((R, 0.0), (W, 0.0, {"text": ""})), "correct-wrong", {}, ["no wrong response" + UNFIT]),
     "one wrong": (pool((W, 0.0), (R, 0.0)), "wrong-wrong", {}, ["fewer than two wrong responses"]),
     "wrong cut": (pool((W, 0.0), (W, 0.0, CUT)), "wrong-wrong", {}, ["fewer than two wrong responses" + UNFIT]),
-    "tied": (pool((W, -1.0), (W, -1.0)), "wrong-wrong", {}, ["fewer than 1 pair that are not tied in likelihood"]),
+    "tied": (pool((W, -1.0), (W, -1.0)), "wrong-wrong", {}, ["fewer than 1 pair not tied in likelihood"]),
     "tied votes": (
         pool((W, -1.0, 0.5), (W, -2.0, 0.5)),
         "wrong-wrong",
         {"order": "votes"},
-        ["fewer than 1 pair that are not tied in votes"],
+        ["fewer than 1 pair not tied in votes"],
     ),
     "margin": (
         pool((W, -1.0), (W, -2.0)),
