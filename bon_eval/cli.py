@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bon_eval import __version__
+from bon_eval.cli_dpo import pairs
 from bon_eval.cli_options import (
     PATH,
     data_option,
@@ -121,7 +122,7 @@ def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> No
         click.echo(line)
 
 
-for _command in (report, grade, score, compare, summary, scorers, tasks, dpo, sft, track):
+for _command in (report, grade, score, compare, summary, scorers, tasks, pairs, dpo, sft, track):
     main.add_command(_command)
 
 

@@ -51,15 +51,45 @@ def _training_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.option("--model", required=True, help="The model to train: hub id, directory or embedded model.")
-@click.option("--pairs", required=True, help="Pairs: a file of `bon-eval pairs`, or a preference file of your own.")
+@click.option("--pairs", help="Pairs: a file of `bon-eval pairs`, or a preference file of your own.")
 @click.option("--out", type=PATH, required=True, help="Training directory; the same command goes on where it stopped.")
 @click.option("--beta", default=0.1, show_default=True, help="Of the DPO loss.")
+@click.option("--rounds", type=int, help="On-policy: in each round sample afresh from the current policy, then train.")
+@click.option("--task", help="With --rounds: what is sampled; task name or YAML.")
+@click.option("--recipe", default="correct-wrong", show_default=True, help="With --rounds: how pairs are made.")
+@click.option("--order", help="With --rounds: as in `bon-eval pairs`.")
+@click.option("--per-problem", default=1, show_default=True, help="With --rounds: most pairs of one problem.")
+@click.option("--margin", type=float, help="With --rounds: as in `bon-eval pairs`.")
+@click.option("--match-length", type=float, help="With --rounds: as in `bon-eval pairs`.")
+@click.option("--n", default=16, show_default=True, help="With --rounds: responses per problem.")
+@click.option("--limit", type=int, help="With --rounds: only the first problems.")
+@click.option("--max-tokens", type=int, help="With --rounds: most tokens of a response. [default: the task's]")
+@engine_option
+@engine_arg_option
+@data_option
+@train_data_option
 @_training_options
-def dpo(model: str, pairs: str, out: Path, beta: float, **given: Any) -> None:
+def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | None, **given: Any) -> None:
     """Train with DPO (TRL's DPOTrainer) on preference pairs; checkpoints from step 0 on."""
-    from bon_eval.dpo.commands import run_dpo
+    from bon_eval.dpo.commands import run_dpo, run_dpo_rounds
+    from bon_eval.dpo.recipes import PairOptions
+    from bon_eval.runner import RunOptions
 
-    run_dpo(model, pairs, out, beta=beta, **given)
+    making = ("order", "per_problem", "margin", "match_length")
+    sampling = ("task", "n", "limit", "max_tokens", "engine", "engine_arg", "data", "train_data")
+    recipe = given.pop("recipe")
+    made, sampled = ({name: given.pop(name) for name in names} for names in (making, sampling))
+    if rounds is None:
+        if pairs is None:
+            raise ConfigError("no pairs: give --pairs FILE, or --rounds R with --task T to make them on the way")
+        run_dpo(model, pairs, out, beta=beta, **given)
+        return
+    if pairs is not None or sampled["task"] is None:
+        raise ConfigError("--rounds samples its own pairs: give --task and no --pairs")
+    sampled["engine_args"] = engine_args(sampled.pop("engine_arg"))
+    names = ("revision", "trust_remote_code", "seed")
+    options = RunOptions(model=model, dtype="float32", **{n: given[n] for n in names}, **sampled)
+    run_dpo_rounds(rounds, options, recipe, PairOptions(**made, seed=given["seed"]), out, beta=beta, **given)
 
 
 @click.command()

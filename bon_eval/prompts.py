@@ -7,7 +7,7 @@ the beginning-of-sequence token would get a second one.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,6 +32,8 @@ class RenderedPrompt:
     text: str
     """As it was tokenized; a beginning-of-sequence token that the tokenizer adds is only in `token_ids`."""
     token_ids: tuple[int, ...]
+    messages: tuple[Mapping[str, str], ...] | None = None
+    """Chat style: what the chat template was given, each with ``role`` and ``content``; None in plain style."""
 
 
 def resolve_style(
@@ -103,14 +105,16 @@ def render_prompts(
     turns = [turn for example in examples for turn in (_question(spec, example), _response(spec, example))]
     rendered: list[RenderedPrompt] = []
     for problem in problems:
+        messages = None
         if chat:
-            text = _chat_text(spec, tokenizer, [*turns, _question(spec, problem)])
+            messages = _messages(spec, [*turns, _question(spec, problem)])
+            text = _chat_text(spec, tokenizer, messages)
             token_ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
         else:
             text = _plain_text(spec, [*turns, _question(spec, problem)])
             token_ids = plain_token_ids(tokenizer, text)
         _check_start(spec, tokenizer, problem.id, token_ids)
-        rendered.append(RenderedPrompt(problem.id, text, token_ids))
+        rendered.append(RenderedPrompt(problem.id, text, token_ids, messages))
     return tuple(rendered)
 
 
@@ -204,14 +208,18 @@ def _plain_text(spec: TaskSpec, turns: list[str]) -> str:
     return separator.join([*system, *examples, turns[-1]])
 
 
-def _chat_text(spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, turns: list[str]) -> str:
+def _messages(spec: TaskSpec, turns: list[str]) -> tuple[dict[str, str], ...]:
+    system = [] if spec.system is None else [{"role": "system", "content": spec.system}]
+    # A turn's surrounding blanks belong to plain style, where they part the question from the response.
+    talk = [{"role": ("user", "assistant")[i % 2], "content": turn.strip()} for i, turn in enumerate(turns)]
+    return (*system, *talk)
+
+
+def _chat_text(spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]]) -> str:
     from jinja2.exceptions import TemplateError
 
-    messages = [] if spec.system is None else [{"role": "system", "content": spec.system}]
-    # A turn's surrounding blanks belong to plain style, where they part the question from the response.
-    messages += [{"role": ("user", "assistant")[i % 2], "content": turn.strip()} for i, turn in enumerate(turns)]
     try:
-        text: Any = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text: Any = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
     except TemplateError as error:
         reason = " ".join(str(error).split())
         raise TaskError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import sys
 from dataclasses import dataclass, field
@@ -182,6 +183,10 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
         {
             "prompt": pa.array([p.text for p in prepared.prompts], pa.string()),
             "prompt_token_ids": pa.array([list(p.token_ids) for p in prepared.prompts], pa.list_(pa.int32())),
+            "messages": pa.array(
+                [None if p.messages is None else json.dumps(p.messages, ensure_ascii=False) for p in prepared.prompts],
+                pa.string(),
+            ),
         }
     )
     return RunStore(prepared.directory, prepared.config, prepared.problems, table)

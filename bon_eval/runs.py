@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,9 @@ from bon_eval.errors import StoreError
 from bon_eval.pool import Pool
 from bon_eval.records import Arm, Problem, Response
 from bon_eval.store import read_meta
+
+if TYPE_CHECKING:
+    from bon_eval.prompts import RenderedPrompt
 
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
 _GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
@@ -63,6 +66,24 @@ def load_prompts(path: Path) -> dict[str, tuple[int, ...]]:
     """Prompt token ids by problem id."""
     table = pq.read_table(path / "problems.parquet", columns=["problem_id", "prompt_token_ids"])
     return {r["problem_id"]: tuple(r["prompt_token_ids"]) for r in table.to_pylist()}
+
+
+def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:
+    """The prompts of a run by problem id, in task order; `messages` is None in plain style, and in every prompt of a
+    run that was stored before bon-eval kept them.
+    """
+    from bon_eval.prompts import RenderedPrompt  # reads YAML, which the report does not need
+
+    table = pq.read_table(path / "problems.parquet")
+    return {
+        row["problem_id"]: RenderedPrompt(
+            row["problem_id"],
+            row["prompt"],
+            tuple(row["prompt_token_ids"]),
+            tuple(json.loads(stored)) if (stored := row.get("messages")) is not None else None,
+        )
+        for row in table.to_pylist()
+    }
 
 
 def iter_responses(path: Path | str) -> Iterator[Response]:

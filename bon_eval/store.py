@@ -228,7 +228,11 @@ def read_meta(directory: Path) -> dict[str, Any]:
 
 
 def write_problems(path: Path, problems: Sequence[Problem], prompts: pa.Table) -> None:
-    """Store what the analysis and the graders need of the task, prompts included."""
+    """Store what the analysis and the graders need of the task, prompts included.
+
+    `prompts` has the columns ``prompt``, ``prompt_token_ids`` and, where there are any, ``messages`` (JSON).
+    """
+    has_messages = "messages" in prompts.column_names
     table = pa.table(
         {
             "problem_id": pa.array([p.id for p in problems], pa.string()),
@@ -236,6 +240,7 @@ def write_problems(path: Path, problems: Sequence[Problem], prompts: pa.Table) -
             "gold": pa.array([p.gold for p in problems], pa.string()),
             "prompt": prompts["prompt"],
             "prompt_token_ids": prompts["prompt_token_ids"],
+            "messages": prompts["messages"] if has_messages else pa.nulls(len(problems), pa.string()),
         }
     )
     write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))

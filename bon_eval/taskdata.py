@@ -76,7 +76,7 @@ def _load_hub(source: HubData, split: str, option: str) -> Dataset:
     import datasets
     from datasets.exceptions import DatasetsError
 
-    with _without_progress_bars():
+    with without_progress_bars():
         try:
             return datasets.load_dataset(source.id, source.config, split=split, revision=source.revision)
         except (OSError, ValueError, DatasetsError) as error:
@@ -88,7 +88,7 @@ def _load_hub(source: HubData, split: str, option: str) -> Dataset:
 
 
 @contextmanager
-def _without_progress_bars() -> Iterator[None]:
+def without_progress_bars() -> Iterator[None]:
     """The run's own progress is the only one on the terminal; the caller's settings are put back."""
     import datasets
     import huggingface_hub.utils as hub

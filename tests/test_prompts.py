@@ -69,7 +69,10 @@ def ids(text: str) -> tuple[int, ...]:
 def test_chat_prompt_has_exactly_the_templates_tokens() -> None:
     first, second = render_prompts(SPEC, PROBLEMS, make_tokenizer())
     assert first == RenderedPrompt(
-        "a", "<s>[user]Q one ? A</s>[assistant]", ids("<s> [user] Q one ? A </s> [assistant]")
+        "a",
+        "<s>[user]Q one ? A</s>[assistant]",
+        ids("<s> [user] Q one ? A </s> [assistant]"),
+        ({"role": "user", "content": "Q one ? A"},),
     )
     assert second.token_ids == ids("<s> [user] Q two ? A </s> [assistant]")
 
@@ -98,7 +101,10 @@ def test_few_shot_turns() -> None:
     assert chat.token_ids == ids(
         "<s> [system] be brief </s> [user] Q three ? A </s> [assistant] = three </s> [user] Q one ? A </s> [assistant]"
     )
+    roles = [("system", "be brief"), ("user", "Q three ? A"), ("assistant", "= three"), ("user", "Q one ? A")]
+    assert chat.messages == tuple({"role": role, "content": content} for role, content in roles)
     plain = render_prompts(spec, PROBLEMS[:1], make_tokenizer(), style="plain", shots=1, train_problems=TRAIN)[0]
+    assert plain.messages is None
     assert plain.text == "be brief</s>Q three ? A = three</s>Q one ? A"
     assert plain.token_ids == ids("<s> be brief </s> Q three ? A = three </s> Q one ? A")
 

@@ -20,8 +20,9 @@ import pytest
 from bon_eval import parts
 from bon_eval.config import RunConfig, differences, digest
 from bon_eval.errors import ConfigError, EngineError, StoreError
+from bon_eval.prompts import RenderedPrompt
 from bon_eval.records import Problem, Response
-from bon_eval.runs import iter_responses, load_prompts, load_run
+from bon_eval.runs import iter_responses, load_prompts, load_rendered_prompts, load_run
 from bon_eval.store import RunStore
 
 N = 4
@@ -98,6 +99,23 @@ def test_round_trip_and_merge(tmp_path: Path) -> None:
     assert_complete(tmp_path / "run")
     assert len(list((tmp_path / "run/responses").glob("*.parquet"))) < 10
     assert load_prompts(tmp_path / "run")["p149"] == (149, 1)
+
+
+def test_messages_are_kept_and_a_run_from_before_has_none(tmp_path: Path) -> None:
+    said = [{"role": "system", "content": "brief"}, {"role": "user", "content": "1? é"}]
+    stored = [json.dumps(said) if i == 1 else None for i in range(150)]
+    table = PROMPTS.append_column("messages", pa.array(stored, pa.string()))
+    for prompts, messages in ((table, tuple(said)), (PROMPTS, None)):
+        place = tmp_path / str(messages is None)
+        with RunStore(place, CONFIG, PROBLEMS, prompts) as store:
+            fill(store)
+        rendered = load_rendered_prompts(place)
+        assert rendered["p0"] == RenderedPrompt("p0", "0?", (0, 1))
+        assert rendered["p1"] == RenderedPrompt("p1", "1?", (1, 1), messages)
+        assert list(rendered) == [p.id for p in PROBLEMS]
+    old = pq.read_table(place / "problems.parquet").drop_columns("messages")
+    pq.write_table(old, place / "problems.parquet")
+    assert load_rendered_prompts(place) == rendered
 
 
 def test_log_likelihood_is_the_sum_of_the_stored_token_logprobs() -> None:

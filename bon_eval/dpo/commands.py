@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bon_eval.dpo.from_run import pairs_of_run
 from bon_eval.dpo.pairs import Pair, pair_of
 from bon_eval.dpo.preferences import load_pairs
+from bon_eval.dpo.recipes import PairOptions, check_options
+from bon_eval.dpo.rounds import train_rounds
 from bon_eval.dpo.settings import DEFAULTS, TrainSettings, resolve
 from bon_eval.dpo.tokens import TokenResponse, fits, tokenize_pairs
 from bon_eval.dpo.train import train
@@ -19,6 +23,7 @@ from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.estimators import chosen_index
 from bon_eval.models import ResolvedModel, resolve_model, stated_context
 from bon_eval.prompts import load_tokenizer
+from bon_eval.runner import RunOptions, say
 from bon_eval.runs import iter_responses, load_prompts, load_run
 from bon_eval.store import read_meta
 
@@ -51,6 +56,36 @@ def run_dpo(
         trust_remote_code=trust_remote_code,
         quiet=quiet,
     )
+
+
+def run_dpo_rounds(
+    rounds: int,
+    options: RunOptions,
+    recipe: str,
+    pair_options: PairOptions,
+    out: Path,
+    *,
+    beta: float,
+    revision: str | None,
+    trust_remote_code: bool,
+    quiet: bool,
+    **given: Any,
+) -> Path:
+    """On-policy DPO; returns the last checkpoint. Raises `BonEvalError`."""
+    check_options(recipe, pair_options)
+    gold = options.task if recipe == "gold-sample" else None
+
+    def make_pairs(run: Path, seed: int) -> tuple[Pair, ...]:
+        built = pairs_of_run(run, recipe, replace(pair_options, seed=seed), task=gold)
+        say(f"{recipe}: {len(built.pairs)} pairs of {built.n_problems} problems", quiet)
+        return built.pairs
+
+    def make_settings(examples: int, seed: int) -> TrainSettings:
+        settings = resolve("dpo", examples, beta=beta, **(given | {"seed": seed}))
+        _say_settings(settings, examples, "pairs", quiet)
+        return settings
+
+    return train_rounds(rounds, options, make_pairs, make_settings, out, quiet=quiet)
 
 
 def run_sft(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.errors import ConfigError
-from bon_eval.files import write_text
+from bon_eval.files import cannot_write, write_text
 
 Message = Mapping[str, str]
 """``role`` and ``content``."""
@@ -57,7 +57,11 @@ def to_record(pair: Pair) -> dict[str, Any]:
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
-    """Write pairs as JSON Lines, whole or not at all."""
+    """Write pairs as JSON Lines, whole or not at all; folders that lack are made. Raises `StoreError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     write_text(path, "".join(json.dumps(to_record(pair), ensure_ascii=False) + "\n" for pair in pairs))
 
 
@@ -71,7 +75,8 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
             of one id, no pair at all.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): texts may hold other line separators, such as U+2028, unescaped.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read pairs {path}: {error}; give a JSON Lines file with TRL's columns") from error
     pairs = []

@@ -82,9 +82,7 @@ def train(
             _save_start(trainer, out)
         with stderr_to(str(out / "training.log")), redirect_stdout(io.StringIO()):
             try:
-                trainer.train(
-                    resume_from_checkpoint=str(resume) if resume is not None and resume.name != _START else None
-                )
+                trainer.train(resume_from_checkpoint=None if start else str(resume))
             except _NotFiniteError as error:
                 stopped: str | None = str(error)
             except RuntimeError as error:

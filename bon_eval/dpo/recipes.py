@@ -1,0 +1,151 @@
+"""Recipes: what a preference pair of a problem's pool may choose and reject, and the options that fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from bon_eval.dpo.candidates import Candidate, CandidatePool
+from bon_eval.errors import ConfigError, unknown_name
+
+Order = Literal["likelihood", "votes"]
+"""What ranks two wrong responses: log-likelihood (nats), or the vote share of their answers."""
+
+_UNFIT = ", truncated and empty ones left out"
+
+
+@dataclass(frozen=True, slots=True)
+class PairOptions:
+    """What a recipe is asked for; `check_options` says which options fit which recipe."""
+
+    per_problem: int = 1
+    """Most pairs of one problem."""
+    order: Order | None = None
+    """Of `wrong-wrong` only; None: by likelihood."""
+    margin: float | None = None
+    """Smallest gap by which chosen leads in what orders the recipe: nats, or vote share. None: any lead."""
+    match_length: float | None = None
+    """Largest allowed ratio of the longer side to the shorter: in tokens, for `gold-sample` in characters, since the
+    solution's tokens are unknown. None: any."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a recipe may choose or reject."""
+
+    text: str
+    token_ids: tuple[int, ...] | None
+    length: int
+    value: float = 0.0
+    """What orders the recipe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What a recipe may choose and what it may reject; one response may stand in both."""
+
+    chosen: Sequence[Side]
+    rejected: Sequence[Side]
+    lacking: str | None = None
+    """Why there is no pair at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A rule for pairs."""
+
+    summary: str
+    sides: Callable[[CandidatePool, Order | None], Sides]
+    order: Order | None = None
+    """What chosen must lead in; None: nothing."""
+    turned: str | None = None
+    """The recipe whose pairs these are, each in a random direction."""
+
+
+def check_options(recipe: str, options: PairOptions) -> None:
+    """Raise `ConfigError` for an unknown recipe or order, a value out of range, or an option the recipe cannot use."""
+    if recipe not in RECIPES:
+        raise ConfigError(unknown_name("recipe", recipe, list(RECIPES)))
+    order = order_of(recipe, options)
+    if options.order is not None and recipe != "wrong-wrong":
+        raise ConfigError(f"order {options.order} was given for recipe {recipe}; only wrong-wrong takes an order")
+    if options.order is not None and options.order not in get_args(Order):
+        raise ConfigError(unknown_name("order", options.order, list(get_args(Order))))
+    if options.per_problem < 1:
+        raise ConfigError(f"{options.per_problem} pairs per problem make no file; give at least 1")
+    if options.seed < 0:
+        raise ConfigError(f"seed {options.seed} is negative; give a whole number >= 0")
+    if options.match_length is not None and not 1 <= options.match_length < math.inf:
+        raise ConfigError(f"match length {options.match_length:g} is no ratio of longer to shorter; give at least 1")
+    if options.margin is None:
+        return
+    if order is None:
+        ordered = ", ".join(sorted(name for name, known in RECIPES.items() if known.order is not None))
+        raise ConfigError(
+            f"margin {options.margin:g} was given for recipe {recipe}, which orders nothing; leave it out, or use one "
+            f"of: {ordered}"
+        )
+    most = 1.0 if order == "votes" else math.inf
+    if not 0 <= options.margin <= most or math.isinf(options.margin):
+        unit = "a vote share from 0 to 1" if order == "votes" else "nats, at least 0"
+        raise ConfigError(f"margin {options.margin:g} is out of range for {recipe} by {order}; give {unit}")
+
+
+def order_of(recipe: str, options: PairOptions) -> Order | None:
+    """What chosen must lead in, or None where the recipe orders nothing."""
+    return options.order or RECIPES[recipe].order
+
+
+def _side(candidate: Candidate, order: Order | None = None) -> Side:
+    value = candidate.vote_share if order == "votes" else candidate.log_likelihood
+    return Side(candidate.text, candidate.token_ids, len(candidate.token_ids), value)
+
+
+def _correct_wrong(pool: CandidatePool, _: Order | None) -> Sides:
+    for name, found in (
+        ("no correct response", [c for c in pool.candidates if c.correct]),
+        ("no wrong response", [c for c in pool.candidates if c.wrong]),
+    ):
+        if not any(c.fit for c in found):
+            return Sides((), (), name + (_UNFIT if found else ""))
+    fit = [c for c in pool.candidates if c.fit]
+    return Sides([_side(c) for c in fit if c.correct], [_side(c) for c in fit if c.wrong])
+
+
+def _wrong_wrong(pool: CandidatePool, order: Order | None) -> Sides:
+    wrong = [c for c in pool.candidates if c.wrong]
+    sides = [_side(c, order) for c in wrong if c.fit]
+    if len(sides) < 2:
+        return Sides((), (), "fewer than two wrong responses" + (_UNFIT if len(wrong) >= 2 else ""))
+    return Sides(sides, sides)
+
+
+def _best_random(pool: CandidatePool, order: Order | None) -> Sides:
+    sides = [_side(c, order) for c in pool.candidates if c.fit]
+    if len(sides) < 2:
+        return Sides((), (), "fewer than two responses" + _UNFIT)
+    return Sides([max(sides, key=lambda side: side.value)], sides)
+
+
+def _gold_sample(pool: CandidatePool, _: Order | None) -> Sides:
+    if pool.solution is None:
+        return Sides((), (), "no solution in the data set")
+    gold = Side(pool.solution, None, len(pool.solution))
+    samples = [Side(c.text, c.token_ids, len(c.text)) for c in pool.candidates if c.fit]
+    return Sides([gold], samples, None if samples else "no response" + _UNFIT)
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "correct-wrong": Recipe("a random correct over a random wrong response", _correct_wrong),
+    "wrong-wrong": Recipe(
+        "of two random wrong responses the likelier, or the one whose answer has more votes", _wrong_wrong, "likelihood"
+    ),
+    "best-random": Recipe("the likeliest response over a random other one; no grades", _best_random, "likelihood"),
+    "gold-sample": Recipe("the data set's own solution over a random response", _gold_sample),
+    "shuffled": Recipe(
+        "the pairs of correct-wrong, each in a random direction", _correct_wrong, turned="correct-wrong"
+    ),
+}
