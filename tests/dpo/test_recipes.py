@@ -117,6 +117,13 @@ def test_one_text_of_two_tokenizations_never_stands_on_both_sides_nor_in_both_di
         assert {pairs[0].chosen, pairs[0].rejected} == {"same", "wrong 1"}
 
 
+def test_sides_differ_in_their_tokens_too() -> None:
+    made = pool((R, -1.0), (W, -1.0), (W, -1.0))
+    [right, same, other] = made.candidates
+    made = replace(made, candidates=(right, replace(same, token_ids=right.token_ids), other))
+    assert every(made, "correct-wrong") == {("right 0", "wrong 2")}
+
+
 def test_lengths_are_tokens_and_for_gold_characters() -> None:
     made = pool((R, -1.0, {"text": "1234567"}), (W, -1.0, {"text": "123"}), (W, -1.0, {"text": "x" * 15}))
     assert every(made, "correct-wrong", match_length=2) == {("1234567", "123"), ("1234567", "x" * 15)}  # 8, 4, 16
