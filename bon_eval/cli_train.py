@@ -118,6 +118,7 @@ def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: P
 @click.option("--pairs", "pair_sets", multiple=True, metavar="[NAME=]PAIRS", help="Pairs to follow; repeatable.")
 @click.option("--probe", "probes", multiple=True, metavar="NAME=FILE", help="Responses to follow; repeatable.")
 @click.option("--out", type=PATH, required=True, help="Tracking directory; the same command goes on where it stopped.")
+@click.option("--base-run", type=PATH, help="A stored run of the base model, copied in place of sampling again.")
 @click.option("--n", default=32, show_default=True, help="Responses per problem in each pool.")
 @click.option("--limit", type=int, help="Only the first problems.")
 @click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the task's]")
@@ -141,6 +142,7 @@ def track(
     pair_sets: tuple[str, ...],
     probes: tuple[str, ...],
     out: Path,
+    base_run: Path | None,
     beta: float,
     engine_arg: tuple[str, ...],
     draws: int,
@@ -158,7 +160,8 @@ def track(
     if not 0 < beta < float("inf"):
         raise ConfigError(f"--beta must be above 0, got {beta}")
     options = RunOptions(model=base, engine_args=engine_args(engine_arg), **given)
-    plan = prepare_track(options, checkpoints, named_pairs(pair_sets), named_probes(probes), beta=beta, out=out)
+    sets = named_pairs(pair_sets), named_probes(probes)
+    plan = prepare_track(options, checkpoints, *sets, beta=beta, out=out, base_run=base_run)
     execute_track(plan, quiet=quiet)
     found = load_trajectory(out, seed=options.seed, draws=draws)
     names = list(write_trajectory(found, out))

@@ -8,6 +8,7 @@ checkpoint. `bon_eval.dpo.trajectory` makes numbers of them.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -24,14 +25,14 @@ from bon_eval.engines import OpenEngine
 from bon_eval.engines.base import Engine
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.estimators import chosen_index
-from bon_eval.files import write_text
+from bon_eval.files import TEMPORARY, write_text
 from bon_eval.grading import grade_run
 from bon_eval.models import stated_context
 from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
 from bon_eval.runs import iter_responses, load_run
 from bon_eval.scoring import ScoredBy, score_run, scored_requests
-from bon_eval.store import RunStore, lock
+from bon_eval.store import RunStore, lock, read_meta
 
 FORMAT = 1
 BASE_BEST, BASE_GREEDY = "base/best", "base/greedy"
@@ -50,6 +51,8 @@ class TrackPlan:
     probes: Mapping[str, tuple[TokenResponse, ...]]
     beta: float
     skipped: tuple[str, ...]
+    base_run: Path | None = None
+    """A stored run of the base model to copy in place of sampling again."""
 
     @property
     def identity(self) -> dict[str, object]:
@@ -78,6 +81,7 @@ def prepare_track(
     *,
     beta: float,
     out: Path,
+    base_run: Path | None = None,
 ) -> TrackPlan:
     """Resolve a tracking.
 
@@ -87,6 +91,8 @@ def prepare_track(
         pairs: named pair sets.
         probes: named sets of responses, each given as pairs whose rejected side is not looked at.
         beta: of the DPO loss that is reported.
+        out: the tracking directory.
+        base_run: a stored run of the base model under these options, copied in place of sampling it again.
 
     Raises:
         ModelError: the training did not start at the base model.
@@ -94,6 +100,8 @@ def prepare_track(
     """
     trajectory = find_checkpoints(checkpoints)
     base = prepare(replace(options, out=out / "runs" / "base"))
+    if base_run is not None and (changed := differences(read_meta(base_run)["identity"], base.config.identity())):
+        raise ConfigError(f"--base-run {base_run} is another run than this base model's here ({'; '.join(changed)})")
     runs = []
     for checkpoint in trajectory.checkpoints:
         if checkpoint.step == 0:
@@ -128,7 +136,7 @@ def prepare_track(
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
     if both := set(token_pairs) & set(token_probes):
         raise ConfigError(f"{sorted(both)[0]!r} names a pair set and a probe; use two names")
-    return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, trajectory.skipped)
+    return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, trajectory.skipped, base_run)
 
 
 def execute_track(plan: TrackPlan, *, quiet: bool = False) -> None:
@@ -202,6 +210,8 @@ class _Work:
     def base(self) -> None:
         """The base model's run, and the pairs under the base model and under the training's own start."""
         plan = self.plan
+        if plan.base_run is not None and not plan.base.directory.exists():
+            _copy_run(plan.base_run, plan.base.directory)
         file = self._file("base", plan.base, self.sets)
         with open_store(plan.base, quiet=self.quiet) as store:
             if owes(store, plan.base) or not file.exists():
@@ -290,6 +300,16 @@ class _Work:
             }
         )
         return ForcedFile(self.plan.out / "forced" / f"{name}.parquet", owner)
+
+
+def _copy_run(source: Path, target: Path) -> None:
+    """Copy a finished run directory, which nobody writes any more, whole or not at all."""
+    if read_meta(source)["state"] != "sampled":
+        raise ConfigError(f"--base-run {source} is unfinished; finish it with its own command first")
+    partial = target.with_name(f"{TEMPORARY}{target.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(source, partial, ignore=shutil.ignore_patterns("run.lock", "scores"))
+    partial.rename(target)
 
 
 def base_responses(

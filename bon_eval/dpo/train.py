@@ -78,9 +78,9 @@ def train(
         watch = _watch(settings, out, quiet)
         trainer.add_callback(watch)
         start = resume is None or resume.name == _START
-        if resume is None:
-            _save_start(trainer, out)
         with stderr_to(str(out / "training.log")), redirect_stdout(io.StringIO()):
+            if resume is None:
+                _save_start(trainer, out)
             try:
                 trainer.train(resume_from_checkpoint=None if start else str(resume))
             except _NotFiniteError as error:

@@ -18,6 +18,7 @@ from bon_eval.dpo.forced import read_forced
 from bon_eval.dpo.measures import PAIR_MEASURES, Array, pair_measures, per_problem, side_scores
 from bon_eval.dpo.track import BASE_BEST, BASE_GREEDY, FORMAT
 from bon_eval.errors import StoreError
+from bon_eval.estimators import within_problem_auroc
 from bon_eval.intervals import UNBOUNDED, Interval
 from bon_eval.paired import PairedTest
 from bon_eval.runs import load_run
@@ -85,8 +86,14 @@ class Trajectory:
         return [point for point in self.points if point.name == name]
 
 
-def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000) -> Trajectory:
+def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals: bool = True) -> Trajectory:
     """Read a tracking directory and compute every measure.
+
+    Args:
+        out: the tracking directory.
+        seed: of all randomness.
+        draws: bootstrap and permutation draws.
+        intervals: False leaves `points` and `ches` empty, for statistics over several trajectories by `columns`.
 
     Raises:
         StoreError: no tracking, an unfinished one, or one with damaged files.
@@ -122,12 +129,11 @@ def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000) -> Traject
             units = tuple(dict.fromkeys(ids))
             found[f"{set_name}.log_likelihood"] = Column(f"log-likelihood of {set_name}", "nats", values, False, units)
         columns[step] = found
-    ches = _ches(out, stored["pairs"], seed, draws)
     return Trajectory(
         steps=tuple(columns),
-        points=tuple(_points(columns, seed, draws)),
+        points=tuple(_points(columns, seed, draws)) if intervals else (),
         columns=columns,
-        ches=ches,
+        ches=_ches(out, stored["pairs"], seed, draws) if intervals else {},
         n=base_run.pool.n,
         n_problems=len(base_run.pool.problem_ids),
         pair_counts={name: len(facts["problem_ids"]) for name, facts in stored["pairs"].items()},
@@ -164,6 +170,11 @@ def _side_columns(side: Side, seed: int) -> dict[str, Column]:
     }
     for name, values in quantities(side, n).items():
         found[name] = Column(LABELS[name].format(n=n), unit(name), values, unit(name) == "share", ids)
+    auroc = within_problem_auroc(side.pool.log_likelihood, side.pool.correct)
+    both = np.isfinite(auroc)
+    if both.any():
+        kept = tuple(problem for problem, k in zip(ids, both, strict=True) if k)
+        found["auroc"] = Column("AUROC of log-likelihood within problems", "share", auroc[both], True, kept)
     return found
 
 

@@ -13,6 +13,11 @@ from bon_eval.report.html_sections import configuration, interval, table
 from bon_eval.report.plots import inline_svg, save_figure
 from bon_eval.report.trajectory_plots import trajectory_figures
 
+PANELS_STYLE = """.panels {
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1.5rem;
+}
+"""
+
 
 def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]:
     """Write trajectory.html and figures/trajectory_*; returns their names.
@@ -49,7 +54,7 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
         *configuration(found.base),
         "</details>",
     ]
-    write_text(directory / "trajectory.html", document(title, "\n".join(body)))
+    write_text(directory / "trajectory.html", document(title, "\n".join(body), style=PANELS_STYLE))
     return "trajectory.html", "figures/"
 
 

@@ -1,0 +1,217 @@
+"""Claims about training, decided from trajectories by rules that a file fixed beforehand.
+
+A claim is a list of parts, a part is one number with a threshold; see results/squeeze/conditions.yaml for the words.
+Problems are the sampling unit of every interval; seeds of training are held against each other by their sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from bon_eval.dpo.measures import Array
+from bon_eval.dpo.trajectory import Trajectory
+from bon_eval.errors import ConfigError
+from bon_eval.intervals import UNBOUNDED, Interval, bootstrap_ci
+from bon_eval.sides import streams
+
+Outcome = Literal["holds", "fails", "open"]
+Verdict = Literal["reproduced", "not reproduced", "not decided"]
+BASE = "base"
+"""The condition's name for the base model itself."""
+_KEYS = {"what", "condition", "measure", "above", "below", "within", "fails", "minus", "only_if"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One number of a claim and what is claimed of it."""
+
+    what: Literal["change", "value"]
+    condition: str
+    measure: str
+    above: float | None = None
+    below: float | None = None
+    within: float | None = None
+    """Between minus this and this."""
+    fails: float | None = None
+    """Where the other side begins; None: at the threshold itself."""
+    minus: tuple[str, str] | None = None
+    """(condition, measure) that is subtracted, problem by problem."""
+    only_if: Part | None = None
+
+    def threshold(self) -> str:
+        """The claim as text."""
+        if self.within is not None:
+            return f"within ±{self.within:g}"
+        return f"above {self.above:g}" if self.above is not None else f"below {self.below:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """A part with its measurement."""
+
+    part: Part
+    label: str
+    unit: str
+    value: Interval
+    """Mean over problems of the mean over seeds."""
+    by_seed: tuple[float, ...]
+    outcome: Outcome
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimResult:
+    """A claim under one setting."""
+
+    id: str
+    text: str
+    parts: tuple[PartResult, ...]
+    verdict: Verdict
+
+
+Trajectories = Mapping[str, Sequence[Trajectory]]
+"""Condition -> one trajectory for each seed."""
+
+
+def parse_claims(content: object) -> dict[str, tuple[str, tuple[Part, ...]]]:
+    """Id -> (text, parts) of the ``claims`` of a conditions file.
+
+    Raises:
+        ConfigError: a part that is not as it should be; the message names the claim.
+    """
+    if not isinstance(content, Mapping) or not content:
+        raise ConfigError("the conditions file has no claims; give each a text and parts")
+    found = {}
+    for id_, claim in content.items():
+        if not isinstance(claim, Mapping) or set(claim) != {"text", "parts"} or not claim["parts"]:
+            raise ConfigError(f"claim {id_!r} must have a text and parts, and nothing else")
+        found[str(id_)] = str(claim["text"]), tuple(_part(entry, str(id_)) for entry in claim["parts"])
+    return found
+
+
+def decide(
+    claims: Mapping[str, tuple[str, tuple[Part, ...]]],
+    trajectories: Trajectories,
+    *,
+    seed: int = 0,
+    draws: int = 10_000,
+) -> tuple[ClaimResult, ...]:
+    """Every claim under one setting.
+
+    Raises:
+        ConfigError: a part names a condition or a measure that there is not.
+    """
+    out = []
+    for id_, (text, parts) in claims.items():
+        results = tuple(_measure(part, trajectories, seed, draws) for part in parts)
+        outcomes = {result.outcome for result in results}
+        verdict: Verdict = (
+            "not reproduced" if "fails" in outcomes else "not decided" if "open" in outcomes else "reproduced"
+        )
+        out.append(ClaimResult(id_, text, results, verdict))
+    return tuple(out)
+
+
+def outcome(part: Part, value: Interval, by_seed: Sequence[float]) -> Outcome:
+    """Whether a part holds: the interval and every seed's estimate on the claimed side.
+
+    >>> part = Part("change", "x", "m", above=0.0)
+    >>> outcome(part, Interval(0.2, 0.1, 0.3, ""), [0.1, 0.3]), outcome(part, Interval(0.2, 0.1, 0.3, ""), [-0.1, 0.3])
+    ('holds', 'open')
+    """
+    ends = (value.low, value.high, *by_seed)
+    if part.within is not None:
+        if all(abs(x) < part.within for x in ends):
+            return "holds"
+        return "fails" if min(ends) > part.within or max(ends) < -part.within else "open"
+    if part.above is not None:
+        other = part.above if part.fails is None else part.fails
+        return "holds" if min(ends) > part.above else "fails" if max(ends) < other else "open"
+    assert part.below is not None
+    other = part.below if part.fails is None else part.fails
+    return "holds" if max(ends) < part.below else "fails" if min(ends) > other else "open"
+
+
+def numbers(
+    trajectories: Trajectories, what: str, condition: str, measure: str
+) -> tuple[list[dict[str, float]], str, str, bool]:
+    """For each seed the number of each problem; with label, unit and whether they are shares.
+
+    Raises:
+        ConfigError: no such condition or measure.
+    """
+    at_base = condition == BASE
+    chosen = next(iter(trajectories.values())) if at_base else trajectories.get(condition)
+    if not chosen:
+        raise ConfigError(f"a claim names condition {condition!r}, which there is not")
+    out = []
+    label, unit, bounded = measure, "", True
+    for trajectory in chosen:
+        columns = trajectory.columns
+        last, first = columns[0 if at_base else trajectory.steps[-1]], columns[0]
+        if measure not in last or measure not in first:
+            raise ConfigError(f"a claim names measure {measure!r}, which there is not")
+        now, base = last[measure], first[measure]
+        label, unit, bounded = now.label, now.unit, bounded and now.bounded
+        values = dict(zip(now.units, now.values.tolist(), strict=True))
+        if what == "change":
+            before = dict(zip(base.units, base.values.tolist(), strict=True))
+            values = {k: v - before[k] for k, v in values.items() if k in before}
+        out.append(values)
+        if at_base:
+            break
+    return out, label, unit, bounded
+
+
+def over_seeds(by_seed: Sequence[Mapping[str, float]]) -> Array:
+    """The mean over seeds of each problem, over the seeds that have it, in order of first appearance; shape (P,)."""
+    problems = dict.fromkeys(problem for values in by_seed for problem in values)
+    return np.array([np.mean([v[problem] for v in by_seed if problem in v]) for problem in problems])
+
+
+def _measure(part: Part, trajectories: Trajectories, seed: int, draws: int) -> PartResult:
+    by_seed, label, unit, bounded = numbers(trajectories, part.what, part.condition, part.measure)
+    if part.minus is not None:
+        others, other_label, _, other_bounded = numbers(trajectories, part.what, *part.minus)
+        by_seed = [
+            {k: v - other[k] for k, v in values.items() if k in other}
+            for values, other in zip(by_seed, others, strict=True)
+        ]
+        label, bounded = f"{label} minus {part.minus[0]}: {other_label}", bounded and other_bounded
+    span = 1.0 + (part.minus is not None)
+    shares = bounded and span == 1.0
+    support = ((-1.0, 1.0) if part.what == "change" else (0.0, 1.0)) if shares else UNBOUNDED
+    value = bootstrap_ci(over_seeds(by_seed), rng=streams(seed)("claims"), draws=draws, support=support)
+    means = tuple(float(np.mean(list(values.values()))) for values in by_seed)
+    found, note = outcome(part, value, means), ""
+    if part.only_if is not None:
+        needed = _measure(part.only_if, trajectories, seed, draws)
+        if needed.outcome != "holds":
+            found, note = "open", f"{part.only_if.condition}: {needed.label} is not {part.only_if.threshold()}"
+    return PartResult(part, label, unit, value, means, found, note)
+
+
+def _part(entry: Any, claim: str) -> Part:
+    if not isinstance(entry, Mapping) or not {"what", "condition", "measure"} <= set(entry) <= _KEYS:
+        raise ConfigError(f"claim {claim!r}: a part has what, condition, measure and one of above, below, within")
+    if entry["what"] not in ("change", "value"):
+        raise ConfigError(f"claim {claim!r}: what is {entry['what']!r}; valid: change, value")
+    sides = [name for name in ("above", "below", "within") if name in entry]
+    if len(sides) != 1:
+        raise ConfigError(
+            f"claim {claim!r}: a part has one of above, below, within, not {' and '.join(sides) or 'none'}"
+        )
+    limits = {name: float(entry[name]) for name in (*sides, "fails") if name in entry}
+    minus = entry.get("minus")
+    return Part(
+        what=entry["what"],
+        condition=str(entry["condition"]),
+        measure=str(entry["measure"]),
+        minus=None if minus is None else (str(minus["condition"]), str(minus["measure"])),
+        only_if=_part(entry["only_if"], claim) if "only_if" in entry else None,
+        **limits,
+    )

@@ -1,0 +1,1 @@
+"""The reproduction on the embedded model: what `make squeeze` runs, and its page."""
