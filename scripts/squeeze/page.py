@@ -1,0 +1,187 @@
+"""The claims one by one, with their measurements, and the trajectories behind them: page, CSV and JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from bon_eval.dpo.claims import ClaimResult, PartResult, decide, parse_claims
+from bon_eval.dpo.trajectory import Trajectory, load_trajectory
+from bon_eval.files import write_text
+from bon_eval.report.files import to_csv
+from bon_eval.report.html import document
+from bon_eval.report.html_sections import table
+from bon_eval.report.plots import inline_svg, save_figure
+from squeeze.plan import Cell, Plan, settings_text
+from squeeze.plots import Runs, panel_figures
+
+_MARK = {"holds": "holds", "fails": "the opposite", "open": "open"}
+_STYLE = """td, th { white-space: normal; }
+.claim { margin: 1.6rem 0; }
+.claim table td:nth-child(3) { white-space: nowrap; }
+"""
+Results = dict[str, tuple[ClaimResult, ...]]
+"""Setting -> every claim."""
+
+
+def write_page(plan: Plan, out: Path, seconds: float | None) -> str:
+    """Write squeeze.html, claims.csv, claims.json, trajectories.csv and figures/; returns the verdicts as text."""
+    runs = load_runs(plan)
+    claims = parse_claims(plan.content["claims"])
+    results: Results = {s: decide(claims, conditions) for s, conditions in runs.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "figures").mkdir(exist_ok=True)
+    figures = []
+    for stem, title, figure in panel_figures(runs):
+        save_figure(figure, out / "figures", stem)
+        (out / "figures" / f"{stem}.svg").unlink()
+        figures.append(f'<figure role="img" aria-label="{escape(title)}">{inline_svg(figure, stem)}</figure>')
+    write_text(out / "trajectories.csv", to_csv(_trajectory_rows(plan, runs)))
+    write_text(out / "claims.csv", to_csv(_claim_rows(results)))
+    facts = _facts(plan, runs, seconds)
+    content = {"facts": facts, "conditions": plan.content, "claims": list(_claim_rows(results))}
+    write_text(out / "claims.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    title = f"Squeezing and sharpening through DPO: {plan.content['model']}"
+    body = [
+        f"<h1>{escape(title)}</h1>",
+        f'<p class="soft">{escape(facts["summary"])} conditions.yaml fixed settings and rules before the runs.</p>',
+        "<h2>The claims</h2>",
+        _overview(results),
+        *(_claim(id_, results) for id_ in claims),
+        "<h2>Trajectories</h2>",
+        '<p class="soft">Lines are means over seeds, thin lines single seeds; the dotted line is the base model.</p>',
+        *figures,
+        "<h2>How a claim is decided</h2>",
+        "<p>A part is the change from the base model at the last checkpoint (or the value there), problem by problem, "
+        "averaged over seeds, with a 95 % interval over problems. It holds where the interval and every seed's own "
+        "estimate lie on the claimed side; it is the opposite where they all lie on the other side; otherwise it is "
+        "open. A claim is reproduced where all parts hold, not reproduced where any part is the opposite, and not "
+        "decided otherwise.</p>",
+        "<h2>Conditions</h2>",
+        f"<details><summary>conditions.yaml</summary><pre>{escape(_conditions_text(out))}</pre></details>",
+    ]
+    write_text(out / "squeeze.html", document(title, "\n".join(body), style=_STYLE))
+    return verdicts(results, facts)
+
+
+def load_runs(plan: Plan) -> Runs:
+    """Setting -> condition -> a trajectory for each seed."""
+    return {
+        setting: {
+            condition: [_load(plan, Cell(condition, setting, seed)) for seed in plan.seeds]
+            for condition in plan.content["conditions"]
+        }
+        for setting in plan.content["settings"]
+    }
+
+
+def verdicts(results: Results, facts: dict[str, Any]) -> str:
+    """The verdicts for the terminal."""
+    lines = [facts["summary"], ""]
+    width = max(len(setting) for setting in results)
+    for k, first in enumerate(next(iter(results.values()))):
+        lines.append(f"({first.id}) {first.text}")
+        lines += [f"    {setting:{width}}  {claims[k].verdict}" for setting, claims in results.items()]
+    return "\n".join(lines)
+
+
+def _load(plan: Plan, cell: Cell) -> Trajectory:
+    return load_trajectory(plan.work / "tracks" / cell.name, intervals=False)
+
+
+def _facts(plan: Plan, runs: Runs, seconds: float | None) -> dict[str, Any]:
+    first = next(iter(next(iter(runs.values())).values()))[0]
+    meta = first.base
+    return {
+        "summary": f"{len(plan.cells())} trainings ({len(plan.content['conditions'])} conditions, "
+        f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}; {'; '.join(settings_text(plan.content))}), each "
+        f"followed on {first.n_problems} held-out problems x {first.n} samples.",
+        "seconds": None if seconds is None else round(seconds),
+        "versions": meta["versions"],
+        "engine": meta["engine"],
+        "seeds": list(plan.seeds),
+    }
+
+
+def _overview(results: Results) -> str:
+    rows = []
+    for k, first in enumerate(next(iter(results.values()))):
+        marks = [_badge(claims[k].verdict) for claims in results.values()]
+        rows.append((f"({first.id}) {escape(first.text)}", *marks))
+    return table(("claim", *results), rows)
+
+
+def _badge(verdict: str) -> str:
+    kind = {"reproduced": "yes", "not reproduced": "no"}.get(verdict, "soft")
+    return f'<span class="{kind}">{verdict}</span>'
+
+
+def _claim(id_: str, results: Results) -> str:
+    found = {setting: next(c for c in claims if c.id == id_) for setting, claims in results.items()}
+    text = next(iter(found.values())).text
+    rows = []
+    for setting, claim in found.items():
+        for part in claim.parts:
+            seeds = ", ".join(_number(x, part) for x in part.by_seed)
+            mark = _MARK[part.outcome] + (f" ({escape(part.note)})" if part.note else "")
+            rows.append((escape(setting), escape(_what(part)), _limits(part), seeds, part.part.threshold(), mark))
+    heads = ("setting", "measure", "mean over seeds [95 %]", "by seed", "claimed", "outcome")
+    badges = ", ".join(f"{escape(setting)}: {_badge(claim.verdict)}" for setting, claim in found.items())
+    return f'<section class="claim"><h3>({id_}) {escape(text)}</h3><p>{badges}</p>{table(heads, rows)}</section>'
+
+
+def _what(part: PartResult) -> str:
+    change = "change of " if part.part.what == "change" else ""
+    return f"{part.part.condition}: {change}{part.label}"
+
+
+def _number(value: float, part: PartResult) -> str:
+    sign = "+" if part.part.what == "change" else ""
+    return f"{value:{sign}.3f}"
+
+
+def _limits(part: PartResult) -> str:
+    v = part.value
+    low, high = _number(v.low, part), _number(v.high, part)
+    return f'{_number(v.estimate, part)} <span class="range">[{low}, {high}]</span> {escape(part.unit)}'
+
+
+def _claim_rows(results: Results) -> Iterator[dict[str, object]]:
+    for setting, claims in results.items():
+        for claim in claims:
+            for part in claim.parts:
+                yield {
+                    "claim": claim.id,
+                    "setting": setting,
+                    "verdict": claim.verdict,
+                    "condition": part.part.condition,
+                    "what": part.part.what,
+                    "measure": part.part.measure,
+                    "minus": "" if part.part.minus is None else " ".join(part.part.minus),
+                    "unit": part.unit,
+                    "estimate": part.value.estimate,
+                    "low": None if math.isnan(part.value.low) else part.value.low,
+                    "high": None if math.isnan(part.value.high) else part.value.high,
+                    "by_seed": " ".join(f"{x:.6g}" for x in part.by_seed),
+                    "claimed": part.part.threshold(),
+                    "outcome": part.outcome,
+                    "note": part.note,
+                }
+
+
+def _trajectory_rows(plan: Plan, runs: Runs) -> Iterator[dict[str, object]]:
+    for setting, conditions in runs.items():
+        for condition, trajectories in conditions.items():
+            for seed, trajectory in zip(plan.seeds, trajectories, strict=True):
+                for step, columns in trajectory.columns.items():
+                    means = {name: f"{float(column.values.mean()):.6g}" for name, column in columns.items()}
+                    yield {"setting": setting, "condition": condition, "seed": seed, "step": step} | means
+
+
+def _conditions_text(out: Path) -> str:
+    path = out / "conditions.yaml"
+    return (path if path.is_file() else out.parent / "squeeze" / "conditions.yaml").read_text(encoding="utf-8")
