@@ -99,10 +99,13 @@ class Plan:
 
 
 def read_plan(path: Path, work: Path, *, fast: bool) -> Plan:
-    """The plan; `fast` keeps the first seed alone."""
+    """The plan; `fast` keeps the first seed and fewer checkpoints."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     seeds = tuple(content["seeds"])
-    return Plan(content, work, seeds[:1] if fast else seeds)
+    if not fast:
+        return Plan(content, work, seeds)
+    less = content["training"] | {"checkpoints": content["fast"]["checkpoints"]}
+    return Plan(content | {"training": less}, work, seeds[: content["fast"]["seeds"]])
 
 
 def settings_text(content: dict[str, Any]) -> Iterator[str]:

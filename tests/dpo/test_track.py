@@ -1,0 +1,291 @@
+"""`bon-eval track` on models whose every probability is known: numbers worked out by hand, resume, bad checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bon_eval.cli import main
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+ONE, TWO, END, PAD = range(4)
+# Row: the token before. Column: the token after (1, 2, end).
+BASE = {ONE: (0.5, 0.25, 0.25), TWO: (0.25, 0.25, 0.5)}
+TUNED = {ONE: (0.25, 0.5, 0.25), TWO: (0.125, 0.125, 0.75)}
+LN2, LN3 = math.log(2), math.log(3)
+
+TASK = """
+name: bigram
+description: a question that is one token
+source: made here
+licence: MIT
+dataset:
+  files:
+    test: problems.jsonl
+columns:
+  question: question
+  answer: answer
+prompt: "{question}"
+answer_format: "#### {gold}"
+prompt_style: plain
+grader: gsm8k
+max_tokens: 3
+"""
+
+
+def write_bigram(folder: Path, table: dict[int, tuple[float, float, float]]) -> Path:
+    """A Llama whose next-token distribution is a function of the last token alone.
+
+    Token i is embedded as the i-th unit vector of four; attention and MLP add nothing; the last norm makes it twice the
+    unit vector, and the output layer reads half the log-probability from it.
+    """
+    import transformers
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    config = transformers.LlamaConfig(
+        vocab_size=4,
+        hidden_size=4,
+        intermediate_size=4,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        max_position_embeddings=16,
+        rms_norm_eps=1e-12,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=END,
+        pad_token_id=PAD,
+    )
+    model = transformers.LlamaForCausalLM(config).float()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.fill_(float("norm" in name))
+        model.model.embed_tokens.weight.copy_(torch.eye(4))
+        model.lm_head.weight.fill_(-50.0)
+        for before, row in table.items():
+            model.lm_head.weight[:3, before] = torch.tensor(row).log() / 2
+        model.lm_head.weight[PAD] = -50.0
+    model.save_pretrained(folder)
+    words = Tokenizer(models.WordLevel({"1": ONE, "2": TWO, "<end>": END, "<pad>": PAD}, unk_token="<pad>"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words.add_special_tokens(["<end>", "<pad>"])
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>", pad_token="<pad>")
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Base model, a training directory with steps 0 and 4, task, pairs and a probe."""
+    place = tmp_path_factory.mktemp("bigram")
+    write_bigram(place / "base", BASE)
+    for step, table in ((0, BASE), (4, TUNED)):
+        folder = write_bigram(place / "training" / f"checkpoint-{step}", table)
+        (folder / "trainer_state.json").write_text("{}")
+    (place / "bigram.yaml").write_text(TASK)
+    rows = [{"question": "1", "answer": "2"}, {"question": "2", "answer": "1"}]
+    (place / "problems.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    pairs = [
+        {"prompt": "1", "chosen": "2", "rejected": "1"},
+        {"prompt": "2", "chosen": "2 2", "rejected": "1"},
+    ]
+    (place / "pairs.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs))
+    (place / "probe.jsonl").write_text(json.dumps({"prompt": "2", "response": "1"}) + "\n")
+    return place
+
+
+def run_track(place: Path, out: Path, *more: str) -> Any:
+    arguments = ["track", "--base", str(place / "base"), "--checkpoints", str(place / "training")]
+    arguments += ["--task", str(place / "bigram.yaml"), "--pairs", f"mine={place / 'pairs.jsonl'}"]
+    arguments += ["--probe", f"probe={place / 'probe.jsonl'}", "--n", "64", "--engine", "transformers"]
+    return CliRunner().invoke(main, [*arguments, "--out", str(out), "--draws", "200", "--quiet", *more])
+
+
+@pytest.fixture(scope="module")
+def tracked(place: Path) -> Path:
+    out = place / "track"
+    done = run_track(place, out)
+    assert done.exit_code == 0, done.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(tracked: Path) -> dict[int, dict[str, str]]:
+    """Step -> its row of trajectory.csv."""
+    with (tracked / "trajectory.csv").open() as file:
+        return {int(row["step"]): row for row in csv.DictReader(file)}
+
+
+# Pair 1 after "1": chosen (2, end) has 1/4 * 1/2 = 1/8 at base and 1/2 * 3/4 = 3/8 tuned; rejected (1, end) has
+# 1/2 * 1/4 = 1/8 and 1/4 * 1/4 = 1/16. Pair 2 after "2": chosen (2, 2, end) has 1/4 * 1/4 * 1/2 = 1/32 and
+# 1/8 * 1/8 * 3/4 = 3/256; rejected (1, end) has 1/4 * 1/4 = 1/16 and 1/8 * 1/4 = 1/32.
+CHOSEN = {0: (-3 * LN2, -5 * LN2), 4: (LN3 - 3 * LN2, LN3 - 8 * LN2)}
+REJECTED = {0: (-3 * LN2, -4 * LN2), 4: (-4 * LN2, -5 * LN2)}
+# Largest probability at each position of chosen: base 1/2, 1/2 and 1/2, 1/2, 1/2; tuned 1/2, 3/4 and 3/4, 3/4, 3/4.
+ARGMAX = {0: (-2 * LN2, -3 * LN2), 4: (LN3 - 3 * LN2, 3 * (LN3 - 2 * LN2))}
+OUTSIDE = {0: (0.5, 0.5), 4: (0.375, 0.25)}
+LOG_OUTSIDE = {0: (-LN2, -LN2), 4: (-1.5 * LN2, -2 * LN2)}
+
+
+def mean(values: tuple[float, float]) -> float:
+    return sum(values) / 2
+
+
+@pytest.mark.parametrize("step", [0, 4])
+def test_pair_likelihoods_and_argmax(rows: dict[int, dict[str, str]], step: int) -> None:
+    row = rows[step]
+    for name, expected in (
+        ("log_likelihood.chosen", CHOSEN),
+        ("log_likelihood.rejected", REJECTED),
+        ("argmax_along_chosen", ARGMAX),
+        ("mass_outside_argmax", OUTSIDE),
+        ("log_mass_outside_argmax", LOG_OUTSIDE),
+    ):
+        assert float(row[f"mine.{name}"]) == pytest.approx(mean(expected[step]), abs=1e-5), name
+
+
+def test_rankings_margins_and_loss(rows: dict[int, dict[str, str]]) -> None:
+    # Base: pair 1 ties (right), pair 2 is wrong (1/32 < 1/16). Tuned: pair 1 right, pair 2 wrong (3/256 < 8/256).
+    # Per token, base: pair 1 ties; pair 2 5/3 ln 2 < 2 ln 2 nats lost, right. Tuned: pair 2 loses
+    # (8 ln 2 - ln 3) / 3 = 1.482 a token against 5 ln 2 / 2 = 1.733: right.
+    expected = {
+        "ranking_accuracy": (0.5, 0.5),
+        "ranking_accuracy_per_token": (1.0, 1.0),
+        "flips.right_right": (0.5, 0.5),
+        "flips.right_wrong": (0.0, 0.0),
+        "flips.wrong_right": (0.0, 0.0),
+        "flips.wrong_wrong": (0.5, 0.5),
+        # Margins: pair 1 (ln 3) - (-ln 2) = ln 6 > 0; pair 2 (ln 3 - 3 ln 2) - (-ln 2) = ln(3/4) < 0.
+        "reward_accuracy": (0.0, 0.5),
+        "reward_margin": (0.0, (math.log(6) + math.log(0.75)) / 2),
+        # Pair 1 chosen rises; pair 2: both fall.
+        "both_fall": (0.0, 0.5),
+        "dpo_loss": (LN2, (math.log(1 + 6**-0.1) + math.log(1 + 0.75**-0.1)) / 2),
+    }
+    for name, (base, tuned) in expected.items():
+        assert float(rows[0][f"mine.{name}"]) == pytest.approx(base, abs=1e-5), name
+        assert float(rows[4][f"mine.{name}"]) == pytest.approx(tuned, abs=1e-5), name
+
+
+def test_ches_at_the_base_model(tracked: Path) -> None:
+    # The state before a token is twice the unit vector of the token before it. Pair 1: chosen (2,0)+(0,2) = (2,2),
+    # rejected (2,0)+(2,0) = (4,0): 8 - 8 = 0. Pair 2: chosen (0,2)*3 = (0,6), rejected (0,2)+(2,0) = (2,2):
+    # 12 - 36 = -24. Length-normalised: (1,1).(2,0) - 2 = 0 and (0,2).(1,1) - 4 = -2.
+    ches = json.loads((tracked / "trajectory.json").read_text())["ches"]["mine"]
+    assert ches["ches"]["estimate"] == pytest.approx(-12.0, abs=1e-4)
+    assert ches["length_normalised"]["estimate"] == pytest.approx(-1.0, abs=1e-4)
+
+
+def test_base_responses_and_probe_under_the_checkpoint(rows: dict[int, dict[str, str]]) -> None:
+    # After "1" the likeliest response is the end token alone (1/4), after "2" too (1/2); greedy after "1" says 1, 1, 1
+    # until it is cut (1/8), after "2" it ends. Tuned: 1/4 and 3/4; 1/64 and 3/4. Probe (1, end) after "2": 1/16, 1/32.
+    expected = {
+        "log_likelihood.base_best": (mean((-2 * LN2, -LN2)), mean((-2 * LN2, LN3 - 2 * LN2))),
+        "log_likelihood.base_greedy": (mean((-3 * LN2, -LN2)), mean((-6 * LN2, LN3 - 2 * LN2))),
+        "probe.log_likelihood": (-4 * LN2, -5 * LN2),
+    }
+    for name, (base, tuned) in expected.items():
+        assert float(rows[0][name]) == pytest.approx(base, abs=1e-5), name
+        assert float(rows[4][name]) == pytest.approx(tuned, abs=1e-5), name
+        assert float(rows[4][f"{name}.change"]) == pytest.approx(tuned - base, abs=1e-5), name
+
+
+def test_the_checkpoints_own_responses_under_itself_and_base(rows: dict[int, dict[str, str]]) -> None:
+    # Tuned best after "1": (2, end) 3/8 under itself and 1/8 under base; after "2": end, 3/4 and 1/2. Tuned greedy is
+    # the same two responses.
+    for arm in ("best", "greedy"):
+        own, base = rows[4][f"log_likelihood_self.{arm}"], rows[4][f"log_likelihood_base.{arm}"]
+        assert float(own) == pytest.approx(mean((LN3 - 3 * LN2, LN3 - 2 * LN2)), abs=1e-5)
+        assert float(base) == pytest.approx(mean((-3 * LN2, -LN2)), abs=1e-5)
+
+
+def test_step_0_is_the_base_models_run(place: Path, tracked: Path, rows: dict[int, dict[str, str]]) -> None:
+    from bon_eval.analysis import analyse
+    from bon_eval.runs import load_run
+
+    out = place / "plain-run"
+    arguments = ["run", "--model", str(place / "base"), "--task", str(place / "bigram.yaml"), "--n", "64"]
+    arguments += ["--engine", "transformers", "--dtype", "float32", "--out", str(out), "--draws", "200", "--quiet"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    arms = {(a.arm, a.n, a.scorer): a for a in analyse(load_run(out), draws=200).arms}
+    for name, key in (
+        ("greedy", ("greedy", 1, None)),
+        ("sample", ("sample", 1, None)),
+        ("best", ("best_of_n", 64, "log_likelihood")),
+    ):
+        arm, column = arms[key], "best_own" if name == "best" else name
+        assert float(rows[0][f"accuracy.{column}"]) == pytest.approx(arm.accuracy.estimate, abs=1e-12)
+        likelihood = arm.log_likelihood
+        assert likelihood is not None
+        assert float(rows[0][f"log_likelihood_self.{name}"]) == pytest.approx(likelihood.estimate, abs=1e-9)
+    # ... and a stored run serves as the tracking's base run.
+    done = run_track(place, place / "track-2", "--base-run", str(out), "--no-html")
+    assert done.exit_code == 0, done.output
+    assert (place / "track-2/trajectory.csv").read_bytes() == (tracked / "trajectory.csv").read_bytes()
+
+
+def test_resumes_per_checkpoint(place: Path, tracked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bon_eval.dpo.track as module
+
+    out = place / "track-3"
+    real = module.force
+
+    def stops(file: Any, *args: Any, **kwargs: Any) -> None:
+        if file.path.stem != "base":
+            raise KeyboardInterrupt
+        real(file, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "force", stops)
+        assert run_track(place, out).exit_code == 130
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
+    assert out / "forced/base.parquet" in kept
+    done = run_track(place, out, "--no-html")
+    assert done.exit_code == 0, done.output
+    again = {p: p.stat().st_mtime_ns for p in kept if p.name != "grades.parquet"}
+    assert again == {p: t for p, t in kept.items() if p.name != "grades.parquet"}
+    assert (out / "trajectory.csv").read_bytes() == (tracked / "trajectory.csv").read_bytes()
+
+
+def test_a_half_written_checkpoint_is_skipped_and_named(place: Path) -> None:
+    training = place / "broken"
+    shutil.copytree(place / "training", training)
+    shutil.copytree(training / "checkpoint-4", training / "checkpoint-8")
+    weights = training / "checkpoint-8/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-5])
+    done = run_track(place, place / "track-4", "--checkpoints", str(training), "--no-html")
+    assert done.exit_code == 0, done.output
+    assert "checkpoint-8 is skipped: half-written" in " ".join(done.output.split())
+    with (place / "track-4/trajectory.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["0", "4"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--base", "{place}/training/checkpoint-4"], "is not the base model"),
+        (["--checkpoints", "{place}/base"], "holds no whole checkpoint"),
+        (["--pairs", "mine={place}/probe.jsonl"], "gives 'mine' twice"),
+        (["--pairs", "base={place}/pairs.jsonl"], "cannot name a set"),
+        (["--beta", "0"], "--beta must be above 0"),
+        (["--out", "{place}/base"], "exists and is no tracking"),
+        (["--out", "{place}/track", "--n", "8"], "holds another tracking"),
+        (["--base-run", "{place}/track/runs/step-000004"], "is another run"),
+    ],
+)
+def test_bad_input_is_one_line(place: Path, tracked: Path, change: list[str], message: str) -> None:
+    done = run_track(place, place / "nowhere", *(text.format(place=place) for text in change))
+    assert done.exit_code == 2
+    [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
+    assert message in line
+    assert not (place / "nowhere").exists()
