@@ -221,7 +221,7 @@ def test_step_0_is_the_base_models_run(place: Path, tracked: Path, rows: dict[in
     for name, key in (
         ("greedy", ("greedy", 1, None)),
         ("sample", ("sample", 1, None)),
-        ("best", ("best_of_n", 64, "log_likelihood")),
+        ("best", ("best-of-n", 64, "log_likelihood")),
     ):
         arm, column = arms[key], "best_own" if name == "best" else name
         assert float(rows[0][f"accuracy.{column}"]) == pytest.approx(arm.accuracy.estimate, abs=1e-12)
