@@ -152,7 +152,8 @@ def track(
 ) -> None:
     """Measure every checkpoint: accuracies, best-of-N log-likelihood, pairs, squeezing; one row each."""
     from bon_eval.dpo.commands import named_pairs, named_probes
-    from bon_eval.dpo.track import execute_track, prepare_track
+    from bon_eval.dpo.track import execute_track
+    from bon_eval.dpo.track_plan import prepare_track
     from bon_eval.dpo.trajectory import load_trajectory
     from bon_eval.report.trajectory import render, write_trajectory
     from bon_eval.runner import RunOptions

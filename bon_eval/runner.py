@@ -197,8 +197,11 @@ def owes(store: RunStore, prepared: PreparedRun) -> bool:
     return store.state != "sampled" or len(store.done) != 2 * len(prepared.problems)
 
 
-def open_model(prepared: PreparedRun, store: RunStore, *, quiet: bool = False) -> OpenEngine:
-    """Load the run's model, adapter included, into its engine; use the result as a context manager."""
+def open_model(prepared: PreparedRun, store: RunStore, *, longest: int = 0, quiet: bool = False) -> OpenEngine:
+    """Load the run's model, adapter included, into its engine; use the result as a context manager.
+
+    `longest`: tokens of the longest sequence that is scored besides, prompt and response together.
+    """
     config = prepared.config
     say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
     spec = EngineSpec(
@@ -207,7 +210,7 @@ def open_model(prepared: PreparedRun, store: RunStore, *, quiet: bool = False) -
         adapter_dir=None if prepared.adapter_dir is None else str(prepared.adapter_dir),
         adapter_hash=config.adapter_hash,
         seed=store.session_seed,
-        max_length=max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens,
+        max_length=max(longest, max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens),
         log_path=str(prepared.directory / "engine.log"),
         trust_remote_code=config.trust_remote_code,
         engine_args=config.engine_args,

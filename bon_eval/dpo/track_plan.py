@@ -1,0 +1,126 @@
+"""One tracking, resolved from options: the base run, every checkpoint's run, pairs and probes as token ids."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bon_eval.config import differences, digest
+from bon_eval.dpo.checkpoints import Checkpoint, check_start, find_checkpoints
+from bon_eval.dpo.pairs import Pair
+from bon_eval.dpo.tokens import TokenPair, TokenResponse, tokenize_pairs
+from bon_eval.errors import ConfigError
+from bon_eval.models import stated_context
+from bon_eval.prompts import load_tokenizer
+from bon_eval.runner import PreparedRun, RunOptions, prepare
+from bon_eval.store import read_meta
+
+BASE_BEST, BASE_GREEDY = "base/best", "base/greedy"
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPlan:
+    """One tracking, resolved; nothing written and no model loaded yet."""
+
+    out: Path
+    base: PreparedRun
+    runs: tuple[tuple[Checkpoint, PreparedRun], ...]
+    """By step; the base model itself is step 0."""
+    pairs: Mapping[str, tuple[TokenPair, ...]]
+    """Pair set name -> its pairs."""
+    probes: Mapping[str, tuple[TokenResponse, ...]]
+    beta: float
+    skipped: tuple[str, ...]
+    base_run: Path | None = None
+    """A stored run of the base model to copy in place of sampling again."""
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What a stored tracking must agree with; checkpoints may be added."""
+        return {
+            "base": self.base.config.identity(),
+            "pairs": {name: digest([slots(p) for p in pairs]) for name, pairs in self.pairs.items()},
+            "probes": {name: digest([slots(p) for p in probe]) for name, probe in self.probes.items()},
+            "beta": self.beta,
+        }
+
+    def pair_sets(self) -> dict[str, tuple[TokenResponse, ...]]:
+        """Both sides of every pair set as sets of responses."""
+        return {
+            f"{name}/{side}": tuple(TokenResponse(p.id, p.problem_id, p.prompt, getattr(p, side)) for p in pairs)
+            for name, pairs in self.pairs.items()
+            for side in ("chosen", "rejected")
+        }
+
+
+def prepare_track(
+    options: RunOptions,
+    checkpoints: Path,
+    pairs: Mapping[str, Sequence[Pair]],
+    probes: Mapping[str, Sequence[Pair]],
+    *,
+    beta: float,
+    out: Path,
+    base_run: Path | None = None,
+) -> TrackPlan:
+    """Resolve a tracking.
+
+    Args:
+        options: of the base model's run; every checkpoint is run the same way.
+        checkpoints: a training directory.
+        pairs: named pair sets.
+        probes: named sets of responses, each given as pairs whose rejected side is not looked at.
+        beta: of the DPO loss that is reported.
+        out: the tracking directory.
+        base_run: a stored run of the base model under these options, copied in place of sampling it again.
+
+    Raises:
+        ModelError: the training did not start at the base model.
+        BonEvalError: of the kind that fits; nothing has been written.
+    """
+    trajectory = find_checkpoints(checkpoints)
+    base = prepare(replace(options, out=out / "runs" / "base"))
+    if base_run is not None and (changed := differences(read_meta(base_run)["identity"], base.config.identity())):
+        raise ConfigError(f"--base-run {base_run} is another run than this base model's here ({'; '.join(changed)})")
+    runs = []
+    for checkpoint in trajectory.checkpoints:
+        if checkpoint.step == 0:
+            check_start(checkpoint, base.model_dir)
+            continue
+        where = replace(options, out=out / "runs" / f"step-{checkpoint.step:06d}")
+        tuned = (
+            replace(where, adapter=str(checkpoint.path))
+            if checkpoint.is_adapter
+            else replace(where, model=str(checkpoint.path), revision=None)
+        )
+        prepared = prepare(tuned)
+        if prepared.config.prompts_hash != base.config.prompts_hash:
+            raise ConfigError(
+                f"{checkpoint.path} renders other prompts than the base model (another tokenizer or chat template); "
+                "its likelihoods cannot be compared"
+            )
+        runs.append((checkpoint, prepared))
+    if not runs:
+        raise ConfigError(f"{checkpoints} holds no checkpoint after step 0; train further")
+    tokenizer = load_tokenizer(base.model_dir, trust_remote_code=options.trust_remote_code)
+    context = stated_context(base.model_dir) or sys.maxsize
+    token_pairs = {name: tokenize_pairs(given, tokenizer, context) for name, given in pairs.items()}
+    token_probes = {
+        name: tuple(
+            TokenResponse(p.id, p.problem_id, p.prompt, p.chosen) for p in tokenize_pairs(given, tokenizer, context)
+        )
+        for name, given in probes.items()
+    }
+    for name in (*token_pairs, *token_probes):
+        if "/" in name or name == "base":
+            raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
+    if both := set(token_pairs) & set(token_probes):
+        raise ConfigError(f"{sorted(both)[0]!r} names a pair set and a probe; use two names")
+    return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, trajectory.skipped, base_run)
+
+
+def slots(value: TokenPair | TokenResponse) -> list[object]:
+    """The fields, for hashing."""
+    return [getattr(value, name) for name in value.__slots__]
