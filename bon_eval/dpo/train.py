@@ -179,12 +179,21 @@ def _watch(settings: TrainSettings, out: Path, quiet: bool) -> Any:
     class Watch(transformers.TrainerCallback):  # type: ignore[misc]
         """Stops at the first number that is not finite, before anything is saved, and keeps log.csv."""
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        def on_log(
+            self, args: Any, state: Any, control: Any, model: Any = None, logs: dict[str, Any] | None = None, **_: Any
+        ) -> None:
             for name in ("loss", "grad_norm"):
                 value = (logs or {}).get(name)
                 if value is not None and not math.isfinite(float(value)):
                     raise _NotFiniteError(
                         f"the {name.replace('_', ' ')} at step {state.global_step} is {value}; lower --learning-rate"
+                    )
+            # A step can leave weights behind that only the next loss would show, after a checkpoint was saved.
+            if state.global_step % settings.save_every == 0 or state.global_step == settings.steps:
+                trained = [p for p in model.parameters() if p.requires_grad]
+                if not all(bool(p.isfinite().all()) for p in trained):
+                    raise _NotFiniteError(
+                        f"the weights after step {state.global_step} are not finite; lower --learning-rate"
                     )
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:

@@ -1,0 +1,262 @@
+"""Training with TRL itself on the embedded model: what it starts from, what it is fed, resume, and what stops it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bon_eval.cli import main
+from bon_eval.models import ASSETS
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("trl")
+
+BASE = ASSETS / "arith-mixed"
+FEW = ["--steps", "6", "--save-every", "2", "--batch-size", "12", "--micro-batch", "12", "--learning-rate", "1e-5"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def invoke(*arguments: object) -> Any:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def good(*arguments: object) -> str:
+    done = invoke(*arguments)
+    assert done.exit_code == 0, done.output
+    return str(done.output)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the base model, off-policy pairs of it, and a DPO on them."""
+    place = tmp_path_factory.mktemp("train")
+    run = ["run", "--model", "arith-mixed", "--task", "arith", "--limit", "12", "--n", "8", "--engine", "transformers"]
+    good(*run, "--dtype", "float32", "--out", place / "run", "--draws", "100", "--quiet")
+    good("pairs", place / "run", "--recipe", "gold-sample", "--out", place / "pairs.jsonl")
+    good("dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", "--out", place / "dpo", *FEW, "--quiet")
+    return place
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return {name: value.float() for name, value in load_file(next(folder.glob("*.safetensors"))).items()}
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    with (folder / "log.csv").open() as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+def engine_scores(place: Path, model: Path, adapter: Path | None = None) -> dict[str, tuple[float, float]]:
+    """Pair id -> log-likelihoods of chosen and rejected, by the harness's engine."""
+    from bon_eval.dpo.pairs import read_pairs
+    from bon_eval.dpo.tokens import tokenize_pairs
+    from bon_eval.engines.base import EngineSpec
+    from bon_eval.engines.transformers import TransformersEngine
+    from bon_eval.prompts import load_tokenizer
+    from bon_eval.records import Sequence
+
+    pairs = tokenize_pairs(read_pairs(place / "pairs.jsonl"), load_tokenizer(BASE), 256)
+    spec = EngineSpec(str(model), "float32", None if adapter is None else str(adapter), "x")
+    with TransformersEngine(spec) as engine:
+        sequences = [Sequence(f"{p.id} {s}", p.prompt, getattr(p, s)) for p in pairs for s in ("chosen", "rejected")]
+        found = {key: sum(values) for key, values in engine.score(sequences)}
+    return {p.id: (found[f"{p.id} chosen"], found[f"{p.id} rejected"]) for p in pairs}
+
+
+def test_checkpoints_from_step_0_on(place: Path) -> None:
+    from bon_eval.dpo.checkpoints import find_checkpoints
+
+    found = find_checkpoints(place / "dpo")
+    assert [c.step for c in found.checkpoints] == [0, 2, 4, 6]
+    assert found.skipped == ()
+    start, base = weights(place / "dpo/checkpoint-0"), weights(BASE)
+    assert all(torch.equal(start[name], base[name]) for name in base)
+    assert not torch.equal(weights(place / "dpo/checkpoint-6")["model.norm.weight"], base["model.norm.weight"])
+
+
+def test_training_is_fed_the_tokens_that_are_measured(place: Path) -> None:
+    """At the first step the whole batch is every pair: TRL's own log-probs must be the engine's."""
+    first = log(place / "dpo")[0]
+    scores = engine_scores(place, BASE).values()
+    assert first["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert first["log_likelihood_chosen"] == pytest.approx(sum(c for c, _ in scores) / len(scores), abs=1e-3)
+    assert first["log_likelihood_rejected"] == pytest.approx(sum(r for _, r in scores) / len(scores), abs=1e-3)
+
+
+def test_dpo_lowers_its_loss_and_the_engine_sees_it(place: Path) -> None:
+    rows = log(place / "dpo")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    before, after = engine_scores(place, BASE), engine_scores(place, place / "dpo/checkpoint-6")
+    margins = [(after[p][0] - before[p][0]) - (after[p][1] - before[p][1]) for p in before]
+    assert sum(margins) / len(margins) > 0.1
+
+
+def test_kill_9_and_resume_end_at_the_same_weights(place: Path) -> None:
+    """Killed after a checkpoint; a half-written one after it is made again; the end is the uninterrupted end."""
+    out = place / "killed"
+    command = [sys.executable, "-m", "bon_eval.cli", "dpo", "--model", "arith-mixed", *FEW, "--quiet"]
+    command += ["--pairs", str(place / "pairs.jsonl"), "--out", str(out)]
+    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not (out / "checkpoint-2/trainer_state.json").is_file():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    shutil.rmtree(out / "checkpoint-6", ignore_errors=True)
+    shutil.rmtree(out / "checkpoint-4", ignore_errors=True)
+    (out / "checkpoint-4").mkdir()
+    (out / "checkpoint-4/config.json").write_text("{}")
+    again = good("dpo", "--model", "arith-mixed", *FEW, "--pairs", place / "pairs.jsonl", "--out", out)
+    assert "checkpoint-4 is removed and made again" in " ".join(again.split())
+    whole, resumed = weights(place / "dpo/checkpoint-6"), weights(out / "checkpoint-6")
+    assert all(torch.allclose(whole[name], resumed[name], atol=1e-7) for name in whole)
+    assert len(log(out)) == 6
+
+
+def test_the_same_command_again_trains_nothing(place: Path) -> None:
+    before = (place / "dpo/checkpoint-6/model.safetensors").stat().st_mtime_ns
+    again = good("dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", "--out", place / "dpo", *FEW)
+    assert "trained already" in again
+    assert "Rafailov et al. 2023" in again
+    assert "beta 0.1" in again
+    assert (place / "dpo/checkpoint-6/model.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(place: Path) -> None:
+    out = place / "nan"
+    few = ["--steps", "6", "--save-every", "1", "--batch-size", "12", "--micro-batch", "12", "--warmup-steps", "0"]
+    pairs = ["--pairs", place / "pairs.jsonl", "--out", out, "--quiet"]
+    done = invoke("dpo", "--model", "arith-mixed", *pairs, *few, "--learning-rate", "1e38", "--max-grad-norm", "1e9")
+    assert done.exit_code == 2
+    [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
+    assert "lower --learning-rate" in line
+    kept = line.rsplit(" ", 1)[1]
+    assert all(bool(torch.isfinite(w).all()) for w in weights(out / kept).values())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--beta", "0.2"], "holds another training (beta: 0.1 -> 0.2)"),
+        (["--seed", "1"], "holds another training (seed: 0 -> 1)"),
+        (["--optimizer", "lion"], "'lion' is unknown; valid: rmsprop"),
+        (["--micro-batch", "5"], "no multiple of --micro-batch 5"),
+        (["--epochs", "1"], "--steps and --epochs"),
+        (["--rounds", "1"], "give --task and no --pairs"),
+        (["--pairs", "{place}/none.jsonl"], "none.jsonl"),
+        (["--model", "no/such"], "no/such"),
+    ],
+)
+def test_bad_input_is_one_line(place: Path, change: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    arguments = ["dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", "--out", place / "dpo", *FEW]
+    done = invoke(*arguments, *(text.format(place=place) for text in change))
+    assert done.exit_code == 2
+    [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
+    assert message in line
+
+
+@pytest.mark.parametrize("select", ["best", "greedy", "correct"])
+def test_sft_raises_the_likelihood_of_what_is_selected(place: Path, select: str) -> None:
+    from bon_eval.dpo.commands import selected_responses
+    from bon_eval.engines.base import EngineSpec
+    from bon_eval.engines.transformers import TransformersEngine
+    from bon_eval.models import resolve_model
+    from bon_eval.records import Sequence
+    from bon_eval.runs import load_run
+
+    out = place / f"sft-{select}"
+    good("sft", "--model", "arith-mixed", "--run", place / "run", "--select", select, "--out", out, *FEW, "--quiet")
+    chosen = selected_responses(place / "run", select, resolve_model("arith-mixed"), seed=0)
+    run = load_run(place / "run")
+    if select == "best":
+        assert len(chosen) == len(run.problems)
+    totals = []
+    for model in (BASE, out / "checkpoint-6"):
+        with TransformersEngine(EngineSpec(str(model), "float32")) as engine:
+            scored = dict(engine.score(Sequence(r.id, r.prompt, r.response) for r in chosen))
+        totals.append({problem: sum(values) for problem, values in scored.items()})
+    if select == "best":
+        best = dict(zip(run.pool.problem_ids, run.pool.log_likelihood.max(axis=1), strict=True))
+        assert totals[0] == pytest.approx(best, abs=1e-3)
+    assert sum(totals[1].values()) > sum(totals[0].values())
+
+
+def test_sft_on_chosen(place: Path) -> None:
+    out = place / "sft-chosen"
+    good("sft", "--model", "arith-mixed", "--select", "chosen", "--pairs", place / "pairs.jsonl", "--out", out, *FEW)
+    before, after = engine_scores(place, BASE), engine_scores(place, out / "checkpoint-6")
+    assert sum(c for c, _ in after.values()) > sum(c for c, _ in before.values())
+    # ... and DPO goes on from there, with that checkpoint as its reference.
+    first = place / "dpo-after-sft"
+    good("dpo", "--model", out / "checkpoint-6", "--pairs", place / "pairs.jsonl", "--out", first, *FEW, "--quiet")
+    assert log(first)[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    done = invoke("sft", "--model", "arith-mixed", "--select", "chosen", "--out", place / "x", *FEW)
+    assert done.exit_code == 2
+    assert "--select chosen takes the responses of --pairs" in done.output
+
+
+def test_lora_checkpoints_are_swapped_on_one_engine(place: Path) -> None:
+    """What tracking stores for each adapter is what an engine opened for that adapter alone says."""
+    from bon_eval.dpo.forced import read_forced
+
+    out = place / "lora"
+    lora = ["--lora-rank", "4", "--learning-rate", "1e-2"]
+    good("dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", "--out", out, *FEW, *lora, "--quiet")
+    track = ["track", "--base", "arith-mixed", "--checkpoints", out, "--task", "arith", "--limit", "6", "--n", "4"]
+    track += ["--pairs", place / "pairs.jsonl", "--engine", "transformers", "--out", place / "lora-track"]
+    good(*track, "--draws", "200", "--quiet")
+    seen = []
+    for step in (0, 2, 4, 6):
+        name = "base" if step == 0 else f"step-{step:06d}"
+        stored = read_forced(place / f"lora-track/forced/{name}.parquet")
+        adapter = None if step == 0 else out / f"checkpoint-{step}"
+        for k, (chosen, rejected) in enumerate(engine_scores(place, BASE, adapter).values()):
+            assert sum(stored["pairs/chosen"][k].logprobs) == pytest.approx(chosen, abs=1e-3)
+            assert sum(stored["pairs/rejected"][k].logprobs) == pytest.approx(rejected, abs=1e-3)
+        seen.append(sum(sum(f.logprobs) for f in stored["pairs/chosen"]))
+    assert len(set(seen)) == 4
+    assert (place / "lora-track/trajectory.html").is_file()
+
+
+@pytest.mark.slow
+def test_on_policy_rounds(place: Path) -> None:
+    """Each round samples from the policy as it is, keeps the base model as reference, and counts its steps on."""
+    from bon_eval.dpo.checkpoints import find_checkpoints
+
+    out = place / "rounds"
+    rounds = ["--rounds", "2", "--task", "arith", "--recipe", "best-random", "--n", "4", "--limit", "12"]
+    few = ["--steps", "2", "--save-every", "1", "--batch-size", "12", "--learning-rate", "3e-4", "--warmup-steps", "0"]
+    command = ["dpo", "--model", "arith-mixed", *rounds, *few, "--engine", "transformers", "--out", out]
+    good(*command)
+    assert [c.step for c in find_checkpoints(out).checkpoints] == [0, 1, 2, 3, 4]
+    configs = [json.loads((out / f"round-{k}/run/run.json").read_text())["config"] for k in (1, 2)]
+    assert configs[0]["model"] == "arith-mixed"
+    assert Path(configs[1]["model"]) == out / "round-1/checkpoint-2"
+    # The policy of round 2 is not its reference: the loss does not begin at ln 2.
+    assert log(out / "round-1")[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert abs(log(out / "round-2")[0]["loss"] - math.log(2)) > 1e-3
+    trained = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
+    good(*command)
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")} == trained
