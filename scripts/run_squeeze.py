@@ -47,12 +47,16 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="the first seed alone")
     parser.add_argument("--page", action="store_true", help="only the page, from what is stored")
     parser.add_argument("--fresh", action="store_true", help="begin again")
+    parser.add_argument("--conditions", type=Path, default=CONDITIONS, help="another conditions file")
+    parser.add_argument("--work", type=Path, help="where the runs go")
+    parser.add_argument("--out", type=Path, help="where the page goes")
     given = parser.parse_args()
-    work = ROOT / (".squeeze-fast" if given.fast else ".squeeze")
-    out = ROOT / "results" / ("squeeze-fast" if given.fast else "squeeze")
+    ending = "-fast" if given.fast else ""
+    work = given.work or ROOT / f".squeeze{ending}"
+    out = given.out or ROOT / "results" / f"squeeze{ending}"
     if given.fresh and work.exists():
         shutil.rmtree(work)
-    plan = read_plan(CONDITIONS, work, fast=given.fast)
+    plan = read_plan(given.conditions, work, fast=given.fast)
     began = time.monotonic()
     if not given.page:
         plan.write_data()

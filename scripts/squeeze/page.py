@@ -62,7 +62,7 @@ def write_page(plan: Plan, out: Path, seconds: float | None) -> str:
         "open. A claim is reproduced where all parts hold, not reproduced where any part is the opposite, and not "
         "decided otherwise.</p>",
         "<h2>Conditions</h2>",
-        f"<details><summary>conditions.yaml</summary><pre>{escape(_conditions_text(out))}</pre></details>",
+        f"<details><summary>conditions.yaml</summary><pre>{escape(plan.path.read_text(encoding='utf-8'))}</pre></details>",
     ]
     write_text(out / "squeeze.html", document(title, "\n".join(body), style=_STYLE))
     return verdicts(results, facts)
@@ -180,8 +180,3 @@ def _trajectory_rows(plan: Plan, runs: Runs) -> Iterator[dict[str, object]]:
                 for step, columns in trajectory.columns.items():
                     means = {name: f"{float(column.values.mean()):.6g}" for name, column in columns.items()}
                     yield {"setting": setting, "condition": condition, "seed": seed, "step": step} | means
-
-
-def _conditions_text(out: Path) -> str:
-    path = out / "conditions.yaml"
-    return (path if path.is_file() else out.parent / "squeeze" / "conditions.yaml").read_text(encoding="utf-8")

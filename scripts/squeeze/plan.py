@@ -33,6 +33,7 @@ class Cell:
 class Plan:
     """The conditions file and where its runs go."""
 
+    path: Path
     content: dict[str, Any]
     work: Path
     seeds: tuple[int, ...]
@@ -103,9 +104,9 @@ def read_plan(path: Path, work: Path, *, fast: bool) -> Plan:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     seeds = tuple(content["seeds"])
     if not fast:
-        return Plan(content, work, seeds)
+        return Plan(path, content, work, seeds)
     less = content["training"] | {"checkpoints": content["fast"]["checkpoints"]}
-    return Plan(content | {"training": less}, work, seeds[: content["fast"]["seeds"]])
+    return Plan(path, content | {"training": less}, work, seeds[: content["fast"]["seeds"]])
 
 
 def settings_text(content: dict[str, Any]) -> Iterator[str]:

@@ -56,10 +56,14 @@ def panel_figures(runs: Runs) -> Iterator[tuple[str, str, Figure]]:
     n = next(iter(next(iter(runs.values())).values()))[0].n
     for stem, measure, title, unit, scale, target in _PANELS:
         text = title.format(n=n)
+        if not all(
+            measure in c for found in runs.values() for ts in found.values() for t in ts for c in t.columns.values()
+        ):
+            continue  # no problem of a checkpoint has both correct and wrong responses, say
         with matplotlib.rc_context(SETTINGS):
             figure, axes = new_figure(len(runs))
             for ax, (setting, conditions) in zip(axes, runs.items(), strict=True):
-                for (condition, trajectories), (colour, marker, dash) in zip(conditions.items(), _STYLES, strict=True):
+                for (condition, trajectories), (colour, marker, dash) in zip(conditions.items(), _STYLES, strict=False):
                     steps = trajectories[0].steps
                     lines = np.array(
                         [[scale * float(t.columns[s][measure].values.mean()) for s in steps] for t in trajectories]
