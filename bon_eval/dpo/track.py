@@ -20,7 +20,7 @@ from bon_eval.dpo.checkpoints import Checkpoint, check_start, find_checkpoints
 from bon_eval.dpo.forced import ForcedFile, Sets, force
 from bon_eval.dpo.hidden import ches_scores
 from bon_eval.dpo.pairs import Pair
-from bon_eval.dpo.tokens import TokenPair, TokenResponse, tokenize_pairs
+from bon_eval.dpo.tokens import TokenPair, TokenResponse, tokenize_chosen, tokenize_pairs
 from bon_eval.engines import OpenEngine
 from bon_eval.engines.base import Engine
 from bon_eval.errors import ConfigError, StoreError
@@ -125,12 +125,7 @@ def prepare_track(
     tokenizer = load_tokenizer(base.model_dir, trust_remote_code=options.trust_remote_code)
     context = stated_context(base.model_dir) or sys.maxsize
     token_pairs = {name: tokenize_pairs(given, tokenizer, context) for name, given in pairs.items()}
-    token_probes = {
-        name: tuple(
-            TokenResponse(p.id, p.problem_id, p.prompt, p.chosen) for p in tokenize_pairs(given, tokenizer, context)
-        )
-        for name, given in probes.items()
-    }
+    token_probes = {name: tokenize_chosen(given, tokenizer, context) for name, given in probes.items()}
     for name in (*token_pairs, *token_probes):
         if "/" in name or name == "base":
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")

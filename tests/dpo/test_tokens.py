@@ -11,7 +11,15 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from bon_eval.dpo.pairs import Pair
-from bon_eval.dpo.tokens import TokenPair, fits, prompt_token_ids, response_token_ids, tokenize_pairs
+from bon_eval.dpo.tokens import (
+    TokenPair,
+    TokenResponse,
+    fits,
+    prompt_token_ids,
+    response_token_ids,
+    tokenize_chosen,
+    tokenize_pairs,
+)
 from bon_eval.errors import ConfigError
 from bon_eval.models import ASSETS
 from bon_eval.prompts import load_tokenizer
@@ -208,3 +216,18 @@ def test_a_chat_prompt_in_plain_form_keeps_its_ids() -> None:
     [found] = tokenize_pairs([pair], chat_tokenizer(), 256)
     assert found.prompt == ids(text)
     assert tokenize_pairs([replace(pair, prompt_token_ids=None)], chat_tokenizer(), 256)[0].prompt == ids(f"<s> {text}")
+
+
+def test_chosen_alone_does_not_look_at_rejected(arith: Any) -> None:
+    # Rejected would exceed the context, lies beyond the vocabulary or has the same tokens.
+    pairs = [
+        replace(PLAIN, id="a", rejected="6" * 50),
+        replace(PLAIN, id="b", rejected_token_ids=(10_000,)),
+        replace(PLAIN, id="c", rejected="5<|end|>"),
+    ]
+    prompt = (TWO, PLUS, THREE, EQUALS)
+    assert tokenize_chosen(pairs, arith, 6) == tuple(TokenResponse(pair.id, "q", prompt, (FIVE, END)) for pair in pairs)
+    with pytest.raises(ConfigError, match=r"^pair 'a': chosen has 4 prompt and 2 response tokens"):
+        tokenize_chosen(pairs, arith, 5)
+    with pytest.raises(ConfigError, match=r"^pair 'q/0' was made with another tokenizer"):
+        tokenize_chosen([replace(PLAIN, prompt_token_ids=(TWO,))], arith, 256)
