@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bon_eval.errors import ModelError
+from bon_eval.errors import ModelError, StoreError
 
 TRAINING_FILE = "training.json"
+TRAINING_FORMAT = 1
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -43,9 +44,11 @@ def find_checkpoints(directory: Path) -> Trajectory:
 
     Raises:
         ModelError: no directory, no whole checkpoint, or adapters and full models mixed.
+        StoreError: a round before the last whose steps cannot be read.
     """
     if not directory.is_dir():
-        raise ModelError(f"checkpoint directory {directory} does not exist")
+        state = "is a file; give the directory that holds it" if directory.exists() else "does not exist"
+        raise ModelError(f"checkpoint directory {directory} {state}")
     found: dict[int, Checkpoint] = {}
     skipped = []
     for offset, folder in _folders(directory):
@@ -84,7 +87,10 @@ def broken(path: Path) -> str | None:
             return f"half-written ({file.name} is cut short)"
     index = path / "model.safetensors.index.json"
     if index.is_file():
-        named = set(json.loads(index.read_text(encoding="utf-8")).get("weight_map", {}).values())
+        try:
+            named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return f"half-written ({index.name} is cut short)"
         if lacking := sorted(named - names):
             return f"half-written ({lacking[0]} is missing)"
     # The trainer writes its state last.
@@ -117,7 +123,7 @@ def check_start(checkpoint: Checkpoint, base: Path) -> None:
     else:
         known = tensors(base)
         shared = sorted(found.keys() & known.keys())
-        moved = [n for n in shared if not bool((_tensor(found[n], n).float() == _tensor(known[n], n).float()).all())]
+        moved = [n for n in shared if not _equal(_tensor(found[n], n), _tensor(known[n], n))]
         if not shared:
             raise ModelError(f"{checkpoint.path} and the base model {base} have no weight in common; give its own base")
     if moved:
@@ -134,6 +140,31 @@ def _tensor(file: Path, name: str) -> Any:
         return opened.get_tensor(name)
 
 
+def _equal(a: Any, b: Any) -> bool:
+    return a.shape == b.shape and bool((a.float() == b.float()).all())
+
+
+def read_training(path: Path) -> dict[str, Any]:
+    """The content of a training's `TRAINING_FILE`: ``format``, ``settings`` and ``identity``.
+
+    Raises:
+        StoreError: it is missing, damaged or of another format.
+    """
+    damaged = StoreError(f"{path} is damaged; move its directory away and train again")
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if stored["format"] != TRAINING_FORMAT:
+            raise StoreError(f"{path} is not of training format {TRAINING_FORMAT}; use the version that wrote it")
+        whole = type(stored["settings"]["steps"]) is int and isinstance(stored["identity"], dict)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}; give a whole training directory") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise damaged from error
+    if not whole:
+        raise damaged
+    return stored
+
+
 def _folders(directory: Path) -> Iterable[tuple[int, Path]]:
     """(steps before it, folder) of each round; a training without rounds is one folder."""
     rounds = sorted(
@@ -143,14 +174,9 @@ def _folders(directory: Path) -> Iterable[tuple[int, Path]]:
     )
     if not rounds:
         return [(0, directory)]
-    offsets = []
-    offset = 0
-    for _, folder in rounds:
-        offsets.append((offset, folder))
-        training = folder / TRAINING_FILE
-        if training.is_file():
-            offset += int(json.loads(training.read_text(encoding="utf-8"))["settings"]["steps"])
-    return offsets
+    steps = [int(read_training(folder / TRAINING_FILE)["settings"]["steps"]) for _, folder in rounds[:-1]]
+    before = itertools.accumulate(steps, initial=0)
+    return [(offset, folder) for offset, (_, folder) in zip(before, rounds, strict=True)]
 
 
 def _whole(file: Path) -> bool:
@@ -165,9 +191,9 @@ def _whole(file: Path) -> bool:
             return False
         try:
             header = json.loads(stream.read(length))
-        except (json.JSONDecodeError, UnicodeDecodeError):
+            ends = [int(entry["data_offsets"][1]) for name, entry in header.items() if name != "__metadata__"]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
             return False
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     return bool(size == 8 + length + max(ends, default=0))
 
 

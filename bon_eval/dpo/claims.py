@@ -6,6 +6,7 @@ Problems are the sampling unit of every interval; seeds of training are held aga
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -87,8 +88,10 @@ def parse_claims(content: object) -> dict[str, tuple[str, tuple[Part, ...]]]:
         raise ConfigError("the conditions file has no claims; give each a text and parts")
     found = {}
     for id_, claim in content.items():
-        if not isinstance(claim, Mapping) or set(claim) != {"text", "parts"} or not claim["parts"]:
+        if not isinstance(claim, Mapping) or set(claim) != {"text", "parts"}:
             raise ConfigError(f"claim {id_!r} must have a text and parts, and nothing else")
+        if not isinstance(claim["parts"], list) or not claim["parts"]:
+            raise ConfigError(f"claim {id_!r} must have a list of parts")
         found[str(id_)] = str(claim["text"]), tuple(_part(entry, str(id_)) for entry in claim["parts"])
     return found
 
@@ -177,6 +180,14 @@ def _measure(part: Part, trajectories: Trajectories, seed: int, draws: int) -> P
     by_seed, label, unit, bounded = numbers(trajectories, part.what, part.condition, part.measure)
     if part.minus is not None:
         others, other_label, _, other_bounded = numbers(trajectories, part.what, *part.minus)
+        # The base model has no seeds: its one set of numbers stands against each seed of the other condition.
+        by_seed = by_seed * len(others) if part.condition == BASE else by_seed
+        others = others * len(by_seed) if part.minus[0] == BASE else others
+        if len(others) != len(by_seed):
+            raise ConfigError(
+                f"a claim subtracts {part.minus[0]!r} with {len(others)} seeds from {part.condition!r} with "
+                f"{len(by_seed)}; give both the same seeds"
+            )
         by_seed = [
             {k: v - other[k] for k, v in values.items() if k in other}
             for values, other in zip(by_seed, others, strict=True)
@@ -205,13 +216,22 @@ def _part(entry: Any, claim: str) -> Part:
         raise ConfigError(
             f"claim {claim!r}: a part has one of above, below, within, not {' and '.join(sides) or 'none'}"
         )
-    limits = {name: float(entry[name]) for name in (*sides, "fails") if name in entry}
+    if "within" in entry and "fails" in entry:
+        raise ConfigError(f"claim {claim!r}: within has two sides, so fails has no meaning; leave it out")
     minus = entry.get("minus")
+    if minus is not None and (not isinstance(minus, Mapping) or set(minus) != {"condition", "measure"}):
+        raise ConfigError(f"claim {claim!r}: minus has a condition and a measure, and nothing else")
     return Part(
         what=entry["what"],
         condition=str(entry["condition"]),
         measure=str(entry["measure"]),
         minus=None if minus is None else (str(minus["condition"]), str(minus["measure"])),
         only_if=_part(entry["only_if"], claim) if "only_if" in entry else None,
-        **limits,
+        **{name: _number(entry[name], name, claim) for name in (*sides, "fails") if name in entry},
     )
+
+
+def _number(value: object, name: str, claim: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ConfigError(f"claim {claim!r}: {name} is {value!r}; it must be a number")
+    return float(value)

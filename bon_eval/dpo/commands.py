@@ -17,7 +17,7 @@ from bon_eval.dpo.preferences import load_pairs
 from bon_eval.dpo.recipes import PairOptions, check_options
 from bon_eval.dpo.rounds import train_rounds
 from bon_eval.dpo.settings import DEFAULTS, TrainSettings, resolve
-from bon_eval.dpo.tokens import TokenResponse, fits, tokenize_pairs
+from bon_eval.dpo.tokens import TokenResponse, fits, tokenize_chosen, tokenize_pairs
 from bon_eval.dpo.train import train
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.estimators import chosen_index
@@ -106,8 +106,7 @@ def run_sft(
         if pairs is None or run_dir is not None:
             raise ConfigError("--select chosen takes the responses of --pairs, and no --run; give --pairs alone")
         tokenizer = load_tokenizer(resolved.directory, trust_remote_code)
-        tokenized = tokenize_pairs(load_pairs(pairs), tokenizer, _context(resolved))
-        examples: Sequence[TokenResponse] = [TokenResponse(p.id, p.problem_id, p.prompt, p.chosen) for p in tokenized]
+        examples: Sequence[TokenResponse] = tokenize_chosen(load_pairs(pairs), tokenizer, _context(resolved))
     else:
         if run_dir is None or pairs is not None:
             raise ConfigError(f"--select {select} takes the responses of a stored --run; give --run and no --pairs")
@@ -200,10 +199,11 @@ def named_probes(given: Sequence[str]) -> dict[str, tuple[Pair, ...]]:
 
 def _read_probe(path: Path) -> tuple[Pair, ...]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): texts may hold other line separators, such as U+2028, unescaped.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read probe {path}: {error}") from error
-    probe = []
+    probe, seen = [], set[str]()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -212,7 +212,11 @@ def _read_probe(path: Path) -> tuple[Pair, ...]:
             record = json.loads(line)
         except json.JSONDecodeError as error:
             raise ConfigError(f"{where} is not JSON: {error}") from error
-        probe.append(pair_of(_as_pair(record, where), where, str(number)))
+        response = pair_of(_as_pair(record, where), where, str(number))
+        if response.id in seen:
+            raise ConfigError(f"{where} has the id {response.id!r} of an earlier line; ids must differ")
+        seen.add(response.id)
+        probe.append(response)
     if not probe:
         raise ConfigError(f"probe {path} holds no response")
     return tuple(probe)
@@ -224,7 +228,9 @@ def _as_pair(record: object, where: str) -> Mapping[str, object]:
     for column in ("response", "completion", "chosen"):
         if column in record:
             side = record[column]
-            other = [{"role": "assistant", "content": "-"}] if isinstance(side, list) else "-"
+            # Never looked at; it only has to differ from the response.
+            mark = "+" if side == "-" else "-"
+            other = [{"role": "nobody", "content": mark}] if isinstance(side, list) else mark
             ids = record.get(f"{column}_token_ids")
             kept = {k: v for k, v in record.items() if k in ("id", "problem_id", "prompt", "prompt_token_ids")}
             return kept | {"chosen": side, "rejected": other} | ({} if ids is None else {"chosen_token_ids": ids})

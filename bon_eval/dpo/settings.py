@@ -47,11 +47,11 @@ class TrainSettings:
             if (value := getattr(self, name)) < 1:
                 raise ConfigError(f"{_option(name)} must be at least 1, got {value}")
         for name in ("warmup_steps", "weight_decay"):
-            if (value := getattr(self, name)) < 0:
-                raise ConfigError(f"{_option(name)} must not be negative, got {value}")
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ConfigError(f"{_option(name)} must not be negative and must be finite, got {value}")
         for name in ("learning_rate", "max_grad_norm", *(() if self.beta is None else ("beta",))):
             if not 0 < (value := getattr(self, name)) < math.inf:
-                raise ConfigError(f"{_option(name)} must be above 0, got {value}")
+                raise ConfigError(f"{_option(name)} must be above 0 and finite, got {value}")
         if self.batch_size % self.micro_batch:
             raise ConfigError(
                 f"--batch-size {self.batch_size} is no multiple of --micro-batch {self.micro_batch}; gradients are "
@@ -61,8 +61,9 @@ class TrainSettings:
             raise ConfigError(f"--optimizer {self.optimizer!r} is unknown; valid: {', '.join(OPTIMIZERS)}")
         if self.dtype not in ("float32", "bfloat16"):
             raise ConfigError(f"--dtype {self.dtype!r} cannot be trained; valid: float32, bfloat16")
-        if self.lora_rank is not None and self.lora_rank < 1:
-            raise ConfigError(f"--lora-rank must be at least 1, got {self.lora_rank}")
+        for name in ("lora_rank", "lora_alpha"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"{_option(name)} must be at least 1, got {value}")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"--seed must be in [0, 2**31), got {self.seed}")
 
@@ -117,12 +118,14 @@ def resolve(
         others: fields of `TrainSettings` as they are.
 
     Raises:
-        ConfigError: both steps and epochs, or a value out of range.
+        ConfigError: both steps and epochs, an alpha without a LoRA rank, or a value out of range.
     """
     if steps is not None and epochs is not None:
         raise ConfigError("--steps and --epochs both say how long to train; give one")
     if epochs is not None and not 0 < epochs < math.inf:
-        raise ConfigError(f"--epochs must be above 0, got {epochs}")
+        raise ConfigError(f"--epochs must be above 0 and finite, got {epochs}")
+    if lora_alpha is not None and lora_rank is None:
+        raise ConfigError(f"--lora-alpha {lora_alpha} has no adapter to scale; give --lora-rank too, or neither")
     chosen = DEFAULTS[method]
     batch = min(chosen.batch_size, examples) if batch_size is None else batch_size
     if batch < 1:

@@ -54,6 +54,22 @@ def tokenize_pairs(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, co
     return tuple(_token_pair(pair, tokenizer, context) for pair in pairs)
 
 
+def tokenize_chosen(
+    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, context: int
+) -> tuple[TokenResponse, ...]:
+    """Token ids of the chosen sides alone, as `tokenize_pairs` gives them; rejected is not looked at.
+
+    Raises:
+        ConfigError: the pairs were made with another tokenizer, or a prompt with chosen exceeds the context.
+    """
+    found = []
+    for pair in pairs:
+        prompt = _prompt(pair, tokenizer)
+        response = _side(pair, "chosen", prompt, tokenizer, context)
+        found.append(TokenResponse(pair.id, pair.problem_id, prompt, response))
+    return tuple(found)
+
+
 def fits(what: str, prompt: Sequence[int], response: Sequence[int], context: int) -> None:
     """Raise `ConfigError` unless prompt and response fit the model's context together."""
     if len(prompt) + len(response) > context:
@@ -78,28 +94,36 @@ def prompt_token_ids(prompt: Text, tokenizer: PreTrainedTokenizerBase) -> tuple[
 
 
 def _token_pair(pair: Pair, tokenizer: PreTrainedTokenizerBase, context: int) -> TokenPair:
-    prompt = prompt_token_ids(pair.prompt, tokenizer)
-    if pair.prompt_token_ids is not None and pair.prompt_token_ids != prompt:
-        # A chat prompt in plain form: the template wrote its special tokens already.
-        bare = isinstance(pair.prompt, str) and tuple(tokenizer(pair.prompt, add_special_tokens=False)["input_ids"])
-        if bare != pair.prompt_token_ids:
-            raise ConfigError(
-                f"pair {pair.id!r} was made with another tokenizer: its prompt has other token ids than the model's "
-                "tokenizer gives; make the pairs from a run of this model"
-            )
-        prompt = pair.prompt_token_ids
-    sides = {}
-    for name in ("chosen", "rejected"):
-        given = getattr(pair, f"{name}_token_ids")
-        sides[name] = given or _response(pair, getattr(pair, name), prompt, tokenizer)
-        if max(sides[name]) >= len(tokenizer):
-            raise ConfigError(
-                f"pair {pair.id!r}: {name} has a token id beyond the model's vocabulary: another tokenizer"
-            )
-        fits(f"pair {pair.id!r}: {name}", prompt, sides[name], context)
-    if sides["chosen"] == sides["rejected"]:
+    prompt = _prompt(pair, tokenizer)
+    chosen, rejected = (_side(pair, name, prompt, tokenizer, context) for name in ("chosen", "rejected"))
+    if chosen == rejected:
         raise ConfigError(f"pair {pair.id!r}: chosen and rejected are the same tokens; drop this pair")
-    return TokenPair(pair.id, pair.problem_id, prompt, sides["chosen"], sides["rejected"])
+    return TokenPair(pair.id, pair.problem_id, prompt, chosen, rejected)
+
+
+def _prompt(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    prompt = prompt_token_ids(pair.prompt, tokenizer)
+    if pair.prompt_token_ids is None or pair.prompt_token_ids == prompt:
+        return prompt
+    # A chat prompt in plain form: the template wrote its special tokens already.
+    bare = isinstance(pair.prompt, str) and tuple(tokenizer(pair.prompt, add_special_tokens=False)["input_ids"])
+    if bare != pair.prompt_token_ids:
+        raise ConfigError(
+            f"pair {pair.id!r} was made with another tokenizer: its prompt has other token ids than the model's "
+            "tokenizer gives; make the pairs from a run of this model"
+        )
+    return pair.prompt_token_ids
+
+
+def _side(
+    pair: Pair, name: str, prompt: tuple[int, ...], tokenizer: PreTrainedTokenizerBase, context: int
+) -> tuple[int, ...]:
+    given: tuple[int, ...] | None = getattr(pair, f"{name}_token_ids")
+    ids = given or _response(pair, getattr(pair, name), prompt, tokenizer)
+    if max(ids) >= len(tokenizer):
+        raise ConfigError(f"pair {pair.id!r}: {name} has a token id beyond the model's vocabulary: another tokenizer")
+    fits(f"pair {pair.id!r}: {name}", prompt, ids, context)
+    return ids
 
 
 def _response(

@@ -10,7 +10,7 @@ from pathlib import Path
 from bon_eval.config import differences, digest
 from bon_eval.dpo.checkpoints import Checkpoint, check_start, find_checkpoints
 from bon_eval.dpo.pairs import Pair
-from bon_eval.dpo.tokens import TokenPair, TokenResponse, tokenize_pairs
+from bon_eval.dpo.tokens import TokenPair, TokenResponse, tokenize_chosen, tokenize_pairs
 from bon_eval.errors import ConfigError
 from bon_eval.models import stated_context
 from bon_eval.prompts import load_tokenizer
@@ -107,12 +107,7 @@ def prepare_track(
     tokenizer = load_tokenizer(base.model_dir, trust_remote_code=options.trust_remote_code)
     context = stated_context(base.model_dir) or sys.maxsize
     token_pairs = {name: tokenize_pairs(given, tokenizer, context) for name, given in pairs.items()}
-    token_probes = {
-        name: tuple(
-            TokenResponse(p.id, p.problem_id, p.prompt, p.chosen) for p in tokenize_pairs(given, tokenizer, context)
-        )
-        for name, given in probes.items()
-    }
+    token_probes = {name: tokenize_chosen(given, tokenizer, context) for name, given in probes.items()}
     for name in (*token_pairs, *token_probes):
         if "/" in name or name == "base":
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")

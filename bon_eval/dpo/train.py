@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.config import differences, digest
-from bon_eval.dpo.checkpoints import TRAINING_FILE, broken
+from bon_eval.dpo.checkpoints import TRAINING_FILE, TRAINING_FORMAT, broken, read_training
 from bon_eval.dpo.settings import TrainSettings
 from bon_eval.dpo.tokens import TokenPair, TokenResponse
 from bon_eval.dpo.trainers import INSTALL, Policy, make_trainer
@@ -23,8 +23,6 @@ from bon_eval.engines.base import stderr_to
 from bon_eval.errors import BonEvalError, ConfigError, StoreError
 from bon_eval.files import write_text
 from bon_eval.store import lock
-
-FORMAT = 1
 
 
 class TrainingError(BonEvalError):
@@ -132,15 +130,12 @@ def _claim(out: Path, settings: TrainSettings, identity: dict[str, object]) -> N
     """Own the directory for this training, or refuse it."""
     path = out / TRAINING_FILE
     if path.is_file():
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if stored.get("format") != FORMAT:
-            raise StoreError(f"{path} is not of training format {FORMAT}; give --out another directory")
-        if changed := differences(stored["identity"], identity):
+        if changed := differences(read_training(path)["identity"], identity):
             raise StoreError(f"{out} holds another training ({'; '.join(changed)}); give --out another directory")
     elif out.is_dir() and any(out.glob("checkpoint-*")):
         raise StoreError(f"{out} holds checkpoints of another program; give --out another directory")
     out.mkdir(parents=True, exist_ok=True)
-    content = {"format": FORMAT, "settings": settings.as_dict(), "identity": identity}
+    content = {"format": TRAINING_FORMAT, "settings": settings.as_dict(), "identity": identity}
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 

@@ -57,7 +57,7 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
 
 
 def to_csv(rows: Iterable[Mapping[str, object]]) -> str:
-    """CSV with a header from the first row's names; None becomes an empty cell, text cells are made inert.
+    """CSV with a header from the first row's names; None becomes an empty cell, text cells and names are made inert.
 
     >>> to_csv([{"gold": "=1+1", "share": -0.5}])
     "gold,share\\n'=1+1,-0.5\\n"
@@ -67,7 +67,7 @@ def to_csv(rows: Iterable[Mapping[str, object]]) -> str:
     for row in rows:
         if writer is None:
             writer = csv.DictWriter(out, list(row), lineterminator="\n")
-            writer.writeheader()
+            writer.writerow({name: inert(name) for name in row})
         writer.writerow({name: inert(cell) if isinstance(cell, str) else cell for name, cell in row.items()})
     return out.getvalue()
 

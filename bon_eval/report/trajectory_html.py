@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+from bon_eval.dpo.measures import PAIR_MEASURES
 from bon_eval.dpo.trajectory import Point, Trajectory
-from bon_eval.files import write_text
+from bon_eval.files import cannot_write, write_text
 from bon_eval.report.html import document
 from bon_eval.report.html_sections import configuration, interval, table
 from bon_eval.report.plots import inline_svg, save_figure
@@ -27,7 +28,10 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
     """
     figures = []
     folder = directory / "figures"
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     for stem, title, figure in trajectory_figures(found):
         save_figure(figure, folder, stem)
         figures.append(f'<figure role="img" aria-label="{escape(title)}">{inline_svg(figure, stem)}</figure>')
@@ -60,19 +64,19 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
 
 def measure_tables(found: Trajectory) -> Iterator[str]:
     """A row for each measure, a column for each checkpoint, in groups."""
+    suffixes = {f"{group}.{name}": f" ({group})" for group in found.pair_counts for name in PAIR_MEASURES}
+    captions = {f"{group}.{name}": f"Pairs: {group}" for group in found.pair_counts for name in PAIR_MEASURES}
+    captions |= {f"{name}.log_likelihood": "Probes" for name in found.probe_counts}
     groups: dict[str, list[str]] = {}
     for name in dict.fromkeys(p.name for p in found.points):
-        head = name.split(".", 1)[0]
-        group = head if head in found.pair_counts else "probes" if head in found.probe_counts else "the model's own"
-        groups.setdefault(group, []).append(name)
+        groups.setdefault(captions.get(name, "Arms, likelihoods and spread"), []).append(name)
     points = {(p.step, p.name): p for p in found.points}
-    for group, names in groups.items():
-        caption = {"the model's own": "Arms, likelihoods and spread", "probes": "Probes"}.get(group, f"Pairs: {group}")
+    for caption, names in groups.items():
         rows = []
         for name in names:
             first = next(points[s, name] for s in found.steps if (s, name) in points)
             cells = [_cell(points.get((step, name))) for step in found.steps]
-            label = first.label.removesuffix(f" ({group})")
+            label = first.label.removesuffix(suffixes.get(name, ""))
             rows.append((escape(label), "%" if first.unit == "share" else escape(first.unit), *cells))
         heads = ("measure", "unit", *(f"step {step}" for step in found.steps))
         yield table(heads, rows, caption=caption)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from bon_eval.dpo.trajectory import Trajectory
 from bon_eval.report.plots import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, new_figure
@@ -57,9 +59,10 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
         ),
     ]
     for name in found.pair_counts:
+        stem = _stem(name)
         panels += [
             (
-                f"trajectory_likelihood_{name}",
+                f"trajectory_likelihood_{stem}",
                 f"Likelihood of the pairs ({name})",
                 "log-likelihood (nats per response)",
                 [
@@ -70,7 +73,7 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
                 1.0,
             ),
             (
-                f"trajectory_ranking_{name}",
+                f"trajectory_ranking_{stem}",
                 f"Ranking of the pairs ({name})",
                 "share of pairs (%)",
                 [
@@ -96,8 +99,10 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
             1.0,
         )
     )
+    # Names of pairs and probes are the user's: a dollar sign in one is no formula.
+    settings = {**SETTINGS, "text.parse_math": False}
     for stem, title, axis, lines, scale in panels:
-        with matplotlib.rc_context(SETTINGS):
+        with matplotlib.rc_context(settings):
             figure, [ax] = new_figure()
             draw_lines(ax, found, lines, scale)
             if stem == "trajectory_accuracy":
@@ -109,11 +114,20 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
             yield stem, title, figure
 
 
+def _stem(name: str) -> str:
+    """A name as part of a file's name and of ids in a page: percent-encoded with ~, different for different names.
+
+    >>> _stem("held-out"), _stem('<b>"')
+    ('held-out', '~3Cb~3E~22')
+    """
+    return quote(name, safe="").replace("~", "%7E").replace("%", "~")
+
+
 def draw_lines(ax: Axes, found: Trajectory, lines: Sequence[Line], scale: float) -> None:
     """One measure a line, with the interval over problems as a band."""
     from matplotlib.ticker import MaxNLocator
 
-    for (name, label), (colour, marker, dash) in zip(lines, _STYLES, strict=False):
+    for (name, label), (colour, marker, dash) in zip(lines, itertools.cycle(_STYLES), strict=False):
         points = found.series(name)
         steps = [p.step for p in points]
         ax.plot(

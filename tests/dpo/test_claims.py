@@ -1,0 +1,351 @@
+"""Claims against trajectories made by hand, and the committed conditions against the measures that exist."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from bon_eval.dpo.claims import Outcome, Part, decide, numbers, outcome, over_seeds, parse_claims
+from bon_eval.dpo.measures import PAIR_MEASURES
+from bon_eval.dpo.recipes import RECIPES
+from bon_eval.dpo.trajectory import Column, Trajectory
+from bon_eval.errors import ConfigError
+from bon_eval.intervals import Interval
+from bon_eval.sides import LABELS
+
+CONDITIONS = Path(__file__).resolve().parents[2] / "results" / "squeeze" / "conditions.yaml"
+NAN = math.nan
+
+ABOVE = {"above": 0.0}
+BELOW = {"below": 0.0}
+WITHIN = {"within": 0.05}
+ROOM = {"below": 0.02, "fails": 0.0}
+"""Holds below 0.02; fails where all of it lies above 0 and it does not hold."""
+FAR = {"above": 0.0, "fails": -0.5}
+# What is claimed, low and high of the interval, estimates of the seeds -> outcome.
+OUTCOMES: dict[str, tuple[dict[str, float], float, float, list[float], Outcome]] = {
+    "above: all of it": (ABOVE, 0.1, 0.3, [0.1, 0.3], "holds"),
+    "above: interval at the threshold": (ABOVE, 0.0, 0.3, [0.1, 0.3], "open"),
+    "above: interval over the threshold": (ABOVE, -0.1, 0.3, [0.1, 0.3], "open"),
+    "above: one seed disagrees": (ABOVE, 0.1, 0.3, [-0.01, 0.4], "open"),
+    "above: one seed at the threshold": (ABOVE, 0.1, 0.3, [0.0, 0.4], "open"),
+    "above: all on the other side": (ABOVE, -0.3, -0.1, [-0.1, -0.3], "fails"),
+    "above: other side, one seed disagrees": (ABOVE, -0.3, -0.1, [0.01, -0.5], "open"),
+    "above: other side ends at the threshold": (ABOVE, -0.3, 0.0, [-0.1, -0.3], "open"),
+    "above: another threshold": ({"above": 0.5}, 0.4, 0.49, [0.45], "fails"),
+    "below: all of it": (BELOW, -0.3, -0.1, [-0.1, -0.3], "holds"),
+    "below: interval at the threshold": (BELOW, -0.3, 0.0, [-0.1, -0.3], "open"),
+    "below: one seed disagrees": (BELOW, -0.3, -0.1, [0.01, -0.5], "open"),
+    "below: all on the other side": (BELOW, 0.1, 0.3, [0.1, 0.3], "fails"),
+    "below: other side, one seed disagrees": (BELOW, 0.1, 0.3, [-0.01, 0.3], "open"),
+    "within: all of it": (WITHIN, -0.04, 0.04, [-0.049, 0.049], "holds"),
+    "within: interval at the edge": (WITHIN, -0.04, 0.05, [0.0], "open"),
+    "within: one seed outside": (WITHIN, -0.01, 0.03, [0.0, 0.06], "open"),
+    "within: above it": (WITHIN, 0.06, 0.1, [0.07, 0.2], "fails"),
+    "within: below it": (WITHIN, -0.1, -0.06, [-0.07, -0.2], "fails"),
+    "within: at the edge from outside": (WITHIN, 0.05, 0.1, [0.07], "open"),
+    "within: seeds outside on both sides": (WITHIN, 0.06, 0.1, [0.2, -0.2], "open"),
+    "within: wider than the room": (WITHIN, -0.2, 0.2, [0.0], "open"),
+    "fails: holds inside the room": (ROOM, -0.01, 0.015, [0.0], "holds"),
+    "fails: holding comes first": (ROOM, 0.005, 0.015, [0.01], "holds"),
+    "fails: beyond the other side's start": (ROOM, 0.005, 0.03, [0.01], "fails"),
+    "fails: at the other side's start": (ROOM, 0.0, 0.03, [0.01], "open"),
+    "fails: not yet on the other side": (FAR, -0.4, -0.1, [-0.2], "open"),
+    "fails: on the other side": (FAR, -0.9, -0.6, [-0.7], "fails"),
+    "no interval from one problem": (ABOVE, NAN, NAN, [0.3], "open"),
+    "no interval from one problem, within": (WITHIN, NAN, NAN, [0.0], "open"),
+}
+
+
+@pytest.mark.parametrize(("claimed", "low", "high", "seeds", "expected"), OUTCOMES.values(), ids=OUTCOMES)
+def test_outcome(claimed: dict[str, Any], low: float, high: float, seeds: list[float], expected: Outcome) -> None:
+    part = Part("change", "x", "m", **claimed)
+    assert outcome(part, Interval(sum(seeds) / len(seeds), low, high, ""), seeds) == expected
+
+
+@pytest.mark.parametrize(
+    ("claimed", "text"),
+    [({"above": 0.5}, "above 0.5"), ({"below": 0.0}, "below 0"), ({"within": 0.05}, "within ±0.05")],
+)
+def test_thresholds_as_text(claimed: dict[str, Any], text: str) -> None:
+    assert Part("value", "x", "m", **claimed).threshold() == text
+
+
+P = 40
+IDS = tuple(f"q{k}" for k in range(P))
+SPREAD = np.linspace(-0.1, 0.1, P)
+"""Of mean 0, so that estimates are known to the last digit and intervals are narrow."""
+
+
+def column(values: Any, *, share: bool = False, ids: tuple[str, ...] = IDS, label: str = "the measure") -> Column:
+    return Column(label, "share" if share else "nats", np.asarray(values, dtype=np.float64), share, ids)
+
+
+def trajectory(columns: dict[int, dict[str, Column]]) -> Trajectory:
+    return Trajectory(
+        steps=tuple(columns),
+        points=(),
+        columns=columns,
+        ches={},
+        n=4,
+        n_problems=P,
+        pair_counts={},
+        probe_counts={},
+        beta=0.1,
+        base={},
+        skipped=(),
+    )
+
+
+def moving(base: float, now: float, **options: Any) -> Trajectory:
+    """One measure m that goes from base over a detour to now."""
+    at = {0: base, 5: 9.0, 10: now}
+    return trajectory({step: {"m": column(value + SPREAD * (step > 0), **options)} for step, value in at.items()})
+
+
+def decided(part: Part, trajectories: dict[str, list[Trajectory]]) -> Any:
+    [claim] = decide({"a": ("a claim", (part,))}, trajectories, draws=200)
+    assert (claim.id, claim.text) == ("a", "a claim")
+    [result] = claim.parts
+    return result
+
+
+def test_a_change_is_the_last_step_minus_step_0() -> None:
+    result = decided(Part("change", "x", "m", above=0.0), {"x": [moving(-3.0, -2.0), moving(-3.0, -1.0)]})
+    assert result.value.estimate == pytest.approx(1.5, abs=1e-12)
+    assert result.by_seed == pytest.approx((1.0, 2.0), abs=1e-12)
+    assert 1.4 < result.value.low < 1.5 < result.value.high < 1.6
+    assert (result.outcome, result.label, result.unit, result.note) == ("holds", "the measure", "nats", "")
+
+
+def test_a_value_is_the_last_steps_own() -> None:
+    result = decided(Part("value", "x", "m", below=-2.5), {"x": [moving(-3.0, -2.0)]})
+    assert result.value.estimate == pytest.approx(-2.0, abs=1e-12)
+    assert result.outcome == "fails"
+
+
+def test_base_is_step_0_once() -> None:
+    result = decided(Part("value", "base", "m", above=-4.0), {"x": [moving(-3.0, -2.0)] * 3, "y": [moving(5.0, 6.0)]})
+    assert result.by_seed == (-3.0,)
+    assert (result.value.estimate, result.value.method, result.outcome) == (-3.0, "constant", "holds")
+
+
+def test_seeds_that_disagree_leave_a_part_open() -> None:
+    part = Part("change", "x", "m", above=0.0)
+    assert decided(part, {"x": [moving(0.0, 3.0), moving(0.0, 2.0)]}).outcome == "holds"
+    result = decided(part, {"x": [moving(0.0, 3.0), moving(0.0, -0.5)]})
+    assert result.value.low > 0.0
+    assert result.outcome == "open"
+
+
+def test_minus_subtracts_problem_by_problem_and_seed_by_seed() -> None:
+    # The spread is common to both sides and cancels: every problem's number is 2 in seed 1 and 4 in seed 2.
+    pairs = {"x": [moving(0.0, 3.0), moving(0.0, 3.0)], "y": [moving(0.0, 1.0), moving(0.0, -1.0)]}
+    result = decided(Part("change", "x", "m", above=0.0, minus=("y", "m")), pairs)
+    assert result.by_seed == pytest.approx((2.0, 4.0), abs=1e-12)
+    assert result.value.high - result.value.low < 1e-9
+    assert result.label == "the measure minus y: the measure"
+
+
+def test_minus_keeps_the_problems_that_both_have() -> None:
+    # x has q0 and q1, y has q1 and q2: only q1 counts, 5 - 1.
+    left = trajectory({s: {"m": column([2.0, 5.0], ids=("q0", "q1"))} for s in (0, 10)})
+    right = trajectory({s: {"m": column([1.0, 7.0], ids=("q1", "q2"))} for s in (0, 10)})
+    result = decided(Part("value", "x", "m", above=0.0, minus=("y", "m")), {"x": [left], "y": [right]})
+    assert result.value.estimate == 4.0
+    assert result.outcome == "open", "one problem gives no interval"
+
+
+@pytest.mark.parametrize(("condition", "other", "sign"), [("x", "base", 1.0), ("base", "x", -1.0)])
+def test_the_base_model_stands_against_every_seed(condition: str, other: str, sign: float) -> None:
+    part = Part("value", condition, "m", above=0.0, minus=(other, "m"))
+    result = decided(part, {"x": [moving(-3.0, -2.0), moving(-3.0, -1.0)]})
+    assert result.by_seed == pytest.approx((sign, 2 * sign), abs=1e-12)
+
+
+def test_conditions_with_other_numbers_of_seeds_cannot_be_subtracted() -> None:
+    part = Part("value", "x", "m", above=0.0, minus=("y", "m"))
+    with pytest.raises(ConfigError, match=r"subtracts 'y' with 1 seeds from 'x' with 2"):
+        decided(part, {"x": [moving(0.0, 1.0)] * 2, "y": [moving(0.0, 1.0)]})
+
+
+def test_a_change_is_paired_by_problem() -> None:
+    # AUROC exists for other problems at each step: q1 and q2 are in both, 0.75 - 0.5 and 0.5 - 0.75.
+    found = trajectory(
+        {
+            0: {"m": column([1.0, 0.5, 0.75], share=True, ids=("q0", "q1", "q2"))},
+            10: {"m": column([0.5, 0.75, 0.25], share=True, ids=("q2", "q1", "q3"))},
+        }
+    )
+    [values], _, _, bounded = numbers({"x": [found]}, "change", "x", "m")
+    assert values == {"q1": 0.25, "q2": -0.25}
+    assert bounded
+
+
+def test_seeds_are_averaged_over_those_that_have_a_problem() -> None:
+    assert over_seeds([{"a": 1.0, "b": 2.0}, {"b": 4.0, "c": 5.0}]).tolist() == [1.0, 3.0, 5.0]
+
+
+def test_shares_keep_their_range() -> None:
+    # 38 of 40 answers right: an interval of the mean alone would reach above 1.
+    right = column([1.0] * 38 + [0.0] * 2, share=True)
+    found = trajectory({s: {"m": right} for s in (0, 10)})
+    result = decided(Part("value", "x", "m", above=0.5), {"x": [found]})
+    assert result.value.high <= 1.0
+    assert result.value.method == "wilson-midp"
+    assert result.unit == "share"
+
+
+def test_only_if_opens_a_part_whose_condition_does_not_hold() -> None:
+    falls, rises = moving(0.0, -1.0), moving(0.0, 1.0)
+    needed = Part("change", "y", "m", below=0.0)
+    part = Part("change", "x", "m", above=0.0, only_if=needed)
+    assert decided(part, {"x": [rises], "y": [falls]}).outcome == "holds"
+    result = decided(part, {"x": [rises], "y": [rises]})
+    assert (result.outcome, result.note) == ("open", "y: the measure is not below 0")
+    # A part that would fail is open too: the question does not arise.
+    assert decided(part, {"x": [falls], "y": [rises]}).outcome == "open"
+
+
+VERDICTS = {
+    "all hold": ([1.0, 1.0], "reproduced"),
+    "one is open": ([1.0, 0.0], "not decided"),
+    "one fails": ([1.0, -1.0], "not reproduced"),
+    "failing outweighs being open": ([0.0, -1.0, 1.0], "not reproduced"),
+}
+
+
+@pytest.mark.parametrize(("changes", "verdict"), VERDICTS.values(), ids=VERDICTS)
+def test_verdicts(changes: list[float], verdict: str) -> None:
+    trajectories = {f"c{k}": [moving(0.0, change)] for k, change in enumerate(changes)}
+    parts = tuple(Part("change", f"c{k}", "m", above=0.0) for k in range(len(changes)))
+    [claim] = decide({"a": ("", parts)}, trajectories, draws=200)
+    assert claim.verdict == verdict
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    claims = {"a": ("", (Part("change", "x", "m", above=0.0),))}
+    first, again, other = (decide(claims, {"x": [moving(0.0, 1.0)]}, seed=s, draws=200) for s in (1, 1, 2))
+    assert first == again
+    assert first[0].parts[0].value != other[0].parts[0].value
+
+
+@pytest.mark.parametrize("minus", [None, ("x", "m")], ids=["the part's own", "the other side"])
+@pytest.mark.parametrize(
+    ("condition", "measure", "message"),
+    [("z", "m", "condition 'z', which there is not"), ("x", "chosen", "measure 'chosen', which there is not")],
+)
+def test_unknown_names(condition: str, measure: str, message: str, minus: tuple[str, str] | None) -> None:
+    names = (condition, measure)
+    part = Part("change", *names, above=0.0) if minus is None else Part("change", *minus, above=0.0, minus=names)
+    with pytest.raises(ConfigError, match=message):
+        decided(part, {"x": [moving(0.0, 1.0)]})
+
+
+def test_a_measure_that_only_the_last_step_has() -> None:
+    found = trajectory({0: {}, 10: {"m": column(SPREAD)}})
+    with pytest.raises(ConfigError, match="measure 'm', which there is not"):
+        decided(Part("value", "x", "m", above=0.0), {"x": [found]})
+
+
+PART: dict[str, Any] = {"what": "change", "condition": "x", "measure": "m", "above": 0}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in PART.items() if key != name}
+
+
+def test_parse_every_word() -> None:
+    entry = {**without("above"), "below": 0.02, "fails": 0, "minus": {"condition": "y", "measure": "k"}}
+    entry["only_if"] = {**without("above"), "what": "value", "within": 0.5}
+    assert parse_claims({1: {"text": "t", "parts": [PART, entry]}}) == {
+        "1": (
+            "t",
+            (
+                Part("change", "x", "m", above=0.0),
+                Part(
+                    "change",
+                    "x",
+                    "m",
+                    below=0.02,
+                    fails=0.0,
+                    minus=("y", "k"),
+                    only_if=Part("value", "x", "m", within=0.5),
+                ),
+            ),
+        )
+    }
+
+
+BAD_CLAIMS: dict[str, tuple[object, str]] = {
+    "nothing": (None, "has no claims"),
+    "none": ({}, "has no claims"),
+    "a list": ([PART], "has no claims"),
+    "no text": ({"a": {"parts": [PART]}}, "claim 'a' must have a text and parts"),
+    "one word more": ({"a": {"text": "t", "parts": [PART], "note": ""}}, "claim 'a' must have a text and parts"),
+    "a text": ({"a": "t"}, "claim 'a' must have a text and parts"),
+    "no parts": ({"a": {"text": "t", "parts": []}}, "claim 'a' must have a list of parts"),
+    "parts as a number": ({"a": {"text": "t", "parts": 3}}, "claim 'a' must have a list of parts"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_CLAIMS.values(), ids=BAD_CLAIMS)
+def test_claims_that_are_none(content: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_claims(content)
+    assert "\n" not in str(caught.value)
+
+
+BAD_PARTS: dict[str, tuple[object, str]] = {
+    "a text": ("above 0", "a part has what, condition, measure"),
+    "no what": (without("what"), "a part has what, condition, measure"),
+    "no condition": (without("condition"), "a part has what, condition, measure"),
+    "no measure": (without("measure"), "a part has what, condition, measure"),
+    "an unknown word": ({**PART, "above_": 0}, "a part has what, condition, measure"),
+    "an unknown what": ({**PART, "what": "ratio"}, "what is 'ratio'; valid: change, value"),
+    "no side": (without("above"), "one of above, below, within, not none"),
+    "two sides": ({**PART, "below": 1}, "one of above, below, within, not above and below"),
+    "within and fails": ({**without("above"), "within": 1, "fails": 2}, "fails has no meaning"),
+    "a side that is a text": ({**PART, "above": "0"}, "above is '0'; it must be a number"),
+    "a side that is nothing": ({**PART, "above": None}, "above is None; it must be a number"),
+    "a side that is not finite": ({**PART, "above": NAN}, "above is nan; it must be a number"),
+    "fails that is a truth value": ({**PART, "fails": True}, "fails is True; it must be a number"),
+    "minus as a text": ({**PART, "minus": "y"}, "minus has a condition and a measure"),
+    "minus without a measure": ({**PART, "minus": {"condition": "y"}}, "minus has a condition and a measure"),
+    "only_if without a side": ({**PART, "only_if": without("above")}, "one of above, below, within, not none"),
+    "only_if as nothing": ({**PART, "only_if": None}, "a part has what, condition, measure"),
+}
+
+
+@pytest.mark.parametrize(("part", "message"), BAD_PARTS.values(), ids=BAD_PARTS)
+def test_parts_that_are_none(part: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse_claims({"g": {"text": "t", "parts": [PART, part]}})
+    assert str(caught.value).startswith("claim 'g': ")
+    assert "\n" not in str(caught.value)
+
+
+ARMS = {"greedy", "sample", "best_own", "best_base", "vote", "oracle"}
+
+
+def test_the_committed_conditions_name_what_there_is() -> None:
+    content = yaml.safe_load(CONDITIONS.read_text(encoding="utf-8"))
+    claims = parse_claims(content["claims"])
+    assert list(claims) == list("abcdefghi")
+    assert set(LABELS) > ARMS
+    measures = {f"accuracy.{arm}" for arm in ARMS} | (set(LABELS) - ARMS)
+    measures |= {"auroc", "log_likelihood.base_best", "log_likelihood.base_greedy"}
+    measures |= {f"{name}.{measure}" for name in content["held_out_pairs"] for measure in PAIR_MEASURES}
+    parts = [part for _, given in claims.values() for part in given]
+    parts += [part.only_if for part in parts if part.only_if is not None]
+    named = [(part.condition, part.measure) for part in parts] + [part.minus for part in parts if part.minus]
+    for condition, measure in named:
+        assert condition in {"base", *content["conditions"]}
+        assert measure in measures, measure
+    recipes = {c["recipe"] for c in content["conditions"].values() if c["method"] == "dpo"}
+    assert recipes | set(content["held_out_pairs"].values()) <= set(RECIPES)
