@@ -87,17 +87,24 @@ class PreparedPrompts:
     stop_token_ids: tuple[int, ...]
 
 
-def prepare_prompts(options: RunOptions) -> PreparedPrompts:
+def prepare_prompts(options: RunOptions, *, model: ResolvedModel | None = None) -> PreparedPrompts:
     """Resolve task, model and adapter and render the prompts.
+
+    Args:
+        options: what the user asked for. Where `data` is a folder, the train split may lie in it too.
+        model: the options' model, where it was resolved before.
 
     Raises:
         BonEvalError: of the kind that fits, one line each.
     """
     spec = load_task(options.task)
-    model = resolve_model(options.model, options.revision)
+    model = model or resolve_model(options.model, options.revision)
     adapter_dir, adapter_hash = resolve_adapter(options.adapter) if options.adapter is not None else (None, None)
     problems = load_problems(spec, data=options.data, limit=options.limit)
     shots = spec.few_shot.k if options.shots is None else options.shots
+    train = options.train_data
+    if train is None and options.data is not None and options.data.is_dir():
+        train = options.data
     tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
     style = resolve_style(spec, tokenizer, options.prompt_style)
     prompts = render_prompts(
@@ -107,19 +114,21 @@ def prepare_prompts(options: RunOptions) -> PreparedPrompts:
         style=style,
         shots=shots,
         seed=options.seed,
-        train_problems=load_train_problems(spec, data=options.train_data) if shots else (),
+        train_problems=load_train_problems(spec, data=train) if shots else (),
     )
     ends = stop_token_ids(model.directory, tokenizer)
     return PreparedPrompts(spec, model, adapter_dir, adapter_hash, problems, prompts, style, shots, ends)
 
 
-def prepare(options: RunOptions) -> PreparedRun:
+def prepare(options: RunOptions, *, model: ResolvedModel | None = None) -> PreparedRun:
     """Resolve the options into a run, checking all that can be checked without the model.
+
+    `model`: the options' model, where it was resolved before.
 
     Raises:
         BonEvalError: of the kind that fits, one line each; nothing has been written.
     """
-    ready = prepare_prompts(options)
+    ready = prepare_prompts(options, model=model)
     spec, model = ready.spec, ready.model
     engine, reason = choose_engine(options.engine)
     config = RunConfig(
@@ -133,7 +142,7 @@ def prepare(options: RunOptions) -> PreparedRun:
         limit=options.limit,
         temperature=options.temperature,
         max_tokens=spec.max_tokens if options.max_tokens is None else options.max_tokens,
-        stop=spec.stop,
+        stop=spec.stop + (spec.plain.stop if ready.style == "plain" else ()),
         stop_token_ids=ready.stop_token_ids,
         prompt_style=ready.style,
         shots=ready.shots,
@@ -192,8 +201,13 @@ def owes(store: RunStore, prepared: PreparedRun) -> bool:
     return store.state != "sampled" or len(store.done) != 2 * len(prepared.problems)
 
 
-def open_model(prepared: PreparedRun, store: RunStore, *, quiet: bool = False) -> OpenEngine:
-    """Load the run's model, adapter included, into its engine; use the result as a context manager."""
+def open_model(
+    prepared: PreparedRun, store: RunStore, *, max_length: int | None = None, quiet: bool = False
+) -> OpenEngine:
+    """Load the run's model, adapter included, into its engine; use the result as a context manager.
+
+    `max_length`: of prompt and response together in tokens, where more than this run will be asked of the engine.
+    """
     config = prepared.config
     say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
     spec = EngineSpec(
@@ -202,7 +216,7 @@ def open_model(prepared: PreparedRun, store: RunStore, *, quiet: bool = False) -
         adapter_dir=None if prepared.adapter_dir is None else str(prepared.adapter_dir),
         adapter_hash=config.adapter_hash,
         seed=store.session_seed,
-        max_length=max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens,
+        max_length=max_length or max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens,
         log_path=str(prepared.directory / "engine.log"),
         trust_remote_code=config.trust_remote_code,
         engine_args=config.engine_args,
