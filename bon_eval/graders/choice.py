@@ -18,14 +18,14 @@ _GAP = r"[ \t]{1,3}"
 _STATED = re.compile(
     r"(?:\banswer\b(?:[ \t]{1,3}(?:to|of|for)[ \t][^\n.:?]{0,80}?)?|\b(?:option|choice|statement|letter)\b)"
     r"[ \t]{0,3}\*{0,3}[ \t]{0,3}(?:is|are|would be|will be|should be|must be|:|=)[ \t]{0,3}\*{0,3}[ \t]{0,3}:?"
-    r"(?:[ \t]{0,3}(?:therefore|thus|simply|clearly|just|that)\b)?[ \t]{0,9}\n?[ \t]{0,9}([^\n]{1,1000})"
+    r"(?:[ \t]{0,3}(?:therefore|thus|simply|clearly|just|that)\b)?[ \t]{0,9}(?:\n[ \t]{0,9}){0,2}([^\n]{1,1000})"
     r"|####[ \t]{0,9}([^\n]{1,1000})"
     rf"|\b(?:option|choice|answer){_GAP}(\(?[A-Z]\)?){_GAP}is{_GAP}(?:therefore{_GAP})?(?:the{_GAP})?(?:correct|right|best)\b"
     rf"|(\([A-Z]\)){_GAP}is{_GAP}(?:therefore{_GAP})?(?:the{_GAP})?(?:correct|right|best)\b"
     rf"|\b(?:choose|chose|pick|select){_GAP}(?:(?:option|choice|answer){_GAP})?(\([A-Z]\)|[B-HJ-Z]\b)",
     re.IGNORECASE,
 )
-_WRAP = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|rm|bf)(?![A-Za-z])|[${}*`\"“”]|\\[()\[\]]|\\[,;:! ]")
+_WRAP = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|rm|bf)(?![A-Za-z])|[${}*`\"“”'‘’]|\\[()\[\]]|\\[,;:! ]")
 _PREFIX = re.compile(r"(?:(?:the|correct|right|best|final|option|choice|letter|answer)\b[: ]*)+", re.IGNORECASE)
 _LONE = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.:,;!]?")
 _BRACKETED = re.compile(r"[(\[]([A-Za-z])[)\]]")
@@ -33,9 +33,18 @@ _MARKED = re.compile(r"([A-Z])(?:[).:,;]|\s*[-–—=])(?=\s|$)")
 _REASONED = re.compile(r"([A-Z])\s+(?:because|since|as|which|and not|rather|not|is|from|for)\b")
 _FREE = re.compile(r"([B-HJ-Z])(?=\s)")
 """A capital letter that is neither an article nor a pronoun."""
-_NEXT = re.compile(r"[\s,;./&]*(?:\b(?:and|or)\b\s*|[,/&]\s*)[(\[]?([A-Za-z])[)\]]?(?![A-Za-z'’])")
+_NEXT = re.compile(
+    r"[\s,;./&]{0,9}(?:\b(?:and|or)\b\s*|[,/&]\s*)"
+    r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![A-Za-z])|([AI])(?![A-Za-z]|\s+[a-z]))"
+)
+"""A further letter; ``a`` and ``I`` within a sentence are words."""
 _OPTION_LINE = re.compile(r"[\s>*-]*(?:\(([A-Z])\)|([A-Z])[).:])(?:\s|$)")
 _BARE_LINE = re.compile(r"[\s>*(\[]*([A-Z])[)\]]?[.:]?[\s*)\]]*")
+_CLOSING = re.compile(
+    r"(?:\b(?:[Ss]o|[Tt]hus|[Hh]ence|[Tt]herefore|[Oo]ption|[Cc]hoice|[Aa]nswer)\b[,:]?\s{0,3}(?:option\s|choice\s)?([A-Z])"
+    r"|\(([A-Z])\))[\s.!*)\]}$]{0,9}$"
+)
+"""How a last line may end: "..., which is option B."; "Hence, B."; "... (B)."."""
 _AFTER_TEXT = re.compile(r"\s*$|[,;:)!?]|\.(?!\d)|\s+(?:because|since|as|which|so)\b")
 
 
@@ -139,7 +148,7 @@ def _letters(text: str) -> list[str]:
         return []
     letters, end = [found[0]], found[1]
     while following := _NEXT.match(text, end):
-        letters.append(following.group(1).upper())
+        letters.append(next(g for g in following.groups() if g is not None).upper())
         end = following.end()
     return letters
 
@@ -165,6 +174,8 @@ def _last_line(text: str) -> str | None:
         return m.group(1)
     if _OPTION_LINE.match(lines[-1]):
         return None if len(lines) == 2 and _OPTION_LINE.match(lines[0]) else _read(lines[-1])
+    if m := _CLOSING.search(lines[-1][-60:]):
+        return m.group(1) or m.group(2)
     return _read(lines[-1]) if len(lines) == 1 and len(lines[0]) <= 300 else None
 
 
