@@ -75,6 +75,22 @@ def test_every_shipped_task_loads_under_its_own_name() -> None:
             assert pinned or (name, spec.dataset.revision) == ("gameof24", "main"), "pinned to a commit"
 
 
+def test_the_readme_lists_every_task_with_source_size_and_grader() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = {
+        m[1]: m[0]
+        for m in re.finditer(r"^\| `([a-z0-9_]+)`\*? \| .* \| .*\d.* \| `.*` \| .* \|$", readme, re.MULTILINE)
+    }
+    assert sorted(rows) == list_tasks()
+    for name, row in rows.items():
+        spec = load_task(name)
+        assert f"| `{spec.grader}` |" in row
+        source = row.split(" | ")[1]
+        if isinstance(spec.dataset, HubData) and not source.startswith(("the same", "as `")):
+            assert source.startswith(f"`{spec.dataset.id}`")
+            assert source.endswith(f"{spec.dataset.split}; {spec.licence}")
+
+
 def test_arith_reads_its_embedded_files() -> None:
     spec = load_task("arith")
     problems, train = load_problems(spec), load_train_problems(spec)
