@@ -11,6 +11,7 @@ from bon_eval.errors import ConfigError, TaskError
 from bon_eval.grading import grade_run
 from bon_eval.groups import GroupSpec, GroupTask
 from bon_eval.models import resolve_model
+from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
 
 
@@ -43,7 +44,9 @@ def prepare_group(group: GroupSpec, options: RunOptions, *, explicit: Iterable[s
                 f"{name} {path} is no folder, and {group.name} is a group of tasks; give a folder of files"
             )
     model = resolve_model(options.model, options.revision)
-    runs = [prepare(_options(options, task, frozenset(explicit)), model=model) for task in group.tasks]
+    tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
+    each = [_options(options, task, frozenset(explicit)) for task in group.tasks]
+    runs = [prepare(of_task, model=model, tokenizer=tokenizer) for of_task in each]
     names = [run.spec.name for run in runs]
     for name in names:
         if names.count(name) > 1:

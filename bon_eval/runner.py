@@ -7,6 +7,7 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -30,6 +31,9 @@ from bon_eval.store import RunStore, lock
 from bon_eval.taskdata import load_problems, load_train_problems, task_hash
 from bon_eval.tasks import PromptStyle, TaskSpec, load_task
 from bon_eval.versions import versions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,14 @@ class PreparedPrompts:
     stop_token_ids: tuple[int, ...]
 
 
-def prepare_prompts(options: RunOptions, *, model: ResolvedModel | None = None) -> PreparedPrompts:
+def prepare_prompts(
+    options: RunOptions, *, model: ResolvedModel | None = None, tokenizer: PreTrainedTokenizerBase | None = None
+) -> PreparedPrompts:
     """Resolve task, model and adapter and render the prompts.
 
     Args:
         options: what the user asked for. Where `data` is a folder, the train split may lie in it too.
-        model: the options' model, where it was resolved before.
+        model, tokenizer: of the options' model, where they were resolved and loaded before.
 
     Raises:
         BonEvalError: of the kind that fits, one line each.
@@ -105,7 +111,7 @@ def prepare_prompts(options: RunOptions, *, model: ResolvedModel | None = None) 
     train = options.train_data
     if train is None and options.data is not None and options.data.is_dir():
         train = options.data
-    tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
+    tokenizer = tokenizer or load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
     style = resolve_style(spec, tokenizer, options.prompt_style)
     prompts = render_prompts(
         spec,
@@ -120,15 +126,17 @@ def prepare_prompts(options: RunOptions, *, model: ResolvedModel | None = None) 
     return PreparedPrompts(spec, model, adapter_dir, adapter_hash, problems, prompts, style, shots, ends)
 
 
-def prepare(options: RunOptions, *, model: ResolvedModel | None = None) -> PreparedRun:
+def prepare(
+    options: RunOptions, *, model: ResolvedModel | None = None, tokenizer: PreTrainedTokenizerBase | None = None
+) -> PreparedRun:
     """Resolve the options into a run, checking all that can be checked without the model.
 
-    `model`: the options' model, where it was resolved before.
+    `model`, `tokenizer`: of the options' model, where they were resolved and loaded before.
 
     Raises:
         BonEvalError: of the kind that fits, one line each; nothing has been written.
     """
-    ready = prepare_prompts(options, model=model)
+    ready = prepare_prompts(options, model=model, tokenizer=tokenizer)
     spec, model = ready.spec, ready.model
     engine, reason = choose_engine(options.engine)
     config = RunConfig(

@@ -61,7 +61,7 @@ class Gold:
     after: str | None = None
     """It is what follows the last occurrence of this mark in the answer column; None: all of it."""
     boxed_in: str | None = None
-    r"""Where the data has no answer column: the content of the last ``\\boxed{}`` in this column."""
+    r"""Where the data has no answer column: the content of the last ``\boxed{}`` in this column."""
     matches: str | None = None
     """Regular expression; rows whose gold is not all of it are left out."""
 

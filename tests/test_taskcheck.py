@@ -20,7 +20,7 @@ REAL_DATA = Path(os.environ.get("BON_EVAL_DATA", Path(__file__).parents[1].paren
 COUNTS = {
     # problems, right answers (solutions and demonstrations of the task included), near misses
     "arith": (500, 1000, 1000),
-    "gameof24": (1362, 1363, 4009),
+    "gameof24": (1362, 1364, 4009),
     "gsm8k": (1319, 2638, 2638),
     "math500": (500, 504, 449),
     "math_integer": (311, 315, 311),
@@ -43,6 +43,16 @@ def test_every_gold_answer_is_graded_correct_and_every_near_miss_wrong(name: str
     assert found.failures == ()
     assert (found.problems, found.golds, found.near_misses) == COUNTS[name]
     assert found.unsolvable == 0
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", COUNTS)
+def test_no_demonstration_is_a_problem_of_the_data(name: str) -> None:
+    spec = load_task(name)
+    if not REAL_DATA.is_dir():
+        pytest.skip("no real data sets: set BON_EVAL_DATA to their folder")
+    asked = {p.fields[spec.columns.question].strip() for p in load_problems(spec, data=REAL_DATA)}
+    assert not asked & {dict(d.fields)[spec.columns.question].strip() for d in spec.few_shot.demonstrations}
 
 
 @pytest.mark.parametrize("name", list_tasks())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 import itertools
 import random
 from fractions import Fraction
 
 import pytest
 
-from bon_eval.graders import GRADERS, same_answer, strict
+from bon_eval import options
+from bon_eval.graders import GRADERS, arithmetic, same_answer, strict
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
 
 GAME24 = GRADERS["game24"]
@@ -154,3 +156,9 @@ def test_the_search_finds_exactly_what_brute_force_finds() -> None:
 
     for numbers in itertools.combinations_with_replacement(range(1, 8), 3):
         assert (solve(numbers) is not None) == brute(numbers, 24), numbers
+
+
+def test_the_examples_in_the_docstrings() -> None:
+    for module in (arithmetic, options):
+        failed, tried = doctest.testmod(module)
+        assert (failed, tried > 0) == (0, True)

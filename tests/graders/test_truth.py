@@ -34,6 +34,7 @@ READ: list[tuple[str, str | None, str]] = [
     ("Cats are sour, which is false for dogs.\nMax is a dog.", None, "no answer"),
     ("Is the following statement true or false? Max is sour.", None, "no answer"),
     ("The answer is: true or false", None, "no answer"),
+    ("End with a last line: The answer is X, where X is True or False.", None, "no answer"),
     ("The answer is neither true nor false", None, "no answer"),
     ("Truely untrue falsehoods.", None, "no answer"),
     ("", None, "no answer"),
