@@ -14,6 +14,7 @@ import pyarrow as pa
 from bon_eval.config import RunConfig
 from bon_eval.engines import OpenEngine, choose_engine, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.graders import get_grader
 from bon_eval.grading import grade_run
 from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
 from bon_eval.prompts import (
@@ -138,6 +139,7 @@ def prepare(
     """
     ready = prepare_prompts(options, model=model, tokenizer=tokenizer)
     spec, model = ready.spec, ready.model
+    get_grader(spec.grader)  # one that there is not is found before anything is sampled
     engine, reason = choose_engine(options.engine)
     config = RunConfig(
         task=spec.name,

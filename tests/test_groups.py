@@ -177,6 +177,17 @@ def test_one_load_for_all_tasks_and_only_what_is_owed_again(two_tasks: Path) -> 
     assert pq.read_table(out / "second" / "grades.parquet").num_rows == 2 * 4
 
 
+def test_a_grader_that_there_is_not_is_found_before_sampling(two_tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(two_tasks)
+    task = two_tasks / "second.yaml"
+    task.write_text(task.read_text(encoding="utf-8").replace("grader: gsm8k", "grader: gsm9k"), encoding="utf-8")
+    for name in ("second.yaml", "group.yaml"):
+        found = CliRunner().invoke(main, ["run", "--model", "arith-mixed", "--task", name, "--engine", "transformers"])
+        assert found.exit_code == 2
+        assert "unknown grader 'gsm9k'; valid: choice, game24, gsm8k, math, numeric, true_false" in found.stderr
+    assert not (two_tasks / "results").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "parts"),
     [

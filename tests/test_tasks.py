@@ -382,6 +382,14 @@ def test_options_become_lines_and_the_gold_holds_them(tmp_path: Path) -> None:
     ]
 
 
+def test_options_in_a_typed_column(tmp_path: Path) -> None:
+    """Lists and whole numbers as a hub's Parquet files hold them."""
+    table = pa.table({"q": ["one?"], "a": pa.array([1], pa.int64()), "c": pa.array([["red", "blue"]])})
+    pq.write_table(table, tmp_path / "d.parquet")
+    [problem] = load_problems(load_task(write_task(tmp_path, **CHOICE)), data=tmp_path / "d.parquet")
+    assert problem.gold == "B\n(A) red\n(B) blue"
+
+
 @pytest.mark.parametrize(
     ("row", "parts"),
     [

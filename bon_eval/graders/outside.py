@@ -9,18 +9,22 @@ the reason says so.
 from __future__ import annotations
 
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bon_eval.errors import GraderError
 from bon_eval.graders.base import UNDECIDED, AnswerGrader, Grade, Grader, Verdict
 from bon_eval.graders.extract import MAX_RESPONSE_CHARS, Extract
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS = "bon_eval.graders"
 
 
 def outside_names() -> list[str]:
     """Names of the graders that installed packages offer, sorted."""
+    from importlib.metadata import entry_points
+
     return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
 
 
@@ -30,6 +34,8 @@ def load_outside(name: str) -> Grader:
 
     Raises `GraderError`, naming the package: two packages offer it, it cannot be imported, or it is no grader.
     """
+    from importlib.metadata import entry_points
+
     points = list({(p.value, _package(p)): p for p in entry_points(group=ENTRY_POINTS, name=name)}.values())
     if len(points) != 1:
         packages = ", ".join(sorted(_package(p) for p in points)) or "no package"

@@ -36,6 +36,7 @@ READ: list[tuple[str, str | None, str]] = [
     ("The answer is: true or false", None, "no answer"),
     ("End with a last line: The answer is X, where X is True or False.", None, "no answer"),
     ("The answer is neither true nor false", None, "no answer"),
+    ("The answer is No.", None, "no answer"),
     ("Truely untrue falsehoods.", None, "no answer"),
     ("", None, "no answer"),
 ]
