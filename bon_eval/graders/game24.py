@@ -1,7 +1,8 @@
 r"""Game of 24: an expression of exactly the four given numbers, each once, whose exact value is 24.
 
 Read is the last line ``Answer: <expression>`` (or the line below it); without one, the last box; without that, a last
-line that is an expression. ``= 24`` may stand on either side. Signs are + - * / with their typographic forms.
+line that is an expression. ``= 24`` may stand on either side, and steps between, if their values are right. Signs are
++ - * / with their typographic forms.
 """
 
 from __future__ import annotations
@@ -50,38 +51,40 @@ class Game24Grader(AnswerGrader):
         """The numbers first, then the exact value."""
         if len(answer) > MAX_ANSWER_CHARS:
             return Verdict(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
-        sides = [side.strip() for side in answer.split("=")]
-        if len(sides) > 1 and str(TARGET) in (sides[0], sides[-1]):
-            sides = sides[1:] if sides[0] == str(TARGET) else sides[:-1]
-        if len(sides) != 1:
-            return Verdict(False, "states no expression for 24")
+        expression, others = _sides(answer)
+        stated = self.normal(expression)
         try:
-            terms = postfix(sides[0])
+            terms = postfix(expression)
         except NotArithmeticError as error:
-            return Verdict(False, f"not an expression: {error}")
+            return Verdict(False, f"not an expression: {error}", answer=stated)
         if numbers_of(terms) != sorted(gold.split(), key=lambda n: (len(n), n)):
-            return Verdict(False, "other numbers")
+            return Verdict(False, "other numbers", answer=stated)
         try:
-            return Verdict(value(terms) == TARGET, "exact")
+            right = value(terms) == TARGET
+            claims = all(value(postfix(other)) == TARGET for other in others)
         except ZeroDivisionError:
-            return Verdict(False, "division by zero")
+            return Verdict(False, "division by zero", answer=stated)
+        except NotArithmeticError:
+            claims = False
+        if not claims:  # the same expression without the claim is another answer in a vote
+            return Verdict(False, "states another value", answer=_NEEDLESS.sub("", answer))
+        return Verdict(right, "exact", answer=stated)
 
     def gold(self, gold: str) -> str:
         """The numbers, parted by single spaces."""
         return " ".join(gold.replace(",", " ").split())
 
     def normal(self, answer: str) -> str:
-        """The expression without spaces and without ``= 24``."""
-        text = _NEEDLESS.sub("", answer[:MAX_ANSWER_CHARS])
-        return text.removesuffix(f"={TARGET}").removeprefix(f"{TARGET}=")
+        """The expression without spaces, and without what it is said to be equal to."""
+        return _NEEDLESS.sub("", _sides(answer[:MAX_ANSWER_CHARS])[0])
 
     def key(self, answer: str) -> str:
         """The vote key: the expression, whatever the order of its sums and products."""
         try:
-            found = canonical(postfix(self.normal(answer)))
+            found = canonical(postfix(answer))
         except NotArithmeticError:
             found = None
-        return f"raw {self.normal(answer)}" if found is None else found
+        return f"raw {answer}" if found is None else found
 
     def strict(self, response: str) -> str | None:
         """The expression of the last ``Answer:`` line."""
@@ -100,6 +103,12 @@ class Game24Grader(AnswerGrader):
         numbers = self.gold(gold).split()
         added = (" + ".join(numbers),) if sum(map(int, numbers)) != TARGET else ()
         return (f"{right} + {numbers[0]} - {numbers[0]}", f"{right} = {TARGET + 1}", *added)
+
+
+def _sides(answer: str) -> tuple[str, list[str]]:
+    """The expression, and what it is said to be equal to: ``(4+8)*(6-4) = 12*2 = 24``, or ``24 = (4+8)*(6-4)``."""
+    sides = [side.strip() for side in answer.split("=")]
+    return (sides[-1], sides[:-1]) if sides[0] == str(TARGET) else (sides[0], sides[1:])
 
 
 def _plain(text: str) -> str:

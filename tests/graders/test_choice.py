@@ -8,8 +8,8 @@ from bon_eval.graders import GRADERS, same_answer, strict
 from bon_eval.graders.pool import answer_classes, grade_both
 
 CHOICE = GRADERS["choice"]
-GOLD = "B\n(A) amnion\n(B) chorion\n(C) E. coli\n(D) B cells\n(E) 2\n(F) 2.5\n(G) the yolk sac\n(H) none of the above"
-ECHO = "(A) amnion\n(B) chorion\n(C) E. coli\n(D) B cells"
+GOLD = "B\n(A) tibia\n(B) femur\n(C) E. coli\n(D) B cells\n(E) 2\n(F) 2.5\n(G) the kneecap\n(H) none of the above"
+ECHO = "(A) tibia\n(B) femur\n(C) E. coli\n(D) B cells"
 
 # response, the letter that is read (None: no option), where
 READ: list[tuple[str, str | None, str]] = [
@@ -19,52 +19,52 @@ READ: list[tuple[str, str | None, str]] = [
     ("So the correct answer is **B**.", "B", "phrase"),
     ("**Answer:** B", "B", "phrase"),
     ("**Answer: B**", "B", "phrase"),
-    ("Answer: B) chorion", "B", "phrase"),
-    ("Answer: B. chorion", "B", "phrase"),
+    ("Answer: B) femur", "B", "phrase"),
+    ("Answer: B. femur", "B", "phrase"),
     ("answer = (b)", "B", "phrase"),
     ("The answer is 'B'.", "B", "phrase"),
     ("The answer is “B”", "B", "phrase"),
-    ("The correct answer is:\n\n(B) chorion", "B", "phrase"),
-    ("The best answer is option B: chorion", "B", "phrase"),
+    ("The correct answer is:\n\n(B) femur", "B", "phrase"),
+    ("The best answer is option B: femur", "B", "phrase"),
     ("The answer to the question is therefore (B)", "B", "phrase"),
-    ("The answer must be B because it is outermost.", "B", "phrase"),
-    ("The correct choice is B since A lies inside.", "B", "phrase"),
+    ("The answer must be B because it is longest.", "B", "phrase"),
+    ("The correct choice is B since A is shorter.", "B", "phrase"),
     ("Option B is correct, A is not.", "B", "phrase"),
     ("(B) is the correct answer.", "B", "phrase"),
     ("Comparing them, I would choose option B.", "B", "phrase"),
     ("Of these I pick (B)", "B", "phrase"),
     ("#### B", "B", "phrase"),
     ("Final Answer: The final answer is (B). I hope it is correct.", "B", "phrase"),
-    ("The answer is (A). Wait, that is inside. The answer is (B).", "B", "phrase"),
-    ("The answer is (B) chorion, not (A) amnion.", "B", "phrase"),
-    ("The answer is B, a chorion.", "B", "phrase"),
+    ("The answer is (A). Wait, that is shorter. The answer is (B).", "B", "phrase"),
+    ("The answer is (B) femur, not (A) tibia.", "B", "phrase"),
+    ("The answer is B, a femur.", "B", "phrase"),
     ("The answer is B, I think.", "B", "phrase"),
     (r"\boxed{B}", "B", "box"),
     (r"$\boxed{\text{(B)}}$", "B", "box"),
-    (r"\boxed{\textbf{B. chorion}}", "B", "box"),
+    (r"\boxed{\textbf{B. femur}}", "B", "box"),
     (r"The answer is (A). \boxed{b}", "B", "box"),
-    ("It surrounds the embryo.\nB", "B", "last line"),
-    ("It surrounds the embryo.\n\n(B)", "B", "last line"),
-    ("It surrounds the embryo.\n**B.**\n", "B", "last line"),
-    ("(B) chorion", "B", "last line"),
+    ("It is the longest bone.\nB", "B", "last line"),
+    ("It is the longest bone.\n\n(B)", "B", "last line"),
+    ("It is the longest bone.\n**B.**\n", "B", "last line"),
+    ("(B) femur", "B", "last line"),
     (" B", "B", "last line"),
-    ("It surrounds the embryo, which is option B.", "B", "last line"),
-    ("It is outermost. Hence, B.", "B", "last line"),
-    ("It is the outermost one (B).", "B", "last line"),
+    ("It is the longest bone, which is option B.", "B", "last line"),
+    ("It is longest. Hence, B.", "B", "last line"),
+    ("It is the longest one (B).", "B", "last line"),
     # the text of an option
-    ("The answer is chorion.", "B", "phrase"),
-    ("The answer is the Chorion, because it is outermost.", "B", "phrase"),
-    (r"\boxed{\text{chorion}}", "B", "box"),
-    ("chorion", "B", "last line"),
+    ("The answer is femur.", "B", "phrase"),
+    ("The answer is the Femur, because it is longest.", "B", "phrase"),
+    (r"\boxed{\text{femur}}", "B", "box"),
+    ("femur", "B", "last line"),
     ("The answer is E. coli.", "C", "phrase"),
     ("The answer is B cells.", "D", "phrase"),
     ("The answer is 2.", "E", "phrase"),
     ("The answer is 2.5", "F", "phrase"),
-    ("The answer is yolk sac", "G", "phrase"),
+    ("The answer is kneecap", "G", "phrase"),
     ("Answer: None of the above.", "H", "phrase"),
     # other letters
-    ("The answer is (A) amnion.", "A", "phrase"),
-    ("The answer is (A) chorion.", "A", "phrase"),  # the letter goes before the text
+    ("The answer is (A) tibia.", "A", "phrase"),
+    ("The answer is (A) femur.", "A", "phrase"),  # the letter goes before the text
     ("The answer is Z.", "Z", "phrase"),
     ("The answer is (D) B cells", "D", "phrase"),
     ("The answer is A and B.", "A, B", "phrase"),
@@ -74,7 +74,7 @@ READ: list[tuple[str, str | None, str]] = [
     # no answer
     ("Because of this it must be something else.\nA look at it shows nothing more.", None, "no answer"),
     ("I do not know what this is.\nI give up.", None, "no answer"),
-    ("B cells are made in bones.\nThey are not membranes.", None, "no answer"),
+    ("B cells are made in bones.\nThey are not bones.", None, "no answer"),
     (f"Which of them is it?\n{ECHO}", None, "no answer"),
     ("", None, "no answer"),
     ("The answer is not B", None, "phrase"),
@@ -98,7 +98,7 @@ def test_a_gold_without_options_knows_letters_only() -> None:
     assert CHOICE("The answer is (B).", "B").correct is True
     assert CHOICE("The answer is (B).", "(B)").correct is True
     assert CHOICE("The answer is (C).", "B").correct is False
-    assert CHOICE("The answer is chorion.", "B").correct is False
+    assert CHOICE("The answer is femur.", "B").correct is False
 
 
 def test_no_verdict() -> None:
@@ -117,12 +117,12 @@ def test_strict_counts_a_stated_letter_only() -> None:
     assert strict("choice", "The answer is (B).", GOLD) is True
     assert strict("choice", r"\boxed{B}", GOLD) is True
     assert strict("choice", "The answer is (C).", GOLD) is False
-    assert strict("choice", "The answer is chorion.", GOLD) is False
+    assert strict("choice", "The answer is femur.", GOLD) is False
     assert strict("choice", "I think\nB", GOLD) is False
 
 
 def test_votes_join_letter_and_text() -> None:
-    responses = ["The answer is (B).", "The answer is chorion.", r"\boxed{b}", "The answer is (A).", "What?"]
+    responses = ["The answer is (B).", "The answer is femur.", r"\boxed{b}", "The answer is (A).", "What?"]
     grades, _ = grade_both("choice", [(r, GOLD) for r in responses])
     assert [g.correct for g in grades] == [True, True, True, False, False]
     assert answer_classes("choice", [g.answer for g in grades]) == [0, 0, 0, 1, 2]

@@ -12,6 +12,7 @@ import pytest
 from bon_eval import options
 from bon_eval.graders import GRADERS, arithmetic, same_answer, strict
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
+from bon_eval.graders.pool import answer_classes
 
 GAME24 = GRADERS["game24"]
 GOLD = "4 4 6 8"
@@ -33,8 +34,14 @@ GRADED: list[tuple[str, bool | None, str]] = [
     ("I try sums first.\n(4+8)*(6-4) = 24", True, "last line; exact"),
     # not 24
     ("Answer: 4 + 4 + 6 + 8", False, "marker; exact"),
-    ("Answer: (4+8)*(6-4) = 25", False, "marker; states no expression for 24"),
-    ("Answer: (4+8)*(6-4) = 12*2 = 24", False, "marker; states no expression for 24"),
+    ("Answer: (4+8)*(6-4) = 12*2 = 24", True, "marker; exact"),
+    ("Answer: (4+8)*(6-4) = 25", False, "marker; states another value"),
+    ("Answer: (4+8)*(6-4) = 12*3 = 24", False, "marker; states another value"),
+    ("Answer: (4+8)*(6-4) = many", False, "marker; states another value"),
+    ("Answer: 24", False, "marker; other numbers"),
+    ("Answer: 24 = 24", False, "marker; other numbers"),
+    ("Answer: 3 * 8 = (4+8)*(6-4)", False, "marker; other numbers"),
+    ("Answer: = 24", False, "marker; not an expression"),
     ("Answer: 6 * 8 / (4 - 4)", False, "marker; division by zero"),
     # other numbers
     ("Answer: 4 * 6", False, "marker; other numbers"),
@@ -117,12 +124,16 @@ def test_order_does_not_matter_in_a_vote() -> None:
     assert same_answer("game24", "4*(6-8/4)", "(6-8/4)*4")
     assert not same_answer("game24", "(4+8)*(6-4)", "(6-4)*8+4")
     assert not same_answer("game24", "8/4", "4/8")
+    texts = ["Answer: (4+8)*(6-4) = 24", "Answer: (6-4)*(8 + 4)", "Answer: (4+8)*(6-4) = 25", "Answer: ?"]
+    answers = [GAME24(text, GOLD).answer for text in texts]
+    assert answers == ["(4+8)*(6-4)", "(6-4)*(8+4)", "(4+8)*(6-4)=25", "?"]
+    assert answer_classes("game24", answers) == [0, 0, 1, 2]
     assert canonical(postfix("1-2-3")) == canonical(postfix("1-3-2")) != canonical(postfix("1-(2-3)"))
     assert canonical(["1"] * 40) is None
 
 
 @pytest.mark.parametrize(
-    "numbers", [(3, 3, 8, 8), (1, 5, 5, 5), (4, 4, 10, 10), (1, 1, 4, 6), (13, 13, 12, 12), (6, 9, 9, 10)]
+    "numbers", [(3, 3, 8, 8), (1, 5, 5, 5), (4, 4, 10, 10), (2, 4, 6, 12), (13, 13, 12, 12), (6, 9, 9, 10)]
 )
 def test_a_solution_is_found_and_graded_correct(numbers: tuple[int, ...]) -> None:
     gold = " ".join(map(str, numbers))

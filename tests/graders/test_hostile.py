@@ -9,7 +9,7 @@ import pytest
 from bon_eval.graders import GRADERS
 
 GOLDS = {
-    "choice": "B\n(A) amnion\n(B) chorion",
+    "choice": "B\n(A) tibia\n(B) femur",
     "true_false": "True",
     "game24": "4 4 6 8",
     "numeric": "9 (apples)",
