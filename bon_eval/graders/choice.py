@@ -68,8 +68,7 @@ class ChoiceGrader(AnswerGrader):
 
     def fast(self, answer: str, gold: str) -> Verdict:
         """By the text of an option where it is exactly that, else by letter, else by the text it begins with."""
-        letter, options = read_gold(gold)
-        letter = letter.strip("(). ").upper()
+        letter, options = _gold(gold)
         if len(answer) > MAX_ANSWER_CHARS:
             return Verdict(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
         plain = {x: _plain(text) for x, text in options.items()}
@@ -91,6 +90,8 @@ class ChoiceGrader(AnswerGrader):
             return Verdict(None, f"the text of options {' and '.join(named)}")
         if named:
             return Verdict(named[0] == letter, "option text", answer=named[0])
+        if not options and words and words == _plain(letter):
+            return Verdict(True, "string")
         if m := _FREE.match(answer):
             return Verdict(m.group(1) == letter, "letter", answer=m.group(1))
         return Verdict(False, "no option")
@@ -111,12 +112,20 @@ class ChoiceGrader(AnswerGrader):
         return found.answer if _letters(found.answer) else None
 
     def solution(self, gold: str) -> str:
-        """The gold's letter."""
-        return read_gold(gold)[0].strip("(). ")
+        """The gold's letter, or its words where it names none."""
+        return _gold(gold)[0]
 
     def near_misses(self, gold: str) -> tuple[str, ...]:
         """Every other letter."""
-        return tuple(x for x in read_gold(gold)[1] if x != self.solution(gold))
+        letter, options = _gold(gold)
+        return tuple(x for x in options if x != letter)
+
+
+def _gold(gold: str) -> tuple[str, dict[str, str]]:
+    """The right letter (the words of a gold that names none), and the options where the gold holds them."""
+    first, options = read_gold(gold)
+    found = _letter(first)
+    return (first if found is None else found[0]), options
 
 
 def _stated(text: str) -> str | None:

@@ -97,6 +97,10 @@ def test_what_is_read(response: str, letter: str | None, where: str) -> None:
 def test_a_gold_without_options_knows_letters_only() -> None:
     assert CHOICE("The answer is (B).", "B").correct is True
     assert CHOICE("The answer is (B).", "(B)").correct is True
+    assert CHOICE("The answer is (B).", "B) femur").correct is True
+    assert CHOICE("The answer is (C).", "B) femur").correct is False
+    assert CHOICE("The answer is the Femur.", "femur").correct is True
+    assert CHOICE("The answer is (B).", "femur").correct is False
     assert CHOICE("The answer is (C).", "B").correct is False
     assert CHOICE("The answer is femur.", "B").correct is False
 
