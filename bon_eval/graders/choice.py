@@ -8,6 +8,7 @@ an option that is only repeated from the question is no answer.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from bon_eval.graders.base import AnswerGrader, Verdict
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
@@ -15,14 +16,16 @@ from bon_eval.graders.latex import MAX_ANSWER_CHARS
 from bon_eval.options import read_gold
 
 _GAP = r"[ \t]{1,3}"
+# The first letters of all that follows come first: looked for by themselves they are found several times as fast.
 _STATED = re.compile(
+    r"(?=[aocslp(#])(?:"
     r"(?:\banswer\b(?:[ \t]{1,3}(?:to|of|for)[ \t][^\n.:?]{0,80}?)?|\b(?:option|choice|statement|letter)\b)"
     r"[ \t]{0,3}\*{0,3}[ \t]{0,3}(?:is|are|would be|will be|should be|must be|:|=)[ \t]{0,3}\*{0,3}[ \t]{0,3}:?"
     r"(?:[ \t]{0,3}(?:therefore|thus|simply|clearly|just|that)\b)?[ \t]{0,9}(?:\n[ \t]{0,9}){0,2}([^\n]{1,1000})"
     r"|####[ \t]{0,9}([^\n]{1,1000})"
     rf"|\b(?:option|choice|answer){_GAP}(\(?[A-Z]\)?){_GAP}is{_GAP}(?:therefore{_GAP})?(?:the{_GAP})?(?:correct|right|best)\b"
     rf"|(\([A-Z]\)){_GAP}is{_GAP}(?:therefore{_GAP})?(?:the{_GAP})?(?:correct|right|best)\b"
-    rf"|\b(?:choose|chose|pick|select){_GAP}(?:(?:option|choice|answer){_GAP})?(\([A-Z]\)|[B-HJ-Z]\b)",
+    rf"|\b(?:choose|chose|pick|select){_GAP}(?:(?:option|choice|answer){_GAP})?(\([A-Z]\)|[B-HJ-Z]\b))",
     re.IGNORECASE,
 )
 _WRAP = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|rm|bf)(?![A-Za-z])|[${}*`\"“”'‘’]|\\[()\[\]]|\\[,;:! ]")
@@ -56,15 +59,7 @@ class ChoiceGrader(AnswerGrader):
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers: a letter, several letters (``A, B``), or words."""
-        text = response[-MAX_RESPONSE_CHARS:]
-        if (box := last_box(text)) is not None:
-            return Extract(_read(box), "box")
-        text = text[-MAX_PHRASE_CHARS:]
-        if (stated := _stated(text)) is not None:
-            return Extract(stated, "phrase")
-        if (line := _last_line(text)) is not None:
-            return Extract(line, "last line")
-        return Extract(None, "no answer found")
+        return _extract(response[-MAX_RESPONSE_CHARS:])
 
     def fast(self, answer: str, gold: str) -> Verdict:
         """By the text of an option where it is exactly that, else by letter, else by the text it begins with."""
@@ -119,6 +114,19 @@ class ChoiceGrader(AnswerGrader):
         """Every other letter."""
         letter, options = _gold(gold)
         return tuple(x for x in options if x != letter)
+
+
+@lru_cache(maxsize=8)
+def _extract(text: str) -> Extract:
+    """As `ChoiceGrader.extract`; the strict format asks about the same response again."""
+    if (box := last_box(text)) is not None:
+        return Extract(_read(box), "box")
+    text = text[-MAX_PHRASE_CHARS:]
+    if (stated := _stated(text)) is not None:
+        return Extract(stated, "phrase")
+    if (line := _last_line(text)) is not None:
+        return Extract(line, "last line")
+    return Extract(None, "no answer found")
 
 
 def _gold(gold: str) -> tuple[str, dict[str, str]]:
