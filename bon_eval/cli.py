@@ -22,10 +22,20 @@ from bon_eval.cli_options import (
     train_data_option,
     trust_option,
 )
-from bon_eval.cli_report import compare, compare_pair, grade, report, report_run, score, scorers, summary
+from bon_eval.cli_report import (
+    compare,
+    compare_pair,
+    grade,
+    report,
+    report_run,
+    score,
+    scorers,
+    summarise_runs,
+    summary,
+)
 from bon_eval.cli_tasks import tasks
 from bon_eval.cli_train import dpo, sft, track
-from bon_eval.errors import BonEvalError
+from bon_eval.errors import BonEvalError, ConfigError
 
 
 class _Group(click.Group):
@@ -50,10 +60,10 @@ def main() -> None:
 
 @main.command()
 @click.option("--model", required=True, help="Hub id, directory, or an embedded model (arith-mixed, arith-worked).")
-@click.option("--task", required=True, help="Task name, or the path of your own YAML.")
-@click.option("--n", default=32, show_default=True, help="Responses per problem in the pool.")
-@click.option("--limit", type=int, help="Only the first problems.")
-@click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the task's]")
+@click.option("--task", required=True, help="Task or group of tasks, or the path of your own YAML.")
+@click.option("--n", type=int, help="Responses per problem in the pool. [default: 32, or the group's]")
+@click.option("--limit", type=int, help="Only the first problems. [default: all, or the group's]")
+@click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the group's or the task's]")
 @click.option("--temperature", default=1.0, show_default=True, help="Of the pool.")
 @engine_option
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
@@ -62,7 +72,7 @@ def main() -> None:
 @click.option("--seed", default=0, show_default=True, help="Of sampling, few-shot examples and bootstrap.")
 @data_option
 @train_data_option
-@click.option("--out", type=PATH, help="Run directory. [default: results/TASK/MODEL/RUN-ID]")
+@click.option("--out", type=PATH, help="Run directory, or a group's folder. [default: in results/]")
 @click.option("--resume/--fresh", default=True, help="Go on with a stored run, or set it aside. [default: resume]")
 @click.option("--prompt-style", type=click.Choice(["auto", "chat", "plain"]), help="[default: the task's]")
 @click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]")
@@ -86,13 +96,30 @@ def run(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Sample, grade and report: one model on one task."""
+    """Sample, grade and report: one model on one task, or on each task of a group."""
     from bon_eval.analysis import DEFAULT_SCORERS, resolve_settings
+    from bon_eval.groups import find_group
     from bon_eval.runner import RunOptions, execute, prepare
 
     wanted = numbers(ns)
-    resolve_settings(given["n"], 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=given["seed"], draws=draws)
+    group = find_group(given["task"])
+    explicit = [key for key in ("n", "limit", "max_tokens", "shots") if given[key] is not None]
+    given = {key: value for key, value in given.items() if key != "n" or value is not None}
     options = RunOptions(out=out, fresh=not resume, engine_args=engine_args(engine_arg), **given)
+    pools = {options.n} if group is None or "n" in explicit else {task.n or options.n for task in group.tasks}
+    for n in pools:
+        resolve_settings(n, 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=options.seed, draws=draws)
+    if group is not None:
+        from bon_eval.group_run import execute_group, prepare_group
+
+        if after is not None:
+            raise ConfigError(f"--after compares runs of one task, and {group.name} is a group; name a task of it")
+        together = prepare_group(group, options, explicit=explicit)
+        directories = execute_group(together, fresh=options.fresh, quiet=quiet)
+        for directory in directories:
+            report_run(directory, scorers, wanted, options.seed, draws)
+        summarise_runs(directories, together.summary)
+        return
     if after is not None:
         from bon_eval.before_after import execute_pair, prepare_pair
 

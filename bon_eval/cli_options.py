@@ -14,7 +14,7 @@ engine_arg_option = click.option(
     "--engine-arg", multiple=True, metavar="KEY=VALUE", help="Passed through to the engine; repeatable."
 )
 trust_option = click.option("--trust-remote-code", is_flag=True, help="Run model code that comes from the hub.")
-data_option = click.option("--data", type=PATH, help="Local JSONL, JSON, CSV or Parquet file in place of the hub.")
+data_option = click.option("--data", type=PATH, help="Local JSONL, JSON, CSV or Parquet file, or a folder of them.")
 train_data_option = click.option(
     "--train-data", type=PATH, help="Local file with the train split, from which few-shot examples are drawn."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -168,6 +169,11 @@ def grade(run_dir: Path, grader: str | None, deadline: float, memory_mb: int, qu
 @click.option("--out", type=PATH, default=Path("results/summary"), show_default=True, help="Where the files go.")
 def summary(runs: tuple[Path, ...], out: Path) -> None:
     """Lift over greedy of many runs as a heat map, model by task: summary.html, .png and .csv."""
+    summarise_runs(runs, out)
+
+
+def summarise_runs(runs: Sequence[Path], out: Path) -> None:
+    """Write the heat map of reported runs, print a line for each."""
     from bon_eval.report.heatmap import write_summary
     from bon_eval.summary import summarise
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bon_eval.cli_options import data_option, train_data_option, trust_option
+from bon_eval.errors import ConfigError
 
 
 @click.group()
@@ -18,11 +19,15 @@ def tasks() -> None:
 
 @tasks.command("list")
 def tasks_list() -> None:
-    """Every task that ships with bon-eval."""
+    """Every task and group of tasks that ships with bon-eval."""
+    from bon_eval.groups import find_group, list_groups
     from bon_eval.tasks import list_tasks, load_task
 
     for name in list_tasks():
-        click.echo(f"{name:16} {load_task(name).description}")
+        click.echo(f"{name:22} {load_task(name).description}")
+    for name in list_groups():
+        if (group := find_group(name)) is not None:
+            click.echo(f"{name:22} group: {', '.join(task.task for task in group.tasks)}")
 
 
 @tasks.command("show")
@@ -35,11 +40,15 @@ def tasks_list() -> None:
 @train_data_option
 @trust_option
 def tasks_show(task: str, model: str | None, **given: Any) -> None:
-    """A task's definition, and with --model one rendered prompt."""
+    """A task's definition, and with --model one rendered prompt with its exact token ids."""
+    from bon_eval.groups import find_group
     from bon_eval.tasks import load_task
 
-    spec = load_task(task)
+    group = find_group(task)
+    spec = group or load_task(task)
     click.echo(spec.path.read_text(encoding="utf-8").rstrip())
+    if group is not None and model is not None:
+        raise ConfigError(f"--model renders a task's prompt, and {task} is a group; name a task of it")
     if model is not None:
         from bon_eval.runner import RunOptions, prepare_prompts
 
@@ -51,19 +60,35 @@ def tasks_show(task: str, model: str | None, **given: Any) -> None:
 
 
 @tasks.command("check")
-@click.argument("task")
+@click.argument("names", metavar="[TASK]...", nargs=-1)
 @data_option
-def tasks_check(task: str, data: Path | None) -> None:
-    """Prove that the task's own grader accepts every gold answer; print those that it does not."""
-    from bon_eval.taskcheck import check_task
-    from bon_eval.taskdata import load_problems
-    from bon_eval.tasks import load_task
+def tasks_check(names: tuple[str, ...], data: Path | None) -> None:
+    """Prove that a task's own grader accepts every gold answer and refuses near misses; print those it does not.
 
-    spec = load_task(task)
-    problems = load_problems(spec, data=data, limit=None)
-    failures = check_task(spec, problems)
-    for failure in failures:
-        click.echo(str(failure))
-    click.echo(f"{spec.name}: {len(problems)} problems, {len(failures)} gold answers not graded correct")
-    if failures:
+    Without TASK: every task, or those whose file lies in the folder given as --data.
+    """
+    from bon_eval.taskcheck import check_task
+    from bon_eval.taskdata import load_problems, local_file
+    from bon_eval.tasks import FileData, list_tasks, load_task
+
+    sound = True
+    for name in names or list_tasks():
+        spec = load_task(name)
+        if not names and data is not None and not isinstance(spec.dataset, FileData):
+            file = local_file(spec, data)
+            if file is None or not file.is_file():
+                click.echo(
+                    f"{spec.name}: not checked, {file.name if file is not None else 'its file'} is not in {data}"
+                )
+                continue
+        found = check_task(spec, load_problems(spec, data=data, limit=None))
+        for failure in found.failures:
+            click.echo(str(failure))
+        missed = sum(failure.source == "near_miss" for failure in found.failures)
+        right = f"{found.golds - len(found.failures) + missed} of {found.golds} right answers graded correct"
+        wrong = f"{found.near_misses - missed} of {found.near_misses} near misses graded wrong"
+        unsolvable = f", {found.unsolvable} without a solution" if found.unsolvable else ""
+        click.echo(f"{spec.name}: {found.problems} problems{unsolvable}; {right}; {wrong}")
+        sound = sound and not found.failures
+    if not sound:
         sys.exit(1)

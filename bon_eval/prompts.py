@@ -203,6 +203,7 @@ def _response(spec: TaskSpec, problem: Problem) -> str:
 def _plain_text(spec: TaskSpec, turns: list[str]) -> str:
     """Question and response run on, as in a text that the model continues; the separator comes after a response."""
     separator = spec.few_shot.separator
+    turns = [spec.plain.prefix * (i % 2 == 0) + turn for i, turn in enumerate(turns)]
     examples = [question + response for question, response in zip(turns[:-1:2], turns[1::2], strict=True)]
     system = [] if spec.system is None else [spec.system]
     return separator.join([*system, *examples, turns[-1]])

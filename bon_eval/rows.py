@@ -148,3 +148,5 @@ _READERS: dict[str, Callable[[Path], pa.Table]] = {
     ".csv": _read_csv,
     ".parquet": _read_parquet,
 }
+READABLE = frozenset(_READERS)
+"""The endings of file names that `read_rows` reads."""

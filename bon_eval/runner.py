@@ -8,12 +8,14 @@ import re
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from bon_eval.config import RunConfig
 from bon_eval.engines import OpenEngine, choose_engine, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.graders import get_grader
 from bon_eval.grading import grade_run
 from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
 from bon_eval.prompts import (
@@ -31,6 +33,9 @@ from bon_eval.store import RunStore, lock
 from bon_eval.taskdata import load_problems, load_train_problems, task_hash
 from bon_eval.tasks import PromptStyle, TaskSpec, load_task
 from bon_eval.versions import versions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +93,27 @@ class PreparedPrompts:
     stop_token_ids: tuple[int, ...]
 
 
-def prepare_prompts(options: RunOptions) -> PreparedPrompts:
+def prepare_prompts(
+    options: RunOptions, *, model: ResolvedModel | None = None, tokenizer: PreTrainedTokenizerBase | None = None
+) -> PreparedPrompts:
     """Resolve task, model and adapter and render the prompts.
+
+    Args:
+        options: what the user asked for. Where `data` is a folder, the train split may lie in it too.
+        model, tokenizer: of the options' model, where they were resolved and loaded before.
 
     Raises:
         BonEvalError: of the kind that fits, one line each.
     """
     spec = load_task(options.task)
-    model = resolve_model(options.model, options.revision)
+    model = model or resolve_model(options.model, options.revision)
     adapter_dir, adapter_hash = resolve_adapter(options.adapter) if options.adapter is not None else (None, None)
     problems = load_problems(spec, data=options.data, limit=options.limit)
     shots = spec.few_shot.k if options.shots is None else options.shots
-    tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
+    train = options.train_data
+    if train is None and options.data is not None and options.data.is_dir():
+        train = options.data
+    tokenizer = tokenizer or load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
     style = resolve_style(spec, tokenizer, options.prompt_style)
     prompts = render_prompts(
         spec,
@@ -108,20 +122,25 @@ def prepare_prompts(options: RunOptions) -> PreparedPrompts:
         style=style,
         shots=shots,
         seed=options.seed,
-        train_problems=load_train_problems(spec, data=options.train_data) if shots else (),
+        train_problems=load_train_problems(spec, data=train) if shots else (),
     )
     ends = stop_token_ids(model.directory, tokenizer)
     return PreparedPrompts(spec, model, adapter_dir, adapter_hash, problems, prompts, style, shots, ends)
 
 
-def prepare(options: RunOptions) -> PreparedRun:
+def prepare(
+    options: RunOptions, *, model: ResolvedModel | None = None, tokenizer: PreTrainedTokenizerBase | None = None
+) -> PreparedRun:
     """Resolve the options into a run, checking all that can be checked without the model.
+
+    `model`, `tokenizer`: of the options' model, where they were resolved and loaded before.
 
     Raises:
         BonEvalError: of the kind that fits, one line each; nothing has been written.
     """
-    ready = prepare_prompts(options)
+    ready = prepare_prompts(options, model=model, tokenizer=tokenizer)
     spec, model = ready.spec, ready.model
+    get_grader(spec.grader)  # one that there is not is found before anything is sampled
     engine, reason = choose_engine(options.engine)
     config = RunConfig(
         task=spec.name,
@@ -134,7 +153,7 @@ def prepare(options: RunOptions) -> PreparedRun:
         limit=options.limit,
         temperature=options.temperature,
         max_tokens=spec.max_tokens if options.max_tokens is None else options.max_tokens,
-        stop=spec.stop,
+        stop=spec.stop + (spec.plain.stop if ready.style == "plain" else ()),
         stop_token_ids=ready.stop_token_ids,
         prompt_style=ready.style,
         shots=ready.shots,

@@ -1,4 +1,4 @@
-"""``tasks check``: every gold answer of a task must be graded correct by the task's own grader."""
+"""``tasks check``: a task's own grader accepts every gold answer, and refuses answers that are nearly right."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bon_eval.graders import get_grader
+from bon_eval.graders.pool import grade_many
 from bon_eval.records import Problem
+from bon_eval.taskdata import load_train_problems
 from bon_eval.tasks import TaskSpec
 from bon_eval.templates import render_template
+
+Source = Literal["answer_format", "solution", "demonstration", "near_miss"]
 
 
 @dataclass(frozen=True, slots=True)
 class GoldFailure:
-    """A gold answer that the task's own grader does not accept: grades on this problem mean nothing."""
+    """A text that the task's own grader judges wrongly: grades on this problem mean nothing."""
 
     problem_id: str
-    source: Literal["answer_format", "solution"]
-    """What was graded: the gold answer in the task's answer format, or the worked solution of the data."""
+    source: Source
+    """What was graded: the gold answer in the task's answer format, the worked solution of the data, a demonstration
+    of the task; or, in the answer format, an answer that is wrong by construction."""
     gold: str
     answer: str | None
     """What the grader read."""
@@ -26,26 +31,53 @@ class GoldFailure:
     reason: str
 
 
-def check_task(spec: TaskSpec, problems: Sequence[Problem]) -> list[GoldFailure]:
-    """The gold answers that are not graded correct, in task order; empty when the task is sound.
+@dataclass(frozen=True, slots=True)
+class TaskCheck:
+    """What was graded and what came out otherwise than it must."""
 
-    Graded are the gold answer in the task's `answer_format` and, where the data has one, the whole worked solution:
-    the answer column when the gold answer is read out of it (`gold.after`), and the solution column.
+    problems: int
+    golds: int
+    """Texts that must be graded correct: gold answers, worked solutions, demonstrations."""
+    near_misses: int
+    """Texts that must be graded wrong: off by one, another letter, the opposite, a number used again."""
+    unsolvable: int
+    """Problems that the grader's own search finds no answer to: none of their answers is graded."""
+    failures: tuple[GoldFailure, ...]
+    """In task order; empty when the task is sound."""
+
+
+def check_task(spec: TaskSpec, problems: Sequence[Problem]) -> TaskCheck:
+    """Grade what must be correct and what must be wrong.
+
+    Must be correct: the gold answer in the task's `answer_format` (for Game of 24 a solution found by enumeration),
+    every demonstration and, where the data has one, the whole worked solution: the answer column when the gold answer
+    is read out of it (`gold.after`), and the solution column. Must be wrong: what the grader makes of the gold answer
+    by changing it a little (`AnswerGrader.near_misses`), in the same format.
     Raises `GraderError` for a grader that does not exist.
     """
     grader = get_grader(spec.grader)
-    failures: list[GoldFailure] = []
+    examples = load_train_problems(spec) if spec.few_shot.demonstrations else ()
+    texts: list[tuple[Problem, Source, str]] = [(p, "demonstration", p.fields["response"]) for p in examples]
+    unsolvable = 0
     for problem in problems:
-        formatted = render_template(spec.answer_format, {"gold": problem.gold}, f"{spec.path}: answer_format")
-        texts: list[tuple[Literal["answer_format", "solution"], str]] = [("answer_format", formatted)]
-        if spec.gold_after is not None:
-            texts.append(("solution", problem.fields[spec.columns.answer]))
+        right = grader.solution(problem.gold)
+        unsolvable += right is None
+        if right is not None:
+            texts.append((problem, "answer_format", _stated(spec, right)))
+            texts += [(problem, "near_miss", _stated(spec, wrong)) for wrong in grader.near_misses(problem.gold)]
+        if spec.gold.after is not None:
+            texts.append((problem, "solution", problem.fields[spec.columns.answer]))
         if spec.columns.solution is not None and spec.columns.solution in problem.fields:
-            texts.append(("solution", problem.fields[spec.columns.solution]))
-        for source, text in texts:
-            grade = grader(text, problem.gold)
-            if grade.correct is not True:
-                failures.append(
-                    GoldFailure(problem.id, source, problem.gold, grade.answer, grade.correct is None, grade.reason)
-                )
-    return failures
+            texts.append((problem, "solution", problem.fields[spec.columns.solution]))
+    grades = grade_many(spec.grader, ((text, problem.gold) for problem, _, text in texts))
+    failures = tuple(
+        GoldFailure(problem.id, source, problem.gold, grade.answer, grade.correct is None, grade.reason)
+        for (problem, source, _), grade in zip(texts, grades, strict=True)
+        if grade.correct is not (source != "near_miss")
+    )
+    misses = sum(source == "near_miss" for _, source, _ in texts)
+    return TaskCheck(len(problems), len(texts) - misses, misses, unsolvable, failures)
+
+
+def _stated(spec: TaskSpec, answer: str) -> str:
+    return render_template(spec.answer_format, {"gold": answer}, f"{spec.path}: answer_format")

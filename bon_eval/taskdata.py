@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,23 +12,26 @@ from typing import TYPE_CHECKING
 
 from bon_eval.config import digest
 from bon_eval.errors import TaskError
+from bon_eval.graders.extract import last_box
+from bon_eval.options import LETTERS, gold_letter, gold_with_options, option_lines, option_texts
 from bon_eval.records import Problem
-from bon_eval.rows import as_text, read_rows
+from bon_eval.rows import READABLE, as_text, read_rows
 from bon_eval.tasks import FileData, HubData, TaskSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_NOT_IDENTITY = ("path", "description", "source", "licence", "grader", "answer_format")
+_NOT_IDENTITY = ("path", "description", "source", "licence", "grader", "answer_format", "plain")
 
 
 def load_problems(spec: TaskSpec, *, data: Path | None = None, limit: int | None = None) -> tuple[Problem, ...]:
     """The task's problems in the order of the data.
 
-    `data` is a local JSON, JSON Lines, CSV or Parquet file with the same columns, read in place of the task's own
-    data without network or cache. `limit` takes the first so many; all rows are checked first, so that the same file
-    gives the same error under every limit. A problem's id is its id column's text, or its zero-based row number where
-    the task names no id column. `fields` holds the columns that the task or its templates name.
+    `data` is a local JSON, JSON Lines, CSV or Parquet file with the same columns, or a folder that holds it under the
+    name that the task gives, read in place of the task's own data without network or cache. `limit` takes the first
+    so many; all rows are checked first, so that the same file gives the same error under every limit. A problem's id
+    is its id column's text, or its zero-based row number where the task names no id column (among the rows that
+    `spec.rows` keeps). `fields` holds the columns that the task or its templates name.
 
     Raises `TaskError` for a column that is missing, a duplicate id, an empty gold answer or template column, no rows,
     an unreadable file, and a hub that cannot be reached.
@@ -38,7 +43,17 @@ def load_problems(spec: TaskSpec, *, data: Path | None = None, limit: int | None
 
 
 def load_train_problems(spec: TaskSpec, *, data: Path | None = None) -> tuple[Problem, ...]:
-    """The train split, from which few-shot examples are drawn; the same rules and errors as `load_problems`."""
+    """What few-shot examples are drawn from: the task's demonstrations, or else the train split.
+
+    The same rules and errors as `load_problems`; `TaskError` also for `data` where the task has demonstrations.
+    """
+    if spec.few_shot.demonstrations:
+        if data is not None and not data.is_dir():
+            raise TaskError(f"task {spec.name} has its own demonstrations to draw examples from; drop {data}")
+        return tuple(
+            Problem(f"demonstration {i}", {**dict(d.fields), "response": d.response}, d.gold)
+            for i, d in enumerate(spec.few_shot.demonstrations, start=1)
+        )
     return _problems(spec, *_open(spec, data, train=True))
 
 
@@ -49,13 +64,40 @@ def task_hash(spec: TaskSpec, problems: tuple[Problem, ...]) -> str:
     made again from stored responses without sampling.
     """
     content = {key: value for key, value in asdict(spec).items() if key not in _NOT_IDENTITY}
-    content["dataset"] = {key: value for key, value in content["dataset"].items() if key != "root"}
+    for key in ("root", "file", "train_file"):
+        content["dataset"].pop(key, None)
+    gold = content.pop("gold")
+    content["gold_after"] = gold.pop("after")
+    added = {"gold": {k: v for k, v in gold.items() if v is not None}, "rows": content.pop("rows")}
+    added["options"] = content["columns"].pop("options")
+    if content["few_shot"].pop("demonstrations"):  # the hash of the prompts covers those that are drawn
+        content["few_shot"]["response"] = None
+    # What a task leaves out does not count, so that a new key leaves the hashes of older tasks as they are.
+    content |= {key: value for key, value in added.items() if value}
     rows = [[p.id, p.gold, p.fields] for p in problems]
     return digest({"spec": content, "rows": rows})
 
 
+def local_file(spec: TaskSpec, folder: Path, *, train: bool = False) -> Path | None:
+    """The task's rows (its train split) in a folder given as ``--data``; None where the task names no file."""
+    source = spec.dataset
+    if isinstance(source, FileData):
+        name = source.train if train else source.test
+    else:
+        name = source.train_file if train else source.file
+    return None if name is None else folder / name
+
+
 def _open(spec: TaskSpec, data: Path | None, *, train: bool) -> tuple[Dataset, str]:
     """The rows and how messages name where they come from."""
+    if data is not None and data.is_dir() and data.suffix not in READABLE:
+        file = local_file(spec, data, train=train)
+        if isinstance(spec.dataset, FileData) and (file is None or not file.is_file()):
+            return _open(spec, None, train=train)  # it brings its own
+        if file is None or not file.is_file():
+            lacks = f"has no {file.name}" if file is not None else "has no file with a name that the task gives"
+            raise TaskError(f"task {spec.name}: data folder {data} {lacks}; give a file in place of the folder")
+        data = file
     if data is not None:
         return read_rows(data), f"data file {data}"
     source = spec.dataset
@@ -118,33 +160,52 @@ def _problems(spec: TaskSpec, rows: Dataset, where: str) -> tuple[Problem, ...]:
     cells = {name: [as_text(value) for value in rows[name]] for name in columns}
     problems: list[Problem] = []
     first_row: dict[str, int] = {}
-    optional = {spec.columns.solution}
+    number = -1
     for row in range(len(rows)):
-        fields: dict[str, str] = {}
-        for name in columns:
-            value = cells[name][row]
-            if value is not None and value.strip():
-                fields[name] = value
-            elif name == spec.columns.answer:
-                raise TaskError(
-                    f"{where}: row {row} has an empty gold answer in column {name!r}; fill it or drop the row"
-                )
-            elif name not in optional:
-                raise TaskError(f"{where}: row {row} has no value in column {name!r}; fill it or drop the row")
-        problem_id = str(row) if spec.columns.id is None else fields[spec.columns.id]
+        if any((cells[name][row] or "").strip() != value for name, value in spec.rows):
+            continue
+        number += 1
+        fields = _fields(spec, {name: cells[name][row] for name in columns}, where, row)
+        gold = _gold(spec, fields, where, row)
+        if spec.gold.matches is not None and not re.fullmatch(spec.gold.matches, gold):
+            continue
+        problem_id = str(number) if spec.columns.id is None else fields[spec.columns.id]
         if problem_id in first_row:
             raise TaskError(
                 f"{where}: rows {first_row[problem_id]} and {row} have the same id {problem_id!r}; ids must be unique"
             )
         first_row[problem_id] = row
-        problems.append(Problem(problem_id, fields, _gold(spec, fields[spec.columns.answer], where, row)))
+        problems.append(Problem(problem_id, fields, gold))
+    if not problems:
+        kept = [f"{name} is {value!r}" for name, value in spec.rows]
+        kept += [f"the gold matches {spec.gold.matches!r}"] if spec.gold.matches is not None else []
+        raise TaskError(f"{where} has no row in which {' and '.join(kept)}, as task {spec.name} wants; give another")
     return tuple(problems)
+
+
+def _fields(spec: TaskSpec, cells: dict[str, str | None], where: str, row: int) -> dict[str, str]:
+    """The row's cells that have a value; `TaskError` for a needed one that has none."""
+    fields: dict[str, str] = {}
+    for name, value in cells.items():
+        if value is not None and value.strip():
+            fields[name] = value
+        elif name == spec.columns.answer:
+            raise TaskError(f"{where}: row {row} has an empty gold answer in column {name!r}; fill it or drop the row")
+        elif name != spec.columns.solution or name == spec.gold.boxed_in:
+            raise TaskError(f"{where}: row {row} has no value in column {name!r}; fill it or drop the row")
+    return fields
 
 
 def _needed_columns(spec: TaskSpec, rows: Dataset, where: str) -> list[str]:
     """The columns to read, in the order of the data; `TaskError` when the data lacks one."""
     there = list(rows.column_names)
-    named = {f"columns.{key}": getattr(spec.columns, key) for key in ("question", "answer", "id")}
+    named: dict[str, str | None] = {
+        f"columns.{key}": getattr(spec.columns, key) for key in ("question", "answer", "id", "options")
+    }
+    if spec.gold.boxed_in is not None and spec.columns.answer not in there:
+        del named["columns.answer"]
+        named["gold.boxed_in"] = spec.gold.boxed_in
+    named |= {f"rows.{name}": name for name, _ in spec.rows}
     for key, name in named.items():
         if name is not None and name not in there:
             raise TaskError(f"{where} has no column {name!r} ({key} of task {spec.name}); it has: {', '.join(there)}")
@@ -158,17 +219,54 @@ def _needed_columns(spec: TaskSpec, rows: Dataset, where: str) -> list[str]:
     return [name for name in there if name in needed]
 
 
-def _gold(spec: TaskSpec, answer: str, where: str, row: int) -> str:
-    if spec.gold_after is None:
+def _gold(spec: TaskSpec, fields: dict[str, str], where: str, row: int) -> str:
+    """The gold answer; a column of options becomes their lines in `fields`."""
+    if spec.columns.answer not in fields and spec.gold.boxed_in is not None:
+        box = last_box(fields[spec.gold.boxed_in])
+        if box is None:
+            raise TaskError(
+                f"{where}: row {row} has no \\boxed{{}} in column {spec.gold.boxed_in!r}, in which the gold answer is "
+                "read (gold.boxed_in); add it or drop the row"
+            )
+        return box
+    answer = fields[spec.columns.answer]
+    if spec.columns.options is not None:
+        return _chosen(spec.columns.options, answer.strip(), fields, where, row)
+    if spec.gold.after is None:
         return answer.strip()
-    _, mark, gold = answer.rpartition(spec.gold_after)
+    _, mark, gold = answer.rpartition(spec.gold.after)
     if not mark:
         raise TaskError(
-            f"{where}: row {row} has no {spec.gold_after!r} in column {spec.columns.answer!r}, after which the gold "
+            f"{where}: row {row} has no {spec.gold.after!r} in column {spec.columns.answer!r}, after which the gold "
             "answer is read (gold.after); add it or drop the row"
         )
     if not gold.strip():
         raise TaskError(
-            f"{where}: row {row} has an empty gold answer after {spec.gold_after!r}; fill it or drop the row"
+            f"{where}: row {row} has an empty gold answer after {spec.gold.after!r}; fill it or drop the row"
         )
     return gold.strip()
+
+
+def _chosen(column: str, answer: str, fields: dict[str, str], where: str, row: int) -> str:
+    try:
+        options = json.loads(fields[column])
+    except ValueError:
+        options = None
+    if not isinstance(options, list) or not 2 <= len(options) <= len(LETTERS) or not all(map(_is_option, options)):
+        raise TaskError(
+            f"{where}: row {row} has no list of 2 to {len(LETTERS)} texts in column {column!r} (columns.options); "
+            "write a JSON list"
+        )
+    texts = option_texts([str(option) for option in options])
+    letter = gold_letter(answer, texts)
+    if letter is None:
+        raise TaskError(
+            f"{where}: row {row} has the answer {answer!r}, which is no letter, zero-based index or text of one of its "
+            f"{len(texts)} options"
+        )
+    fields[column] = option_lines(texts)
+    return gold_with_options(letter, texts)
+
+
+def _is_option(option: object) -> bool:
+    return isinstance(option, str | int | float) and bool(str(option).strip())

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from bon_eval.cli import main
 from bon_eval.estimators import best_of_n
 from bon_eval.graders import grade_gsm8k
 from bon_eval.models import ASSETS
-from bon_eval.runs import iter_responses, load_run
+from bon_eval.runner import RunOptions, prepare
+from bon_eval.runs import iter_responses, load_prompts, load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 BON_EVAL = [sys.executable, "-m", "bon_eval.cli"]
@@ -319,13 +321,32 @@ def test_scorers_are_listed() -> None:
 def test_tasks_list_show_check() -> None:
     listed = CliRunner().invoke(main, ["tasks", "list"])
     assert listed.exit_code == 0
-    assert [line.split()[0] for line in listed.output.splitlines()] == ["arith", "gsm8k", "math500"]
+    names = [line.split()[0] for line in listed.output.splitlines()]
+    assert names == [*sorted(path.stem for path in (ROOT / "tasks").glob("*.yaml")), "sharpening"]
     shown = CliRunner().invoke(main, ["tasks", "show", "arith", "--model", "arith-mixed"])
     assert shown.exit_code == 0
     assert "token ids" in shown.output
+    one_line_error(CliRunner().invoke(main, ["tasks", "show", "sharpening", "--model", "arith-mixed"]), "is a group")
     checked = CliRunner().invoke(main, ["tasks", "check", "arith"])
     assert checked.exit_code == 0
-    assert "500 problems, 0 gold answers not graded correct" in checked.output
+    assert checked.output == (
+        "arith: 500 problems; 1000 of 1000 right answers graded correct; 1000 of 1000 near misses graded wrong\n"
+    )
+
+
+def test_the_shown_token_ids_are_those_that_a_run_sends(finished: Path) -> None:
+    shown = CliRunner().invoke(main, ["tasks", "show", "arith", "--model", "arith-mixed"])
+    ids = [int(token) for token in shown.output.rpartition("--- token ids\n")[2].split()]
+    assert ids == list(load_prompts(finished)["0"])
+
+
+def test_plain_style_adds_its_stop_strings(tmp_path: Path) -> None:
+    text = (ROOT / "tasks" / "arith.yaml").read_text(encoding="utf-8")
+    task = tmp_path / "mine.yaml"
+    task.write_text(text + 'stop: ["~"]\nplain:\n  stop: ["\\n\\n"]\n', encoding="utf-8")
+    options = RunOptions(model="arith-mixed", task=str(task), limit=1, engine="transformers")
+    assert prepare(options).config.stop == ("~", "\n\n")
+    assert prepare(replace(options, task="arith")).config.stop == ()
 
 
 def test_doctor_on_the_transformers_engine() -> None:

@@ -32,6 +32,8 @@ def test_the_wheel_holds_tasks_models_and_schema(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for task in (ROOT / "tasks").glob("*.yaml"):
         assert f"bon_eval/_tasks/{task.name}" in names
+    for group in (ROOT / "tasks" / "groups").glob("*.yaml"):
+        assert f"bon_eval/_tasks/groups/{group.name}" in names
     for model in ("arith-mixed", "arith-worked"):
         for file in ("config.json", "model.safetensors", "tokenizer.json"):
             assert f"bon_eval/assets/{model}/{file}" in names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,7 +27,7 @@ from bon_eval.prompts import (
 )
 from bon_eval.records import Problem
 from bon_eval.taskdata import load_problems, load_train_problems
-from bon_eval.tasks import ASSETS_DIR, FewShot, load_task
+from bon_eval.tasks import ASSETS_DIR, FewShot, Plain, load_task
 
 WORDS = ["<s>", "</s>", "[user]", "[assistant]", "[system]", "?", "one", "two", "three", "Q", "A", "=", "be", "brief"]
 ID = {word: i for i, word in enumerate(WORDS)}
@@ -40,6 +41,7 @@ SPEC = replace(
     name="t",
     prompt="Q {question} A",
     few_shot=FewShot(k=0, response=" = {answer}", separator="</s>"),
+    plain=Plain(),
 )
 PROBLEMS = (
     Problem("a", {"question": "one ?", "answer": "one"}, "one"),
@@ -107,6 +109,33 @@ def test_few_shot_turns() -> None:
     assert plain.messages is None
     assert plain.text == "be brief</s>Q three ? A = three</s>Q one ? A"
     assert plain.token_ids == ids("<s> be brief </s> Q three ? A = three </s> Q one ? A")
+
+
+def test_what_plain_style_puts_before_every_question() -> None:
+    spec = replace(SPEC, plain=Plain(prefix="be ", stop=("be",)))
+    plain = render_prompts(spec, PROBLEMS[:1], make_tokenizer(), style="plain", shots=1, train_problems=TRAIN)[0]
+    assert plain.text == "be Q three ? A = three</s>be Q one ? A"
+    assert render_prompts(spec, PROBLEMS, make_tokenizer()) == render_prompts(SPEC, PROBLEMS, make_tokenizer())
+
+
+def test_demonstrations_take_the_place_of_a_train_split() -> None:
+    spec = load_task("mmlu_college_physics")
+    examples = load_train_problems(spec)
+    assert len(examples) == len(spec.few_shot.demonstrations) == 3
+    asked = Problem("0", {"question": "one ?", "choices": "(A) one\n(B) two"}, "A")
+    prompts = [
+        render_prompts(spec, [asked], make_tokenizer(), style="plain", shots=2, seed=s, train_problems=examples)[0].text
+        for s in range(8)
+    ]
+    assert len(set(prompts)) > 1, "drawn by seed"
+    for text in prompts:
+        assert text.startswith("Question: ")
+        assert text.count("\n\nQuestion: ") == 2
+        assert text.count("The answer is (X)") == 3
+        assert len(re.findall(r"The answer is \([A-D]\)\.\n\nQuestion: ", text)) == 2
+    seen = Problem("0", dict(examples[0].fields), "A")
+    drawn = draw_shots(examples, [seen], spec, shots=2, seed=0)
+    assert examples[0] not in drawn, "an evaluated question is no example"
 
 
 def test_the_tasks_own_number_of_shots_and_style_are_the_defaults() -> None:

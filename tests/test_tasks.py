@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import yaml
 
 from bon_eval.errors import TaskError
 from bon_eval.records import Problem
-from bon_eval.taskdata import load_problems, load_train_problems, task_hash
+from bon_eval.taskdata import load_problems, load_train_problems, local_file, task_hash
 from bon_eval.tasks import HubData, TaskSpec, list_tasks, load_task
 from bon_eval.templates import render_template, template_names
 
@@ -61,13 +62,33 @@ def spec(tmp_path: Path) -> TaskSpec:
 
 
 def test_every_shipped_task_loads_under_its_own_name() -> None:
-    assert list_tasks() == ["arith", "gsm8k", "math500"]
+    neighbours = ["aime", "asdiv", "math", "svamp"]
+    mmlu = [f"mmlu_college_{subject}" for subject in ("biology", "chemistry", "physics")]
+    rest = ["arith", "gameof24", "gsm8k", "math500", "math_integer", "prontoqa"]
+    assert list_tasks() == sorted([*neighbours, *mmlu, *rest])
     for name in list_tasks():
         spec = load_task(name)
         assert spec.name == name
         assert spec.licence
         if isinstance(spec.dataset, HubData):
-            assert len(spec.dataset.revision) == 40, "pinned to a commit"
+            pinned = re.fullmatch("[0-9a-f]{40}", spec.dataset.revision) is not None
+            assert pinned or (name, spec.dataset.revision) == ("gameof24", "main"), "pinned to a commit"
+
+
+def test_the_readme_lists_every_task_with_source_size_and_grader() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = {
+        m[1]: m[0]
+        for m in re.finditer(r"^\| `([a-z0-9_]+)`\*? \| .* \| .*\d.* \| `.*` \| .* \|$", readme, re.MULTILINE)
+    }
+    assert sorted(rows) == list_tasks()
+    for name, row in rows.items():
+        spec = load_task(name)
+        assert f"| `{spec.grader}` |" in row
+        source = row.split(" | ")[1]
+        if isinstance(spec.dataset, HubData) and not source.startswith(("the same", "as `")):
+            assert source.startswith(f"`{spec.dataset.id}`")
+            assert source.endswith(f"{spec.dataset.split}; {spec.licence}")
 
 
 def test_arith_reads_its_embedded_files() -> None:
@@ -80,19 +101,24 @@ def test_arith_reads_its_embedded_files() -> None:
 
 @pytest.mark.data
 def test_real_data_sizes() -> None:
-    sizes = {"gsm8k": 1319, "math500": 500}
+    sizes = {"gsm8k": 1319, "math500": 500, "math_integer": 311, "prontoqa": 500, "gameof24": 1362}
+    sizes |= {"mmlu_college_biology": 144, "mmlu_college_physics": 102, "mmlu_college_chemistry": 100}
     for name, size in sizes.items():
-        data = REAL_DATA / f"{name}_test.jsonl"
+        spec = load_task(name)
+        data = local_file(spec, REAL_DATA)
+        assert data is not None
         if not data.is_file():
             pytest.skip(f"no {data.name}: set BON_EVAL_DATA to the folder of the real data sets")
-        assert len(load_problems(load_task(name), data=data)) == size
+        problems = load_problems(spec, data=data)
+        assert len(problems) == size
+        assert load_problems(spec, data=REAL_DATA) == problems, "a folder stands for the file that the task names"
 
 
 # --- reading task files
 
 
 def test_a_users_own_file(spec: TaskSpec) -> None:
-    assert (spec.name, spec.gold_after, spec.max_tokens, spec.prompt_style, spec.stop) == (
+    assert (spec.name, spec.gold.after, spec.max_tokens, spec.prompt_style, spec.stop) == (
         "mine",
         "####",
         16,
@@ -130,6 +156,20 @@ BAD_TASKS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("name with a slash", {"name": "../up"}, ["name is '../up'", "letters, digits"]),
     ("columns is a list", {"columns": ["q", "a"]}, ["columns must be a mapping"]),
     ("shots without train", {"few_shot": {"k": 1, "response": " {a}"}}, ["few_shot.k is 1", "train file is not given"]),
+    ("bad regular expression", {"gold": {"matches": "("}}, ["gold.matches is no regular expression"]),
+    ("row filter", {"rows": {"q": 3}}, ["rows.q is 3", "put it in quotes"]),
+    ("unknown plain key", {"plain": {"prefx": "Q"}}, ["unknown key 'prefx' in plain", "prefix, stop"]),
+    (
+        "demonstration without the question",
+        {"few_shot": {"k": 0, "demonstrations": [{"gold": "1", "response": "#### 1"}]}},
+        ["few_shot.demonstrations lacks 'q' in number 1"],
+    ),
+    (
+        "demonstration without a response",
+        {"few_shot": {"k": 0, "demonstrations": [{"q": "?", "gold": "1"}]}},
+        ["few_shot.demonstrations[0].response is missing"],
+    ),
+    ("demonstrations in a mapping", {"few_shot": {"k": 0, "demonstrations": {}}}, ["must be a list of mappings"]),
     ("shots without response", {"few_shot": {"k": 1}}, ["few_shot.response is missing"]),
 ]
 
@@ -172,7 +212,7 @@ def test_python_objects_in_yaml_are_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_and_missing_tasks() -> None:
-    with pytest.raises(TaskError, match=r"unknown task 'gsm9k'; valid: arith, gsm8k, math500; or give the path"):
+    with pytest.raises(TaskError, match=r"unknown task 'gsm9k'; valid: aime, arith, .*, svamp; or give the path"):
         load_task("gsm9k")
     with pytest.raises(TaskError, match=r"cannot read task file nowhere/t\.yaml: No such file"):
         load_task("nowhere/t.yaml")
@@ -315,6 +355,99 @@ def test_solution_column_is_optional(tmp_path: Path) -> None:
     some = write_jsonl(tmp_path / "s.jsonl", [{"q": "?", "a": "1", "s": None}, {"q": "?", "a": "1", "s": "so #### 1"}])
     assert load_problems(spec, data=without)[0].fields == {"q": "?", "a": "1"}
     assert [sorted(p.fields) for p in load_problems(spec, data=some)] == [["a", "q"], ["a", "q", "s"]]
+
+
+# --- multiple choice, filters, folders
+
+CHOICE = {
+    "gold": None,
+    "columns": {"question": "q", "answer": "a", "options": "c"},
+    "prompt": "{q}\n{c}",
+    "answer_format": "The answer is ({gold})",
+    "grader": "choice",
+}
+
+
+def test_options_become_lines_and_the_gold_holds_them(tmp_path: Path) -> None:
+    spec = load_task(write_task(tmp_path, **CHOICE))
+    rows = [
+        {"q": "one?", "a": 1, "c": ["red", "blue"]},
+        {"q": "two?", "a": "A", "c": ["A) True", "B) False"]},
+        {"q": "three?", "a": "two  words", "c": [1, "two words", "x\ny"]},
+    ]
+    assert [(p.fields["c"], p.gold) for p in load_problems(spec, data=write_jsonl(tmp_path / "d.jsonl", rows))] == [
+        ("(A) red\n(B) blue", "B\n(A) red\n(B) blue"),
+        ("(A) True\n(B) False", "A\n(A) True\n(B) False"),
+        ("(A) 1\n(B) two words\n(C) x y", "B\n(A) 1\n(B) two words\n(C) x y"),
+    ]
+
+
+def test_options_in_a_typed_column(tmp_path: Path) -> None:
+    """Lists and whole numbers as a hub's Parquet files hold them."""
+    table = pa.table({"q": ["one?"], "a": pa.array([1], pa.int64()), "c": pa.array([["red", "blue"]])})
+    pq.write_table(table, tmp_path / "d.parquet")
+    [problem] = load_problems(load_task(write_task(tmp_path, **CHOICE)), data=tmp_path / "d.parquet")
+    assert problem.gold == "B\n(A) red\n(B) blue"
+
+
+@pytest.mark.parametrize(
+    ("row", "parts"),
+    [
+        ({"a": 2, "c": ["x", "y"]}, ["row 0 has the answer '2'", "none", "2 options"]),
+        ({"a": "C", "c": ["x", "y"]}, ["row 0 has the answer 'C'"]),
+        ({"a": "x", "c": ["x", "x"]}, ["row 0 has the answer 'x'"]),
+        ({"a": 0, "c": "x, y"}, ["row 0 has no list of 2 to 26 texts in column 'c'", "JSON list"]),
+        ({"a": 0, "c": ["x"]}, ["row 0 has no list"]),
+        ({"a": 0, "c": ["x", ["y"]]}, ["row 0 has no list"]),
+        ({"a": 0}, ["no column 'c'", "columns.options"]),
+    ],
+)
+def test_bad_options(tmp_path: Path, row: dict[str, Any], parts: list[str]) -> None:
+    spec = load_task(write_task(tmp_path, **CHOICE))
+    with pytest.raises(TaskError) as caught:
+        load_problems(spec, data=write_jsonl(tmp_path / "d.jsonl", [{"q": "?", **row}]))
+    for part in parts:
+        assert part.replace("none", "no letter") in str(caught.value)
+
+
+def test_rows_and_golds_that_are_kept(tmp_path: Path) -> None:
+    rows = [
+        {"q": f"{i}?", "a": a, "s": s} for i, (a, s) in enumerate([("1", "x"), ("1/2", "y"), ("-3", "y"), ("4", "y")])
+    ]
+    data = write_jsonl(tmp_path / "d.jsonl", rows)
+    spec = load_task(write_task(tmp_path, gold={"matches": r"-?\d+"}, rows={"s": "y"}))
+    # Numbered among the rows of the part, whatever the gold: the ids of a task without the filter on golds.
+    assert [(p.id, p.gold) for p in load_problems(spec, data=data)] == [("1", "-3"), ("2", "4")]
+    assert load_problems(spec, data=data, limit=1)[0].id == "1"
+    nothing = load_task(write_task(tmp_path, gold={"matches": "z"}, rows={"s": "y"}))
+    with pytest.raises(TaskError, match=r"no row in which s is 'y' and the gold matches 'z', as task mine wants"):
+        load_problems(nothing, data=data)
+
+
+def test_gold_in_the_box_of_a_solution(tmp_path: Path) -> None:
+    columns = {"question": "q", "answer": "a", "solution": "s"}
+    spec = load_task(write_task(tmp_path, gold={"boxed_in": "s"}, columns=columns, grader="math"))
+    with_answer = write_jsonl(tmp_path / "a.jsonl", [{"q": "?", "a": "7"}])
+    assert load_problems(spec, data=with_answer)[0].gold == "7"
+    boxed = write_jsonl(tmp_path / "b.jsonl", [{"q": "?", "s": r"First \boxed{3}. Then we get \boxed{\frac{1}{2}}."}])
+    assert load_problems(spec, data=boxed)[0].gold == r"\frac{1}{2}"
+    without = write_jsonl(tmp_path / "w.jsonl", [{"q": "?", "s": "so 3"}])
+    with pytest.raises(TaskError, match=r"row 0 has no \\boxed{} in column 's'"):
+        load_problems(spec, data=without)
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path, spec: TaskSpec) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    hub = {"id": "x/y", "split": "test", "revision": "main", "file": "mine.jsonl", "train_split": "train"}
+    of_hub = load_task(write_task(tmp_path, dataset={"hub": hub}))
+    with pytest.raises(TaskError, match=r"task mine: data folder .*data has no mine\.jsonl; give a file"):
+        load_problems(of_hub, data=folder)
+    write_jsonl(folder / "mine.jsonl", ROWS)
+    assert len(load_problems(of_hub, data=folder)) == 2
+    with pytest.raises(TaskError, match="has no file with a name that the task gives"):
+        load_train_problems(of_hub, data=folder)
+    assert load_problems(spec, data=folder) == load_problems(spec), "a task that brings its own files"
 
 
 # --- the hub

@@ -7,21 +7,40 @@ them.
 from __future__ import annotations
 
 from bon_eval.errors import GraderError, unknown_name
-from bon_eval.graders.base import Grade, Grader
-from bon_eval.graders.ladder import MATH, MathGrader, Verdict
-from bon_eval.graders.numeric import GSM8K
+from bon_eval.graders.base import AnswerGrader, Grade, Grader, Verdict
+from bon_eval.graders.choice import CHOICE
+from bon_eval.graders.game24 import GAME24
+from bon_eval.graders.ladder import MATH
+from bon_eval.graders.numeric import GSM8K, NUMERIC
+from bon_eval.graders.outside import OutsideGrader, outside_names
+from bon_eval.graders.truth import TRUE_FALSE
 
-__all__ = ["GRADERS", "Grade", "Grader", "get_grader", "grade_gsm8k", "grade_math", "same_answer", "strict"]
+__all__ = [
+    "GRADERS",
+    "AnswerGrader",
+    "Grade",
+    "Grader",
+    "get_grader",
+    "grade_gsm8k",
+    "grade_math",
+    "same_answer",
+    "strict",
+]
 
-GRADERS: dict[str, MathGrader] = {grader.name: grader for grader in (MATH, GSM8K)}
-"""The graders by the name that a task's YAML gives."""
+GRADERS: dict[str, AnswerGrader] = {g.name: g for g in (MATH, GSM8K, NUMERIC, CHOICE, TRUE_FALSE, GAME24)}
+"""bon-eval's own graders by the name that a task's YAML gives."""
 
 
-def get_grader(name: str) -> MathGrader:
-    """The grader of that name; raises `GraderError` naming the valid ones."""
-    if name not in GRADERS:
-        raise GraderError(unknown_name("grader", name, list(GRADERS)))
-    return GRADERS[name]
+def get_grader(name: str) -> AnswerGrader:
+    """The grader of that name, bon-eval's own or one that an installed package offers (`bon_eval.graders.outside`).
+
+    Raises `GraderError`: an unknown name (the message lists the valid ones), or an outside grader that is none.
+    """
+    if name in GRADERS:
+        return GRADERS[name]
+    if name not in (outside := outside_names()):
+        raise GraderError(unknown_name("grader", name, [*GRADERS, *outside]))
+    return OutsideGrader(name)
 
 
 def grade_math(response: str, gold: str) -> Grade:

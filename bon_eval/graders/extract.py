@@ -26,7 +26,7 @@ class Extract:
 
     answer: str | None
     where: str
-    """``box``, ``marker``, ``phrase``, ``last formula``, ``last number`` or ``no answer found``."""
+    """``box``, ``marker``, ``phrase``, ``last formula``, ``last number``, ``last line`` or ``no answer found``."""
 
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")

@@ -8,16 +8,14 @@ side states that), ``15 cm`` is 15; but it is not ``15 m``.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
-from bon_eval.graders.base import Grade
+from bon_eval.graders.base import UNDECIDED, AnswerGrader, Verdict
 from bon_eval.graders.clean import flat
 from bon_eval.graders.compare import ExactOracle, compare, form_key
 from bon_eval.graders.exact import UndecidedError
 from bon_eval.graders.extract import Extract, extract, last_box
 from bon_eval.graders.forms import Form, form_of
-from bon_eval.graders.isolation import shared_pool
 from bon_eval.graders.latex import MAX_ANSWER_CHARS, LimitError, ParseError
 from bon_eval.graders.units import units_agree
 
@@ -27,17 +25,6 @@ _ZEROS = re.compile(r",0\d\d")
 _CHOICE = re.compile(r"\(?([A-J])(?:\)|[.:](?!\d)).*", re.DOTALL)
 _CHOICES = re.compile(r"(?<=\()[A-J](?=\))|(?<=[a-z,])[A-J]\b")
 _LETTER = re.compile(r"\(?([A-J])\)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a rung says; correct None with rung ``undecided``: the next rung must say."""
-
-    correct: bool | None
-    rung: str
-
-
-UNDECIDED = Verdict(None, "undecided")
 
 
 BEYOND: Form = ("beyond",)
@@ -59,7 +46,7 @@ def read_flat(text: str) -> str:
     return flat(text)
 
 
-class MathGrader:
+class MathGrader(AnswerGrader):
     r"""Competition mathematics: the answer in ``\boxed{}``, golds in LaTeX."""
 
     name = "math"
@@ -128,10 +115,6 @@ class MathGrader:
                 return True
         return False
 
-    def question(self, answer: str, gold: str) -> dict[str, str]:
-        """What a worker is asked when the fast rungs are undecided."""
-        return {"op": "same", "gold": gold, "answer": answer}
-
     def key(self, answer: str) -> str | None:
         """The vote key of an answer without a worker; None when only a worker can tell."""
         if len(answer) > MAX_ANSWER_CHARS:
@@ -148,44 +131,11 @@ class MathGrader:
         """The answer under the strict format: boxed."""
         return last_box(response)
 
-    def __call__(self, response: str, gold: str) -> Grade:
-        """Grade one response; never raises on any text."""
-        found = self.extract(response)
-        if found.answer is None:
-            return Grade(False, None, found.where)
+    def near_misses(self, gold: str) -> tuple[str, ...]:
+        """One more than a gold that is a single value; of others none is made."""
         gold = self.gold(gold)
-        return as_grade(self, found, self.decide(found.answer, gold))
-
-    def decide(self, answer: str, gold: str) -> Verdict:
-        """The verdict on an answer, by a worker where need be."""
-        verdict = self.fast(answer, gold)
-        if verdict is not UNDECIDED:
-            return verdict
-        return as_verdict(shared_pool().ask(self.question(answer, gold)))
-
-    def same_answer(self, a: str, b: str) -> bool:
-        """Whether two answers are equivalent in a vote: an equivalence relation, symmetric and exact."""
-        if a == b:
-            return True
-        keys = [self.key(x) for x in (a, b)]
-        for k, x in enumerate((a, b)):
-            if keys[k] is None:
-                reply = shared_pool().ask({"op": "key", "answer": x})
-                keys[k] = str(reply["key"]) if "key" in reply else "raw " + read_flat(x)
-        return keys[0] == keys[1]
-
-
-def as_verdict(reply: dict[str, object]) -> Verdict:
-    """A worker's reply as a verdict."""
-    if "unscored" in reply:
-        return Verdict(None, str(reply["unscored"]))
-    return Verdict(bool(reply["correct"]), str(reply["rung"]))
-
-
-def as_grade(grader: MathGrader, found: Extract, verdict: Verdict) -> Grade:
-    """The grade of an answer found in a response."""
-    answer = None if found.answer is None else grader.normal(found.answer)
-    return Grade(verdict.correct, answer, f"{found.where}; {verdict.rung}")
+        form = read_form(read_flat(gold), True) if len(gold) <= MAX_ANSWER_CHARS else None
+        return (f"{gold} + 1",) if form is not None and form[0] == "expr" else ()
 
 
 MATH = MathGrader()

@@ -6,11 +6,12 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
+from bon_eval.graders.base import Verdict
 from bon_eval.graders.compare import form_key
 from bon_eval.graders.exact import UndecidedError
 from bon_eval.graders.extract import NUMBER, Extract, extract
 from bon_eval.graders.forms import Form
-from bon_eval.graders.ladder import EXACT, MathGrader, Verdict, read_form
+from bon_eval.graders.ladder import EXACT, MathGrader, read_form
 from bon_eval.graders.latex import MAX_ANSWER_CHARS
 from bon_eval.graders.tree import MAX_DIGITS, SCALES, Expr
 
@@ -64,6 +65,31 @@ class NumericGrader(MathGrader):
         """The answer under the strict format: the number after the last ``####``."""
         found = _STRICT.findall(response)
         return found[-1] if found else None
+
+    def near_misses(self, gold: str) -> tuple[str, ...]:
+        """Off by one, either way."""
+        value = number_in(self.gold(gold))
+        return () if value is None else (decimal_text(value + 1), decimal_text(value - 1))
+
+
+class AnyNumericGrader(NumericGrader):
+    """The same comparison for data whose responses may state the number in any common form.
+
+    The gold may carry a unit or a noun behind its number, as in ``9 (apples)``: the number is compared.
+    """
+
+    name = "numeric"
+    version = "numeric-1"
+
+    def gold(self, gold: str) -> str:
+        """The number that the gold begins with or, where it begins with none, the gold as it is."""
+        m = NUMBER.match(gold.strip())
+        return m.group().strip() if m is not None else gold
+
+    def strict(self, response: str) -> str | None:
+        """The answer where the response says that it is one: a box, ``####`` or "the answer is"; no bare number."""
+        found = self.extract(response)
+        return None if found.where == "last number" else found.answer
 
 
 _STRICT = re.compile(r"####[ \t]*(-?\$?[\d,]*\.?\d+)(?![\d.)]*[.)]\s+[A-Za-z])")
@@ -148,3 +174,4 @@ def decimal_text(value: Fraction) -> str:
 
 
 GSM8K = NumericGrader()
+NUMERIC = AnyNumericGrader()

@@ -9,10 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bon_eval.graders import get_grader
-from bon_eval.graders.base import Grade
+from bon_eval.graders.base import UNDECIDED, Grade, Verdict, as_verdict
 from bon_eval.graders.extract import Extract
 from bon_eval.graders.isolation import DEADLINE, MEMORY_MB, WorkerPool, shared_pool
-from bon_eval.graders.ladder import UNDECIDED, Verdict, as_grade, as_verdict
 
 MAX_WORKERS = 16
 _PAIRS_PER_WORKER = 8
@@ -127,7 +126,7 @@ class BatchGrader:
                 if found.answer is None:
                     grade = Grade(False, None, found.where)
                 else:
-                    grade = as_grade(grader, found, verdicts[found.answer, gold])
+                    grade = grader.grade(found, verdicts[found.answer, gold])
                 cache[row] = grade
             grades.append(grade)
         return grades, [False if a is None else verdicts[a, g].correct for a, g in strict_rows]

@@ -76,13 +76,14 @@ class Worker:
         that was killed while it started is `IdleLossError`, too.
         """
         settled = False
+        what = f"grader {question['grader']}" if "grader" in question else "symbolic comparison"
         try:
             reply = self._ask({**question, "deadline": deadline}, deadline, retry)
             settled = True
         except TimeoutError:
-            reply = {"unscored": f"symbolic comparison passed its deadline of {deadline:g} s"}
+            reply = {"unscored": f"{what} passed its deadline of {deadline:g} s"}
         except WorkerLostError as lost:
-            reply = {"unscored": f"symbolic comparison ended its worker ({lost})"}
+            reply = {"unscored": f"{what} ended its worker ({lost})"}
         finally:
             if not settled:  # also when the caller was interrupted: a late reply would answer the next question
                 self.kill()
@@ -99,7 +100,7 @@ class Worker:
             reply = self._receive(end)
             if "loading" not in reply:
                 return reply
-            if not reply["loading"] and self.loaded is not None:
+            if reply.get("library") and self.loaded is not None:
                 self.loaded()
             end = time.monotonic() + (START_LIMIT if reply["loading"] else deadline)
 

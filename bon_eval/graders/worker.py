@@ -83,9 +83,11 @@ def die_with_parent() -> None:
 
 
 def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
-    """The reply to one question: ``same`` (gold, answer) or ``key`` (answer)."""
+    """The reply to one question: ``same`` (gold, answer), ``key`` (answer) or ``outside`` (grader, gold, answer)."""
     from bon_eval.graders import symbolic
 
+    if question["op"] == "outside":
+        return outside_answer(question, sink)
     try:
         if question["op"] == "key":
             return {"key": symbolic.key(question["answer"])}
@@ -102,13 +104,29 @@ def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
         return {"unscored": f"{type(error).__name__} in the symbolic comparison"}
 
 
+def outside_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
+    """The grade of another package's grader, whose loading is no part of a question's time."""
+    from bon_eval.graders.outside import load_outside, outside_reply
+
+    try:
+        write_message(sink, {"loading": True})
+        load_outside(question["grader"])
+        write_message(sink, {"loading": False})
+        limit_processor(question["deadline"])
+        return outside_reply(question)
+    except MemoryError:
+        return {"unscored": "out of memory"}
+    except Exception as error:  # noqa: BLE001 - foreign code raises anything; it becomes the reason of no verdict
+        return {"unscored": f"{type(error).__name__} in grader {question['grader']}"}
+
+
 def load_library(sink: IO[bytes], deadline: float) -> Any:
     """math-verify, whose loading is no part of a question's time."""
     name = "bon_eval.graders.library"
     if name not in sys.modules:
         write_message(sink, {"loading": True})
         importlib.import_module(name)
-        write_message(sink, {"loading": False})
+        write_message(sink, {"loading": False, "library": True})
         limit_processor(deadline)
     return sys.modules[name]
 

@@ -79,11 +79,11 @@ def test_strict_counts_only_the_format() -> None:
 
 
 def test_registry() -> None:
-    assert set(GRADERS) == {"math", "gsm8k"}
+    assert set(GRADERS) == {"math", "gsm8k", "numeric", "choice", "true_false", "game24"}
     for name, grader in GRADERS.items():
         assert grader.name == name
         assert grader.version
-    with pytest.raises(GraderError, match="valid: gsm8k, math"):
+    with pytest.raises(GraderError, match="valid: choice, game24, gsm8k, math, numeric, true_false"):
         get_grader("sums")
     with pytest.raises(GraderError, match="at least 1"):
         grade_many("math", [], workers=0)

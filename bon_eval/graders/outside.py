@@ -1,0 +1,98 @@
+"""Graders from other packages: found by entry point, run in worker processes only.
+
+A package offers one by an entry point of the group `ENTRY_POINTS`: the entry's name is the grader's name, its value a
+`Grader` or a class that makes one without arguments. What it does with a response happens in a worker, under the same
+deadline and memory limit as symbolic algebra: a grader that hangs, dies or raises makes the response unscored, and
+the reason says so.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from bon_eval.errors import GraderError
+from bon_eval.graders.base import UNDECIDED, AnswerGrader, Grade, Grader, Verdict
+from bon_eval.graders.extract import MAX_RESPONSE_CHARS, Extract
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINTS = "bon_eval.graders"
+
+
+def outside_names() -> list[str]:
+    """Names of the graders that installed packages offer, sorted."""
+    from importlib.metadata import entry_points
+
+    return sorted({point.name for point in entry_points(group=ENTRY_POINTS)})
+
+
+@lru_cache
+def load_outside(name: str) -> Grader:
+    """The grader that an installed package offers under that name.
+
+    Raises `GraderError`, naming the package: two packages offer it, it cannot be imported, or it is no grader.
+    """
+    from importlib.metadata import entry_points
+
+    points = list({(p.value, _package(p)): p for p in entry_points(group=ENTRY_POINTS, name=name)}.values())
+    if len(points) != 1:
+        packages = ", ".join(sorted(_package(p) for p in points)) or "no package"
+        raise GraderError(f"grader {name!r} is offered by {packages}; exactly one must offer it")
+    where = f"grader {name!r} of package {_package(points[0])} ({points[0].value})"
+    try:
+        found = points[0].load()
+        grader = found() if isinstance(found, type) else found
+    except Exception as error:  # foreign code raises anything; the user gets it in one line
+        raise GraderError(f"{where} cannot be loaded: {type(error).__name__}: {error}; mend it or uninstall") from error
+    if not callable(grader) or any(not isinstance(getattr(grader, x, None), str) for x in ("name", "version")):
+        raise GraderError(f"{where} is no grader; it needs name, version and __call__(response, gold) -> Grade")
+    if grader.name != name:
+        raise GraderError(f"{where} has the name {grader.name!r}; entry point and grader must have the same")
+    made: Grader = grader
+    return made
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "unknown"
+
+
+class OutsideGrader(AnswerGrader):
+    """A grader of another package, on the caller's side: it hands the whole response to a worker."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.version = load_outside(name).version
+
+    def extract(self, response: str) -> Extract:
+        """The end of the response; the grader itself finds the answer."""
+        return Extract(response[-MAX_RESPONSE_CHARS:], "outside")
+
+    def fast(self, answer: str, gold: str) -> Verdict:
+        """Always left to a worker."""
+        return UNDECIDED
+
+    def question(self, answer: str, gold: str) -> dict[str, str]:
+        """What a worker is asked."""
+        return {"op": "outside", "grader": self.name, "gold": gold, "answer": answer}
+
+    def grade(self, found: Extract, verdict: Verdict) -> Grade:
+        """The grade that the outside grader gave."""
+        return Grade(verdict.correct, verdict.answer, verdict.rung)
+
+    def strict(self, response: str) -> str | None:
+        """An outside grader has one format only."""
+        return self.extract(response).answer
+
+
+def outside_reply(question: dict[str, Any]) -> dict[str, Any]:
+    """In the worker: the reply to an ``outside`` question. Raises what the outside grader raises."""
+    grade = load_outside(question["grader"])(question["answer"], question["gold"])
+    if grade.correct not in (True, False, None) or not isinstance(grade.answer, str | None):
+        raise TypeError("a Grade needs correct True, False or None and answer text or None")
+    return {
+        "correct": None if grade.correct is None else bool(grade.correct),
+        "rung": str(grade.reason),
+        "answer": grade.answer,
+    }

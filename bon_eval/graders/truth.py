@@ -1,0 +1,110 @@
+"""True or false: the final verdict of a response, not one inside its reasoning.
+
+Where it is read, in this order: the last box, the last statement of the answer ("the answer is False", ``Answer:
+True``, ``#### True``), the last conclusion about the statement ("the statement ... is therefore true"), the last line,
+a response that opens with its verdict.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bon_eval.graders.base import AnswerGrader, Verdict
+from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
+from bon_eval.options import read_gold
+
+_WORD = re.compile(
+    r"(\bnot[ \t]{1,3}(?:necessarily[ \t]{1,3})?|\bcannot[ \t]{1,3}be[ \t]{1,3}|n['’]t[ \t]{1,3}(?:be[ \t]{1,3})?)?"
+    r"\b(true|false)\b",
+    re.IGNORECASE,
+)
+_BOTH = re.compile(
+    r"\b(?:true|false)[ \t]{0,3}(?:or|/|and|nor)[ \t]{0,3}(?:not[ \t]{1,3})?(?:true|false)\b", re.IGNORECASE
+)
+_ANSWER = re.compile(
+    r"(?:\banswer\b(?:[ \t]{1,3}(?:to|of|for)[ \t][^\n.:?]{0,80}?)?|\b(?:verdict|conclusion)\b)"
+    r"[ \t]{0,3}\*{0,3}[ \t]{0,3}(?:is|would be|will be|must be|:|=)([^\n]{0,200}\n?[^\n]{0,40})"
+    r"|####([^\n]{0,200})",
+    re.IGNORECASE,
+)
+_STATEMENT = re.compile(
+    r"\b(?:statement|claim|proposition|sentence|assertion|hypothesis)\b[^\n.?:]{0,200}?"
+    r"(?:\bis\b|\bmust be\b|\bcannot be\b|\bisn['’]t\b)[ \t]{0,3}(?:\*{0,3}[ \t]{0,3})"
+    r"(?:therefore|thus|indeed|also|hence|clearly|actually)?,?[ \t]{0,3}\*{0,3}(?:not[ \t]{1,3})?(?:true|false)\b",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(r"[\s*\"'(]{0,9}(?:true|false)\b[\s*\"')]{0,3}(?:[.,!:;\n-]|$)", re.IGNORECASE)
+_ENDING = re.compile(r"(?:\bnot[ \t]{1,3})?\b(?:true|false)\b[\s.!*\"')\]}$]{0,9}$", re.IGNORECASE)
+
+
+class TrueFalseGrader(AnswerGrader):
+    """The gold is ``True`` or ``False``, or the letter of an option that says so with the options below it."""
+
+    name = "true_false"
+    version = "true_false-1"
+
+    def extract(self, response: str) -> Extract:
+        """Where and what the response answers: ``True``, ``False``, or nothing."""
+        text = response[-MAX_RESPONSE_CHARS:]
+        if (box := last_box(text)) is not None and (verdict := _verdict(box)) is not None:
+            return Extract(verdict, "box")
+        opening = text[:200]
+        text = text[-MAX_PHRASE_CHARS:]
+        for pattern in (_ANSWER, _STATEMENT):
+            if (verdict := _last(pattern, text)) is not None:
+                return Extract(verdict, "phrase")
+        lines = [line for line in text.splitlines() if line.strip()]
+        if lines and (m := _ENDING.search(_BOTH.sub("", lines[-1][-200:]))) is not None:
+            return Extract(_verdict(m.group()), "last line")
+        if (m := _OPENING.match(opening)) and not _BOTH.match(opening.strip()):
+            return Extract(_verdict(m.group()), "opening")
+        return Extract(None, "no answer found")
+
+    def fast(self, answer: str, gold: str) -> Verdict:
+        """Equal verdicts."""
+        if gold not in ("True", "False"):
+            return Verdict(None, "the gold is neither True nor False")
+        return Verdict(answer == gold, "string")
+
+    def gold(self, gold: str) -> str:
+        """``True`` or ``False``."""
+        first, options = read_gold(gold)
+        text = options.get(first, first)
+        return text.capitalize() if text.lower() in ("true", "false") else text
+
+    def strict(self, response: str) -> str | None:
+        """The verdict under the strict format: in a box or behind "the answer is", ``Answer:`` or ``####``."""
+        text = response[-MAX_RESPONSE_CHARS:]
+        if (box := last_box(text)) is not None and (verdict := _verdict(box)) is not None:
+            return verdict
+        return _last(_ANSWER, text[-MAX_PHRASE_CHARS:])
+
+    def near_misses(self, gold: str) -> tuple[str, ...]:
+        """The opposite."""
+        return {"True": ("False",), "False": ("True",)}.get(self.gold(gold), ())
+
+
+def _last(pattern: re.Pattern[str], text: str) -> str | None:
+    """The verdict of the last match that states one."""
+    found = None
+    m = pattern.search(text)
+    while m is not None:
+        content = m.group(m.lastindex) if m.lastindex else m.group()
+        # A conclusion's own verdict is its last word; the answer's is its first.
+        verdict = _verdict(content, last=not m.lastindex)
+        found = verdict or found
+        m = pattern.search(text, max(m.start() + 1, m.start(m.lastindex) if m.lastindex else m.end()))
+    return found
+
+
+def _verdict(text: str, *, last: bool = False) -> str | None:
+    """The first (last) true or false of a short text, negation included; None for "true or false"."""
+    text = _BOTH.sub(" ", text[:10_000])
+    found = list(_WORD.finditer(text))
+    if not found:
+        return None
+    m = found[-1 if last else 0]
+    return str((m.group(2).lower() == "true") != (m.group(1) is not None))
+
+
+TRUE_FALSE = TrueFalseGrader()

@@ -1,0 +1,61 @@
+"""Multiple choice as text: the options in a prompt, and the gold that holds the right letter and every option.
+
+``(A) first`` and so on, one line each; a gold is the letter's line and then the options' lines. So a grader that sees
+nothing but a gold can also recognise an answer given by an option's text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_OWN_LETTER = re.compile(r"\(?([A-Z])[).:]\s+")
+_LINE = re.compile(r"\(([A-Z])\) (.*)")
+
+
+def option_texts(options: Sequence[str]) -> list[str]:
+    """The options' own texts, each in one line: where all carry their letter (``A) True``), without it."""
+    texts = [" ".join(option.split()) for option in options]
+    found = [_OWN_LETTER.match(text) for text in texts]
+    letters = [m.group(1) if m is not None else "" for m in found]
+    if letters == list(LETTERS[: len(texts)]):
+        return [text[m.end() :] for text, m in zip(texts, found, strict=True) if m is not None]
+    return texts
+
+
+def option_lines(texts: Sequence[str]) -> str:
+    """The options as a prompt shows them.
+
+    >>> print(option_lines(["red", "blue"]))
+    (A) red
+    (B) blue
+    """
+    return "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, texts, strict=False))
+
+
+def gold_letter(answer: str, texts: Sequence[str]) -> str | None:
+    """The right option's letter, from a letter, a zero-based index or an option's text; None when it is none of them.
+
+    >>> gold_letter("1", ["red", "blue"]), gold_letter("A", ["red", "blue"]), gold_letter("blue", ["red", "blue"])
+    ('B', 'A', 'B')
+    """
+    answer, letters = " ".join(answer.split()), LETTERS[: len(texts)]
+    if len(answer) == 1 and answer in letters:
+        return answer
+    if answer.isascii() and answer.isdigit():
+        return letters[int(answer)] if len(answer) <= 2 and int(answer) < len(letters) else None
+    places = [k for k, text in enumerate(texts) if text == answer]
+    return letters[places[0]] if len(places) == 1 else None
+
+
+def gold_with_options(letter: str, texts: Sequence[str]) -> str:
+    """The gold of a problem, as graders read it."""
+    return f"{letter}\n{option_lines(texts)}"
+
+
+def read_gold(gold: str) -> tuple[str, dict[str, str]]:
+    """A gold's first line, and the option of each letter; a gold without options has none."""
+    first, *lines = gold.strip().split("\n")
+    found = [_LINE.fullmatch(line.strip()) for line in lines]
+    return first.strip(), {m.group(1): m.group(2).strip() for m in found if m is not None}
