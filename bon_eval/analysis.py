@@ -18,7 +18,7 @@ from bon_eval.explain import explain
 from bon_eval.findings import Analysis, Settings
 from bon_eval.pool import Pool
 from bon_eval.records import Problem
-from bon_eval.scorers import Scorer, get_scorer, seeded_random
+from bon_eval.scorers import get_scorer
 from bon_eval.variants import variants
 
 DEFAULT_SCORERS = ("log_likelihood", "mean_log_likelihood", "shortest", "random")
@@ -197,10 +197,6 @@ def resolve_settings(
     )
 
 
-def _scorer(name: str, seed: int) -> Scorer:
-    return seeded_random(seed) if name == "random" else get_scorer(name)
-
-
 def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -> Responses:
     """Everything aligned by problem id, and scored."""
     pool, greedy = run.pool, run.greedy
@@ -221,6 +217,6 @@ def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -
         golds=tuple(gold_of[problem_id] for problem_id in pool.problem_ids),
         greedy=greedy.take([greedy_row[problem_id] for problem_id in pool.problem_ids]),
         pool=pool,
-        scores={name: _scorer(name, settings.seed).over(pool) for name in settings.scorers},
+        scores={name: get_scorer(name, seed=settings.seed).over(pool) for name in settings.scorers},
         duplicates=duplicates,
     )

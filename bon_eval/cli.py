@@ -21,7 +21,7 @@ from bon_eval.cli_options import (
     train_data_option,
     trust_option,
 )
-from bon_eval.cli_report import compare, compare_pair, grade, report, report_run, score, scorers, summary
+from bon_eval.cli_report import check_stored, compare, compare_pair, grade, report, report_run, score, scorers, summary
 from bon_eval.cli_tasks import tasks
 from bon_eval.errors import BonEvalError
 
@@ -66,6 +66,7 @@ def main() -> None:
 @click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]")
 @engine_arg_option
 @trust_option
+@click.option("--token-stats", type=click.Choice(["none", "topk"]), default="none", help="Store more of each token.")
 @scorers_option
 @ns_option
 @draws_option
@@ -89,6 +90,7 @@ def run(
     from bon_eval.runner import RunOptions, execute, prepare
 
     wanted = numbers(ns)
+    check_stored(scorers, given["token_stats"])
     resolve_settings(given["n"], 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=given["seed"], draws=draws)
     options = RunOptions(out=out, fresh=not resume, engine_args=engine_args(engine_arg), **given)
     if after is not None:

