@@ -125,8 +125,10 @@ def _patience(ranked: Array, above: NDArray[np.int64], patience: int) -> tuple[A
     for k in range(1, n):
         raised = np.bincount(cell, weights=mass.sum(axis=1).ravel(), minlength=n_rows * n).reshape(n_rows, n)
         # To rank r from every best that has more than r responses above it.
-        better = (raised.sum(axis=1, keepdims=True) - raised.cumsum(axis=1)) / (n - k)
-        mass *= (1.0 - above / (n - k))[:, None]
+        better = np.zeros((n_rows, n))
+        better[:, :-1] = raised[:, :0:-1].cumsum(axis=1)[:, ::-1] / (n - k)
+        # More responses above the best than are left to draw cannot be: such states have no mass.
+        mass *= np.maximum(1.0 - above / (n - k), 0.0)[:, None]
         stopped = mass[:, -1]
         samples += (k + 1) * stopped.sum(axis=1)
         value += (ranked * stopped).sum(axis=1)

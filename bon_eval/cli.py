@@ -10,6 +10,7 @@ import click
 from bon_eval import __version__
 from bon_eval.cli_options import (
     PATH,
+    arms_option,
     data_option,
     draws_option,
     engine_arg_option,
@@ -20,6 +21,7 @@ from bon_eval.cli_options import (
     scorers_option,
     train_data_option,
     trust_option,
+    votes_option,
 )
 from bon_eval.cli_report import check_stored, compare, compare_pair, grade, report, report_run, score, scorers, summary
 from bon_eval.cli_tasks import tasks
@@ -68,6 +70,8 @@ def main() -> None:
 @trust_option
 @click.option("--token-stats", type=click.Choice(["none", "topk"]), default="none", help="Store more of each token.")
 @scorers_option
+@votes_option
+@arms_option
 @ns_option
 @draws_option
 @click.option("--after", help="Tuned checkpoint, or LoRA directory on the model: run both and compare them.")
@@ -78,6 +82,8 @@ def run(
     resume: bool,
     engine_arg: tuple[str, ...],
     scorers: tuple[str, ...],
+    votes: tuple[str, ...],
+    arms: str,
     ns: str | None,
     draws: int,
     after: str | None,
@@ -90,7 +96,7 @@ def run(
     from bon_eval.runner import RunOptions, execute, prepare
 
     wanted = numbers(ns)
-    check_stored(scorers, given["token_stats"])
+    check_stored(scorers, votes, given["token_stats"])
     resolve_settings(given["n"], 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=given["seed"], draws=draws)
     options = RunOptions(out=out, fresh=not resume, engine_args=engine_args(engine_arg), **given)
     if after is not None:
@@ -98,12 +104,12 @@ def run(
 
         pair = prepare_pair(options, after, allow_different_prompts=allow_different_prompts)
         for directory in execute_pair(pair, fresh=options.fresh, quiet=quiet):
-            report_run(directory, scorers, wanted, options.seed, draws)
+            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
         compare_pair(pair.before.directory, pair.after.directory, None, options.seed, draws, allow_different_prompts)
         return
     prepared = prepare(options)
     directory = execute(prepared, fresh=options.fresh, quiet=quiet)
-    report_run(directory, scorers, wanted, options.seed, draws)
+    report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
 
 
 @main.command()

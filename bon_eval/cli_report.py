@@ -9,6 +9,7 @@ import click
 
 from bon_eval.cli_options import (
     PATH,
+    arms_option,
     draws_option,
     engine_arg_option,
     engine_args,
@@ -16,15 +17,17 @@ from bon_eval.cli_options import (
     ns_option,
     numbers,
     scorers_option,
+    votes_option,
 )
 
 
-def check_stored(scorers: tuple[str, ...], token_stats: str) -> None:
+def check_stored(scorers: tuple[str, ...], votes: tuple[str, ...], token_stats: str) -> None:
     """Raise `ConfigError` for a scorer that needs what the run will not store, before any sampling is paid for."""
     from bon_eval.errors import ConfigError
     from bon_eval.scorers import get_scorer
+    from bon_eval.vote_rules import get_vote
 
-    for name in scorers:
+    for name in (*scorers, *(get_vote(vote).scorer for vote in votes)):
         for stat in get_scorer(name).stats:
             if stat == "topk" and token_stats != "topk":
                 raise ConfigError(f"scorer {name!r} needs the top-k confidence of each token; add --token-stats topk")
@@ -46,18 +49,24 @@ def report_run(
     exclude_truncated: bool = False,
     html: bool = True,
     texts: bool = True,
+    votes: tuple[str, ...] = (),
+    arms: str = "default",
 ) -> None:
     """Analyse, write the report's files, print the table."""
     from bon_eval.analysis import DEFAULT_SCORERS, analyse
     from bon_eval.report.files import write_report
     from bon_eval.report.terminal import render
     from bon_eval.runs import load_run
+    from bon_eval.vote_rules import get_vote
 
     chosen = scorers or DEFAULT_SCORERS
-    stored = load_run(directory, partial=partial, scorers=chosen)
+    if arms == "all":
+        chosen, votes = _all_arms(directory, scorers, votes)
+    stored = load_run(directory, partial=partial, scorers=(*chosen, *(get_vote(vote).scorer for vote in votes)))
     analysis = analyse(
         stored,
         scorers=chosen,
+        votes=votes,
         ns=ns,
         seed=seed,
         draws=draws,
@@ -77,9 +86,30 @@ def report_run(
     click.echo(f"written to {directory}: {', '.join(names)}")
 
 
+def _all_arms(
+    directory: Path, scorers: tuple[str, ...], votes: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Every scorer and vote of which the run holds what it needs, after those that were asked for."""
+    from bon_eval.scorers import SCORERS, STATS, get_scorer, offered_names
+    from bon_eval.store import read_meta
+    from bon_eval.token_stats import stored
+    from bon_eval.vote_rules import ALL_VOTES, get_vote
+
+    held = stored(directory, read_meta(directory))
+    found = [name for name in (*SCORERS, *offered_names()) if set(get_scorer(name).stats) <= set(held)]
+    possible = [vote for vote in ALL_VOTES if set(get_scorer(get_vote(vote).scorer).stats) <= set(held)]
+    if lacking := [stat for stat in STATS if stat not in held]:
+        names = [name for name, scorer in SCORERS.items() if set(scorer.stats) & set(lacking)]
+        remedy = f"run: bon-eval score {directory} --stats {','.join(lacking)}"
+        click.echo(f"left out, since the run does not hold what they need: {', '.join(names)}; {remedy}", err=True)
+    return tuple(dict.fromkeys((*scorers, *found))), tuple(dict.fromkeys((*votes, *possible)))
+
+
 @click.command()
 @click.argument("run_dir", metavar="RUN", type=PATH)
 @scorers_option
+@votes_option
+@arms_option
 @ns_option
 @draws_option
 @click.option("--seed", default=0, show_default=True, help="Of bootstrap, permutation and random scorer.")
@@ -90,6 +120,8 @@ def report_run(
 def report(
     run_dir: Path,
     scorers: tuple[str, ...],
+    votes: tuple[str, ...],
+    arms: str,
     ns: str | None,
     draws: int,
     seed: int,
@@ -109,6 +141,8 @@ def report(
         exclude_truncated=exclude_truncated,
         html=html,
         texts=texts,
+        votes=votes,
+        arms=arms,
     )
 
 
@@ -222,13 +256,17 @@ def summary(runs: tuple[Path, ...], out: Path) -> None:
 
 @click.command()
 def scorers() -> None:
-    """Every scorer that best-of-n can pick by, with its first line of documentation and what it needs."""
+    """Every scorer that best-of-n can pick by and every vote, with what it is and what it needs."""
     from bon_eval.scorers import SCORERS, get_scorer, offered_names
+    from bon_eval.vote_rules import VOTES
 
     for name in [*SCORERS, *offered_names()]:
         scorer = get_scorer(name)
         needs = f" [needs {scorer.stats[0]}: {_MAKES[scorer.stats[0]]}]" if scorer.stats else ""
         click.echo(f"{name:24} {scorer.summary}{needs}")
+    click.echo("\nvotes, RULE[@PARAMETER][/SCORER]:")
+    for name, kind in VOTES.items():
+        click.echo(f"{name:24} {kind.summary}")
 
 
 _MAKES = {

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from bon_eval import parts
 from bon_eval.config import digest
+from bon_eval.scorers import STATS
 
 SCHEMA = pa.schema(
     [
@@ -23,6 +24,11 @@ SCHEMA = pa.schema(
         pa.field("values", pa.list_(pa.float32()), nullable=False),
     ]
 )
+
+
+def stored(path: Path, meta: Mapping[str, Any]) -> list[str]:
+    """The statistics that a run holds, or has begun to hold."""
+    return [name for name in STATS if source(path, meta, name)[0]]
 
 
 def directory(path: Path, name: str) -> Path:

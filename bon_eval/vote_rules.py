@@ -64,6 +64,19 @@ VOTES: dict[str, _Kind] = {
 """The rules by name."""
 
 
+ALL_VOTES = (
+    "weighted/log_likelihood",
+    "weighted",
+    "softmax",
+    "borda",
+    "filtered",
+    "weighted/lowest_window_confidence",
+    "filtered/lowest_window_confidence",
+    "borda/self_certainty",
+)
+"""What ``--arms all`` shows besides the majority vote, where the run holds what their scorers need."""
+
+
 def get_vote(name: str) -> VoteRule:
     """The vote of that name.
 

@@ -79,6 +79,18 @@ def test_a_certain_response_stops_at_once():
     assert found.value[0] == 1.0
 
 
+def test_large_pools_keep_their_probability():
+    rng = np.random.default_rng(0)
+    scores = -rng.exponential(20.0, size=(3, 300))
+    for patience in (1, 4, 50):
+        found = patience_stopping(scores, np.ones((3, 300)), patience)
+        np.testing.assert_allclose(found.value, 1.0, atol=1e-12)
+        assert (found.samples <= 300).all()
+        assert (found.samples >= patience + 1).all()
+    for delta in (0.9, 1e-6):
+        np.testing.assert_allclose(likelihood_stopping(scores, np.ones((3, 300)), delta).value, 1.0, atol=1e-10)
+
+
 def test_a_pool_of_one():
     for found in (likelihood_stopping([[-1.0]], [[1.0]], 0.1), patience_stopping([[-1.0]], [[1.0]], 3)):
         assert (found.samples[0], found.value[0]) == (1.0, 1.0)
