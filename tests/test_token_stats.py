@@ -17,7 +17,7 @@ from bon_eval.cli import main
 from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.records import Response
 from bon_eval.runs import iter_responses, load_run
-from bon_eval.scorers import get_scorer, mean_confidence, negative_entropy, self_certainty
+from bon_eval.scorers import SCORERS, get_scorer, mean_confidence, negative_entropy, self_certainty
 from bon_eval.stat_scoring import score_statistics
 from bon_eval.store import read_meta
 
@@ -102,6 +102,19 @@ def test_a_report_by_all_of_them(scored: Path) -> None:
     assert json.loads((scored / "report.json").read_text())["analysis"]["primary_scorer"] == "self_certainty"
 
 
+def test_all_arms_are_those_whose_needs_the_run_holds(plain: Path, scored: Path) -> None:
+    for path, left_out in ((plain, ["mean_confidence", "negative_entropy", "self_certainty"]), (scored, [])):
+        done = CliRunner().invoke(main, ["report", str(path), "--draws", "100", "--arms", "all", "--vote", "borda@2"])
+        assert done.exit_code == 0, done.output
+        report = json.loads((path / "report.json").read_text())["analysis"]
+        shown = [name for name, scorer in SCORERS.items() if not scorer.stats or not left_out]
+        assert report["scorers"] == shown
+        assert report["votes"][0] == "borda@2"
+        assert ("borda/self_certainty" in report["votes"]) == (not left_out)
+        assert all(name in done.stderr for name in left_out)
+        assert ("--stats topk,entropy,self_certainty" in done.stderr) == bool(left_out)
+
+
 def test_what_was_stored_is_not_computed_again(scored: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
     shutil.copytree(scored, path)
@@ -144,6 +157,9 @@ def test_a_pool_that_lacks_them_says_which_command_makes_them(plain: Path) -> No
     [
         (["run", "--model", "arith-mixed", "--task", "arith", "--scorer", "mean_confidence"], "add --token-stats topk"),
         (["run", "--model", "arith-mixed", "--task", "arith", "--scorer", "self_certainty"], "run without it, then"),
+        (["run", "--model", "arith-mixed", "--task", "arith", "--vote", "borda/tail_confidence"], "--token-stats topk"),
+        (["report", "RUN", "--vote", "plurality"], "unknown vote 'plurality'; valid: borda, filtered, majority"),
+        (["report", "RUN", "--scorer", "no.py:f"], "there is no file no.py"),
         (["score", "RUN"], "give either --by RUN2 or --stats"),
         (["score", "RUN", "--stats", "surprise"], "unknown statistic 'surprise'; valid: entropy, self_certainty, topk"),
         (["score", "RUN", "--by", "RUN", "--engine-arg", "a=1"], "--engine-arg goes with --stats"),
