@@ -149,9 +149,10 @@ def n_axis(ax: Axes, largest: int) -> None:
     ax.set_xlabel("n (responses drawn per problem)")
 
 
-def _which(analysis: Analysis) -> str:
-    total = len(analysis.settings.scorers)
-    return "scorer" if total <= MOST_SCORERS else f"the first {MOST_SCORERS} of {total} scorers"
+def _lift_title(scorers: int) -> str:
+    if scorers <= MOST_SCORERS:
+        return "Best-of-n minus greedy, by scorer (bars: 95 % interval)"
+    return f"Best-of-n minus greedy, {MOST_SCORERS} of {scorers} scorers (95 % bars)"
 
 
 def _style(k: int) -> tuple[str, str, str]:
@@ -194,7 +195,7 @@ def _lift(analysis: Analysis) -> Figure:
         ax.plot([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=scorer_label(scorer))
     n_axis(ax, analysis.pool_size)
     ax.set_ylabel("lift over greedy (percentage points)")
-    ax.set_title(f"Best-of-n minus greedy, by {_which(analysis)} (bars: 95 % interval)", loc="left")
+    ax.set_title(_lift_title(len(analysis.settings.scorers)), loc="left")
     _legend(figure, len(scorers))
     return figure
 
