@@ -19,6 +19,9 @@ from bon_eval.estimators import pick_weights
 
 Array = NDArray[np.float64]
 
+_NOTHING = 1e-18
+"""Probability below which the rest of a chain is not followed: less than the rounding of what has been summed."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stopping:
@@ -106,35 +109,41 @@ def patience_stopping(log_likelihood: ArrayLike, values: ArrayLike, patience: in
         raise ConfigError(f"a patience of {patience} stops before anything is drawn; give a whole number of at least 1")
     own, value = _checked(log_likelihood, values)
     n_problems, n = own.shape
-    samples, result, exhausted = (np.empty(n_problems) for _ in range(3))
-    for rows in row_chunks(n_problems, n * patience):
-        order, block_starts = ranked_scores(own[rows])
-        ranked = share_ties(np.take_along_axis(value[rows], order, axis=1), block_starts)
-        samples[rows], result[rows], exhausted[rows] = _patience(ranked, _above(order.shape, block_starts), patience)
-    return Stopping(samples, result, exhausted)
+    order, block_starts = ranked_scores(own)
+    ranked = share_ties(np.take_along_axis(value, order, axis=1), block_starts)
+    # The chain knows the ties of a pool and nothing else of it: pools without ties have one chain.
+    kinds, kind_of = np.unique(_above((n_problems, n), block_starts), axis=0, return_inverse=True)
+    samples, exhausted, picked = np.empty(len(kinds)), np.empty(len(kinds)), np.empty(kinds.shape)
+    for rows in row_chunks(len(kinds), n * patience):
+        samples[rows], exhausted[rows], picked[rows] = _patience(kinds[rows], patience)
+    kind_of = kind_of.ravel()
+    return Stopping(samples[kind_of], (picked[kind_of] * ranked).sum(axis=1), exhausted[kind_of])
 
 
-def _patience(ranked: Array, above: NDArray[np.int64], patience: int) -> tuple[Array, Array, Array]:
-    """Mean samples, value and probability of exhaustion, from values by rank and the number strictly above each."""
-    n_rows, n = ranked.shape
+def _patience(above: NDArray[np.int64], patience: int) -> tuple[Array, Array, Array]:
+    """Mean samples, probability of exhaustion and of each rank as the answer, from the number strictly above each."""
+    n_rows, n = above.shape
     # mass[row, s, r]: r is the best so far and came s draws ago.
     mass = np.zeros((n_rows, patience, n))
     mass[:, 0] = 1.0 / n
-    samples, value = np.zeros(n_rows), np.zeros(n_rows)
+    samples, picked = np.zeros(n_rows), np.zeros((n_rows, n))
     cell = (np.arange(n_rows)[:, None] * n + above).ravel()
     for k in range(1, n):
-        raised = np.bincount(cell, weights=mass.sum(axis=1).ravel(), minlength=n_rows * n).reshape(n_rows, n)
+        total = mass.sum(axis=1)
+        if total.sum() < _NOTHING:
+            break
+        raised = np.bincount(cell, weights=total.ravel(), minlength=n_rows * n).reshape(n_rows, n)
         # To rank r from every best that has more than r responses above it.
         better = np.zeros((n_rows, n))
         better[:, :-1] = raised[:, :0:-1].cumsum(axis=1)[:, ::-1] / (n - k)
         # More responses above the best than are left to draw cannot be: such states have no mass.
         mass *= np.maximum(1.0 - above / (n - k), 0.0)[:, None]
-        stopped = mass[:, -1]
-        samples += (k + 1) * stopped.sum(axis=1)
-        value += (ranked * stopped).sum(axis=1)
-        mass = np.concatenate([better[:, None], mass[:, :-1]], axis=1)
+        samples += (k + 1) * mass[:, -1].sum(axis=1)
+        picked += mass[:, -1]
+        mass[:, 1:] = mass[:, :-1]
+        mass[:, 0] = better
     rest = mass.sum(axis=1)
-    return samples + n * rest.sum(axis=1), value + (ranked * rest).sum(axis=1), rest.sum(axis=1)
+    return samples + n * rest.sum(axis=1), rest.sum(axis=1), picked + rest
 
 
 def _above(shape: tuple[int, ...], block_starts: NDArray[np.intp] | None) -> NDArray[np.int64]:

@@ -52,19 +52,22 @@ def replay(data: Data, settings: Settings, temperature: float | None) -> Replaye
 def _power(data: Data, settings: Settings) -> Iterator[PowerPoint]:
     pool = data.responses.pool
     correct = pool.correct.astype(np.float64)
-    weights = [power_weights(pool.log_likelihood, alpha) for alpha in ALPHAS]
-    # Rounding of the weights' sum would take an accuracy above 1.
-    accuracy = np.column_stack([np.round((w * correct).sum(axis=1), 12) for w in weights])
+    columns, likelihoods, sizes = [], [], []
+    for alpha in ALPHAS:
+        weights = power_weights(pool.log_likelihood, alpha)
+        # Rounding of the weights' sum would take an accuracy above 1.
+        columns.append(np.round((weights * correct).sum(axis=1), 12))
+        likelihoods.append(float((weights * pool.log_likelihood).sum(axis=1).mean()))
+        sizes.append(effective_sample_size(weights))
     intervals = bootstrap_cis(
-        accuracy, rng=stream(settings, "power"), draws=settings.draws, confidence=settings.confidence
+        np.column_stack(columns), rng=stream(settings, "power"), draws=settings.draws, confidence=settings.confidence
     )
-    for alpha, w, interval in zip(ALPHAS, weights, intervals, strict=True):
-        size = effective_sample_size(w)
+    for alpha, interval, likelihood, size in zip(ALPHAS, intervals, likelihoods, sizes, strict=True):
         low, median, high = (float(x) for x in np.quantile(size, (0.25, 0.5, 0.75)))
         yield PowerPoint(
             alpha=alpha,
             accuracy=interval,
-            log_likelihood=float((w * pool.log_likelihood).sum(axis=1).mean()),
+            log_likelihood=likelihood,
             ess_median=median,
             ess_low=low,
             ess_high=high,
