@@ -112,7 +112,7 @@ def load_run(
     # One pass: opening the row groups costs more than reading them, and no text is kept.
     for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=_BATCH_BYTES):
         distinct |= _distinct_texts(batch)
-        sizes = pc.binary_length(batch["text"].cast(pa.large_binary())).cast(pa.int32())
+        sizes = pc.binary_length(batch["text"])
         tables.append(batch.select(_COLUMNS).append_column(_BYTES, sizes).replace_schema_metadata(None))
     schema = pa.schema([*(parts.SCHEMA.field(name) for name in _COLUMNS), _BYTES])
     table = pa.concat_tables(tables) if tables else schema.empty_table()

@@ -18,7 +18,7 @@ from bon_eval.pool import Pool
 from bon_eval.records import Problem
 from bon_eval.report.document import document, power_cells, validate
 from bon_eval.report.html_sections import explanation
-from bon_eval.report.plots import scorer_label
+from bon_eval.report.plots import figures, scorer_label
 from bon_eval.report.replay_sections import replayed
 from bon_eval.report.terminal import render
 
@@ -48,6 +48,12 @@ class MadeRun:
             unscored=no,
             answer_class=np.where(correct, 0, np.array([-1, 1, 2, 3])[rng.integers(4, size=shape)]).astype(np.int32),
         )
+
+
+def tokens_of(pool: Pool) -> dict[str, Any]:
+    """Token log-probs of -1 each."""
+    offsets = np.concatenate([[0], pool.n_tokens.ravel().cumsum()]).astype(np.int64)
+    return {"token_logprobs": np.full(offsets[-1], -1, dtype=np.float32), "token_offsets": offsets}
 
 
 @pytest.fixture(scope="module")
@@ -180,16 +186,30 @@ def test_scorers_are_ranked_against_the_primary_one(analysis: Analysis) -> None:
 def test_many_scorers_are_a_table_in_the_terminal() -> None:
     scorers = ["log_likelihood", "mean_log_likelihood", "shortest", "longest", "random"]
     run = MadeRun()
-    run.pool = replace(run.pool, n_bytes=2 * run.pool.n_tokens)
     few = render(analyse(run, scorers=scorers, draws=100))
     assert "AUROC within problems" in few
-    run.pool = replace(run.pool, token_logprobs=np.full(run.pool.n_tokens.sum(), -1, dtype=np.float32))
-    offsets = np.concatenate([[0], run.pool.n_tokens.ravel().cumsum()]).astype(np.int64)
-    run.pool = replace(run.pool, token_offsets=offsets)
+    run.pool = replace(run.pool, n_bytes=2 * run.pool.n_tokens, **tokens_of(run.pool))
     many = render(analyse(run, scorers=[*scorers, "byte_log_likelihood", "min_token_logprob"], draws=100))
     assert "AUROC within problems" not in many
     assert "scorer of best-of-16" in many
     assert "points over log-lik" in many
+
+
+def test_figures_of_many_scorers_show_the_first_and_fit() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    names = ["log_likelihood", "mean_log_likelihood", "shortest", "longest", "random", "byte_log_likelihood"]
+    run = MadeRun()
+    run.pool = replace(run.pool, n_bytes=2 * run.pool.n_tokens, **tokens_of(run.pool))
+    found = analyse(run, scorers=[*names, "tail_mean", "min_token_logprob"], draws=100)
+    lift = dict(figures(found))["lift"]
+    [ax] = lift.axes
+    canvas = FigureCanvasAgg(lift)
+    canvas.draw()
+    [title] = [t for t in lift.findobj(Text) if t.get_text() == "Best-of-n minus greedy, 6 of 8 scorers (95 % bars)"]
+    assert title.get_window_extent(canvas.get_renderer()).x1 <= lift.bbox.x1
+    assert len(ax.get_legend_handles_labels()[1]) == 6
 
 
 def test_the_document_fits_its_schema_and_infinity_is_a_word(analysis: Analysis) -> None:
