@@ -112,7 +112,10 @@ def patience_stopping(log_likelihood: ArrayLike, values: ArrayLike, patience: in
     order, block_starts = ranked_scores(own)
     ranked = share_ties(np.take_along_axis(value, order, axis=1), block_starts)
     # The chain knows the ties of a pool and nothing else of it: pools without ties have one chain.
-    kinds, kind_of = np.unique(_above((n_problems, n), block_starts), axis=0, return_inverse=True)
+    if block_starts is None:
+        kinds, kind_of = _above((1, n), None), np.zeros(n_problems, dtype=np.intp)
+    else:
+        kinds, kind_of = np.unique(_above((n_problems, n), block_starts), axis=0, return_inverse=True)
     samples, exhausted, picked = np.empty(len(kinds)), np.empty(len(kinds)), np.empty(kinds.shape)
     for rows in row_chunks(len(kinds), n * patience):
         samples[rows], exhausted[rows], picked[rows] = _patience(kinds[rows], patience)

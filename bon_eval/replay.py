@@ -83,7 +83,7 @@ def _stopping(data: Data, settings: Settings) -> Iterator[StoppingRow]:
     ]
     rules += [("patience", k, patience_stopping(own, correct, k)) for k in PATIENCE if k < n]
     values = np.column_stack([np.round(found.value, 12) for _, _, found in rules])
-    fixed = np.column_stack([_at_cost(own, correct, float(found.samples.mean())) for _, _, found in rules])
+    fixed = _at_costs(own, correct, [float(found.samples.mean()) for _, _, found in rules])
     intervals = bootstrap_cis(
         values, rng=stream(settings, "stopping"), draws=settings.draws, confidence=settings.confidence
     )
@@ -102,15 +102,16 @@ def _stopping(data: Data, settings: Settings) -> Iterator[StoppingRow]:
         )
 
 
-def _at_cost(log_likelihood: Array, correct: Array, samples: float) -> Array:
-    """(P,): value of best-of-n at a mean number of samples that lies between two n."""
+def _at_costs(log_likelihood: Array, correct: Array, samples: list[float]) -> Array:
+    """(P, costs): value of best-of-n at mean numbers of samples, each between two n."""
+    most = log_likelihood.shape[1]
     # A mean over problems of numbers up to N may exceed N in its last bits.
-    low = min(math.floor(samples + 1e-9), log_likelihood.shape[1])
-    high = min(low + 1, log_likelihood.shape[1])
-    share = max(0.0, samples - low) if high > low else 0.0
-    below, above = best_of_n(log_likelihood, correct, [low, high])
-    value: Array = np.round((1.0 - share) * below + share * above, 12)
-    return value
+    low = [min(math.floor(cost + 1e-9), most) for cost in samples]
+    sizes = sorted({n for k in low for n in (k, min(k + 1, most))})
+    value = dict(zip(sizes, best_of_n(log_likelihood, correct, sizes), strict=True))
+    shares = [max(0.0, cost - k) if k < most else 0.0 for cost, k in zip(samples, low, strict=True)]
+    columns = [(1.0 - s) * value[k] + s * value[min(k + 1, most)] for s, k in zip(shares, low, strict=True)]
+    return np.round(np.column_stack(columns), 12)
 
 
 def _coverage(data: Data, settings: Settings) -> Coverage | None:
