@@ -2,13 +2,14 @@
 
 All randomness (bootstrap, permutation, vote subsets, random scorer) comes from one seed. `bon_eval.cells` computes
 intervals and tests, `bon_eval.tables` makes the rows, `bon_eval.explain` says what explains the lift,
-`bon_eval.variants` repeats the arms table under other rules, `bon_eval.findings` says what all of them are.
+`bon_eval.replay` what arms that were not run would give, `bon_eval.variants` repeats the arms table under other rules,
+`bon_eval.findings` says what all of them are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from bon_eval import tables
 from bon_eval.arm_pairs import arm_pairs
@@ -18,8 +19,10 @@ from bon_eval.explain import explain
 from bon_eval.findings import Analysis, Settings
 from bon_eval.pool import Pool
 from bon_eval.records import Problem
-from bon_eval.scorers import Scorer, get_scorer, seeded_random
+from bon_eval.replay import replay
+from bon_eval.scorers import get_scorer
 from bon_eval.variants import variants
+from bon_eval.vote_rules import MAJORITY, get_vote
 
 DEFAULT_SCORERS = ("log_likelihood", "mean_log_likelihood", "shortest", "random")
 
@@ -55,6 +58,7 @@ def analyse(
     run: AnalysedRun,
     *,
     scorers: Sequence[str] = DEFAULT_SCORERS,
+    votes: Sequence[str] = (),
     ns: Sequence[int] | None = None,
     seed: int = 0,
     draws: int = 10_000,
@@ -67,6 +71,7 @@ def analyse(
         run: the stored run with its grades.
         scorers: names of scorers. The first table rows and the verdicts use ``log_likelihood`` where it is among
             them, else the first.
+        votes: names of weighted votes besides the majority vote (see `bon_eval.vote_rules.get_vote`).
         ns: sizes of best-of-n in the arms table; default `default_ns`, powers of two and N. The largest is the n of
             the other scorers, the vote, the oracle and the verdicts.
         seed: of all randomness, >= 0.
@@ -88,6 +93,7 @@ def analyse(
         run.pool.n,
         len(run.pool.problem_ids),
         scorers=scorers,
+        votes=votes,
         ns=ns,
         seed=seed,
         draws=draws,
@@ -117,6 +123,7 @@ def analyse(
         facts=tables.facts(data, settings, cells),
         explanation=explain(data, settings, cells),
         pairs=arm_pairs(data, settings, cells, arms),
+        replayed=replay(data, settings, _mapping(run.meta, "config").get("temperature")),
         variants=others,
         variant_reasons=reasons,
     )
@@ -147,7 +154,7 @@ def _run_facts(run: AnalysedRun) -> dict[str, object]:
     }
 
 
-def _mapping(meta: Mapping[str, object], key: str) -> dict[str, object]:
+def _mapping(meta: Mapping[str, object], key: str) -> dict[str, Any]:
     value = meta.get(key)
     if not isinstance(value, dict):
         raise StoreError(f"run.json has no {key!r}; the run was never started or its run.json is damaged")
@@ -159,6 +166,7 @@ def resolve_settings(
     n_problems: int,
     *,
     scorers: Sequence[str] = DEFAULT_SCORERS,
+    votes: Sequence[str] = (),
     ns: Sequence[int] | None = None,
     seed: int = 0,
     draws: int = 10_000,
@@ -167,12 +175,13 @@ def resolve_settings(
     """Check what an analysis is asked for, before any sampling is paid for; arguments as in `analyse`.
 
     Raises:
-        ConfigError: an unknown scorer, n < 1 or larger than the pool, a negative seed, too few draws.
+        ConfigError: an unknown scorer or vote, n < 1 or larger than the pool, a negative seed, too few draws.
     """
     if not scorers:
         raise ConfigError("no scorer was given; name at least one, such as log_likelihood")
     for name in scorers:
         get_scorer(name)
+    weighted = tuple(dict.fromkeys(name for name in votes if get_vote(name).name != MAJORITY))
     if seed < 0:
         raise ConfigError(f"analysis seed {seed} is negative; give a whole number >= 0")
     if draws < 100:
@@ -194,11 +203,8 @@ def resolve_settings(
         draws=draws,
         vote_draws=min(200, max(20, _VOTE_SUBSETS // max(1, n_problems))),
         exclude_truncated=exclude_truncated,
+        votes=weighted,
     )
-
-
-def _scorer(name: str, seed: int) -> Scorer:
-    return seeded_random(seed) if name == "random" else get_scorer(name)
 
 
 def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -> Responses:
@@ -221,6 +227,10 @@ def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -
         golds=tuple(gold_of[problem_id] for problem_id in pool.problem_ids),
         greedy=greedy.take([greedy_row[problem_id] for problem_id in pool.problem_ids]),
         pool=pool,
-        scores={name: _scorer(name, settings.seed).over(pool) for name in settings.scorers},
+        scores={name: get_scorer(name, seed=settings.seed).over(pool) for name in settings.scorers},
         duplicates=duplicates,
+        vote_scores={
+            name: get_scorer(name, seed=settings.seed).over(pool)
+            for name in dict.fromkeys(get_vote(vote).scorer for vote in settings.votes)
+        },
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bon_eval.cells import CORRECT, Array, Cells, Data, cell_label, stacked, stream
+from bon_eval.cells import CORRECT, Array, Cells, Data, cell_label, row_label, stacked, stream
 from bon_eval.findings import ArmPair, ArmRow, PairFamily, Settings
 from bon_eval.stats import PairedTest, holm, paired_tests
 
@@ -18,8 +18,8 @@ def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, 
 
     Source: the tests are those of `bon_eval.stats.paired_tests`.
     """
-    rows = list({cell_label(row.scorer or row.arm, row.n): row for row in reversed(arms)}.values())[::-1]
-    labels = [cell_label(row.scorer or row.arm, row.n) for row in rows]
+    rows = list({row_label(row.arm, row.n, row.scorer): row for row in reversed(arms)}.values())[::-1]
+    labels = [row_label(row.arm, row.n, row.scorer) for row in rows]
     values = [_values(data, row) for row in rows]
     pairs = [(later, earlier) for later in range(len(rows)) for earlier in range(later)]
     known: dict[tuple[int, int], PairedTest] = {}
@@ -64,7 +64,7 @@ def _values(data: Data, row: ArmRow) -> Array:
         mean: Array = stacked(pool)[CORRECT].mean(axis=1)
         return mean
     if row.arm == "vote":
-        return data.vote[row.n]
+        return data.weighted[row.scorer].values[row.n] if row.scorer else data.vote[row.n]
     if row.arm == "oracle":
         return data.oracle[row.n]
     assert row.scorer is not None

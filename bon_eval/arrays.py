@@ -53,3 +53,22 @@ def row_chunks(n_rows: int, row_elements: int) -> Iterator[slice]:
     step = max(1, CHUNK_ELEMENTS // row_elements)
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
+
+
+def ranked_scores(scores: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
+    """Order of ranks (best first) of shape (rows, N), and the flat starts of blocks of ties (None: no ties)."""
+    reject_nan(scores)
+    order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
+    ranked = np.take_along_axis(scores, order, axis=1)
+    new_block = np.ones(ranked.shape, dtype=np.bool_)
+    np.not_equal(ranked[:, 1:], ranked[:, :-1], out=new_block[:, 1:])
+    return order, None if new_block.all() else np.flatnonzero(new_block)
+
+
+def share_ties(ranked: NDArray[np.float64], block_starts: NDArray[np.intp] | None) -> NDArray[np.float64]:
+    """Values (rows, N) in the order of ranks, each replaced by the mean of its block of ties."""
+    if block_starts is None:
+        return ranked
+    lengths = np.diff(block_starts, append=ranked.size)
+    block_means = np.add.reduceat(ranked.ravel(), block_starts) / lengths
+    return np.repeat(block_means, lengths).reshape(ranked.shape)

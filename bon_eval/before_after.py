@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import Engine, EngineSpec
-from bon_eval.errors import ConfigError, ModelError
+from bon_eval.errors import ConfigError
 from bon_eval.grading import grade_run
-from bon_eval.models import resolve_adapter, resolve_model
+from bon_eval.models import unchanged_model
 from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
 from bon_eval.runs import load_prompts
 from bon_eval.scoring import ScoredBy, score_run, scored_requests
@@ -112,21 +112,14 @@ def score_stored(run: Path, by: Path, *, quiet: bool = False) -> Path:
     """
     meta = read_meta(by)
     config = meta["config"]
-    model = resolve_model(config["model"], config["revision"])
-    adapter_dir, adapter_hash = resolve_adapter(config["adapter"]) if config["adapter"] else (None, None)
-    for what, found, wanted in (
-        (f"model {config['model']}", model.content_hash, config["model_hash"]),
-        (f"adapter {config['adapter']}", adapter_hash, config["adapter_hash"]),
-    ):
-        if found != wanted:
-            raise ModelError(f"{what} has changed since {by} was sampled; restore it, or sample that run again")
+    model, adapter_dir = unchanged_model(config, by)
     prompts = load_prompts(by)
     check_same_prompts(prompts, load_prompts(run))
     spec = EngineSpec(
         model_dir=str(model.directory),
         dtype=config["dtype"],
         adapter_dir=None if adapter_dir is None else str(adapter_dir),
-        adapter_hash=adapter_hash,
+        adapter_hash=config["adapter_hash"],
         max_length=max(map(len, prompts.values())) + int(read_meta(run)["config"]["max_tokens"]),
         log_path=str(run / "engine.log"),
         trust_remote_code=config["trust_remote_code"],

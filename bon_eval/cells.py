@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.findings import Settings
 from bon_eval.pool import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
+from bon_eval.vote_rules import get_vote
+from bon_eval.weighted_votes import weighted_vote
 
 Array = NDArray[np.float64]
 
@@ -25,6 +27,9 @@ CORRECT, LOG_LIKELIHOOD, N_TOKENS, TRUNCATED, UNSCORED = range(5)
 
 SHARPER_TOLERANCE = 1e-3
 """Nats per token: how closely an engine must reproduce the log-probs of one and the same response."""
+
+_WEIGHTED = "vote "
+"""Before the name of a weighted vote: what its cells and curves are called."""
 
 # Curves have an interval at every n up to these sizes (about a second on one core), else at the table's n only.
 _MOST_COLUMNS = 512
@@ -42,6 +47,8 @@ class Responses:
     """Scorer -> (P, N)."""
     duplicates: Array | None
     """(P,): share of the pool that repeats an earlier response."""
+    vote_scores: Mapping[str, Array] = field(default_factory=dict)
+    """Scorer of a weighted vote -> (P, N)."""
 
     def take(self, rows: NDArray[np.intp]) -> Responses:
         """The same with the given problems only."""
@@ -51,6 +58,7 @@ class Responses:
             pool=self.pool.take(rows),
             scores={name: score[rows] for name, score in self.scores.items()},
             duplicates=None if self.duplicates is None else self.duplicates[rows],
+            vote_scores={name: score[rows] for name, score in self.vote_scores.items()},
         )
 
     def untruncated(self) -> NDArray[np.intp]:
@@ -66,6 +74,16 @@ class Picks:
     """n -> (quantities,): mean over problems, for the n of `Data.curve_ns`."""
     per_problem: Mapping[int, Array]
     """n -> (quantities, P), for the n of `Data.interval_ns`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vote:
+    """A vote of one rule."""
+
+    values: Mapping[int, Array]
+    """n -> (P,)."""
+    error: Mapping[int, float]
+    """n -> Monte Carlo standard error of the mean over problems; 0 where exact."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +103,8 @@ class Data:
     """Where the curves have points: every n, or n = 1 and the table's n."""
     interval_ns: tuple[int, ...]
     """Where the curves have intervals: n = 1 and the table's n, or every n where that costs little."""
+    weighted: Mapping[str, Vote]
+    """Weighted votes by name, at n = 1 and the table's n; at its last n alone where there are no curves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +131,12 @@ def cell_label(arm: str, n: int) -> str:
     if arm in ("greedy", "sample"):
         return arm
     # The vote of one is not one sample: a response without an answer cannot vote.
-    return "sample" if n == 1 and arm != "vote" else f"{arm} {n}"
+    return "sample" if n == 1 and arm != "vote" and not arm.startswith(_WEIGHTED) else f"{arm} {n}"
+
+
+def row_label(arm: str, n: int, scorer: str | None) -> str:
+    """Name of the cell of a row of the arms table."""
+    return cell_label(f"{_WEIGHTED}{scorer}" if arm == "vote" and scorer else scorer or arm, n)
 
 
 def stacked(pool: Pool) -> Array:
@@ -140,7 +165,25 @@ def compute_data(responses: Responses, settings: Settings, *, curves: bool) -> D
         oracle=dict(zip(curve_ns, pass_at_n(pool.correct, curve_ns), strict=True)),
         curve_ns=curve_ns,
         interval_ns=interval_ns,
+        weighted={name: _vote(responses, settings, name, shown if curves else shown[-1:]) for name in settings.votes},
     )
+
+
+def _vote(responses: Responses, settings: Settings, name: str, ns: Sequence[int]) -> Vote:
+    rule, pool = get_vote(name), responses.pool
+    values, error = weighted_vote(
+        pool.answer_class,
+        responses.vote_scores[rule.scorer],
+        pool.correct,
+        ns,
+        rule.weights,
+        rng=stream(settings, f"vote {name}"),
+        draws=settings.vote_draws,
+    )
+    # Sums of weights differ in the last bits: a problem that is always solved is no contested one.
+    np.round(values, 12, out=values)
+    error_of_mean = np.sqrt((error**2).sum(axis=1)) / len(responses.golds)
+    return Vote(dict(zip(ns, values, strict=True)), dict(zip(ns, error_of_mean.tolist(), strict=True)))
 
 
 def _picks(scores: Array, values: Array, ns: Sequence[int], interval_ns: Sequence[int]) -> Picks:
@@ -170,6 +213,8 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
                 log_likelihood.setdefault(cell_label(scorer, n), quantities[LOG_LIKELIHOOD])
     for n, value in data.vote.items():
         correct[cell_label("vote", n)] = value
+    for name, weighted in data.weighted.items():
+        correct |= {row_label("vote", n, name): value for n, value in weighted.values.items()}
     for n in data.interval_ns:
         correct.setdefault(cell_label("oracle", n), data.oracle[n])
     best = correct[cell_label(primary, last)]

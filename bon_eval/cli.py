@@ -11,6 +11,7 @@ from bon_eval import __version__
 from bon_eval.cli_dpo import pairs
 from bon_eval.cli_options import (
     PATH,
+    arms_option,
     data_option,
     draws_option,
     engine_arg_option,
@@ -21,8 +22,10 @@ from bon_eval.cli_options import (
     scorers_option,
     train_data_option,
     trust_option,
+    votes_option,
 )
 from bon_eval.cli_report import (
+    check_stored,
     compare,
     compare_pair,
     grade,
@@ -78,7 +81,10 @@ def main() -> None:
 @click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]")
 @engine_arg_option
 @trust_option
+@click.option("--token-stats", type=click.Choice(["none", "topk"]), default="none", help="Store more of each token.")
 @scorers_option
+@votes_option
+@arms_option
 @ns_option
 @draws_option
 @click.option("--after", help="Tuned checkpoint, or LoRA directory on the model: run both and compare them.")
@@ -89,6 +95,8 @@ def run(
     resume: bool,
     engine_arg: tuple[str, ...],
     scorers: tuple[str, ...],
+    votes: tuple[str, ...],
+    arms: str,
     ns: str | None,
     draws: int,
     after: str | None,
@@ -105,6 +113,7 @@ def run(
     group = find_group(given["task"])
     explicit = [key for key in ("n", "limit", "max_tokens", "shots") if given[key] is not None]
     given = {key: value for key, value in given.items() if key != "n" or value is not None}
+    check_stored(scorers, votes, given["token_stats"])
     options = RunOptions(out=out, fresh=not resume, engine_args=engine_args(engine_arg), **given)
     pools = {options.n} if group is None or "n" in explicit else {task.n or options.n for task in group.tasks}
     for n in pools:
@@ -117,7 +126,7 @@ def run(
         together = prepare_group(group, options, explicit=explicit)
         directories = execute_group(together, fresh=options.fresh, quiet=quiet)
         for directory in directories:
-            report_run(directory, scorers, wanted, options.seed, draws)
+            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
         summarise_runs(directories, together.summary)
         return
     if after is not None:
@@ -125,12 +134,12 @@ def run(
 
         pair = prepare_pair(options, after, allow_different_prompts=allow_different_prompts)
         for directory in execute_pair(pair, fresh=options.fresh, quiet=quiet):
-            report_run(directory, scorers, wanted, options.seed, draws)
+            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
         compare_pair(pair.before.directory, pair.after.directory, None, options.seed, draws, allow_different_prompts)
         return
     prepared = prepare(options)
     directory = execute(prepared, fresh=options.fresh, quiet=quiet)
-    report_run(directory, scorers, wanted, options.seed, draws)
+    report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
 
 
 @main.command()

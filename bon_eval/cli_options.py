@@ -19,7 +19,16 @@ train_data_option = click.option(
     "--train-data", type=PATH, help="Local file with the train split, from which few-shot examples are drawn."
 )
 scorers_option = click.option(
-    "--scorer", "scorers", multiple=True, help="Scorers that pick best-of-n; repeatable. [default: the basic four]"
+    "--scorer",
+    "scorers",
+    multiple=True,
+    help="What picks best-of-n, or FILE.py:NAME; repeatable. [default: basic four]",
+)
+votes_option = click.option(
+    "--vote", "votes", multiple=True, help="A weighted vote beside the majority's, RULE[@P][/SCORER]; repeatable."
+)
+arms_option = click.option(
+    "--arms", type=click.Choice(["default", "all"]), default="default", help="All scorers and votes of the run, or few."
 )
 ns_option = click.option("--ns", help="Values of n for the table, for example 1,4,16. [default: powers of two, and N]")
 draws_option = click.option("--draws", default=10_000, show_default=True, help="Bootstrap and permutation draws.")

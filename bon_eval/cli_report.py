@@ -8,7 +8,35 @@ from pathlib import Path
 
 import click
 
-from bon_eval.cli_options import PATH, draws_option, html_option, ns_option, numbers, scorers_option
+from bon_eval.cli_options import (
+    PATH,
+    arms_option,
+    draws_option,
+    engine_arg_option,
+    engine_args,
+    html_option,
+    ns_option,
+    numbers,
+    scorers_option,
+    votes_option,
+)
+
+
+def check_stored(scorers: tuple[str, ...], votes: tuple[str, ...], token_stats: str) -> None:
+    """Raise `ConfigError` for a scorer that needs what the run will not store, before any sampling is paid for."""
+    from bon_eval.errors import ConfigError
+    from bon_eval.scorers import get_scorer
+    from bon_eval.vote_rules import get_vote
+
+    for name in (*scorers, *(get_vote(vote).scorer for vote in votes)):
+        for stat in get_scorer(name).stats:
+            if stat == "topk" and token_stats != "topk":
+                raise ConfigError(f"scorer {name!r} needs the top-k confidence of each token; add --token-stats topk")
+            if stat != "topk":
+                raise ConfigError(
+                    f"scorer {name!r} needs {stat}, which sampling does not store; run without it, then: bon-eval "
+                    f"score RUN --stats {stat} and bon-eval report RUN --scorer {name}"
+                )
 
 
 def report_run(
@@ -22,20 +50,24 @@ def report_run(
     exclude_truncated: bool = False,
     html: bool = True,
     texts: bool = True,
+    votes: tuple[str, ...] = (),
+    arms: str = "default",
 ) -> None:
     """Analyse, write the report's files, print the table."""
     from bon_eval.analysis import DEFAULT_SCORERS, analyse
     from bon_eval.report.files import write_report
     from bon_eval.report.terminal import render
     from bon_eval.runs import load_run
-    from bon_eval.scorers import get_scorer
+    from bon_eval.vote_rules import get_vote
 
     chosen = scorers or DEFAULT_SCORERS
-    tokens = any(get_scorer(name).needs_tokens for name in chosen)
-    stored = load_run(directory, partial=partial, token_logprobs=tokens)
+    if arms == "all":
+        chosen, votes = _all_arms(directory, scorers, votes)
+    stored = load_run(directory, partial=partial, scorers=(*chosen, *(get_vote(vote).scorer for vote in votes)))
     analysis = analyse(
         stored,
         scorers=chosen,
+        votes=votes,
         ns=ns,
         seed=seed,
         draws=draws,
@@ -55,9 +87,30 @@ def report_run(
     click.echo(f"written to {directory}: {', '.join(names)}")
 
 
+def _all_arms(
+    directory: Path, scorers: tuple[str, ...], votes: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Every scorer and vote of which the run holds what it needs, after those that were asked for."""
+    from bon_eval.scorers import SCORERS, STATS, get_scorer, offered_names
+    from bon_eval.store import read_meta
+    from bon_eval.token_stats import stored
+    from bon_eval.vote_rules import ALL_VOTES, get_vote
+
+    held = stored(directory, read_meta(directory))
+    found = [name for name in (*SCORERS, *offered_names()) if set(get_scorer(name).stats) <= set(held)]
+    possible = [vote for vote in ALL_VOTES if set(get_scorer(get_vote(vote).scorer).stats) <= set(held)]
+    if lacking := [stat for stat in STATS if stat not in held]:
+        names = [name for name, scorer in SCORERS.items() if set(scorer.stats) & set(lacking)]
+        remedy = f"run: bon-eval score {directory} --stats {','.join(lacking)}"
+        click.echo(f"left out, since the run does not hold what they need: {', '.join(names)}; {remedy}", err=True)
+    return tuple(dict.fromkeys((*scorers, *found))), tuple(dict.fromkeys((*votes, *possible)))
+
+
 @click.command()
 @click.argument("run_dir", metavar="RUN", type=PATH)
 @scorers_option
+@votes_option
+@arms_option
 @ns_option
 @draws_option
 @click.option("--seed", default=0, show_default=True, help="Of bootstrap, permutation and random scorer.")
@@ -68,6 +121,8 @@ def report_run(
 def report(
     run_dir: Path,
     scorers: tuple[str, ...],
+    votes: tuple[str, ...],
+    arms: str,
     ns: str | None,
     draws: int,
     seed: int,
@@ -87,6 +142,8 @@ def report(
         exclude_truncated=exclude_truncated,
         html=html,
         texts=texts,
+        votes=votes,
+        arms=arms,
     )
 
 
@@ -139,13 +196,31 @@ def compare(
 
 @click.command()
 @click.argument("run_dir", metavar="RUN", type=PATH)
-@click.option("--by", type=PATH, required=True, metavar="RUN2", help="A stored run of the model that scores.")
+@click.option("--by", type=PATH, metavar="RUN2", help="A stored run of the model that scores.")
+@click.option("--stats", metavar="NAME,...", help="Of topk, entropy, self_certainty: by the run's own model.")
+@engine_arg_option
 @click.option("--quiet", is_flag=True, help="No progress.")
-def score(run_dir: Path, by: Path, quiet: bool) -> None:
-    """Score a stored run's responses by the model of another run; `bon-eval compare` needs it in both directions."""
-    from bon_eval.before_after import score_stored
+def score(run_dir: Path, by: Path | None, stats: str | None, engine_arg: tuple[str, ...], quiet: bool) -> None:
+    """Score a stored run's responses by teacher forcing.
 
-    click.echo(score_stored(run_dir, by, quiet=quiet))
+    With --by by the model of another run; `bon-eval compare` needs it in both directions. With --stats by the run's
+    own model over the full vocabulary (engine transformers, which takes --engine-arg), for the scorers that need it.
+    """
+    from bon_eval.errors import ConfigError
+
+    if (by is None) == (stats is None):
+        raise ConfigError("give either --by RUN2 or --stats NAME,...: another model's log-probs or the own model's")
+    if stats is not None:
+        from bon_eval.stat_scoring import score_statistics
+
+        for path in score_statistics(run_dir, stats.split(","), engine_args=engine_args(engine_arg), quiet=quiet):
+            click.echo(path)
+    elif by is not None:
+        if engine_arg:
+            raise ConfigError("--engine-arg goes with --stats; with --by the engine runs as it did for that run")
+        from bon_eval.before_after import score_stored
+
+        click.echo(score_stored(run_dir, by, quiet=quiet))
 
 
 @click.command()
@@ -187,8 +262,21 @@ def summarise_runs(runs: Sequence[Path], out: Path) -> None:
 
 @click.command()
 def scorers() -> None:
-    """Every scorer that best-of-n can pick by, with its first line of documentation."""
-    from bon_eval.scorers import SCORERS
+    """Every scorer that best-of-n can pick by and every vote, with what it is and what it needs."""
+    from bon_eval.scorers import SCORERS, get_scorer, offered_names
+    from bon_eval.vote_rules import VOTES
 
-    for name, scorer in SCORERS.items():
-        click.echo(f"{name:20} {scorer.summary}")
+    for name in [*SCORERS, *offered_names()]:
+        scorer = get_scorer(name)
+        needs = f" [needs {scorer.stats[0]}: {_MAKES[scorer.stats[0]]}]" if scorer.stats else ""
+        click.echo(f"{name:24} {scorer.summary}{needs}")
+    click.echo("\nvotes, RULE[@PARAMETER][/SCORER]:")
+    for name, kind in VOTES.items():
+        click.echo(f"{name:24} {kind.summary}")
+
+
+_MAKES = {
+    "topk": "run --token-stats topk, or score --stats topk",
+    "entropy": "score --stats entropy",
+    "self_certainty": "score --stats self_certainty",
+}

@@ -5,11 +5,13 @@ All randomness comes from one seed; problems are the sampling unit, and every di
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from bon_eval.before_after import check_same_prompts
+from bon_eval.best_response import best_responses
 from bon_eval.cells import Array
 from bon_eval.comparison import BeforeAfter, Change, Finding
 from bon_eval.errors import ConfigError
@@ -52,7 +54,7 @@ def compare_runs(
     else:
         cross = None
         reasons |= dict.fromkeys(
-            ("log_likelihood_base", "divergences", "equivalent_n", "explained"), _DIFFERENT_PROMPTS
+            ("log_likelihood_base", "divergences", "equivalent_n", "explained", "log_coverage"), _DIFFERENT_PROMPTS
         )
     sides = Side.of_base(before), Side.of_tuned(after, cross)
     sides = (sides[0], sides[1].rows(align(sides[0].pool.problem_ids, sides[1].pool.problem_ids)))
@@ -67,6 +69,14 @@ def compare_runs(
         )
         for values in measured:
             del values["duplicates"]
+    coverage: Mapping[str, float] = {}
+    if cross is not None:
+        best = best_responses(first, replace(second, base_under=cross["base"][:, :n]))
+        measured[0] |= best.before
+        measured[1] |= best.after
+        coverage = best.log_coverage
+        if best.left_out:
+            reasons["log_likelihood_best"] = f"{best.left_out} problems have no response that was not truncated"
     accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws)
     divergences, equivalent, explained = {}, {}, None
     amortised = amortised_share(accuracy[1]["sample"], accuracy[0]["sample"], accuracy[0]["best_own"])
@@ -101,6 +111,7 @@ def compare_runs(
         amortised=amortised,
         explained=explained,
         findings=(),
+        log_coverage=coverage,
         reasons=reasons,
     )
     return replace(found, findings=findings(found))
@@ -185,6 +196,7 @@ def cross_scores(before: Run, after: Run) -> dict[str, Array]:
         "greedy": load_scores(after.path, base, ids, "greedy", 1, source=before.path),
         "sample": load_scores(after.path, base, ids, "sample", after.pool.n, source=before.path),
         "base": load_scores(before.path, tuned, before.pool.problem_ids, "sample", before.pool.n, source=after.path),
+        "base_greedy": load_scores(before.path, tuned, before.pool.problem_ids, "greedy", 1, source=after.path),
     }
 
 

@@ -61,6 +61,9 @@ class BeforeAfter:
     """By ``log_likelihood`` and by ``accuracy``."""
     amortised: AmortisedShare
     explained: ExplainedGain | None
+    log_coverage: Mapping[str, float]
+    """Upper bounds of ln C_cov (see `bon_eval.best_response`): ``before``, ``after``, ``after, at the base model's
+    best``; empty where the prompts differ or no response finished."""
     findings: tuple[Finding, ...]
     reasons: Mapping[str, str]
     """Name of what is not there -> why."""

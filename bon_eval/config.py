@@ -6,7 +6,10 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, unknown_name
+
+TOKEN_STATS = ("none", "topk")
+"""What a run can store for each token besides its log-prob."""
 
 # Engine arguments that say where and how fast to compute, not what: a run may be resumed with others.
 PLACEMENT_ARGS = frozenset(
@@ -67,8 +70,12 @@ class RunConfig:
     """Over problem ids, gold answers and prompt token ids: chat template, tokenizer and examples included."""
     trust_remote_code: bool = False
     engine_args: dict[str, object] = field(default_factory=dict)
+    token_stats: str = "none"
+    """What is stored for each token besides its log-prob: ``none`` or ``topk``."""
 
     def __post_init__(self) -> None:
+        if self.token_stats not in TOKEN_STATS:
+            raise ConfigError(unknown_name("token statistic", self.token_stats, list(TOKEN_STATS)))
         if self.n < 1:
             raise ConfigError(f"n must be at least 1, got {self.n}")
         if self.max_tokens < 1:
@@ -95,6 +102,8 @@ class RunConfig:
         fields = self.as_dict()
         for name in ("model", "adapter", "data", "train_data", "revision", "grader", "limit"):
             del fields[name]
+        if self.token_stats == "none":
+            del fields["token_stats"]  # as it was before there was a choice
         fields["engine_args"] = {k: v for k, v in sorted(self.engine_args.items()) if k not in PLACEMENT_ARGS}
         return fields
 

@@ -12,12 +12,19 @@ result and the (N, len(ns)) weights is bounded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import checked_ns, reject_nan, row_chunks, two_dimensional, values_like
+from bon_eval.arrays import (
+    checked_ns,
+    ranked_scores,
+    reject_nan,
+    row_chunks,
+    share_ties,
+    two_dimensional,
+    values_like,
+)
 from bon_eval.errors import ConfigError
 from bon_eval.votes import majority_vote
 
@@ -62,10 +69,10 @@ def best_of_n(scores: ArrayLike, values: ArrayLike, ns: Sequence[int]) -> NDArra
     stacked = value if value.ndim == 3 else value[None]
     out = np.empty((stacked.shape[0], len(sizes), score.shape[0]))
     for rows in row_chunks(score.shape[0], score.shape[1]):
-        order, block_starts = _ranked(score[rows])
+        order, block_starts = ranked_scores(score[rows])
         for k in range(stacked.shape[0]):
             ranked = np.take_along_axis(stacked[k, rows].astype(np.float64, copy=False), order, axis=1)
-            out[k, :, rows] = (_share_ties(ranked, block_starts) @ weights).T
+            out[k, :, rows] = (share_ties(ranked, block_starts) @ weights).T
     return out if value.ndim == 3 else out[0]
 
 
@@ -146,10 +153,10 @@ def pick_probability(scores: ArrayLike, n: int) -> NDArray[np.float64]:
     weights = pick_weights(score.shape[1], [n])[:, 0]
     out = np.empty(score.shape)
     for rows in row_chunks(*score.shape):
-        order, block_starts = _ranked(score[rows])
+        order, block_starts = ranked_scores(score[rows])
         ranked = np.repeat(weights[None], len(order), axis=0)
         shared = np.empty_like(ranked)
-        np.put_along_axis(shared, order, _share_ties(ranked, block_starts), axis=1)
+        np.put_along_axis(shared, order, share_ties(ranked, block_starts), axis=1)
         out[rows] = shared
     return out
 
@@ -204,30 +211,12 @@ def within_problem_auroc(scores: ArrayLike, correct: ArrayLike) -> NDArray[np.fl
     ascending = np.arange(n_responses - 1, -1, -1, dtype=np.float64)
     rank_sum = np.empty(len(score))
     for rows in row_chunks(*score.shape):
-        order, block_starts = _ranked(score[rows])
+        order, block_starts = ranked_scores(score[rows])
         ranked = np.take_along_axis(value[rows].astype(np.float64), order, axis=1)
-        rank_sum[rows] = _share_ties(ranked, block_starts) @ ascending
+        rank_sum[rows] = share_ties(ranked, block_starts) @ ascending
     right = np.count_nonzero(value, axis=1).astype(np.float64)
     pairs = right * (n_responses - right)
     out = np.full(len(score), np.nan)
     # Half-pairs are whole numbers once doubled: the last bits of shared ties are no part of the value.
     np.divide(np.round(2.0 * (rank_sum - right * (right - 1.0) / 2.0)), 2.0 * pairs, out=out, where=pairs > 0.0)
     return out
-
-
-def _ranked(scores: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp] | None]:
-    """Order of ranks (best first) of shape (rows, N), and the flat starts of blocks of ties (None: no ties)."""
-    reject_nan(scores)
-    order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")
-    ranked = np.take_along_axis(scores, order, axis=1)
-    new_block = np.ones(ranked.shape, dtype=np.bool_)
-    np.not_equal(ranked[:, 1:], ranked[:, :-1], out=new_block[:, 1:])
-    return order, None if new_block.all() else np.flatnonzero(new_block)
-
-
-def _share_ties(ranked: NDArray[np.float64], block_starts: NDArray[np.intp] | None) -> NDArray[np.float64]:
-    if block_starts is None:
-        return ranked
-    lengths = np.diff(block_starts, append=ranked.size)
-    block_means = np.add.reduceat(ranked.ravel(), block_starts) / lengths
-    return np.repeat(block_means, lengths).reshape(ranked.shape)

@@ -12,12 +12,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.cells import CORRECT, N_TOKENS, Array, Cells, Data, sharper_than_greedy, stream
+from bon_eval.cells import CORRECT, N_TOKENS, Array, Cells, Data, cell_label, sharper_than_greedy, stream
 from bon_eval.estimators import pick_probability, within_problem_auroc
 from bon_eval.explanation import POINTS, Explanation, GreedyRank, Histogram, LengthRow, Power, ScorerRow
 from bon_eval.findings import Settings
 from bon_eval.small_sample import ratio_interval
-from bon_eval.stats import Interval, bootstrap_cis, detectable_difference, problems_needed
+from bon_eval.stats import (
+    Interval,
+    PairedTest,
+    bootstrap_cis,
+    detectable_difference,
+    paired_tests,
+    problems_needed,
+)
 
 SATURATION = 0.01
 """How close to its value at n = N best-of-n counts as saturated, as a fraction of that value."""
@@ -31,7 +38,7 @@ def explain(data: Data, settings: Settings, cells: Cells) -> Explanation:
     """The explanation of one analysis, for all of its scorers."""
     pool = data.responses.pool
     return Explanation(
-        scorers=tuple(_scorer_rows(data, settings)),
+        scorers=tuple(_scorer_rows(data, settings, cells)),
         lengths=tuple(_length_rows(data, settings)),
         greedy_rank=_greedy_rank(data, cells),
         power=tuple(_power(data, settings)),
@@ -106,11 +113,12 @@ def _round_up(width: float) -> float:
     return next(power * factor for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if power * factor >= width * (1 - 1e-9))
 
 
-def _scorer_rows(data: Data, settings: Settings) -> Iterator[ScorerRow]:
-    responses, last = data.responses, settings.ns[-1]
+def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[ScorerRow]:
+    responses, last, primary = data.responses, settings.ns[-1], settings.primary_scorer
     values = {name: within_problem_auroc(score, responses.pool.correct) for name, score in responses.scores.items()}
-    both = ~np.isnan(next(iter(values.values())))
+    both = ~np.isnan(values[primary])
     intervals: dict[str, Interval] = {}
+    gains: dict[str, PairedTest] = {}
     if both.any():
         columns = np.column_stack([value[both] for value in values.values()])
         found = bootstrap_cis(
@@ -121,6 +129,10 @@ def _scorer_rows(data: Data, settings: Settings) -> Iterator[ScorerRow]:
             support=(0.0, 1.0),
         )
         intervals = dict(zip(values, found, strict=True))
+        gains = _against(primary, {name: value[both] for name, value in values.items()}, settings, "auroc gains")
+    correct = {name: picks.per_problem[last][CORRECT] for name, picks in data.picks.items()}
+    differences = _against(primary, correct, settings, "scorer gains")
+    accuracy = {name: cells.accuracy[cell_label(name, last)] for name in values}
     for name, picks in data.picks.items():
         yield ScorerRow(
             scorer=name,
@@ -128,7 +140,33 @@ def _scorer_rows(data: Data, settings: Settings) -> Iterator[ScorerRow]:
             auroc_problems=int(np.count_nonzero(both)),
             n_tokens=float(picks.means[last][N_TOKENS]),
             saturation_n=saturation_n({n: float(means[CORRECT]) for n, means in picks.means.items()}),
+            accuracy=accuracy[name],
+            accuracy_rank=_rank(name, accuracy),
+            auroc_rank=_rank(name, intervals) if intervals else None,
+            accuracy_difference=differences.get(name),
+            auroc_difference=gains.get(name),
         )
+
+
+def _against(primary: str, values: Mapping[str, Array], settings: Settings, name: str) -> dict[str, PairedTest]:
+    """Every other scorer minus the primary one, paired by problem."""
+    others = [scorer for scorer in values if scorer != primary]
+    if not others:
+        return {}
+    tests = paired_tests(
+        np.column_stack([values[scorer] for scorer in others]),
+        values[primary][:, None],
+        rng=stream(settings, name),
+        draws=settings.draws,
+        confidence=settings.confidence,
+    )
+    return dict(zip(others, tests, strict=True))
+
+
+def _rank(name: str, intervals: Mapping[str, Interval]) -> int:
+    # Equal accuracies that two sums reach differ by rounding.
+    own = intervals[name].estimate
+    return 1 + sum(other.estimate > own + 1e-12 for other in intervals.values())
 
 
 def _length_rows(data: Data, settings: Settings) -> Iterator[LengthRow]:

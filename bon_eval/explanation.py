@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bon_eval.stats import Interval
+from bon_eval.stats import Interval, PairedTest
 
 POINTS = (1, 2, 5)
 """Differences in percentage points for which `Power` says how many problems they need."""
@@ -31,6 +31,16 @@ class ScorerRow:
     saturation_n: int | None
     """Smallest n from which on best-of-n's accuracy stays within 1 % of its value at n = N; None where that value is
     0."""
+    accuracy: Interval
+    """Of best-of-n at the table's last n."""
+    accuracy_rank: int
+    """1 for the highest accuracy; equal ones share the lower number."""
+    auroc_rank: int | None
+    accuracy_difference: PairedTest | None
+    """Accuracy minus that of the primary scorer, paired by problem; None for the primary scorer itself."""
+    auroc_difference: PairedTest | None
+    """AUROC minus that of the primary scorer, over the problems of `auroc_problems`; None for the primary scorer
+    itself and where no problem holds both kinds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bon_eval.explanation import Explanation
+from bon_eval.replayed import Replayed
 from bon_eval.stats import Interval, PairedTest
 
 ArmKind = Literal["greedy", "sample", "best-of-n", "vote", "oracle"]
@@ -38,6 +39,8 @@ class Settings:
     """Random subsets of each pool behind a vote of fewer than all responses."""
     exclude_truncated: bool
     confidence: float = 0.95
+    votes: tuple[str, ...] = ()
+    """Weighted votes besides the majority's, as `bon_eval.vote_rules.get_vote` names them."""
 
     @property
     def primary_scorer(self) -> str:
@@ -53,7 +56,7 @@ class ArmRow:
     n: int
     """Responses that the arm draws for one answer (1 for greedy and sample)."""
     scorer: str | None
-    """What best-of-n picks by; None for the other arms."""
+    """What best-of-n picks by, or the name of a weighted vote; None for the other arms."""
     accuracy: Interval
     lift: PairedTest | None
     """Accuracy minus greedy's, paired by problem, as a fraction; None for greedy itself."""
@@ -77,7 +80,7 @@ class ArmRow:
             return self.arm
         if self.arm == "best-of-n":
             return f"best-of-{self.n} {self.scorer}"
-        return f"{self.arm}-of-{self.n}"
+        return f"{self.arm}-of-{self.n}" + (f" {self.scorer}" if self.scorer else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ class CurvePoint:
     """Best-of-n by one scorer at one n."""
 
     scorer: str
-    """A scorer, or ``vote`` or ``oracle``: those two pick answers and have no likelihood, length or shares."""
+    """A scorer, or ``vote`` (with the name of a weighted vote behind it) or ``oracle``: those pick answers and have no
+    likelihood, length or shares."""
     n: int
     accuracy: float
     interval: Interval | None
@@ -206,12 +210,14 @@ class Analysis:
     """Problems of the run that have no complete responses yet (0 unless the run was loaded as partial)."""
     arms: tuple[ArmRow, ...]
     curves: tuple[CurvePoint, ...]
-    """Every scorer at every n = 1..N; the oracle too; the vote at the table's n."""
+    """Every scorer at every n = 1..N; the oracle too; the votes at the table's n."""
     problems: tuple[ProblemRow, ...]
     facts: Facts
     explanation: Explanation
     pairs: tuple[ArmPair, ...]
     """Every arm of the table against every earlier one."""
+    replayed: Replayed
+    """Arms that were not run: the power distribution, adaptive stopping, coverage."""
     variants: tuple[Variant, ...] = ()
     variant_reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a variant that is not there -> why."""

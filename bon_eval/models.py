@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bon_eval.errors import ModelError
 
@@ -100,6 +102,23 @@ def resolve_adapter(path: str) -> tuple[Path, str]:
     if kind != "LORA":
         raise ModelError(f"adapter {path!r} is of type {kind!r}; only LORA adapters can be served by every engine")
     return directory.resolve(), content_hash(directory)
+
+
+def unchanged_model(config: Mapping[str, Any], run: Path) -> tuple[ResolvedModel, Path | None]:
+    """The model of a stored run's configuration, and its adapter's directory where it has one.
+
+    Raises:
+        ModelError: one of them is not where it was, or its files have changed since `run` was sampled.
+    """
+    model = resolve_model(config["model"], config["revision"])
+    adapter_dir, adapter_hash = resolve_adapter(config["adapter"]) if config["adapter"] else (None, None)
+    for what, found, wanted in (
+        (f"model {config['model']}", model.content_hash, config["model_hash"]),
+        (f"adapter {config['adapter']}", adapter_hash, config["adapter_hash"]),
+    ):
+        if found != wanted:
+            raise ModelError(f"{what} has changed since {run} was sampled; restore it, or sample that run again")
+    return model, adapter_dir
 
 
 def stated_context(directory: Path) -> int | None:

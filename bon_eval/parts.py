@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bon_eval.errors import EngineError, StoreError
 from bon_eval.files import TEMPORARY, write_atomic
@@ -33,6 +34,8 @@ SCHEMA = pa.schema(
         pa.field("finish_reason", pa.string(), nullable=False),
     ]
 )
+TOPK_SCHEMA = SCHEMA.append(pa.field("token_topk", pa.list_(pa.float32()), nullable=False))
+"""Of runs that store the top-k confidence of each token."""
 _NAME = re.compile(r"part-(\d{8})-(\d{8})\.parquet")
 _RUN_KEY = b"bon_eval.run"
 _MERGE = 64
@@ -91,11 +94,12 @@ def _check(path: Path, run: str, expected: pa.Schema) -> None:
         raise StoreError(f"{path} belongs to another run or program; move it away, the other parts are intact")
 
 
-def to_table(responses: Sequence[Response]) -> pa.Table:
-    """Responses as rows of `SCHEMA`, refused when their log-probs cannot be true.
+def to_table(responses: Sequence[Response], schema: pa.Schema = SCHEMA) -> pa.Table:
+    """Responses as rows of `SCHEMA` or `TOPK_SCHEMA`, refused when their log-probs cannot be true.
 
     Raises:
-        EngineError: a log-prob is positive or not finite, or there is not one for each token.
+        EngineError: a log-prob is positive or not finite, or there is not one for each token; the same for top-k
+            confidences, which are not negative.
     """
     lengths = np.array([len(r.token_ids) for r in responses], dtype=np.int64)
     for r in responses:
@@ -128,7 +132,20 @@ def to_table(responses: Sequence[Response]) -> pa.Table:
         pa.array(lengths, pa.int32()),
         pa.array([r.finish_reason for r in responses], pa.string()),
     ]
-    return pa.table(columns, schema=SCHEMA)
+    if "token_topk" in schema.names:
+        columns.append(pa.ListArray.from_arrays(list_offsets, pa.array(_confidences(responses))))
+    return pa.table(columns, schema=schema)
+
+
+def _confidences(responses: Sequence[Response]) -> NDArray[np.float32]:
+    for r in responses:
+        found = np.array([] if r.token_topk is None else r.token_topk, dtype=np.float32)
+        if len(found) != r.n_tokens or not (np.isfinite(found) & (found >= 0)).all():
+            raise EngineError(
+                f"problem {r.problem_id}, {r.arm} {r.index}: the engine gave no finite top-k confidence >= 0 for each "
+                "token; nothing of this request was stored"
+            )
+    return np.array([x for r in responses for x in r.token_topk or ()], dtype=np.float32)
 
 
 def write_part(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from bon_eval.errors import ConfigError
 
 _ARRAYS = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "answer_class")
 _STRICT = ("correct_strict", "unscored_strict")
+_OPTIONAL = (*_STRICT, "n_bytes")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +42,20 @@ class Pool:
     """All token log-probs, responses in row-major order of (P, N); None unless loaded."""
     token_offsets: NDArray[np.int64] | None = None
     """Shape (P * N + 1,): response k owns token_logprobs[offsets[k]:offsets[k + 1]]."""
+    n_bytes: NDArray[np.int32] | None = None
+    """UTF-8 bytes of each text."""
+    token_stats: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """``topk``, ``entropy``, ``self_certainty`` -> one number for each token, as in `token_logprobs`; what was
+    loaded."""
+    own_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Name of a user's own scorer -> its scores, (P, N); what was loaded."""
 
     def __post_init__(self) -> None:
         shape = (len(self.problem_ids), self.n)
-        for name in (*_ARRAYS, *(() if self.correct_strict is None else _STRICT)):
-            array = getattr(self, name)
+        named = {name: getattr(self, name) for name in (*_ARRAYS, *(() if self.correct_strict is None else _STRICT))}
+        if self.n_bytes is not None:
+            named["n_bytes"] = self.n_bytes
+        for name, array in (*named.items(), *self.own_scores.items()):
             if array is None or array.shape != shape:
                 found = "is missing" if array is None else f"has shape {array.shape}"
                 raise ValueError(f"{name} {found}, expected (problems, N) = {shape}")
@@ -55,11 +65,19 @@ class Pool:
         """Responses per problem."""
         return int(self.log_likelihood.shape[1])
 
+    def has(self, need: str) -> bool:
+        """Whether it holds ``token_logprobs``, ``n_bytes`` or a statistic of each token."""
+        if need == "n_bytes":
+            return self.n_bytes is not None
+        tokens = self.token_logprobs if need == "token_logprobs" else self.token_stats.get(need)
+        return tokens is not None and self.token_offsets is not None
+
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pool:
         """The same pool with the given problems only (without token log-probs)."""
         index = np.asarray(rows, dtype=np.intp)
-        arrays = {name: getattr(self, name) for name in (*_ARRAYS, *_STRICT)}
+        arrays = {name: getattr(self, name) for name in (*_ARRAYS, *_OPTIONAL)}
         taken: dict[str, Any] = {name: None if array is None else array[index] for name, array in arrays.items()}
+        taken["own_scores"] = {name: scores[index] for name, scores in self.own_scores.items()}
         return Pool(problem_ids=tuple(self.problem_ids[i] for i in index), **taken)
 
     def under_strict_format(self) -> Pool:
@@ -71,5 +89,10 @@ class Pool:
         if self.correct_strict is None or self.unscored_strict is None:
             raise ConfigError("the grades hold no verdicts under a strict format; the task's grader defines none")
         return replace(
-            self, correct=self.correct_strict, unscored=self.unscored_strict, token_logprobs=None, token_offsets=None
+            self,
+            correct=self.correct_strict,
+            unscored=self.unscored_strict,
+            token_logprobs=None,
+            token_offsets=None,
+            token_stats={},
         )

@@ -9,6 +9,10 @@ Arm = Literal["greedy", "sample"]
 """How a stored response was drawn: ``greedy`` (temperature 0, one) or ``sample`` (one of the pool of N)."""
 
 
+TOPK = 20
+"""Most likely tokens behind the top-k confidence of a token (all of them in a smaller vocabulary)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One row of a task."""
@@ -34,6 +38,9 @@ class Sampling:
     stop: tuple[str, ...] = ()
     """Strings that end a response. Tokens up to and including the one that completes the string are kept; the text
     ends before the string."""
+    topk: bool = False
+    """Whether responses carry the top-k confidence of each token: minus the mean log-prob of the `TOPK` most likely
+    ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,24 @@ class Response:
     """Same length as token_ids; finite, <= 0."""
     finish_reason: str
     """``stop`` (end token or stop string) or ``length`` (cut by max_tokens: the log-likelihood lacks the end)."""
+    token_topk: tuple[float, ...] | None = None
+    """Top-k confidence at each token (see `bon_eval.scorers.mean_confidence`), in nats; None unless it was asked for,
+    like the two below."""
+    token_entropy: tuple[float, ...] | None = None
+    token_self_certainty: tuple[float, ...] | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """UTF-8 bytes of the text as it is stored: half of a surrogate pair counts as one."""
+        return len(self.text.encode("utf-8", "replace"))
+
+    def stat(self, name: str) -> tuple[float, ...] | None:
+        """``topk``, ``entropy`` or ``self_certainty`` of each token; None where it was not computed."""
+        return {
+            "topk": self.token_topk,
+            "entropy": self.token_entropy,
+            "self_certainty": self.token_self_certainty,
+        }[name]
 
     @property
     def n_tokens(self) -> int:

@@ -61,6 +61,7 @@ class RunOptions:
     shots: int | None = None
     trust_remote_code: bool = False
     engine_args: dict[str, object] = field(default_factory=dict)
+    token_stats: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +168,7 @@ def prepare(
         prompts_hash=prompts_hash(ready.problems, ready.prompts),
         trust_remote_code=options.trust_remote_code,
         engine_args=options.engine_args,
+        token_stats=options.token_stats,
     )
     context = stated_context(model.directory)
     if context is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bon_eval import parts
+from bon_eval import parts, token_stats
 from bon_eval.config import digest
 from bon_eval.errors import StoreError
 from bon_eval.pool import Pool
 from bon_eval.records import Arm, Problem, Response
+from bon_eval.scorers import OwnScorer, Scorer, get_scorer
 from bon_eval.store import read_meta
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
 _GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
+_BYTES = pa.field("n_bytes", pa.int32())
 _BATCH_BYTES = 32 << 20
 
 
@@ -49,7 +51,8 @@ class Run:
 
 def stored_parts(path: Path, meta: dict[str, Any]) -> list[parts.Part]:
     """The run's response parts, checked."""
-    return parts.list_parts(path / "responses", digest(meta["identity"]))
+    schema = parts.TOPK_SCHEMA if meta["identity"].get("token_stats") == "topk" else parts.SCHEMA
+    return parts.list_parts(path / "responses", digest(meta["identity"]), schema)
 
 
 def load_problems(path: Path) -> tuple[Problem, ...]:
@@ -99,20 +102,27 @@ def iter_responses(path: Path | str) -> Iterator[Response]:
                 token_ids=tuple(row["token_ids"]),
                 token_logprobs=tuple(row["token_logprobs"]),
                 finish_reason=row["finish_reason"],
+                token_topk=tuple(row["token_topk"]) if "token_topk" in row else None,
             )
 
 
-def load_run(path: Path | str, *, token_logprobs: bool = False, partial: bool = False) -> Run:
+def load_run(
+    path: Path | str, *, token_logprobs: bool = False, partial: bool = False, scorers: Sequence[str] = ()
+) -> Run:
     """Load a run's arrays and grades.
 
     Args:
         path: the run directory.
         token_logprobs: also load every token's log-prob (4 bytes each), for the scorers that need them.
         partial: analyse the problems that are complete so far; otherwise an unfinished run is an error.
+        scorers: names of scorers (see `bon_eval.scorers.get_scorer`) whose needs are loaded too: token log-probs,
+            statistics of each token, the scores of a user's own functions.
 
     Raises:
-        StoreError: not a run, damaged, unfinished (unless `partial`), or not graded.
+        StoreError: not a run, damaged, unfinished (unless `partial`), not graded, or without what a scorer needs.
+        ConfigError: an unknown scorer.
     """
+    wanted = [get_scorer(name) for name in scorers]
     directory = Path(path)
     meta = read_meta(directory)
     problems = load_problems(directory)
@@ -123,15 +133,23 @@ def load_run(path: Path | str, *, token_logprobs: bool = False, partial: bool = 
     # One pass: opening the row groups costs more than reading them, and no text is kept.
     for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=_BATCH_BYTES):
         distinct |= _distinct_texts(batch)
-        tables.append(batch.select(_COLUMNS).replace_schema_metadata(None))
-    schema = pa.schema([parts.SCHEMA.field(name) for name in _COLUMNS])
+        sizes = pc.binary_length(batch["text"])
+        tables.append(batch.select(_COLUMNS).append_column(_BYTES, sizes).replace_schema_metadata(None))
+    schema = pa.schema([*(parts.SCHEMA.field(name) for name in _COLUMNS), _BYTES])
     table = pa.concat_tables(tables) if tables else schema.empty_table()
     complete = _complete(directory, problems, table, n, partial)
     grades, grader = _load_grades(directory)
     greedy = _pool(directory, complete, table, grades, "greedy", 1)
     pool = _pool(directory, complete, table, grades, "sample", n)
-    if token_logprobs:
-        greedy, pool = _with_tokens(stored, greedy, "greedy"), _with_tokens(stored, pool, "sample")
+    tokens: dict[str, tuple[Sequence[parts.Part], str]] = {}
+    if token_logprobs or any(scorer.needs_tokens for scorer in wanted):
+        tokens["token_logprobs"] = stored, "token_logprobs"
+    for stat in dict.fromkeys(stat for scorer in wanted for stat in scorer.stats):
+        tokens[stat] = token_stats.source(directory, meta, stat)
+    greedy, pool = _with_tokens(directory, tokens, greedy, "greedy"), _with_tokens(directory, tokens, pool, "sample")
+    own = [scorer for scorer in wanted if isinstance(scorer, OwnScorer)]
+    if own:
+        greedy, pool = _with_own_scores(directory, own, greedy, pool)
     duplicates = np.array([1 - distinct[p.id] / n for p in complete], dtype=np.float64)
     return Run(directory, meta, problems, greedy, pool, grader, duplicates)
 
@@ -181,25 +199,53 @@ def _load_grades(directory: Path) -> tuple[pa.Table, dict[str, str]]:
     return grades, {"name": rows[0]["grader"], "version": rows[0]["grader_version"]} if rows else {}
 
 
-def _with_tokens(stored: Sequence[parts.Part], pool: Pool, arm: Arm) -> Pool:
-    """The pool with its token log-probs, which are read a batch at a time into their places."""
+def _with_tokens(
+    directory: Path, sources: Mapping[str, tuple[Sequence[parts.Part], str]], pool: Pool, arm: Arm
+) -> Pool:
+    """The pool with numbers of its tokens: name -> (parts, column), read a batch at a time into their places."""
+    if not sources:
+        return pool
     ids = pa.array(pool.problem_ids, pa.string())
     lengths = pool.n_tokens.ravel()
     offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-    flat = np.empty(offsets[-1], dtype=np.float32)
-    columns = ["problem_id", "arm", "index", "token_logprobs"]
-    for batch in parts.read_parts(stored, columns, batch_bytes=_BATCH_BYTES):
-        rows, cells = _cells(batch, ids, arm, pool.n)
-        counts = pc.list_value_length(rows["token_logprobs"]).to_numpy()
-        if not np.array_equal(counts, lengths[cells]):
+    found: dict[str, NDArray[np.float32]] = {}
+    for name, (stored, column) in sources.items():
+        flat = found[name] = np.empty(offsets[-1], dtype=np.float32)
+        there = np.zeros(len(lengths), dtype=np.bool_)
+        for batch in parts.read_parts(stored, ["problem_id", "arm", "index", column], batch_bytes=_BATCH_BYTES):
+            rows, cells = _cells(batch, ids, arm, pool.n)
+            counts = pc.list_value_length(rows[column]).to_numpy()
+            if not np.array_equal(counts, lengths[cells]):
+                raise StoreError(
+                    f"the stored token counts of {arm} responses are not those of their {name}; "
+                    "restore the parts or run with --fresh"
+                )
+            starts = np.cumsum(counts) - counts
+            places = np.repeat(offsets[cells] - starts, counts) + np.arange(counts.sum())
+            flat[places] = pc.list_flatten(rows[column]).to_numpy()
+            there[cells] = True
+        if not there.all():
+            problem, index = divmod(int(np.flatnonzero(~there)[0]), pool.n)
             raise StoreError(
-                f"the stored token counts of {arm} responses are not those of their log-probs; "
-                "restore the parts or run with --fresh"
+                f"{directory}: {arm} response {index} of problem {pool.problem_ids[problem]} has no {name}; "
+                f"run: bon-eval score {directory} --stats {name}"
             )
-        starts = np.cumsum(counts) - counts
-        places = np.repeat(offsets[cells] - starts, counts) + np.arange(counts.sum())
-        flat[places] = pc.list_flatten(rows["token_logprobs"]).to_numpy()
-    return replace(pool, token_logprobs=flat, token_offsets=offsets)
+    statistics = {name: flat for name, flat in found.items() if name != "token_logprobs"}
+    own = found.get("token_logprobs")
+    return replace(pool, token_logprobs=own, token_offsets=offsets, token_stats=statistics)
+
+
+def _with_own_scores(directory: Path, own: Sequence[Scorer], greedy: Pool, pool: Pool) -> tuple[Pool, Pool]:
+    """The pools with the scores of functions that read whole responses, one response at a time."""
+    pools: dict[Arm, Pool] = {"greedy": greedy, "sample": pool}
+    scores = {arm: {scorer.name: np.zeros(p.n_tokens.shape) for scorer in own} for arm, p in pools.items()}
+    row_of = {problem: row for row, problem in enumerate(pool.problem_ids)}
+    for response in iter_responses(directory):
+        row = row_of.get(response.problem_id)
+        if row is not None:
+            for scorer in own:
+                scores[response.arm][scorer.name][row, response.index] = scorer(response)
+    return replace(greedy, own_scores=scores["greedy"]), replace(pool, own_scores=scores["sample"])
 
 
 def _cells(table: pa.Table, ids: pa.Array, arm: Arm, n: int) -> tuple[pa.Table, NDArray[np.int64]]:
@@ -247,5 +293,6 @@ def _pool(directory: Path, problems: Sequence[Problem], table: pa.Table, grades:
         correct_strict=None
         if strict is None
         else place(pc.fill_null(strict, False).to_numpy(), graded_cells, np.bool_),
+        n_bytes=place(rows["n_bytes"].to_numpy(), cells, np.int32),
         unscored_strict=None if strict is None else place(pc.is_null(strict).to_numpy(), graded_cells, np.bool_),
     )

@@ -19,8 +19,9 @@ def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[R
 
     Greedy and pool share one stream: neither waits for the other, and the slowest greedy response does not come last.
     """
-    greedy = Sampling(0.0, config.max_tokens, config.stop_token_ids, config.stop)
-    pool = Sampling(config.temperature, config.max_tokens, config.stop_token_ids, config.stop)
+    topk = config.token_stats == "topk"
+    greedy = Sampling(0.0, config.max_tokens, config.stop_token_ids, config.stop, topk)
+    pool = Sampling(config.temperature, config.max_tokens, config.stop_token_ids, config.stop, topk)
     for prompt in prompts:
         yield Request(prompt.problem_id, "greedy", prompt.token_ids, 1, greedy)
         yield Request(prompt.problem_id, "sample", prompt.token_ids, config.n, pool)

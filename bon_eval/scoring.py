@@ -98,11 +98,11 @@ def score_run(
     for leftover in directory.glob(f"{TEMPORARY}*"):
         leftover.unlink()
     write_text(directory / "model.json", json.dumps({"by": asdict(by), "engine": engine.facts}, indent=2) + "\n")
-    done = _requests(log.parts)
-    groups: dict[tuple[str, str], _Group] = {}
+    done = stored_requests(log.parts)
+    groups: dict[tuple[str, str], Group] = {}
     total = 2 * len(prompts)
     with Progress(total, done=len(done), label=f"scoring by {by.model}", unit="requests", quiet=quiet) as progress:
-        for key, logprobs in engine.score(_owed(path, meta, prompts, done, groups), use_adapter=use_adapter):
+        for key, logprobs in engine.score(owed(path, meta, prompts, done, groups), use_adapter=use_adapter):
             problem, arm, first = json.loads(key)
             group = groups[problem, arm]
             group.found[first] = logprobs
@@ -119,7 +119,7 @@ def score_run(
 def scored_requests(path: Path, by: ScoredBy) -> set[tuple[str, str]]:
     """(problem id, arm) of the requests whose responses `by` has scored."""
     owner = digest({"run": read_meta(path)["identity"], "by": by.id})
-    return _requests(parts.list_parts(path / "scores" / by.id, owner, SCHEMA))
+    return stored_requests(parts.list_parts(path / "scores" / by.id, owner, SCHEMA))
 
 
 def load_scores(
@@ -156,7 +156,8 @@ def load_scores(
     return out
 
 
-def _requests(stored: Sequence[parts.Part]) -> set[tuple[str, str]]:
+def stored_requests(stored: Sequence[parts.Part]) -> set[tuple[str, str]]:
+    """(problem id, arm) of the requests that the parts hold."""
     return {
         (row["problem_id"], row["arm"])
         for table in parts.read_parts(stored, ["problem_id", "arm"])
@@ -164,7 +165,7 @@ def _requests(stored: Sequence[parts.Part]) -> set[tuple[str, str]]:
     }
 
 
-class _Group:
+class Group:
     """The responses of one request; equal token sequences are scored once."""
 
     def __init__(self, problem: str, arm: str, indexes: list[int], token_ids: list[tuple[int, ...]]) -> None:
@@ -172,7 +173,8 @@ class _Group:
         first: dict[tuple[int, ...], int] = {}
         self.same_as = [first.setdefault(tokens, index) for index, tokens in zip(indexes, token_ids, strict=True)]
         self.distinct = len(first)
-        self.found: dict[int, tuple[float, ...]] = {}
+        self.found: dict[int, Any] = {}
+        """What the engine gave for the first response of each token sequence."""
 
     def table(self) -> pa.Table:
         """As rows of `SCHEMA`."""
@@ -195,13 +197,14 @@ class _Group:
         )
 
 
-def _owed(
+def owed(
     path: Path,
     meta: dict[str, Any],
     prompts: dict[str, tuple[int, ...]],
     done: set[tuple[str, str]],
-    groups: dict[tuple[str, str], _Group],
+    groups: dict[tuple[str, str], Group],
 ) -> Iterator[TokenSequence]:
+    """The token sequences of the requests that are not done, each once; their groups are put into `groups`."""
     columns = ["problem_id", "arm", "index", "token_ids"]
     for table in parts.read_parts(stored_parts(path, meta), columns):
         for key in table.select(["problem_id", "arm"]).group_by(["problem_id", "arm"]).aggregate([]).to_pylist():
@@ -210,7 +213,7 @@ def _owed(
                 continue
             rows = [r for r in table.to_pylist() if (r["problem_id"], r["arm"]) == (problem, arm)]
             tokens = [tuple(r["token_ids"]) for r in rows]
-            group = groups[problem, arm] = _Group(problem, arm, [r["index"] for r in rows], tokens)
+            group = groups[problem, arm] = Group(problem, arm, [r["index"] for r in rows], tokens)
             for index, same_as, token_ids in zip(group.indexes, group.same_as, tokens, strict=True):
                 if index == same_as:
                     yield TokenSequence(json.dumps([problem, arm, index]), prompts[problem], token_ids)

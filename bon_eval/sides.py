@@ -35,6 +35,8 @@ class Side:
     base_pool: Array | None
     base_under: Array | None = None
     """Of the tuned side only, (P, N): the base run's pool under the tuned model."""
+    base_under_greedy: Array | None = None
+    """The same of its greedy responses, (P, 1)."""
 
     @classmethod
     def of_base(cls, run: Run) -> Side:
@@ -43,13 +45,15 @@ class Side:
 
     @classmethod
     def of_tuned(cls, run: Run, cross: Mapping[str, Array] | None) -> Side:
-        """`cross`: ``greedy`` and ``sample`` of this run under the base model, ``base`` the other way round."""
+        """`cross`: ``greedy`` and ``sample`` of this run under the base model, ``base`` and ``base_greedy`` the other
+        way round."""
         if cross is None:
             return cls(run.greedy, run.pool, run.duplicates, None, None)
-        return cls(run.greedy, run.pool, run.duplicates, cross["greedy"], cross["sample"], cross["base"])
+        under_base = cross["greedy"], cross["sample"]
+        return cls(run.greedy, run.pool, run.duplicates, *under_base, cross["base"], cross["base_greedy"])
 
     def rows(self, order: NDArray[np.intp]) -> Side:
-        """The problems in another order; `base_under` has the base run's order already."""
+        """The problems in another order; what is of the base run has its order already."""
         return Side(
             self.greedy.take(order),
             self.pool.take(order),
@@ -57,6 +61,7 @@ class Side:
             None if self.base_greedy is None else self.base_greedy[order],
             None if self.base_pool is None else self.base_pool[order],
             self.base_under,
+            self.base_under_greedy,
         )
 
     def first(self, n: int) -> Side:
@@ -66,7 +71,7 @@ class Side:
         arrays = {
             f.name: getattr(self.pool, f.name)[:, :n]
             for f in fields(self.pool)
-            if f.name not in ("problem_ids", "token_logprobs", "token_offsets")
+            if f.name not in ("problem_ids", "token_logprobs", "token_offsets", "token_stats", "own_scores")
             and getattr(self.pool, f.name) is not None
         }
         cut = Pool(problem_ids=self.pool.problem_ids, **arrays)
@@ -130,6 +135,11 @@ LABELS = {
     "log_likelihood_self.greedy": "own log-lik, greedy",
     "log_likelihood_self.sample": "own log-lik, sample",
     "log_likelihood_self.best": "own log-lik, best-of-{n}",
+    "log_likelihood_best": "log-lik of the base's best",
+    "sharp_base.50": "p(base's best) at least 0.5",
+    "sharp_base.90": "p(base's best) at least 0.9",
+    "sharp_own.50": "p(own best) at least 0.5",
+    "sharp_own.90": "p(own best) at least 0.9",
     "tokens.greedy": "length, greedy",
     "tokens.sample": "length, sample",
     "tokens.best": "length, best-of-{n}",

@@ -83,7 +83,8 @@ class RunStore:
             self.meta["config"] = self.config.as_dict()
             self.save_meta()
         self.meta["config"] = self.config.as_dict()
-        self._log = parts.PartLog(responses, digest(self.config.identity()))
+        self._schema = parts.TOPK_SCHEMA if self.config.token_stats == "topk" else parts.SCHEMA
+        self._log = parts.PartLog(responses, digest(self.config.identity()), self._schema)
         self.done = self._read_done()
 
     def _read_done(self) -> set[tuple[str, Arm]]:
@@ -141,7 +142,7 @@ class RunStore:
         key = (responses[0].problem_id, responses[0].arm)
         if key in self.done:
             raise StoreError(f"problem {key[0]} already has its {key[1]} responses; refusing to store them twice")
-        self._log.append(parts.to_table(responses))
+        self._log.append(parts.to_table(responses, self._schema))
         self.done.add(key)
 
     def finish_sampling(self) -> None:

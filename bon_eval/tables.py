@@ -16,6 +16,7 @@ from bon_eval.cells import (
     Cells,
     Data,
     cell_label,
+    row_label,
     sharper_than_greedy,
     stacked,
 )
@@ -42,6 +43,7 @@ def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]
         if scorer != primary:
             rows.append(_arm_row(cells, "best-of-n", last, scorer, means[scorer][last]))
     rows.append(_arm_row(cells, "vote", last, None, None, error=data.vote_error[last]))
+    rows += [_arm_row(cells, "vote", last, name, None, error=v.error[last]) for name, v in data.weighted.items()]
     rows.append(_arm_row(cells, "oracle", last, None, None))
     return tuple(rows)
 
@@ -57,7 +59,7 @@ def _arm_row(
     error: float = 0.0,
 ) -> ArmRow:
     """`means` over problems and picks, (quantities,); None for an arm of which only the accuracy exists."""
-    label = cell_label(scorer or arm, n)
+    label = row_label(arm, n, scorer)
     reasons: dict[str, str] = {}
     lift = percent = log_likelihood = n_tokens = truncated = unscored = None
     if arm == "greedy":
@@ -101,6 +103,9 @@ def curve_points(data: Data, cells: Cells) -> Iterator[CurvePoint]:
             yield _curve_point(cells, scorer, n, float(means[CORRECT]), means)
     for n in sorted(data.vote):
         yield _curve_point(cells, "vote", n, float(data.vote[n].mean()), None, error=data.vote_error[n])
+    for name, vote in data.weighted.items():
+        for n, value in vote.values.items():
+            yield _curve_point(cells, f"vote {name}", n, float(value.mean()), None, error=vote.error[n])
     for n, value in data.oracle.items():
         yield _curve_point(cells, "oracle", n, float(value.mean()), None)
 

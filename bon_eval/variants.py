@@ -59,6 +59,7 @@ def _strict_format(responses: Responses, settings: Settings) -> Variant | str:
         pool=pool.under_strict_format(),
         scores=responses.scores,
         duplicates=responses.duplicates,
+        vote_scores=responses.vote_scores,
     )
     same = all(
         np.array_equal(getattr(one, name), getattr(other, name))

@@ -108,6 +108,9 @@ def test_the_comparison_of_a_colder_model(pair: tuple[Path, Path]) -> None:
     assert changes["log_likelihood_self.sample"].difference.low > 0  # lower entropy of responses
     assert {f.name: f.verdict for f in found.findings}["sharper"] == "yes"
     assert all(kl.low > 0 for kl in found.divergences.values())
+    assert found.log_coverage["after"] < found.log_coverage["before"]
+    assert changes["sharp_base.50"].difference.difference >= 0.0
+    assert changes["log_likelihood_best"].difference.low > 0
     assert 1.0 < found.equivalent_n["log_likelihood"].estimate < N
     # By hand, from the stored responses alone.
     own = np.array([[r.log_likelihood for r in pool_of(pair[1], p)] for p in after.pool.problem_ids])
@@ -322,7 +325,7 @@ def test_pools_of_different_size_are_compared_at_the_smaller_n(pair: tuple[Path,
     pool = after.pool
     names = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "answer_class")
     strict = {name: getattr(pool, name)[:, :5] for name in ("correct_strict", "unscored_strict")}
-    small = replace(pool, **{name: getattr(pool, name)[:, :5] for name in names}, **strict)
+    small = replace(pool, **{name: getattr(pool, name)[:, :5] for name in names}, **strict, n_bytes=None)
     by = ScoredBy.of(before.meta["config"])
     full = load_scores(pair[1], by, pool.problem_ids, "sample", N, source=pair[0])
     with pytest.MonkeyPatch.context() as patch:

@@ -312,10 +312,13 @@ def test_an_adapter_makes_another_run(lora_adapter: Path, tmp_path: Path) -> Non
 
 def test_scorers_are_listed() -> None:
     from bon_eval.scorers import SCORERS
+    from bon_eval.vote_rules import VOTES
 
     listed = CliRunner().invoke(main, ["scorers"])
-    assert [line.split()[0] for line in listed.output.splitlines()] == list(SCORERS)
-    assert all(len(line.split()) > 3 for line in listed.output.splitlines())
+    scorers, _, votes = listed.output.partition("\nvotes, ")
+    assert [line.split()[0] for line in scorers.splitlines()] == list(SCORERS)
+    assert [line.split()[0] for line in votes.splitlines()[1:]] == list(VOTES)
+    assert all(len(line.split()) > 3 for line in (*scorers.splitlines(), *votes.splitlines()[1:]))
 
 
 def test_tasks_list_show_check() -> None:

@@ -10,7 +10,7 @@ import torch
 from transformers import DynamicCache
 
 from bon_eval.engines._hf_cache import SLACK, BatchCache, KeyValues
-from bon_eval.engines._hf_draw import draw
+from bon_eval.engines._hf_draw import draw, raw_logprobs, top_confidence
 from bon_eval.engines._hf_text import Detokenizer, find_stop
 from bon_eval.errors import EngineError
 from bon_eval.records import Request, Response
@@ -54,6 +54,8 @@ class _Row:
     index: int
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    topk: list[float] = field(default_factory=list)
+    """Filled where the request asks for it."""
 
 
 class Decoder:
@@ -121,8 +123,8 @@ class Decoder:
         keys_values, logits = self._prefill(job.request.prompt_token_ids)
         rows = [_Row(job, job.started + i) for i in range(count)]
         job.started += count
-        tokens, logprobs = self._draw(logits.expand(count, -1), rows)
-        done = [self._append(row, *drawn) for row, drawn in zip(rows, zip(tokens, logprobs, strict=True), strict=True)]
+        drawn = self._draw(logits.expand(count, -1), rows)
+        done = [self._append(row, *one) for row, one in zip(rows, drawn, strict=True)]
         going_on = [row for row, end in zip(rows, done, strict=True) if not end]
         if going_on:
             self._cache.admit(keys_values, len(going_on), row_limit)
@@ -154,8 +156,8 @@ class Decoder:
             use_cache=True,
         ).logits[:, -1]
         self._cache.advance()
-        tokens, logprobs = self._draw(logits, self._rows)
-        ended = [i for i, row in enumerate(self._rows) if self._append(row, tokens[i], logprobs[i])]
+        drawn = self._draw(logits, self._rows)
+        ended = [i for i, row in enumerate(self._rows) if self._append(row, *drawn[i])]
         jobs = list(dict.fromkeys(self._rows[i].job for i in ended))
         if ended:
             for source, target in self._cache.remove(ended):
@@ -163,19 +165,27 @@ class Decoder:
             del self._rows[self._cache.rows :]
         return self._finished(jobs)
 
-    def _draw(self, logits: torch.Tensor, rows: list[_Row]) -> tuple[list[int], list[float]]:
+    def _draw(self, logits: torch.Tensor, rows: list[_Row]) -> list[tuple[int, float, float | None]]:
+        """Token, log-prob and, where the request asks for it, top-k confidence of each row."""
         temperatures = [row.job.request.sampling.temperature for row in rows]
         try:
             tokens, logprobs = draw(logits, temperatures, self._generator)
         except FloatingPointError as error:
             problems = ", ".join(sorted({row.job.request.problem_id for row in rows})[:3])
             raise EngineError(f"{error} (problems {problems} ...); try --dtype float32") from error
-        return tokens.tolist(), logprobs.tolist()
+        confidences: list[float | None] = [None] * len(rows)
+        if wanted := [i for i, row in enumerate(rows) if row.job.request.sampling.topk]:
+            found = top_confidence(raw_logprobs(logits[wanted])).tolist()
+            for i, confidence in zip(wanted, found, strict=True):
+                confidences[i] = confidence
+        return list(zip(tokens.tolist(), logprobs.tolist(), confidences, strict=True))
 
-    def _append(self, row: _Row, token: int, logprob: float) -> bool:
+    def _append(self, row: _Row, token: int, logprob: float, confidence: float | None) -> bool:
         """Add a token; if the sequence ends with it, store the response and return True."""
         row.token_ids.append(token)
         row.logprobs.append(logprob)
+        if confidence is not None:
+            row.topk.append(confidence)
         job, stop = row.job, row.job.request.sampling.stop
         if token in job.stop_token_ids:
             self._store(row, self._detokenizer.text(job.context, row.token_ids[:-1]), "stop")
@@ -200,6 +210,7 @@ class Decoder:
                 token_ids=tuple(row.token_ids),
                 token_logprobs=tuple(row.logprobs),
                 finish_reason=finish_reason,
+                token_topk=tuple(row.topk) if row.job.request.sampling.topk else None,
             )
         )
 

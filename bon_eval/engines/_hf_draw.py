@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from bon_eval.records import TOPK
+
 BLOCK = 256
 """Tokens of the vocabulary that are drawn from together."""
 
@@ -11,6 +13,11 @@ BLOCK = 256
 def raw_logprobs(logits: torch.Tensor) -> torch.Tensor:
     """float32 log-softmax over the last axis: the distribution at temperature 1, nothing cut or penalised."""
     return torch.log_softmax(logits.float(), dim=-1)
+
+
+def top_confidence(logprobs: torch.Tensor) -> torch.Tensor:
+    """Minus the mean of the `TOPK` largest log-probs over the last axis (of all where there are fewer), in nats."""
+    return -logprobs.topk(min(TOPK, logprobs.shape[-1]), dim=-1, sorted=False).values.mean(dim=-1)
 
 
 def draw(

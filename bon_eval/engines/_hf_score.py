@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
-from bon_eval.engines._hf_draw import raw_logprobs
+from bon_eval.engines._hf_draw import raw_logprobs, top_confidence
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced, Sequence
 
@@ -20,6 +21,25 @@ _SHARED = 4
 """From so many responses to one prompt on, the prompt is computed once for all of them."""
 _LOGIT_ELEMENTS = 2**25
 """Most logits at once, rows x positions x vocabulary (128 MiB in float32), unless one position of the rows has more."""
+
+Measure = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""(log-probs (rows, positions, vocabulary), tokens (rows, positions, 1)) -> (rows, positions)."""
+
+
+def _entropy(logprobs: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
+    return torch.special.entr(logprobs.exp()).sum(dim=-1)
+
+
+def _self_certainty(logprobs: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
+    return -logprobs.mean(dim=-1) - math.log(logprobs.shape[-1])
+
+
+STATISTICS: dict[str, Measure] = {
+    "topk": lambda logprobs, _tokens: top_confidence(logprobs),
+    "entropy": _entropy,
+    "self_certainty": _self_certainty,
+}
+"""Numbers of the whole distribution at each token, in nats; formulas in `bon_eval.scorers.confidence`."""
 
 
 def score(
@@ -31,13 +51,46 @@ def score(
         batch_tokens: most tokens of a batch, padding included; a longer sequence is a batch of its own.
         context: most tokens of a sequence.
     """
+    for key, (own, argmax) in _forced(model, device, sequences, batch_tokens, context, [_own, _argmax]):
+        yield Forced(key, own, argmax)
+
+
+def statistics(
+    model: Any,
+    device: torch.device,
+    sequences: Iterable[Sequence],
+    names: Iterable[str],
+    batch_tokens: int,
+    context: int,
+) -> Iterator[tuple[str, tuple[tuple[float, ...], ...]]]:
+    """Yield ``(key, one tuple for each name)``, the names of `STATISTICS`; arguments as in `score`."""
+    measures = [STATISTICS[name] for name in names]
+    yield from _forced(model, device, sequences, batch_tokens, context, measures)
+
+
+def _own(logprobs: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    return logprobs.gather(2, tokens).squeeze(2)
+
+
+def _argmax(logprobs: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
+    return logprobs.amax(dim=2)
+
+
+def _forced(
+    model: Any,
+    device: torch.device,
+    sequences: Iterable[Sequence],
+    batch_tokens: int,
+    context: int,
+    measures: list[Measure],
+) -> Iterator[tuple[str, tuple[tuple[float, ...], ...]]]:
     stream = iter(sequences)
     while window := list(islice(stream, WINDOW)):
         for sequence in window:
             _check(sequence, context)
         for batch in _batches(window, batch_tokens):
             with torch.inference_mode():
-                scored = _score_batch(model, device, batch)
+                scored = _score_batch(model, device, batch, measures)
             yield from scored
 
 
@@ -72,7 +125,9 @@ def _batches(window: list[Sequence], batch_tokens: int) -> Iterator[list[Sequenc
             start = stop
 
 
-def _score_batch(model: Any, device: torch.device, batch: list[Sequence]) -> list[Forced]:
+def _score_batch(
+    model: Any, device: torch.device, batch: list[Sequence], measures: list[Measure]
+) -> list[tuple[str, tuple[tuple[float, ...], ...]]]:
     """Forward the batch in pieces of columns; padding stands on the right, where no causal model sees it."""
     prompts = [len(s.prompt_token_ids) for s in batch]
     ids = torch.zeros(len(batch), max(map(_length, batch)), dtype=torch.long)
@@ -88,18 +143,16 @@ def _score_batch(model: Any, device: torch.device, batch: list[Sequence]) -> lis
         model(input_ids=head, past_key_values=cache, use_cache=True, logits_to_keep=1)
         if shared:
             cache.batch_repeat_interleave(len(batch))
-    pieces, tops = [], []
+    pieces = []
     step = max(1, _LOGIT_ELEMENTS // (len(batch) * model.config.get_text_config().vocab_size))
     for start in range(first, ids.shape[1] - 1, step):
         piece = ids[:, start : min(start + step, ids.shape[1] - 1)]
         targets = ids[:, start + 1 : start + 1 + piece.shape[1], None]
         logits = model(input_ids=piece, past_key_values=cache, use_cache=True).logits
         logprobs = raw_logprobs(logits)
-        pieces.append(logprobs.gather(2, targets).squeeze(2))
-        tops.append(logprobs.amax(dim=2))
-    own, top = torch.cat(pieces, dim=1).tolist(), torch.cat(tops, dim=1).tolist()
-    spans = [slice(prompts[row] - 1 - first, _length(s) - 1 - first) for row, s in enumerate(batch)]
+        pieces.append(torch.stack([measure(logprobs, targets) for measure in measures]))
+    tables = torch.cat(pieces, dim=2).tolist()
     return [
-        Forced(s.key, tuple(own[row][span]), tuple(top[row][span]))
-        for row, (s, span) in enumerate(zip(batch, spans, strict=True))
+        (s.key, tuple(tuple(table[row][prompts[row] - 1 - first : _length(s) - 1 - first]) for table in tables))
+        for row, s in enumerate(batch)
     ]

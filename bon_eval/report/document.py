@@ -14,9 +14,10 @@ from importlib import resources
 from bon_eval.errors import StoreError
 from bon_eval.explanation import Explanation, LengthRow, Power, ScorerRow
 from bon_eval.findings import Analysis, ArmPair, ArmRow, Comparison, CurvePoint, ProblemRow
+from bon_eval.replayed import PowerPoint, Replayed, StoppingRow
 from bon_eval.stats import Interval, PairedTest
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Of report.json; grows when a reader of the older one would misread it."""
 
 Cells = dict[str, object]
@@ -27,6 +28,7 @@ _PICKS_AN_ANSWER = "the arm picks an answer, not one response"
 _ONE_KIND = "no pool holds both correct and incorrect responses"
 _NOTHING_AT_N = "best-of-n's accuracy at n = N is 0"
 _NO_SPREAD = "the differences between problems have no spread to go by"
+_PRIMARY = "the primary scorer is what the others are compared with"
 _EXACT = "exact: no subsets were drawn"
 
 
@@ -39,7 +41,7 @@ def arm_cells(row: ArmRow) -> tuple[Cells, dict[str, str]]:
     cells |= _interval_cells("log_likelihood", row.log_likelihood)
     cells |= {"n_tokens": row.n_tokens, "truncated": row.truncated, "unscored": row.unscored}
     cells |= {"monte_carlo_error": row.monte_carlo_error}
-    reasons["scorer"] = "only best-of-n picks by a scorer"
+    reasons["scorer"] = "only best-of-n and weighted votes go by a scorer"
     _spread(reasons, "lift", _lift_cells(None))
     _spread(reasons, "log_likelihood", _interval_cells("log_likelihood", None))
     return _finite(cells, reasons)
@@ -100,8 +102,16 @@ def problem_cells(row: ProblemRow) -> Cells:
 def scorer_cells(row: ScorerRow) -> tuple[Cells, dict[str, str]]:
     """The cells of what explains one scorer, in the order of the columns, and why its nulls are null."""
     cells: Cells = {"scorer": row.scorer} | _interval_cells("auroc", row.auroc)
-    cells |= {"auroc_problems": row.auroc_problems, "n_tokens": row.n_tokens, "saturation_n": row.saturation_n}
-    reasons = dict.fromkeys(_interval_cells("auroc", None), _ONE_KIND)
+    cells |= {"auroc_problems": row.auroc_problems, "auroc_rank": row.auroc_rank}
+    cells |= _difference_cells("auroc_difference", row.auroc_difference, 1.0)
+    cells |= _interval_cells("accuracy", row.accuracy) | {"accuracy_rank": row.accuracy_rank}
+    cells |= _difference_cells("accuracy_difference_points", row.accuracy_difference, 100.0)
+    cells |= {"n_tokens": row.n_tokens, "saturation_n": row.saturation_n}
+    reasons = dict.fromkeys([*_interval_cells("auroc", None), "auroc_rank"], _ONE_KIND)
+    reasons |= dict.fromkeys(
+        _difference_cells("auroc_difference", None, 1.0), _PRIMARY if row.auroc is not None else _ONE_KIND
+    )
+    reasons |= dict.fromkeys(_difference_cells("accuracy_difference_points", None, 1.0), _PRIMARY)
     return _finite(cells, reasons | {"saturation_n": _NOTHING_AT_N})
 
 
@@ -133,6 +143,7 @@ def document(analysis: Analysis) -> dict[str, object]:
         "run": dict(analysis.run),
         "analysis": {
             "scorers": list(settings.scorers),
+            "votes": list(settings.votes),
             "primary_scorer": settings.primary_scorer,
             "ns": list(settings.ns),
             "seed": settings.seed,
@@ -156,6 +167,7 @@ def document(analysis: Analysis) -> dict[str, object]:
             "null_reasons": fact_reasons,
         },
         "explanation": _explanation(analysis.explanation),
+        "replayed": _replayed(analysis.replayed),
         "variants": [
             {
                 "name": variant.name,
@@ -219,6 +231,42 @@ def _explanation(explanation: Explanation) -> dict[str, object]:
     }
 
 
+def power_cells(point: PowerPoint) -> Cells:
+    """The cells of one point of the curve over alpha, in the order of the columns; infinity is a word."""
+    cells: Cells = {"alpha": "infinity" if math.isinf(point.alpha) else point.alpha}
+    cells |= _interval_cells("accuracy", point.accuracy) | {"log_likelihood": point.log_likelihood}
+    cells |= {"ess_median": point.ess_median, "ess_quartile_low": point.ess_low, "ess_quartile_high": point.ess_high}
+    return cells | {"believable": point.believable}
+
+
+def stopping_cells(row: StoppingRow) -> Cells:
+    """The cells of one stopping rule, in the order of the columns."""
+    cells: Cells = {"rule": row.rule, "parameter": row.parameter, "samples": row.samples, "exhausted": row.exhausted}
+    cells |= _interval_cells("accuracy", row.accuracy) | {"fixed_accuracy": row.fixed_accuracy}
+    return cells | _difference_cells("difference_points", row.difference, 100.0)
+
+
+def _replayed(found: Replayed) -> dict[str, object]:
+    coverage = found.coverage
+    return {
+        "power": [_row(*_finite(power_cells(point), {})) for point in found.power],
+        "stopping": [_row(*_finite(stopping_cells(row), {})) for row in found.stopping],
+        "coverage": None
+        if coverage is None
+        else {
+            "problems": coverage.problems,
+            "problems_left_out": coverage.left_out,
+            "log_coverage_bound": coverage.log_coverage,
+            "median_surprisal": coverage.median,
+            "heaviest_share": coverage.heaviest,
+            "sharp": [
+                _row(*_finite({"delta": row.delta} | _interval_cells("share", row.share), {})) for row in coverage.sharp
+            ],
+        },
+        "null_reasons": dict(found.reasons),
+    }
+
+
 def _length(row: LengthRow) -> dict[str, object]:
     flat = {name: cell for name, cell in length_cells(row).items() if not name.startswith("picked_")}
     return _row(*_finite(flat, {})) | {"picked": dict(row.picked)}
@@ -253,6 +301,16 @@ def _lift_cells(test: PairedTest | None) -> Cells:
         "lift_method": None if test is None else test.method,
         "p_value": None if test is None else test.p_value,
         "contested": None if test is None else test.n_contested,
+    }
+
+
+def _difference_cells(name: str, test: PairedTest | None, scale: float) -> Cells:
+    return {
+        name: None if test is None else scale * test.difference,
+        f"{name}_low": None if test is None else scale * test.low,
+        f"{name}_high": None if test is None else scale * test.high,
+        f"{name}_method": None if test is None else test.method,
+        f"{name}_p_value": None if test is None else test.p_value,
     }
 
 

@@ -18,8 +18,10 @@ from bon_eval.report.document import (
     document,
     length_cells,
     pair_cells,
+    power_cells,
     problem_cells,
     scorer_cells,
+    stopping_cells,
     validate,
 )
 
@@ -48,6 +50,8 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         "problems.csv": to_csv(problem_cells(row) for row in analysis.problems),
         "scorers.csv": to_csv(scorer_cells(row)[0] for row in analysis.explanation.scorers),
         "pairs.csv": to_csv(pair_cells(pair) for pair in analysis.pairs),
+        "sharpening.csv": to_csv(power_cells(point) for point in analysis.replayed.power),
+        "adaptive.csv": to_csv(stopping_cells(row) for row in analysis.replayed.stopping),
         "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
         # Last: a report.json in place means that the tables beside it are of the same analysis.
         "report.json": json.dumps(content, indent=2, allow_nan=False) + "\n",

@@ -18,6 +18,7 @@ from bon_eval.findings import Analysis
 from bon_eval.report import html_sections as sections
 from bon_eval.report.html_data import Budget, as_json, browser_data
 from bon_eval.report.plots import scorer_label
+from bon_eval.report.replay_sections import replayed
 from bon_eval.runs import Run
 
 _DEFINITIONS = (
@@ -115,6 +116,8 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         *sections.panels(analysis),
         "<h2>What explains the lift</h2>",
         *sections.explanation(analysis),
+        "<h2>Arms that were not run</h2>",
+        *replayed(analysis),
         "<h2>Under other rules</h2>",
         *sections.variants(analysis),
         browser_section(data, _FILTERS) if data is not None else "",

@@ -19,7 +19,7 @@ from bon_eval.errors import StoreError
 from bon_eval.estimators import chosen_index
 from bon_eval.findings import Analysis, ProblemRow
 from bon_eval.runs import Run, stored_parts
-from bon_eval.scorers import get_scorer, seeded_random
+from bon_eval.scorers import get_scorer
 
 _BATCH_BYTES = 32 << 20
 
@@ -105,8 +105,7 @@ def as_json(content: object) -> str:
 
 def _entries(run: Run, analysis: Analysis, limits: Budget) -> Iterator[_Entry]:
     name, n = analysis.settings.primary_scorer, analysis.pool_size
-    scorer = seeded_random(analysis.settings.seed) if name == "random" else get_scorer(name)
-    best = chosen_index(scorer.over(run.pool))
+    best = chosen_index(get_scorer(name, seed=analysis.settings.seed).over(run.pool))
     at = {problem: row for row, problem in enumerate(run.pool.problem_ids)}
     most = max(2, limits.responses // max(1, len(analysis.problems)))
     for row in analysis.problems:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 from bon_eval.findings import Analysis, ArmRow
-from bon_eval.report.plots import figures, inline_svg, scorer_label
+from bon_eval.report.plots import MOST_SCORERS, figures, inline_svg, scorer_label
 from bon_eval.stats import Interval, PairedTest
 
 _NONE = "–"
@@ -21,6 +21,11 @@ CAPTIONS = {
     "accuracy": "Accuracy against n (log axis). The oracle counts a problem where any of n responses is correct.",
     "log_likelihood": (
         "Pool responses by log-likelihood, whole and per token. The outermost bins hold everything beyond them."
+    ),
+    "sharpening": (
+        "The pool reweighted to the power distribution: power 1 is one sample, infinity best-of-N by log-likelihood. "
+        "Bands are 95 % intervals (left) and quartiles over problems (right); hollow points have too small an "
+        "effective sample size to be believed."
     ),
 }
 
@@ -99,7 +104,8 @@ def _arm_name(row: ArmRow, primary: str) -> str:
     if row.arm in ("greedy", "sample"):
         return row.arm
     if row.arm != "best-of-n":
-        return f"{row.arm}-of-{row.n}"
+        weighted = f'<span class="by">{escape(scorer_label(row.scorer))}</span>' if row.scorer else ""
+        return weighted or f"{row.arm}-of-{row.n}"
     if row.scorer == primary:
         return f"best-of-{row.n}"
     return f'<span class="by">by {escape(scorer_label(row.scorer or ""))}</span>'
@@ -128,7 +134,7 @@ def _plain_arm(name: str) -> str:
 
 
 def panels(analysis: Analysis) -> Iterator[str]:
-    """The three figures, inline."""
+    """The figures, inline."""
     for name, figure in figures(analysis):
         caption = CAPTIONS[name]
         yield (
@@ -140,9 +146,12 @@ def panels(analysis: Analysis) -> Iterator[str]:
 def explanation(analysis: Analysis) -> Iterator[str]:
     """What explains the lift."""
     e, facts, last = analysis.explanation, analysis.facts, analysis.settings.ns[-1]
+    primary = analysis.settings.primary_scorer
     yield table(
         (
             "scorer",
+            f"accuracy of best-of-{last} [95 %]",
+            f"points over {scorer_label(primary)} [95 %]",
             "AUROC within problems [95 %]",
             "problems",
             f"tokens of the best-of-{last} pick",
@@ -151,15 +160,18 @@ def explanation(analysis: Analysis) -> Iterator[str]:
         [
             (
                 escape(scorer_label(row.scorer)),
+                interval(row.accuracy),
+                difference(row.accuracy_difference),
                 interval(row.auroc),
                 str(row.auroc_problems),
                 number(row.n_tokens, 1),
                 _NONE if row.saturation_n is None else str(row.saturation_n),
             )
-            for row in e.scorers
+            for row in sorted(e.scorers, key=lambda row: row.accuracy_rank)
         ],
-        caption="How well each scorer ranks correct above incorrect responses of one problem (0.5 is chance; only "
-        "problems whose pool holds both), and from which n on it stays within 1 % of its accuracy at the largest n.",
+        caption="Scorers by the accuracy of what they pick, with the paired difference. AUROC: how well each ranks "
+        "correct above incorrect responses of one problem (0.5 is chance; only problems whose pool holds both). "
+        "Saturated: from which n on it stays within 1 % of its accuracy at the largest n.",
     )
     rank, sharper = e.greedy_rank, facts.sharper_than_greedy
     yield (
@@ -187,7 +199,7 @@ def explanation(analysis: Analysis) -> Iterator[str]:
             f"{100 * power.detectable:.1f} points is found with 80 % power (two-sided 5 %). Problems needed for a "
             f"difference of {needed}.</p>"
         )
-    scorers = list(e.lengths[0].picked) if e.lengths else []
+    scorers = list(e.lengths[0].picked)[:MOST_SCORERS] if e.lengths else []
     yield table(
         (
             "tokens",

@@ -1,4 +1,4 @@
-"""The three panels of a run as figures: lift over greedy, accuracy against n, log-likelihoods by correctness.
+"""The panels of a run as figures: lift over greedy, accuracy against n, log-likelihoods by correctness, sharpening.
 
 Colours are Okabe & Ito's (2008), which colour-blind readers can tell apart; lines differ in marker and dash too.
 Figures are made without pyplot, so no global state is touched; the same analysis gives the same SVG byte for byte.
@@ -31,6 +31,8 @@ _LINES = (
 )
 INK = "#010101"
 """Stands for the page's own text colour in `inline_svg`; nothing else uses it."""
+MOST_SCORERS = 6
+"""Lines of scorers in one figure, the first ones; the tables and CSV files hold all."""
 _GRID = "#808080"
 _WIDTH, _HEIGHT = 5.4, 3.9
 SETTINGS: dict[str, Any] = {
@@ -61,10 +63,15 @@ def scorer_label(name: str) -> str:
 
 
 def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
-    """(file stem, figure) of the three panels."""
+    """(file stem, figure) of the panels: three, and the sharpening curve where there is one."""
     import matplotlib
 
-    for name, draw in (("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)):
+    from bon_eval.report.power_plot import sharpening
+
+    panels = [("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)]
+    if analysis.replayed.power:
+        panels.append(("sharpening", sharpening))
+    for name, draw in panels:
         with matplotlib.rc_context(SETTINGS):
             yield name, draw(analysis)
 
@@ -147,6 +154,12 @@ def n_axis(ax: Axes, largest: int) -> None:
     ax.set_xlabel("n (responses drawn per problem)")
 
 
+def _lift_title(scorers: int) -> str:
+    if scorers <= MOST_SCORERS:
+        return "Best-of-n minus greedy, by scorer (bars: 95 % interval)"
+    return f"Best-of-n minus greedy, {MOST_SCORERS} of {scorers} scorers (95 % bars)"
+
+
 def _style(k: int) -> tuple[str, str, str]:
     return _LINES[k % len(_LINES)]
 
@@ -158,7 +171,7 @@ def _legend(figure: Figure, entries: int) -> None:
 def _lift(analysis: Analysis) -> Figure:
     figure, [ax] = new_figure()
     shown = {1, *analysis.settings.ns}
-    scorers = analysis.settings.scorers
+    scorers = analysis.settings.scorers[:MOST_SCORERS]
     ax.axhline(0.0, color=INK, linewidth=1.0)
     for k, scorer in enumerate(scorers):
         colour, marker, dash = _style(k)
@@ -187,14 +200,14 @@ def _lift(analysis: Analysis) -> Figure:
         ax.plot([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=scorer_label(scorer))
     n_axis(ax, analysis.pool_size)
     ax.set_ylabel("lift over greedy (percentage points)")
-    ax.set_title("Best-of-n minus greedy, by scorer (bars: 95 % interval)", loc="left")
+    ax.set_title(_lift_title(len(analysis.settings.scorers)), loc="left")
     _legend(figure, len(scorers))
     return figure
 
 
 def _accuracy(analysis: Analysis) -> Figure:
     figure, [ax] = new_figure()
-    names = [*analysis.settings.scorers, "vote", "oracle"]
+    names = [*analysis.settings.scorers[:MOST_SCORERS], "vote", "oracle"]
     for k, name in enumerate(names):
         points = _points(analysis, name)
         colour, marker, dash = (_GRID, "x", "-") if name == "oracle" else _style(k)

@@ -14,6 +14,8 @@ WIDTH = 100
 _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "lift %", "log-lik", "tokens", "cut %", "unsc. %")
 _NONE = "-"
 _SIGNIFICANT = 0.05
+_FEW_SCORERS = 6
+"""Up to so many, the AUROCs are a sentence; more of them are a table."""
 
 
 def render(analysis: Analysis) -> str:
@@ -71,7 +73,7 @@ def _name(row: ArmRow, settings: Settings) -> str:
         return row.arm
     if row.arm == "best-of-n":
         return f"best-of-{row.n}" if row.scorer == settings.primary_scorer else f"  by {_spoken(row.scorer or '')}"
-    return f"{row.arm}-of-{row.n}"
+    return f"{row.arm}-of-{row.n}" if row.scorer is None else f"  {_spoken(row.scorer)}"
 
 
 def _accuracy(interval: Interval) -> str:
@@ -104,6 +106,8 @@ def _notes(analysis: Analysis) -> list[str]:
         notes.append(f"*: p < {_SIGNIFICANT} against greedy, Holm-adjusted over the n of the table.")
     if len(settings.scorers) > 1:
         notes.append(f"by ...: best-of-{last} under another scorer.")
+    if settings.votes:
+        notes.append(f"below the vote: votes of {last} that weigh responses by a score (see bon-eval scorers).")
     notes += _warnings(analysis)
     sharper = facts.sharper_than_greedy
     notes.append(
@@ -113,14 +117,35 @@ def _notes(analysis: Analysis) -> list[str]:
     if facts.duplicate_share is not None:
         notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
     notes += [*_explanation(analysis), *(comparison.sentence for comparison in facts.comparisons)]
-    return [line for note in notes for line in _wrapped(note)]
+    lines = [line for note in notes for line in _wrapped(note)]
+    return lines if len(settings.scorers) <= _FEW_SCORERS else [*_ranking(analysis), "", *lines]
+
+
+def _ranking(analysis: Analysis) -> list[str]:
+    """Many scorers: a table by accuracy of best-of-n, with AUROC and paired differences from the primary scorer."""
+    primary, last = _spoken(analysis.settings.primary_scorer), analysis.settings.ns[-1]
+    rows = [(f"scorer of best-of-{last}", "accuracy", f"points over {primary}", "AUROC [95 %]", f"over {primary}")]
+    for row in sorted(analysis.explanation.scorers, key=lambda row: row.accuracy_rank):
+        auroc, gain = row.auroc, row.auroc_difference
+        rows.append(
+            (
+                _spoken(row.scorer),
+                f"{row.accuracy.estimate:.3f}",
+                _lift(row.accuracy_difference, None),
+                _NONE if auroc is None else f"{auroc.estimate:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]",
+                _NONE if gain is None else f"{gain.difference:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]",
+            )
+        )
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
 def _explanation(analysis: Analysis) -> list[str]:
     explanation, settings = analysis.explanation, analysis.settings
     known = [(row.scorer, row.auroc) for row in explanation.scorers if row.auroc is not None]
     out = []
-    if known:
+    if known and len(explanation.scorers) <= _FEW_SCORERS:
         values = ", ".join(
             f"{_spoken(name)} {auroc.estimate:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]" for name, auroc in known
         )

@@ -372,3 +372,38 @@ def test_logits_that_are_no_numbers_stop_the_run(checkpoint: str) -> None:
         engine._model.lm_head.weight.data.fill_(float("nan"))
         with pytest.raises(EngineError, match=r"not finite.*p0"):
             list(engine.sample(requests(count=1)))
+
+
+def test_statistics_are_those_of_a_direct_forward_pass(engine: TransformersEngine, model: Any) -> None:
+    asked = prompts(9)
+    sequences = [Sequence(str(i), p, tuple(reversed(p))) for i, p in enumerate(asked)]
+    names = ("self_certainty", "topk", "entropy")
+    found = dict(engine.statistics(sequences, names))
+    assert sorted(found) == sorted(s.key for s in sequences)
+    for s in sequences:
+        ids = torch.tensor([s.prompt_token_ids + s.response_token_ids])
+        with torch.inference_mode():
+            logits = model(input_ids=ids, use_cache=False).logits[0].double().numpy()
+        p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        p = p[len(s.prompt_token_ids) - 1 : -1]
+        uniform = np.full(VOCABULARY, 1 / VOCABULARY)
+        expected = (
+            [float((uniform * np.log(uniform / row)).sum()) for row in p],
+            [float(-np.log(np.sort(row)[-20:]).mean()) for row in p],
+            [float(stats.entropy(row)) for row in p],
+        )
+        for values, wanted in zip(found[s.key], expected, strict=True):
+            assert largest_difference(values, wanted) < 1e-4
+
+
+def test_sampled_top_k_confidence_is_the_forced_one(engine: TransformersEngine) -> None:
+    wanted, plain = requests(topk=True), requests(count=2)
+    groups = list(engine.sample([*wanted, *plain]))
+    responses = [r for group in groups for r in group]
+    prompt_of = {r.problem_id: r.prompt_token_ids for r in wanted}
+    carried = [r for r in responses if r.token_topk is not None]
+    assert len(carried) == 6 * 5
+    assert len(responses) == 8 * 5
+    sequences = [Sequence(str(i), prompt_of[r.problem_id], r.token_ids) for i, r in enumerate(carried)]
+    for key, [forced] in engine.statistics(sequences, ("topk",)):
+        assert largest_difference(forced, carried[int(key)].token_topk) < 1e-4

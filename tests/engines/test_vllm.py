@@ -130,6 +130,21 @@ def test_agrees_with_the_transformers_engine(drawn: list[Response]) -> None:
         assert worst_difference(drawn, forced_all(other, drawn, arith_prompts(12))) < 1e-3  # type: ignore[arg-type]
 
 
+def test_top_k_confidences_are_those_of_the_transformers_engine(engine: VllmEngine) -> None:
+    from bon_eval.engines.transformers import TransformersEngine
+
+    asked = arith_prompts(4)
+    sampling = Sampling(1.0, 96, ends(MIXED), topk=True)
+    groups = list(engine.sample(Request(str(i), "sample", p, 4, sampling) for i, p in enumerate(asked)))
+    responses = {f"{r.problem_id}/{r.index}": r for group in groups for r in group}
+    sequences = [Sequence(key, asked[int(r.problem_id)], r.token_ids) for key, r in responses.items()]
+    with TransformersEngine(EngineSpec(str(MIXED), dtype="float32")) as other:
+        for key, [forced] in other.statistics(sequences, ("topk",)):
+            carried = responses[key].token_topk
+            assert carried is not None
+            assert max(abs(a - b) for a, b in zip(carried, forced, strict=True)) < 1e-3
+
+
 def test_greedy_is_the_argmax(engine: VllmEngine, drawn: list[Response]) -> None:
     """No sample of a problem's first token is more likely than greedy's."""
     first = {r.problem_id: r.token_logprobs[0] for r in drawn if r.arm == "greedy"}

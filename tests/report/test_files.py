@@ -18,6 +18,7 @@ from bon_eval.report.document import validate
 from bon_eval.report.files import inert, to_csv, write_report
 
 NAMES = {"report.json", "report.csv", "curves.csv", "problems.csv", "pairs.csv", "scorers.csv", "lengths.csv"}
+NAMES |= {"sharpening.csv", "adaptive.csv"}
 
 
 def contents(directory: Path) -> dict[str, bytes]:

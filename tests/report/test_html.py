@@ -250,7 +250,7 @@ def test_csv_of_a_hostile_run_loads_unharmed(hostile: tuple[Run, Analysis, Path]
 def test_figures_are_files_and_inline(analysis: Analysis, tmp_path: Path) -> None:
     written = write_figures(analysis, tmp_path / "figures")
     assert sorted(p.name for p in written) == sorted(
-        f"{name}.{ending}" for name in ("lift", "accuracy", "log_likelihood") for ending in ("png", "svg")
+        f"{name}.{ending}" for name in ("lift", "accuracy", "log_likelihood", "sharpening") for ending in ("png", "svg")
     )
     before = {p: p.read_bytes() for p in written if p.suffix == ".svg"}
     write_figures(analysis, tmp_path / "figures")
@@ -267,7 +267,7 @@ def test_figures_are_files_and_inline(analysis: Analysis, tmp_path: Path) -> Non
         assert set(links) <= set(ids)
         assert "currentColor" in svg
     assert len(ids) == len(set(ids))
-    assert [name for name, _ in figures(analysis)] == ["lift", "accuracy", "log_likelihood"]
+    assert [name for name, _ in figures(analysis)] == ["lift", "accuracy", "log_likelihood", "sharpening"]
 
 
 def test_figure_texts_do_not_overlap(analysis: Analysis) -> None:
@@ -307,4 +307,5 @@ def test_axes_are_labelled_with_units(analysis: Analysis) -> None:
     }
     assert labels["lift"] == {"n (responses drawn per problem)", "lift over greedy (percentage points)"}
     assert labels["accuracy"] == {"n (responses drawn per problem)", "accuracy (%)"}
+    assert labels["sharpening"] == {"power α", "accuracy (%)", "effective sample size (of 4)"}
     assert labels["log_likelihood"] == {"nats per response", "nats per token", "share of pool responses (%)", ""}

@@ -1,0 +1,76 @@
+"""How much probability a model gives its best response: coverage and sharpness, bounded from what was seen.
+
+Huang et al. 2024 (arXiv 2412.01951): with Y*(x) the most likely responses, C_cov = E_x[1 / pi(Y*(x)|x)], and a model is
+(epsilon, delta)-sharpened if pi(Y*(x)|x) >= 1 - delta for all but a share epsilon of x. The most likely response is
+not known, only the most likely one that was seen, which is at most as likely: so 1 / pi(y_best|x) is an upper bound
+of each problem's term, and the share of problems below 1 - delta an upper bound of epsilon.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bon_eval.arrays import two_dimensional
+from bon_eval.errors import ConfigError
+
+Array = NDArray[np.float64]
+
+DELTAS = (0.9, 0.75, 0.5, 0.25, 0.1)
+"""Where sharpness is reported: pi(y_best|x) of at least 0.1, 0.25, 0.5, 0.75 and 0.9."""
+
+
+def best_seen(log_likelihood: ArrayLike, finished: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
+    """Highest log-likelihood of the finished responses of each problem, and its column.
+
+    A truncated response lacks its end token: its log-likelihood is that of a prefix, and bounds nothing.
+
+    Args:
+        log_likelihood: (P, M), in nats; greedy may stand beside the pool.
+        finished: (P, M), whether each ended by itself.
+
+    Returns:
+        (P,) nats, minus infinity where no response finished; (P,) columns.
+    """
+    own = two_dimensional("log_likelihood", log_likelihood).astype(np.float64)
+    done = np.asarray(finished, dtype=np.bool_)
+    if done.shape != own.shape:
+        raise ConfigError(f"finished has shape {done.shape}; expected that of the log-likelihoods, {own.shape}")
+    masked = np.where(done, own, -np.inf)
+    column = np.asarray(masked.argmax(axis=1), dtype=np.intp)
+    return np.take_along_axis(masked, column[:, None], axis=1)[:, 0], column
+
+
+def log_coverage(best: ArrayLike) -> float:
+    """ln of the mean of 1 / pi(y_best|x), in nats; the mean itself overflows for long responses.
+
+    One problem can carry it: look at the median of -ln pi(y_best|x) beside it.
+
+    Args:
+        best: (P,), ln pi(y_best|x), finite.
+
+    Raises:
+        ConfigError: no problem, or one without a finished response.
+
+    >>> import math
+    >>> round(math.exp(log_coverage([math.log(0.5), math.log(0.25)])), 6)
+    3.0
+    """
+    inverse = -np.asarray(best, dtype=np.float64)
+    if inverse.ndim != 1 or not len(inverse) or not np.isfinite(inverse).all():
+        raise ConfigError("coverage needs the log-likelihood of a finished response of each problem; drop the others")
+    top = float(inverse.max())
+    return top + float(np.log(np.mean(np.exp(inverse - top))))
+
+
+def is_sharp(best: ArrayLike, delta: float) -> NDArray[np.bool_]:
+    """(P,): whether pi(y_best|x) >= 1 - delta.
+
+    >>> import math
+    >>> is_sharp([math.log(0.6), math.log(0.4)], 0.5).tolist()
+    [True, False]
+    """
+    if not 0.0 < delta < 1.0:
+        raise ConfigError(f"delta = {delta:g} is no share of the probability; give one between 0 and 1")
+    sharp: NDArray[np.bool_] = np.asarray(best, dtype=np.float64) >= np.log1p(-delta)
+    return sharp

@@ -1,0 +1,138 @@
+"""Arms that were not run, from the stored pools: the power distribution, adaptive stopping, coverage.
+
+`bon_eval.replayed` says what the values are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from bon_eval.adaptive import Stopping, likelihood_stopping, patience_stopping
+from bon_eval.cells import Array, Data, stream
+from bon_eval.coverage import DELTAS, best_seen, is_sharp, log_coverage
+from bon_eval.estimators import best_of_n
+from bon_eval.findings import Settings
+from bon_eval.power_distribution import ALPHAS, BELIEVABLE, effective_sample_size, power_weights
+from bon_eval.replayed import Coverage, PowerPoint, Replayed, SharpShare, StoppingRow
+from bon_eval.stats import bootstrap_cis, paired_tests
+
+STOPPING_DELTAS = (0.5, 0.1, 0.01)
+"""Of the likelihood rule."""
+PATIENCE = (2, 4, 8)
+"""Of the patience rule, in draws; those of at least N draws say nothing."""
+
+_TEMPERED = "the pool was not drawn at temperature 1, so weights of pi^(alpha - 1) do not lead to pi^alpha"
+_POOL_OF_ONE = "a pool of one response leaves nothing to decide"
+_UNFINISHED = "no problem has a finished response: a truncated one's log-likelihood bounds nothing"
+
+
+def replay(data: Data, settings: Settings, temperature: float | None) -> Replayed:
+    """All of it for one analysis; `temperature` is the pool's, None where it is not recorded."""
+    reasons: dict[str, str] = {}
+    power: tuple[PowerPoint, ...] = ()
+    if temperature == 1.0:
+        power = tuple(_power(data, settings))
+    else:
+        reasons["power"] = _TEMPERED
+    stopping: tuple[StoppingRow, ...] = ()
+    if data.responses.pool.n > 1:
+        stopping = tuple(_stopping(data, settings))
+    else:
+        reasons["stopping"] = _POOL_OF_ONE
+    coverage = _coverage(data, settings)
+    if coverage is None:
+        reasons["coverage"] = _UNFINISHED
+    return Replayed(power, stopping, coverage, reasons)
+
+
+def _power(data: Data, settings: Settings) -> Iterator[PowerPoint]:
+    pool = data.responses.pool
+    correct = pool.correct.astype(np.float64)
+    columns, likelihoods, sizes = [], [], []
+    for alpha in ALPHAS:
+        weights = power_weights(pool.log_likelihood, alpha)
+        # Rounding of the weights' sum would take an accuracy above 1.
+        columns.append(np.round((weights * correct).sum(axis=1), 12))
+        likelihoods.append(float((weights * pool.log_likelihood).sum(axis=1).mean()))
+        sizes.append(effective_sample_size(weights))
+    intervals = bootstrap_cis(
+        np.column_stack(columns), rng=stream(settings, "power"), draws=settings.draws, confidence=settings.confidence
+    )
+    for alpha, interval, likelihood, size in zip(ALPHAS, intervals, likelihoods, sizes, strict=True):
+        low, median, high = (float(x) for x in np.quantile(size, (0.25, 0.5, 0.75)))
+        yield PowerPoint(
+            alpha=alpha,
+            accuracy=interval,
+            log_likelihood=likelihood,
+            ess_median=median,
+            ess_low=low,
+            ess_high=high,
+            believable=median >= BELIEVABLE * (1.0 - 1e-9),
+        )
+
+
+def _stopping(data: Data, settings: Settings) -> Iterator[StoppingRow]:
+    pool = data.responses.pool
+    own, correct, n = pool.log_likelihood, pool.correct.astype(np.float64), pool.n
+    rules: list[tuple[Literal["likelihood", "patience"], float, Stopping]] = [
+        ("likelihood", delta, likelihood_stopping(own, correct, delta)) for delta in STOPPING_DELTAS
+    ]
+    rules += [("patience", k, patience_stopping(own, correct, k)) for k in PATIENCE if k < n]
+    values = np.column_stack([np.round(found.value, 12) for _, _, found in rules])
+    fixed = _at_costs(own, correct, [float(found.samples.mean()) for _, _, found in rules])
+    intervals = bootstrap_cis(
+        values, rng=stream(settings, "stopping"), draws=settings.draws, confidence=settings.confidence
+    )
+    tests = paired_tests(
+        values, fixed, rng=stream(settings, "stopping tests"), draws=settings.draws, confidence=settings.confidence
+    )
+    for k, (rule, parameter, found) in enumerate(rules):
+        yield StoppingRow(
+            rule=rule,
+            parameter=float(parameter),
+            samples=float(found.samples.mean()),
+            exhausted=float(np.round(found.exhausted.mean(), 12)),
+            accuracy=intervals[k],
+            fixed_accuracy=float(fixed[:, k].mean()),
+            difference=tests[k],
+        )
+
+
+def _at_costs(log_likelihood: Array, correct: Array, samples: list[float]) -> Array:
+    """(P, costs): value of best-of-n at mean numbers of samples, each between two n."""
+    most = log_likelihood.shape[1]
+    # A mean over problems of numbers up to N may exceed N in its last bits.
+    low = [min(math.floor(cost + 1e-9), most) for cost in samples]
+    sizes = sorted({n for k in low for n in (k, min(k + 1, most))})
+    value = dict(zip(sizes, best_of_n(log_likelihood, correct, sizes), strict=True))
+    shares = [max(0.0, cost - k) if k < most else 0.0 for cost, k in zip(samples, low, strict=True)]
+    columns = [(1.0 - s) * value[k] + s * value[min(k + 1, most)] for s, k in zip(shares, low, strict=True)]
+    return np.round(np.column_stack(columns), 12)
+
+
+def _coverage(data: Data, settings: Settings) -> Coverage | None:
+    pool, greedy = data.responses.pool, data.responses.greedy
+    own = np.concatenate([pool.log_likelihood, greedy.log_likelihood], axis=1)
+    finished = ~np.concatenate([pool.truncated, greedy.truncated], axis=1)
+    best, _ = best_seen(own, finished)
+    there = np.isfinite(best)
+    if not there.any():
+        return None
+    best = best[there]
+    sharp = np.column_stack([is_sharp(best, delta).astype(np.float64) for delta in DELTAS])
+    intervals = bootstrap_cis(
+        sharp, rng=stream(settings, "coverage"), draws=settings.draws, confidence=settings.confidence
+    )
+    total = log_coverage(best)
+    return Coverage(
+        problems=len(best),
+        left_out=int(np.count_nonzero(~there)),
+        log_coverage=total,
+        median=float(np.median(-best)),
+        heaviest=math.exp(float((-best).max()) - total - math.log(len(best))),
+        sharp=tuple(SharpShare(delta, interval) for delta, interval in zip(DELTAS, intervals, strict=True)),
+    )

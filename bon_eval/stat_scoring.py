@@ -1,0 +1,139 @@
+"""Teacher forcing of a stored run's own responses over the full vocabulary: entropy, self-certainty, top-k confidence.
+
+The transformers engine is used whatever sampled the run, since no other gives the whole distribution. A killed scoring
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bon_eval import parts, token_stats
+from bon_eval.engines.base import EngineSpec
+from bon_eval.errors import ConfigError, EngineError, unknown_name
+from bon_eval.files import TEMPORARY, write_text
+from bon_eval.models import unchanged_model
+from bon_eval.progress import Progress
+from bon_eval.runs import load_prompts
+from bon_eval.scorers import STATS
+from bon_eval.scoring import Group, owed, stored_requests
+from bon_eval.store import lock, read_meta
+
+
+def score_statistics(
+    path: Path, names: Sequence[str], *, engine_args: Mapping[str, object] | None = None, quiet: bool = False
+) -> list[Path]:
+    """Compute statistics of every stored response that lacks them; returns the directories that hold them.
+
+    Args:
+        path: the run directory.
+        names: of `bon_eval.scorers.STATS`.
+        engine_args: of the transformers engine.
+
+    Raises:
+        ConfigError: an unknown name.
+        ModelError: the run's model is not where it was, or its files have changed since.
+        StoreError: not a run, damaged, or the disk is full; what was stored before is kept.
+        EngineError: the engine failed or gave numbers that cannot be true.
+    """
+    for name in names:
+        if name not in STATS:
+            raise ConfigError(unknown_name("statistic", name, list(STATS)))
+    meta = read_meta(path)
+    config = meta["config"]
+    wanted = tuple(dict.fromkeys(names))
+    with closing(lock(path)):
+        logs = {name: _open_log(path, meta, name) for name in wanted}
+        done = {name: stored_requests(log.parts) for name, log in logs.items()}
+        prompts = load_prompts(path)
+        complete = set.intersection(*done.values())
+        if len(complete) < 2 * len(prompts):
+            model, adapter = unchanged_model(config, path)
+            spec = EngineSpec(
+                model_dir=str(model.directory),
+                dtype=config["dtype"],
+                adapter_dir=None if adapter is None else str(adapter),
+                adapter_hash=config["adapter_hash"],
+                max_length=max(map(len, prompts.values())) + int(config["max_tokens"]),
+                log_path=str(path / "engine.log"),
+                trust_remote_code=config["trust_remote_code"],
+                engine_args=dict(engine_args or {}),
+            )
+            _compute(path, meta, spec, prompts, logs, done, quiet=quiet)
+        return [token_stats.directory(path, name) for name in wanted]
+
+
+def _open_log(path: Path, meta: dict[str, Any], name: str) -> parts.PartLog:
+    directory = token_stats.directory(path, name)
+    directory.mkdir(parents=True, exist_ok=True)
+    for leftover in directory.glob(f"{TEMPORARY}*"):
+        leftover.unlink()
+    return parts.PartLog(directory, token_stats.owner(meta, name), token_stats.SCHEMA)
+
+
+def _compute(
+    path: Path,
+    meta: dict[str, Any],
+    spec: EngineSpec,
+    prompts: dict[str, tuple[int, ...]],
+    logs: dict[str, parts.PartLog],
+    done: dict[str, set[tuple[str, str]]],
+    *,
+    quiet: bool,
+) -> None:
+    from bon_eval.engines.transformers import TransformersEngine
+
+    complete = set.intersection(*done.values())
+    groups: dict[tuple[str, str], Group] = {}
+    label = f"scoring {', '.join(logs)}"
+    total = 2 * len(prompts)
+    with (
+        TransformersEngine(spec) as engine,
+        Progress(total, done=len(complete), label=label, unit="requests", quiet=quiet) as progress,
+    ):
+        for name in logs:
+            facts = json.dumps({"statistic": name, "engine": engine.facts}, indent=2)
+            write_text(token_stats.directory(path, name) / "engine.json", facts + "\n")
+        for key, values in engine.statistics(owed(path, meta, prompts, complete, groups), tuple(logs)):
+            problem, arm, first = json.loads(key)
+            group = groups[problem, arm]
+            group.found[first] = values
+            if len(group.found) < group.distinct:
+                continue
+            for k, (name, log) in enumerate(logs.items()):
+                if (problem, arm) not in done[name]:
+                    log.append(_table(group, k, name))
+            del groups[problem, arm]
+            tokens = sum(len(found[0]) for found in group.found.values())
+            progress.advance(1, responses=len(group.same_as), tokens=tokens)
+    if groups:
+        raise EngineError(f"the engine ended without scoring problem {next(iter(groups))[0]}; run the command again")
+    for log in logs.values():
+        log.merge()
+
+
+def _table(group: Group, k: int, name: str) -> pa.Table:
+    """The k-th statistic of one request as rows of `token_stats.SCHEMA`."""
+    values = [np.asarray(group.found[index][k], dtype=np.float32) for index in group.same_as]
+    for index, found in zip(group.indexes, values, strict=True):
+        if not np.isfinite(found).all():
+            raise EngineError(
+                f"problem {group.problem}, {group.arm} {index}: {name} is not finite at a token (a vocabulary with "
+                "impossible tokens has none); nothing of this request was stored"
+            )
+    return pa.table(
+        [
+            [group.problem] * len(values),
+            [group.arm] * len(values),
+            pa.array(group.indexes, pa.int32()),
+            pa.array(values, pa.list_(pa.float32())),
+        ],
+        schema=token_stats.SCHEMA,
+    )
