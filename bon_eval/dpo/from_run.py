@@ -110,18 +110,23 @@ def vote_shares(answer_class: NDArray[np.int32]) -> NDArray[np.float64]:
 def run_solutions(run: Run, prompts: Mapping[str, RenderedPrompt], task: str | None, *, strip: bool) -> dict[str, str]:
     """The data set's own solution of each problem that has one, as a response to the run's prompt.
 
-    It is the task's few_shot.response template: in plain style the very text that follows the prompt, in chat style
+    It is the task's few_shot.response template, or its column of solutions where the examples are demonstrations of the
+    task's own: in plain style the very text that follows the prompt, in chat style
     without surrounding blanks, as in a few-shot example.
 
     Raises:
-        TaskError: no such template, a column that the run did not store, or a task that is not the run's.
+        TaskError: no worked solutions, a column that the run did not store, or a task that is not the run's.
     """
     spec = _task(run, task)
     template = spec.few_shot.response
+    if spec.few_shot.demonstrations and template is not None:
+        # The template is over the demonstrations' own texts; the data's are in the column of worked solutions.
+        column = spec.columns.solution
+        template = None if column is None else template.replace("{response}", f"{{{column}}}")
     if template is None:
         raise TaskError(
-            f"task {spec.name} has no few_shot.response template, which writes its solution as a response; "
-            "give --task a YAML file of this task with one"
+            f"task {spec.name} has no worked solutions (a few_shot.response template over the data, or "
+            "columns.solution); give --task a YAML file of this task with one"
         )
     where = f"{spec.path}: few_shot.response"
     optional = {spec.columns.solution}

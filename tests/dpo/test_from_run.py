@@ -191,7 +191,7 @@ def test_bad_input_is_one_line_and_writes_nothing(run: Path, chat_run: Path, tmp
     line = refused(out, run, "--recipe", "best-random", "--margin", "1000")
     assert f"best-random builds no pair from {run}: fewer than 1 pair with a gap of at least 1000 (nats)" in line
     gold = [run, "--recipe", "gold-sample", "--task"]
-    assert "math500 has no few_shot.response template" in refused(out, *gold, "math500")
+    assert "prontoqa has no worked solutions" in refused(out, *gold, "prontoqa")
     assert "the prompt of problem '0' is not what" in refused(out, *gold, "gsm8k")
     assert "only gold-sample reads the task" in refused(out, run, "--recipe", "shuffled", "--task", "arith")
     old = tmp_path / "old"
