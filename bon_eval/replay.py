@@ -133,6 +133,6 @@ def _coverage(data: Data, settings: Settings) -> Coverage | None:
         left_out=int(np.count_nonzero(~there)),
         log_coverage=total,
         median=float(np.median(-best)),
-        heaviest=math.exp(float((-best).max()) - total - math.log(len(best))),
+        heaviest=1.0 / float(np.exp(best.min() - best).sum()),
         sharp=tuple(SharpShare(delta, interval) for delta, interval in zip(DELTAS, intervals, strict=True)),
     )

@@ -128,6 +128,17 @@ def test_coverage_by_hand() -> None:
     assert [row.share.estimate for row in found.sharp] == [1.0, 0.5, 0.5, 0.0, 0.0]
 
 
+def test_one_problem_that_carries_all_carries_no_more_than_all() -> None:
+    run = MadeRun(problems=3, n=2)
+    run.pool = replace(run.pool, log_likelihood=np.array([[-411.7, -412.3], [-1.3, -2.0], [-0.7, -0.9]]))
+    run.pool = replace(run.pool, truncated=np.zeros((3, 2), dtype=np.bool_))
+    run.greedy = replace(run.greedy, log_likelihood=np.full((3, 1), -500.0))
+    found = analyse(run, draws=100).replayed.coverage
+    assert found is not None
+    assert found.heaviest == 1.0
+    assert found.log_coverage == pytest.approx(411.7 - math.log(3), abs=1e-9)
+
+
 def test_problems_without_a_finished_response_are_left_out() -> None:
     run = MadeRun(problems=3, n=2)
     truncated = np.array([[True, True], [False, False], [False, False]])
