@@ -37,6 +37,14 @@ def write_text(path: Path, text: str) -> None:
     write_atomic(path, lambda temporary: _put(temporary, text))
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it; raises `StoreError` where a file is in the way or nothing may be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
 def _put(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 

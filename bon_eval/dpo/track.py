@@ -15,7 +15,7 @@ from bon_eval.dpo.hidden import ches_scores
 from bon_eval.dpo.track_plan import TrackPlan
 from bon_eval.dpo.track_work import measure
 from bon_eval.errors import StoreError
-from bon_eval.files import write_text
+from bon_eval.files import make_directory, write_text
 from bon_eval.runner import say
 from bon_eval.store import lock
 
@@ -48,7 +48,7 @@ def _claim(plan: TrackPlan) -> None:
             raise StoreError(f"{plan.out} holds another tracking ({'; '.join(changed)}); give --out another directory")
     elif plan.out.is_dir() and any(p.name not in ("run.lock",) for p in plan.out.iterdir()):
         raise StoreError(f"{plan.out} exists and is no tracking; give --out another directory")
-    (plan.out / "forced").mkdir(parents=True, exist_ok=True)
+    make_directory(plan.out / "forced")
     write_text(path, _track_json(plan, complete=False))
 
 

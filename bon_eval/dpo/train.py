@@ -21,7 +21,7 @@ from bon_eval.dpo.tokens import TokenPair, TokenResponse
 from bon_eval.dpo.trainers import INSTALL, Policy, make_trainer
 from bon_eval.engines.base import stderr_to
 from bon_eval.errors import BonEvalError, ConfigError, StoreError
-from bon_eval.files import write_text
+from bon_eval.files import make_directory, write_text
 from bon_eval.store import lock
 
 
@@ -134,7 +134,7 @@ def _claim(out: Path, settings: TrainSettings, identity: dict[str, object]) -> N
             raise StoreError(f"{out} holds another training ({'; '.join(changed)}); give --out another directory")
     elif out.is_dir() and any(out.glob("checkpoint-*")):
         raise StoreError(f"{out} holds checkpoints of another program; give --out another directory")
-    out.mkdir(parents=True, exist_ok=True)
+    make_directory(out)
     content = {"format": TRAINING_FORMAT, "settings": settings.as_dict(), "identity": identity}
     write_text(path, json.dumps(content, indent=2) + "\n")
 

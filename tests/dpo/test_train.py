@@ -166,6 +166,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(plac
         (["--rounds", "1"], "give --task and no --pairs"),
         (["--pairs", "{place}/none.jsonl"], "none.jsonl"),
         (["--model", "no/such"], "no/such"),
+        (["--out", "{place}/pairs.jsonl"], "cannot write"),
     ],
 )
 def test_bad_input_is_one_line(place: Path, change: list[str], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
