@@ -119,7 +119,11 @@ def check_start(checkpoint: Checkpoint, base: Path) -> None:
 
     found = tensors(checkpoint.path)
     if checkpoint.is_adapter:
-        moved = [n for n, file in found.items() if ".lora_B." in n and bool(_tensor(file, n).any())]
+        # An adapter adds B A (embeddings: B A too), so B = 0 leaves the base model as it is.
+        effects = [n for n in found if ".lora_B." in n or ".lora_embedding_B" in n]
+        if not effects:
+            raise ModelError(f"{checkpoint.path} has no LoRA weight (lora_B); give a checkpoint of a LoRA training")
+        moved = [n for n in effects if bool(_tensor(found[n], n).any())]
     else:
         known = tensors(base)
         shared = sorted(found.keys() & known.keys())
