@@ -29,7 +29,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Trajectory:
+class CheckpointSeries:
     """All checkpoints of one training, by step."""
 
     checkpoints: tuple[Checkpoint, ...]
@@ -37,7 +37,7 @@ class Trajectory:
     """One line for each checkpoint that is half-written or missing."""
 
 
-def find_checkpoints(directory: Path) -> Trajectory:
+def find_checkpoints(directory: Path) -> CheckpointSeries:
     """The checkpoints under a training directory (``checkpoint-<step>``, of each round where there are several).
 
     Half-written checkpoints are skipped and named, and so are steps that are missing from an even spacing.
@@ -53,13 +53,13 @@ def find_checkpoints(directory: Path) -> Trajectory:
     skipped = []
     for offset, folder in _folders(directory):
         for path in sorted(folder.iterdir()):
-            match = _NAME.fullmatch(path.name)
-            if match is None or not path.is_dir():
+            number = step_of(path)
+            if number is None:
                 continue
             if (reason := broken(path)) is not None:
                 skipped.append(f"{path} is skipped: {reason}")
                 continue
-            step = offset + int(match[1])
+            step = offset + number
             if step not in found:  # a round's step 0 is the step before it
                 found[step] = Checkpoint(step, path, (path / "adapter_config.json").is_file())
     if not found:
@@ -71,7 +71,13 @@ def find_checkpoints(directory: Path) -> Trajectory:
     missing = _gaps(steps)
     if missing:
         skipped.append(f"{directory} has gaps: no checkpoint at step {', '.join(map(str, missing))}")
-    return Trajectory(tuple(found[step] for step in steps), tuple(skipped))
+    return CheckpointSeries(tuple(found[step] for step in steps), tuple(skipped))
+
+
+def step_of(path: Path) -> int | None:
+    """The step of a ``checkpoint-<step>`` directory; None for anything else."""
+    match = _NAME.fullmatch(path.name)
+    return int(match[1]) if match is not None and path.is_dir() else None
 
 
 def broken(path: Path) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bon_eval.dpo.measures import Array
+from bon_eval.dpo.measures import Array, per_problem
 from bon_eval.dpo.trajectory import Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.intervals import UNBOUNDED, Interval, bootstrap_ci
@@ -58,7 +58,7 @@ class PartResult:
     label: str
     unit: str
     value: Interval
-    """Mean over problems of the mean over seeds."""
+    """Mean over the problems of all seeds."""
     by_seed: tuple[float, ...]
     outcome: Outcome
     note: str = ""
@@ -170,10 +170,15 @@ def numbers(
     return out, label, unit, bounded
 
 
-def over_seeds(by_seed: Sequence[Mapping[str, float]]) -> Array:
-    """The mean over seeds of each problem, over the seeds that have it, in order of first appearance; shape (P,)."""
-    problems = dict.fromkeys(problem for values in by_seed for problem in values)
-    return np.array([np.mean([v[problem] for v in by_seed if problem in v]) for problem in problems])
+def over_seeds(by_seed: Sequence[Mapping[str, float]]) -> tuple[Array, bool]:
+    """The seeds' numbers as one for each problem, in order of first appearance; shape (P,).
+
+    Where every seed has every problem these are the problems' means over seeds. Otherwise (a problem has no AUROC where
+    all its responses are right, say) a mean of such means would weigh a number by how few seeds have its problem: see
+    `per_problem` for what stands in its place. The second value says whether they are plain means.
+    """
+    numbers = [(problem, value) for values in by_seed for problem, value in values.items()]
+    return per_problem(np.array([value for _, value in numbers]), [problem for problem, _ in numbers])
 
 
 def _measure(part: Part, trajectories: Trajectories, seed: int, draws: int) -> PartResult:
@@ -193,10 +198,10 @@ def _measure(part: Part, trajectories: Trajectories, seed: int, draws: int) -> P
             for values, other in zip(by_seed, others, strict=True)
         ]
         label, bounded = f"{label} minus {part.minus[0]}: {other_label}", bounded and other_bounded
-    span = 1.0 + (part.minus is not None)
-    shares = bounded and span == 1.0
+    pooled, plain = over_seeds(by_seed)
+    shares = bounded and plain and part.minus is None
     support = ((-1.0, 1.0) if part.what == "change" else (0.0, 1.0)) if shares else UNBOUNDED
-    value = bootstrap_ci(over_seeds(by_seed), rng=streams(seed)("claims"), draws=draws, support=support)
+    value = bootstrap_ci(pooled, rng=streams(seed)("claims"), draws=draws, support=support)
     means = tuple(float(np.mean(list(values.values()))) for values in by_seed)
     found, note = outcome(part, value, means), ""
     if part.only_if is not None:

@@ -17,11 +17,11 @@ from bon_eval.dpo.preferences import load_pairs
 from bon_eval.dpo.recipes import PairOptions, check_options
 from bon_eval.dpo.rounds import train_rounds
 from bon_eval.dpo.settings import DEFAULTS, TrainSettings, resolve
-from bon_eval.dpo.tokens import TokenResponse, fits, tokenize_chosen, tokenize_pairs
+from bon_eval.dpo.tokens import TokenResponse, context_of, fits, tokenize_chosen, tokenize_pairs
 from bon_eval.dpo.train import train
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.estimators import chosen_index
-from bon_eval.models import ResolvedModel, resolve_model, stated_context
+from bon_eval.models import ResolvedModel, resolve_model
 from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import RunOptions, say
 from bon_eval.runs import iter_responses, load_prompts, load_run
@@ -44,18 +44,10 @@ def run_dpo(
     """DPO on a pair file; returns the last checkpoint. Raises `BonEvalError`."""
     resolved = resolve_model(model, revision)
     tokenizer = load_tokenizer(resolved.directory, trust_remote_code)
-    examples = tokenize_pairs(load_pairs(pairs), tokenizer, _context(resolved))
+    examples = tokenize_pairs(load_pairs(pairs), tokenizer, context_of(resolved.directory))
     settings = resolve("dpo", len(examples), beta=beta, **given)
     _say_settings(settings, len(examples), "pairs", quiet)
-    return train(
-        settings,
-        resolved.directory,
-        resolved.content_hash,
-        examples,
-        out,
-        trust_remote_code=trust_remote_code,
-        quiet=quiet,
-    )
+    return train(settings, resolved, examples, out, trust_remote_code=trust_remote_code, quiet=quiet)
 
 
 def run_dpo_rounds(
@@ -106,22 +98,16 @@ def run_sft(
         if pairs is None or run_dir is not None:
             raise ConfigError("--select chosen takes the responses of --pairs, and no --run; give --pairs alone")
         tokenizer = load_tokenizer(resolved.directory, trust_remote_code)
-        examples: Sequence[TokenResponse] = tokenize_chosen(load_pairs(pairs), tokenizer, _context(resolved))
+        examples: Sequence[TokenResponse] = tokenize_chosen(
+            load_pairs(pairs), tokenizer, context_of(resolved.directory)
+        )
     else:
         if run_dir is None or pairs is not None:
             raise ConfigError(f"--select {select} takes the responses of a stored --run; give --run and no --pairs")
         examples = selected_responses(run_dir, select, resolved, seed=int(given["seed"]))
     settings = resolve("sft", len(examples), beta=None, **given)
     _say_settings(settings, len(examples), f"responses ({select})", quiet)
-    return train(
-        settings,
-        resolved.directory,
-        resolved.content_hash,
-        examples,
-        out,
-        trust_remote_code=trust_remote_code,
-        quiet=quiet,
-    )
+    return train(settings, resolved, examples, out, trust_remote_code=trust_remote_code, quiet=quiet)
 
 
 def selected_responses(run_dir: Path, select: str, model: ResolvedModel, *, seed: int) -> list[TokenResponse]:
@@ -148,7 +134,7 @@ def selected_responses(run_dir: Path, select: str, model: ResolvedModel, *, seed
             picks[problem] = int(chosen_index(score[None])[0])
         else:
             picks[problem] = int(np.random.default_rng([seed, row]).choice(np.flatnonzero(allowed)))
-    context = _context(model)
+    context = context_of(model.directory)
     found = []
     for r in iter_responses(run_dir):
         wanted = r.arm == "greedy" if select == "greedy" else r.arm == "sample" and picks.get(r.problem_id) == r.index
@@ -244,10 +230,6 @@ def _named(text: str, default: str | None) -> tuple[str, str]:
     if default is None:
         raise ConfigError(f"--probe {text!r} has no name; give NAME=FILE")
     return default, text
-
-
-def _context(model: ResolvedModel) -> int:
-    return stated_context(model.directory) or sys.maxsize
 
 
 def _say_settings(settings: TrainSettings, examples: int, what: str, quiet: bool) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bon_eval.dpo.measures import Array, ches
 from bon_eval.dpo.tokens import TokenPair
+from bon_eval.engines._hf_load import load_causal_lm
 from bon_eval.engines.base import stderr_to
-from bon_eval.errors import ConfigError, ModelError
+from bon_eval.errors import ConfigError
 
 
 def ches_scores(model_dir: Path, pairs: Sequence[TokenPair], *, trust_remote_code: bool = False) -> Array:
@@ -26,16 +26,11 @@ def ches_scores(model_dir: Path, pairs: Sequence[TokenPair], *, trust_remote_cod
     """
     try:
         import torch
-        import transformers
+        import transformers  # noqa: F401
     except ImportError as error:
         raise ConfigError(f"CHES needs hidden states ({error}); pip install 'bon-eval[transformers]'") from error
-    try:
-        with stderr_to(os.devnull):
-            model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-                str(model_dir), dtype=torch.float32, trust_remote_code=trust_remote_code, local_files_only=True
-            )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"transformers could not load {model_dir}: {' '.join(str(error).split())}") from error
+    with stderr_to(os.devnull):
+        model = load_causal_lm(model_dir, "float32", trust_remote_code=trust_remote_code)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).eval()
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from bon_eval.dpo.pairs import Pair, read_pairs, write_pairs
 from bon_eval.dpo.settings import TrainSettings
-from bon_eval.dpo.tokens import tokenize_pairs
+from bon_eval.dpo.tokens import context_of, tokenize_pairs
 from bon_eval.dpo.train import train
 from bon_eval.dpo.trainers import Policy
 from bon_eval.errors import ConfigError
-from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
+from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model
 from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import RunOptions, execute, prepare, say
 
@@ -77,15 +77,14 @@ def train_rounds(
         path = folder / "pairs.jsonl"
         if not path.is_file():
             write_pairs(path, make_pairs(run, seed))
-        pairs = tokenize_pairs(read_pairs(path), tokenizer, stated_context(base.directory) or 2**31)
+        pairs = tokenize_pairs(read_pairs(path), tokenizer, context_of(base.directory))
         settings = make_settings(len(pairs), seed)
         # A process of its own: its memory is free again when the engine samples the next round.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
             last = executor.submit(
                 train,
                 settings,
-                standing.model.directory,
-                standing.model.content_hash,
+                standing.model,
                 pairs,
                 folder,
                 reference_dir=base.directory,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bon_eval.dpo.pairs import Pair, Text
 from bon_eval.errors import ConfigError
+from bon_eval.models import stated_context
 from bon_eval.prompts import plain_token_ids
 
 if TYPE_CHECKING:
@@ -33,6 +36,16 @@ class TokenResponse:
     problem_id: str
     prompt: tuple[int, ...]
     response: tuple[int, ...]
+
+
+def slots(value: TokenPair | TokenResponse) -> list[object]:
+    """The fields, for hashing."""
+    return [getattr(value, name) for name in value.__slots__]
+
+
+def context_of(model_dir: Path) -> int:
+    """The context length that a model states, in tokens; one that is never reached where it states none."""
+    return stated_context(model_dir) or sys.maxsize
 
 
 def tokenize_pairs(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, context: int) -> tuple[TokenPair, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 from bon_eval.config import differences, digest
 from bon_eval.dpo.checkpoints import Checkpoint, check_start, find_checkpoints
 from bon_eval.dpo.pairs import Pair
-from bon_eval.dpo.tokens import TokenPair, TokenResponse, tokenize_chosen, tokenize_pairs
+from bon_eval.dpo.tokens import TokenPair, TokenResponse, context_of, slots, tokenize_chosen, tokenize_pairs
 from bon_eval.errors import ConfigError
-from bon_eval.models import stated_context
 from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import PreparedRun, RunOptions, prepare
 from bon_eval.store import read_meta
@@ -80,12 +78,12 @@ def prepare_track(
         ModelError: the training did not start at the base model.
         BonEvalError: of the kind that fits; nothing has been written.
     """
-    trajectory = find_checkpoints(checkpoints)
+    series = find_checkpoints(checkpoints)
     base = prepare(replace(options, out=out / "runs" / "base"))
     if base_run is not None and (changed := differences(read_meta(base_run)["identity"], base.config.identity())):
         raise ConfigError(f"--base-run {base_run} is another run than this base model's here ({'; '.join(changed)})")
     runs = []
-    for checkpoint in trajectory.checkpoints:
+    for checkpoint in series.checkpoints:
         if checkpoint.step == 0:
             check_start(checkpoint, base.model_dir)
             continue
@@ -105,7 +103,7 @@ def prepare_track(
     if not runs:
         raise ConfigError(f"{checkpoints} holds no checkpoint after step 0; train further")
     tokenizer = load_tokenizer(base.model_dir, trust_remote_code=options.trust_remote_code)
-    context = stated_context(base.model_dir) or sys.maxsize
+    context = context_of(base.model_dir)
     token_pairs = {name: tokenize_pairs(given, tokenizer, context) for name, given in pairs.items()}
     token_probes = {name: tokenize_chosen(given, tokenizer, context) for name, given in probes.items()}
     for name in (*token_pairs, *token_probes):
@@ -113,9 +111,4 @@ def prepare_track(
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
     if both := set(token_pairs) & set(token_probes):
         raise ConfigError(f"{sorted(both)[0]!r} names a pair set and a probe; use two names")
-    return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, trajectory.skipped, base_run)
-
-
-def slots(value: TokenPair | TokenResponse) -> list[object]:
-    """The fields, for hashing."""
-    return [getattr(value, name) for name in value.__slots__]
+    return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, series.skipped, base_run)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from bon_eval.config import digest
 from bon_eval.dpo.forced import ForcedFile, Sets, force
-from bon_eval.dpo.tokens import TokenResponse
-from bon_eval.dpo.track_plan import BASE_BEST, BASE_GREEDY, TrackPlan, slots
+from bon_eval.dpo.tokens import TokenResponse, slots
+from bon_eval.dpo.track_plan import BASE_BEST, BASE_GREEDY, TrackPlan
 from bon_eval.engines import OpenEngine
 from bon_eval.engines.base import Engine
 from bon_eval.errors import ConfigError
@@ -41,6 +41,7 @@ def measure(plan: TrackPlan, *, quiet: bool = False) -> None:
 class _Work:
     def __init__(self, plan: TrackPlan, quiet: bool) -> None:
         self.plan, self.quiet = plan, quiet
+        self.digests: dict[str, str] = {}
         self.sets: Sets = {**plan.pair_sets(), **plan.probes}
         self.prompts = {p.problem_id: p.token_ids for p in plan.base.prompts}
         self.longest = max((len(r.prompt) + len(r.response) for s in self.sets.values() for r in s), default=0)
@@ -139,6 +140,12 @@ class _Work:
         best, greedy = base_responses(self.plan.base.directory, self.prompts)
         return {**self.sets, BASE_BEST: best, BASE_GREEDY: greedy}
 
+    def _digest(self, name: str, responses: Sequence[TokenResponse]) -> str:
+        """Of a set, once for all checkpoints: a name stands for the same responses throughout."""
+        if name not in self.digests:
+            self.digests[name] = digest([slots(r) for r in responses])
+        return self.digests[name]
+
     def _file(self, prepared: PreparedRun, sets: Sets) -> ForcedFile:
         owner = digest(
             {
@@ -146,7 +153,7 @@ class _Work:
                 "adapter": prepared.config.adapter_hash,
                 "dtype": prepared.config.dtype,
                 "engine": prepared.config.engine,
-                "sets": {name: digest([slots(r) for r in responses]) for name, responses in sets.items()},
+                "sets": {name: self._digest(name, responses) for name, responses in sets.items()},
             }
         )
         return ForcedFile(self.plan.out / "forced" / f"{prepared.directory.name}.parquet", owner)

@@ -8,20 +8,21 @@ import json
 import math
 import os
 import shutil
-import sys
 from collections.abc import Sequence
-from contextlib import closing, redirect_stdout
+from contextlib import ExitStack, closing, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bon_eval.config import differences, digest
-from bon_eval.dpo.checkpoints import TRAINING_FILE, TRAINING_FORMAT, broken, read_training
+from bon_eval.dpo.checkpoints import TRAINING_FILE, TRAINING_FORMAT, broken, read_training, step_of
 from bon_eval.dpo.settings import TrainSettings
-from bon_eval.dpo.tokens import TokenPair, TokenResponse
+from bon_eval.dpo.tokens import TokenPair, TokenResponse, slots
 from bon_eval.dpo.trainers import INSTALL, Policy, make_trainer
 from bon_eval.engines.base import stderr_to
 from bon_eval.errors import BonEvalError, ConfigError, StoreError
 from bon_eval.files import make_directory, write_text
+from bon_eval.models import ResolvedModel
+from bon_eval.runner import say
 from bon_eval.store import lock
 
 
@@ -31,8 +32,7 @@ class TrainingError(BonEvalError):
 
 def train(
     settings: TrainSettings,
-    model_dir: Path,
-    model_hash: str,
+    model: ResolvedModel,
     examples: Sequence[TokenPair] | Sequence[TokenResponse],
     out: Path,
     *,
@@ -47,8 +47,7 @@ def train(
 
     Args:
         settings: everything that the result depends on, but the data.
-        model_dir: the model that is trained, a local directory.
-        model_hash: its content hash.
+        model: what is trained.
         examples: pairs for DPO, responses for SFT, as token ids; trained on as they are, nothing is cut.
         out: the training directory.
         reference_dir: DPO's reference model; None: the model itself as it is before the first step.
@@ -63,18 +62,22 @@ def train(
         TrainingError: the loss or the gradient is not finite; the last good checkpoint stays.
     """
     trl = _import_trl()
-    identity = _identity(settings, model_hash, examples, policy)
+    identity = _identity(settings, model.content_hash, examples, policy)
     _claim(out, settings, identity)
-    with closing(lock(out)):
+    with ExitStack() as stack:
+        stack.enter_context(closing(lock(out)))
         resume = _last_whole(out, quiet)
         final = out / f"checkpoint-{settings.steps}"
         if resume == final:
-            _say(f"{out}: trained already, {settings.steps} steps", quiet)
+            say(f"{out}: trained already, {settings.steps} steps", quiet)
             return final
         with stderr_to(str(out / "training.log")):
-            trainer = make_trainer(trl, settings, model_dir, examples, out, reference_dir, policy, trust_remote_code)
-        watch = _watch(settings, out, quiet)
-        trainer.add_callback(watch)
+            trainer = make_trainer(
+                trl, settings, model.directory, examples, out, reference_dir, policy, trust_remote_code
+            )
+        # Progress still goes to the terminal while standard error goes to the log.
+        terminal = stack.enter_context(os.fdopen(os.dup(2), "w"))
+        trainer.add_callback(_watch(settings, out, terminal, quiet))
         start = resume is None or resume.name == _START
         with stderr_to(str(out / "training.log")), redirect_stdout(io.StringIO()):
             if resume is None:
@@ -117,12 +120,11 @@ def _import_trl() -> Any:
 def _identity(
     settings: TrainSettings, model_hash: str, examples: Sequence[Any], policy: Policy | None
 ) -> dict[str, object]:
-    tokens = [[getattr(e, name) for name in e.__slots__] for e in examples]
     return {
         **{k: v for k, v in settings.as_dict().items() if k not in ("micro_batch", "gradient_checkpointing")},
         "model_hash": model_hash,
         "adapter_hash": None if policy is None else policy.content_hash,
-        "examples_hash": digest(tokens),
+        "examples_hash": digest([slots(e) for e in examples]),
     }
 
 
@@ -132,7 +134,7 @@ def _claim(out: Path, settings: TrainSettings, identity: dict[str, object]) -> N
     if path.is_file():
         if changed := differences(read_training(path)["identity"], identity):
             raise StoreError(f"{out} holds another training ({'; '.join(changed)}); give --out another directory")
-    elif out.is_dir() and any(out.glob("checkpoint-*")):
+    elif out.is_dir() and any(step_of(path) is not None for path in out.iterdir()):
         raise StoreError(f"{out} holds checkpoints of another program; give --out another directory")
     make_directory(out)
     content = {"format": TRAINING_FORMAT, "settings": settings.as_dict(), "identity": identity}
@@ -141,14 +143,17 @@ def _claim(out: Path, settings: TrainSettings, identity: dict[str, object]) -> N
 
 def _last_whole(out: Path, quiet: bool) -> Path | None:
     """The last whole checkpoint; half-written ones, which a kill leaves behind, are removed."""
-    whole = []
-    for path in out.glob("checkpoint-*"):
+    whole = {}
+    for path in out.iterdir():
+        step = step_of(path)
+        if step is None:
+            continue
         if (reason := broken(path)) is None:
-            whole.append(path)
+            whole[step] = path
         else:
-            _say(f"{path} is removed and made again: {reason}", quiet)
+            say(f"{path} is removed and made again: {reason}", quiet)
             shutil.rmtree(path)
-    return max(whole, key=lambda path: int(path.name.partition("-")[2]), default=None)
+    return whole[max(whole)] if whole else None
 
 
 def _save_start(trainer: Any, out: Path) -> None:
@@ -168,7 +173,7 @@ _COLUMNS = {
 }
 
 
-def _watch(settings: TrainSettings, out: Path, quiet: bool) -> Any:
+def _watch(settings: TrainSettings, out: Path, terminal: TextIO, quiet: bool) -> Any:
     import transformers
 
     class Watch(transformers.TrainerCallback):  # type: ignore[misc]
@@ -194,7 +199,8 @@ def _watch(settings: TrainSettings, out: Path, quiet: bool) -> Any:
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             _write_log(out, state.log_history)
             loss = next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), "unknown")
-            _say_aside(f"training: {state.global_step}/{settings.steps} steps, loss {loss}", quiet)
+            if not quiet:
+                print(f"training: {state.global_step}/{settings.steps} steps, loss {loss}", file=terminal, flush=True)
 
     return Watch()
 
@@ -207,17 +213,3 @@ def _write_log(out: Path, history: Sequence[dict[str, Any]]) -> None:
     writer.writerow([_COLUMNS[name] for name in names])
     writer.writerows([row.get(name, "") for name in names] for row in rows)
     write_text(out / "log.csv", text.getvalue())
-
-
-_STDERR = os.dup(2)
-
-
-def _say_aside(text: str, quiet: bool) -> None:
-    """A line on the terminal while standard error goes to the log."""
-    if not quiet:
-        os.write(_STDERR, f"{text}\n".encode())
-
-
-def _say(text: str, quiet: bool) -> None:
-    if not quiet:
-        print(text, file=sys.stderr, flush=True)

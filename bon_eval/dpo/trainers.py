@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.dpo.settings import TrainSettings
-from bon_eval.errors import ConfigError, ModelError
+from bon_eval.engines._hf_load import load_causal_lm
+from bon_eval.errors import ConfigError
 
 INSTALL = "pip install 'bon-eval[dpo]'"
 
@@ -39,22 +40,8 @@ def make_trainer(
     """
     import datasets
     import torch
-    import transformers
 
     from bon_eval.prompts import load_tokenizer
-
-    def load(directory: Path) -> Any:
-        try:
-            return transformers.AutoModelForCausalLM.from_pretrained(
-                str(directory),
-                dtype=getattr(torch, settings.dtype),
-                trust_remote_code=trust_remote_code,
-                local_files_only=True,
-            )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise ModelError(
-                f"transformers could not load {directory}: {str(error).strip().splitlines()[0]}"
-            ) from error
 
     common: dict[str, Any] = {
         "output_dir": str(out),
@@ -81,7 +68,7 @@ def make_trainer(
         "max_length": None,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
-    model = load(model_dir)
+    model = load_causal_lm(model_dir, settings.dtype, trust_remote_code=trust_remote_code)
     tokenizer = load_tokenizer(model_dir, trust_remote_code)
     peft_config = None
     if policy is not None:
@@ -99,6 +86,9 @@ def make_trainer(
             target_modules=targets if targets == "all-linear" else targets.split(","),
             task_type="CAUSAL_LM",
         )
+    reference = None
+    if reference_dir is not None:
+        reference = load_causal_lm(reference_dir, settings.dtype, trust_remote_code=trust_remote_code)
     try:
         if settings.method == "sft":
             rows = [
@@ -130,7 +120,7 @@ def make_trainer(
         config = trl.DPOConfig(**common, beta=settings.beta, precompute_ref_log_probs=True)
         return TokenDPOTrainer(
             model=model,
-            ref_model=None if reference_dir is None else load(reference_dir),
+            ref_model=reference,
             args=config,
             train_dataset=datasets.Dataset.from_list(rows),
             processing_class=tokenizer,

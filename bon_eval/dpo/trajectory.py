@@ -22,7 +22,7 @@ from bon_eval.errors import StoreError
 from bon_eval.estimators import within_problem_auroc
 from bon_eval.intervals import UNBOUNDED, Interval
 from bon_eval.paired import PairedTest
-from bon_eval.runs import load_run
+from bon_eval.runs import Run, load_run
 from bon_eval.scoring import ScoredBy, load_scores
 from bon_eval.sides import LABELS, Side, accuracies, quantities, streams, unit
 from bon_eval.stats import bootstrap_cis, paired_tests
@@ -113,7 +113,7 @@ def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals:
     columns: dict[int, dict[str, Column]] = {}
     for step, name in [(0, "base"), *((int(c["step"]), str(c["run"])) for c in stored["checkpoints"])]:
         forced = forced_base if step == 0 else _scores(out, name)
-        found = _arms(out / "runs" / name, base_run.path, base_side, seed) if step else _side_columns(base_side, seed)
+        found = _arms(out / "runs" / name, base_run, base_side, seed) if step else _side_columns(base_side, seed)
         own = base_run.pool.log_likelihood.max(axis=1), base_run.greedy.log_likelihood[:, 0]
         for set_name, label, at_base in (
             (BASE_BEST, f"log-likelihood of base best-of-{base_run.pool.n}", own[0]),
@@ -149,14 +149,14 @@ def _scores(out: Path, name: str) -> dict[str, Any]:
     return {key: side_scores(forced) for key, forced in read_forced(out / "forced" / f"{name}.parquet").items()}
 
 
-def _arms(directory: Path, base_path: Path, base_side: Side, seed: int) -> dict[str, Column]:
+def _arms(directory: Path, base: Run, base_side: Side, seed: int) -> dict[str, Column]:
     run = load_run(directory)
     if run.pool.problem_ids != base_side.pool.problem_ids:
         raise StoreError(f"{directory} holds other problems than the base run; track again into another directory")
-    by = ScoredBy.of(json.loads((base_path / "run.json").read_text(encoding="utf-8"))["config"])
+    by = ScoredBy.of(base.meta["config"])
     ids = run.pool.problem_ids
     under_base = {
-        arm: load_scores(directory, by, ids, arm, n, source=base_path)
+        arm: load_scores(directory, by, ids, arm, n, source=base.path)
         for arm, n in (("greedy", 1), ("sample", run.pool.n))
     }
     side = Side(run.greedy, run.pool, run.duplicates, under_base["greedy"], under_base["sample"])

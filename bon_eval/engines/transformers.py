@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from bon_eval.engines._hf_load import first_line, load_causal_lm
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError, unknown_name
 from bon_eval.records import Forced, Request, Response, Sequence
@@ -52,7 +53,12 @@ class TransformersEngine:
 
         device = _device(torch, args.get("device"))
         with stderr_to(spec.log_path):
-            self._model: Any = _load_model(transformers, spec, args)
+            self._model: Any = load_causal_lm(
+                spec.model_dir,
+                spec.dtype,
+                trust_remote_code=spec.trust_remote_code,
+                **{k: v for k, v in args.items() if k == "attn_implementation"},
+            )
         config = self._model.config.get_text_config()
         if unsupported := set(getattr(config, "layer_types", None) or ()) - _LAYER_TYPES:
             raise ModelError(
@@ -188,24 +194,10 @@ def _device(torch: Any, given: object) -> torch.device:
     try:
         device = torch.device(given)
     except (RuntimeError, TypeError) as error:
-        raise EngineError(f"engine argument device is {given!r}: {_first_line(error)}") from error
+        raise EngineError(f"engine argument device is {given!r}: {first_line(error)}") from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise EngineError(f"engine argument device is {given!r}, but torch sees no GPU; give cpu or leave it out")
     return device
-
-
-def _load_model(transformers: Any, spec: EngineSpec, args: dict[str, Any]) -> Any:
-    options = {"attn_implementation": args["attn_implementation"]} if "attn_implementation" in args else {}
-    try:
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            spec.model_dir,
-            dtype=spec.dtype,
-            trust_remote_code=spec.trust_remote_code,
-            local_files_only=True,
-            **options,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"transformers could not load {spec.model_dir}: {_first_line(error)}") from error
 
 
 def _load_tokenizer(transformers: Any, spec: EngineSpec) -> Any:
@@ -215,7 +207,7 @@ def _load_tokenizer(transformers: Any, spec: EngineSpec) -> Any:
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
-            f"transformers could not load the tokenizer of {spec.model_dir}: {_first_line(error)}"
+            f"transformers could not load the tokenizer of {spec.model_dir}: {first_line(error)}"
         ) from error
 
 
@@ -227,7 +219,7 @@ def _load_adapter(model: Any, adapter_dir: str, device: torch.device) -> Any:
     try:
         adapted = peft.PeftModel.from_pretrained(model, adapter_dir).to(device).eval()
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(f"adapter {adapter_dir} does not fit the model: {_first_line(error)}") from error
+        raise ModelError(f"adapter {adapter_dir} does not fit the model: {first_line(error)}") from error
     return adapted
 
 
@@ -244,8 +236,3 @@ def _cache_bytes(torch: Any, given: float | None, device: torch.device) -> int:
     if device.type == "cuda":
         return int(0.6 * torch.cuda.mem_get_info(device)[0])
     return 2 * 2**30
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip() if lines else type(error).__name__

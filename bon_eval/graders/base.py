@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,22 +46,22 @@ class Verdict:
 UNDECIDED = Verdict(None, "undecided")
 
 
-class AnswerGrader:
+class AnswerGrader(ABC):
     """A grader in two steps, so that a run decides each distinct (answer, gold) pair once: extract, then compare.
 
-    The steps that most graders share are here; a grader gives `name`, `version`, `extract` and `fast`.
+    The steps that most graders share are here; a grader gives `name`, `version`, `extract`, `fast` and `strict`.
     """
 
     name: str
     version: str
 
+    @abstractmethod
     def extract(self, response: str) -> Extract:
         """Where and what the response answers. Never raises; linear in the response."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fast(self, answer: str, gold: str) -> Verdict:
         """The verdict without a worker, or `UNDECIDED`. `gold` went through `self.gold`. Never raises."""
-        raise NotImplementedError
 
     def gold(self, gold: str) -> str:
         """The answer within the data's gold."""
@@ -74,9 +75,9 @@ class AnswerGrader:
         """The vote key of an answer in normal form, equal for equivalent ones; None when only a worker can tell."""
         return answer
 
+    @abstractmethod
     def strict(self, response: str) -> str | None:
         """The answer when only the task's own format counts; None without that format."""
-        raise NotImplementedError
 
     def question(self, answer: str, gold: str) -> dict[str, str]:
         """What a worker is asked when `fast` is undecided."""

@@ -188,7 +188,14 @@ def test_a_change_is_paired_by_problem() -> None:
 
 
 def test_seeds_are_averaged_over_those_that_have_a_problem() -> None:
-    assert over_seeds([{"a": 1.0, "b": 2.0}, {"b": 4.0, "c": 5.0}]).tolist() == [1.0, 3.0, 5.0]
+    values, plain = over_seeds([{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 8.0}])
+    assert (values.tolist(), plain) == ([2.0, 5.0], True)
+    # Sums 1, 6, 6 and counts 1, 2, 1: the mean of all four numbers is 3.25, of the problems' means 3.33.
+    values, plain = over_seeds([{"a": 1.0, "b": 2.0}, {"b": 4.0, "c": 6.0}])
+    assert not plain
+    assert values.mean() == pytest.approx(3.25)
+    # z = 3.25 + (sum - 3.25 count) / (4 / 3)
+    assert values.tolist() == pytest.approx([1.5625, 2.875, 5.3125])
 
 
 def test_shares_keep_their_range() -> None:
