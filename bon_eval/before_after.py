@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bon_eval.engines import open_engine
+from bon_eval.engines import REMOTE, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.errors import ConfigError
 from bon_eval.grading import grade_run
@@ -51,6 +51,11 @@ def prepare_pair(options: RunOptions, after: str, *, allow_different_prompts: bo
         raise ConfigError("--out names one run directory, and --after makes two; drop --out")
     if options.adapter is not None:
         raise ConfigError("--adapter with --after is not supported; merge the adapter into the base model first")
+    if options.engine == REMOTE:
+        raise ConfigError(
+            f"--after loads two models, and engine {REMOTE} has one served elsewhere; run each through its server, "
+            "score both ways with `bon-eval score RUN --by RUN2 --base-url URL`, then `bon-eval compare`"
+        )
     before = prepare(options)
     is_adapter = (Path(after).expanduser() / "adapter_config.json").is_file()
     changed = replace(options, adapter=after) if is_adapter else replace(options, model=after, revision=None)
@@ -102,8 +107,10 @@ def execute_pair(pair: PreparedPair, *, fresh: bool = False, quiet: bool = False
     return pair.before.directory, pair.after.directory
 
 
-def score_stored(run: Path, by: Path, *, quiet: bool = False) -> Path:
+def score_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: bool = False) -> Path:
     """Score a stored run's responses by the model of another stored run; returns the directory of the scores.
+
+    `base_url`: where that model is served now, where it was served for `by`.
 
     Raises:
         ConfigError: the two runs have other problems or other prompts.
@@ -112,6 +119,8 @@ def score_stored(run: Path, by: Path, *, quiet: bool = False) -> Path:
     """
     meta = read_meta(by)
     config = meta["config"]
+    if base_url is not None and config["engine"] != REMOTE:
+        raise ConfigError(f"--base-url names a server, and {by} was sampled with engine {config['engine']}; drop it")
     model, adapter_dir = unchanged_model(config, by)
     prompts = load_prompts(by)
     check_same_prompts(prompts, load_prompts(run))
@@ -123,7 +132,7 @@ def score_stored(run: Path, by: Path, *, quiet: bool = False) -> Path:
         max_length=max(map(len, prompts.values())) + int(read_meta(run)["config"]["max_tokens"]),
         log_path=str(run / "engine.log"),
         trust_remote_code=config["trust_remote_code"],
-        engine_args=config["engine_args"],
+        engine_args=config["engine_args"] | ({} if base_url is None else {"base_url": base_url}),
     )
     with closing(lock(run)):
         say(f"loading {config['model']} ({config['engine']})", quiet)

@@ -12,6 +12,7 @@ from bon_eval.cli_dpo import pairs
 from bon_eval.cli_options import (
     PATH,
     arms_option,
+    base_url_option,
     data_option,
     draws_option,
     engine_arg_option,
@@ -23,6 +24,7 @@ from bon_eval.cli_options import (
     train_data_option,
     trust_option,
     votes_option,
+    with_server,
 )
 from bon_eval.cli_report import (
     check_stored,
@@ -69,6 +71,7 @@ def main() -> None:
 @click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the group's or the task's]")
 @click.option("--temperature", default=1.0, show_default=True, help="Of the pool.")
 @engine_option
+@base_url_option
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
 @click.option("--revision", help="Commit, tag or branch of a hub model.")
 @click.option("--adapter", help="LoRA directory, as saved by PEFT.")
@@ -93,6 +96,8 @@ def main() -> None:
 def run(
     out: Path | None,
     resume: bool,
+    engine: str,
+    base_url: str | None,
     engine_arg: tuple[str, ...],
     scorers: tuple[str, ...],
     votes: tuple[str, ...],
@@ -114,7 +119,8 @@ def run(
     explicit = [key for key in ("n", "limit", "max_tokens", "shots") if given[key] is not None]
     given = {key: value for key, value in given.items() if key != "n" or value is not None}
     check_stored(scorers, votes, given["token_stats"])
-    options = RunOptions(out=out, fresh=not resume, engine_args=engine_args(engine_arg), **given)
+    engine, args = with_server(engine, engine_args(engine_arg), base_url)
+    options = RunOptions(out=out, fresh=not resume, engine=engine, engine_args=args, **given)
     pools = {options.n} if group is None or "n" in explicit else {task.n or options.n for task in group.tasks}
     for n in pools:
         resolve_settings(n, 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=options.seed, draws=draws)
@@ -149,6 +155,8 @@ def run(
 @click.option("--revision", help="Commit, tag or branch of a hub model.")
 @click.option("--adapter", help="LoRA directory, as saved by PEFT.")
 @click.option("--seed", default=0, show_default=True)
+@base_url_option
+@click.option("--served-model", help="With --base-url: the model's name there. [default: --model]")
 @trust_option
 def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> None:
     """Sample a few prompts and score them back: same engine, and the other one where both are installed."""

@@ -9,7 +9,8 @@ import click
 from bon_eval.errors import ConfigError
 
 PATH = click.Path(path_type=Path)
-engine_option = click.option("--engine", default="auto", show_default=True, help="auto, vllm or transformers.")
+engine_option = click.option("--engine", default="auto", show_default=True, help="auto, vllm, transformers or openai.")
+base_url_option = click.option("--base-url", metavar="URL", help="Of an OpenAI-compatible server: engine openai.")
 engine_arg_option = click.option(
     "--engine-arg", multiple=True, metavar="KEY=VALUE", help="Passed through to the engine; repeatable."
 )
@@ -51,6 +52,15 @@ def engine_args(pairs: tuple[str, ...]) -> dict[str, object]:
         except yaml.YAMLError as error:
             raise ConfigError(f"--engine-arg {name}: value {value!r} cannot be read; quote it") from error
     return parsed
+
+
+def with_server(engine: str, args: dict[str, object], base_url: str | None) -> tuple[str, dict[str, object]]:
+    """Engine and its arguments, where `--base-url` may name a server; raises `ConfigError` where they do not agree."""
+    if base_url is None:
+        return engine, args
+    if engine not in ("auto", "openai"):
+        raise ConfigError(f"--base-url names a server, and --engine {engine} runs the model here; drop one of them")
+    return "openai", args | {"base_url": base_url}
 
 
 def numbers(text: str | None) -> tuple[int, ...] | None:

@@ -11,6 +11,7 @@ import click
 from bon_eval.cli_options import (
     PATH,
     arms_option,
+    base_url_option,
     draws_option,
     engine_arg_option,
     engine_args,
@@ -198,9 +199,12 @@ def compare(
 @click.argument("run_dir", metavar="RUN", type=PATH)
 @click.option("--by", type=PATH, metavar="RUN2", help="A stored run of the model that scores.")
 @click.option("--stats", metavar="NAME,...", help="Of topk, entropy, self_certainty: by the run's own model.")
+@base_url_option
 @engine_arg_option
 @click.option("--quiet", is_flag=True, help="No progress.")
-def score(run_dir: Path, by: Path | None, stats: str | None, engine_arg: tuple[str, ...], quiet: bool) -> None:
+def score(
+    run_dir: Path, by: Path | None, stats: str | None, base_url: str | None, engine_arg: tuple[str, ...], quiet: bool
+) -> None:
     """Score a stored run's responses by teacher forcing.
 
     With --by by the model of another run; `bon-eval compare` needs it in both directions. With --stats by the run's
@@ -211,6 +215,8 @@ def score(run_dir: Path, by: Path | None, stats: str | None, engine_arg: tuple[s
     if (by is None) == (stats is None):
         raise ConfigError("give either --by RUN2 or --stats NAME,...: another model's log-probs or the own model's")
     if stats is not None:
+        if base_url is not None:
+            raise ConfigError("--base-url goes with --by; --stats are of the full vocabulary, which no server gives")
         from bon_eval.stat_scoring import score_statistics
 
         for path in score_statistics(run_dir, stats.split(","), engine_args=engine_args(engine_arg), quiet=quiet):
@@ -220,7 +226,7 @@ def score(run_dir: Path, by: Path | None, stats: str | None, engine_arg: tuple[s
             raise ConfigError("--engine-arg goes with --stats; with --by the engine runs as it did for that run")
         from bon_eval.before_after import score_stored
 
-        click.echo(score_stored(run_dir, by, quiet=quiet))
+        click.echo(score_stored(run_dir, by, base_url=base_url, quiet=quiet))
 
 
 @click.command()

@@ -14,8 +14,10 @@ TOKEN_STATS = ("none", "topk")
 # Engine arguments that say where and how fast to compute, not what: a run may be resumed with others.
 PLACEMENT_ARGS = frozenset(
     {
+        "base_url",
         "batch_size",
         "block_size",
+        "concurrency",
         "data_parallel_size",
         "device",
         "disable_log_stats",
@@ -25,12 +27,16 @@ PLACEMENT_ARGS = frozenset(
         "gpu_memory_utilization",
         "kv_cache_memory_bytes",
         "max_model_len",
+        "max_n",
         "max_num_batched_tokens",
         "max_num_seqs",
+        "patience",
         "pipeline_parallel_size",
         "swap_space",
         "tensor_parallel_size",
         "threads",
+        "timeout",
+        "wait",
     }
 )
 

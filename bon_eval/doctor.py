@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bon_eval.errors import EngineError
 from bon_eval.records import Response
@@ -88,6 +88,8 @@ def examine(
     adapter: str | None = None,
     seed: int = 0,
     trust_remote_code: bool = False,
+    base_url: str | None = None,
+    served_model: str | None = None,
     n: int = 4,
     limit: int = 4,
     max_tokens: int = 48,
@@ -99,17 +101,21 @@ def examine(
 
     Args:
         engines: names; all that are installed when empty.
+        base_url: of a server that has the model: it is checked too, after the engines here.
+        served_model: its name there. [default: `model`]
 
     Raises:
         EngineError: an engine does not agree with itself, or cannot be loaded.
     """
-    from bon_eval.engines import choose_engine, installed_engines, open_engine
+    from bon_eval.engines import REMOTE, OpenEngine, choose_engine, installed_engines, open_engine
     from bon_eval.engines.base import EngineSpec
     from bon_eval.records import Request, Sampling
     from bon_eval.records import Sequence as TokenSequence
     from bon_eval.runner import RunOptions, prepare_prompts
 
     names = list(dict.fromkeys(choose_engine(e)[0] for e in engines)) or installed_engines()
+    if base_url is not None:
+        names = [name for name in names if name != REMOTE] + [REMOTE]
     ready = prepare_prompts(
         RunOptions(model, "arith", limit=limit, revision=revision, adapter=adapter, trust_remote_code=trust_remote_code)
     )
@@ -128,21 +134,30 @@ def examine(
         trust_remote_code=trust_remote_code,
     )
 
+    server: dict[str, object] = (
+        {} if base_url is None else {"base_url": base_url, "served_model": served_model or model}
+    )
+
+    def opened(name: str) -> OpenEngine:
+        return open_engine(
+            name, replace(spec, engine_args=server, adapter_dir=None, probe=requests[-1]) if name == REMOTE else spec
+        )
+
     def sequences(responses: Sequence[Response]) -> list[TokenSequence]:
         return [TokenSequence(key(r), prompts[r.problem_id], r.token_ids) for r in responses]
 
     drawn: dict[str, list[Response]] = {}
     for name in names:
-        with open_engine(name, spec) as engine:
+        with opened(name) as engine:
             drawn[name] = [r for group in engine.sample(requests) for r in group]
             for by, responses in drawn.items():
                 found = agreement(responses, dict(engine.score(sequences(responses))), by, name)
                 yield found.line()
-                if by == name and dtype == "float32":
+                if by == name != REMOTE and dtype == "float32":  # a server's precision is its own
                     check(found)
     # One engine at a time has the device's memory, so an engine is opened again for what was sampled after it.
     for position, name in enumerate(names[:-1]):
-        with open_engine(name, spec) as engine:
+        with opened(name) as engine:
             for by in names[position + 1 :]:
                 yield agreement(drawn[by], dict(engine.score(sequences(drawn[by]))), by, name).line()
     yield f"{len(names)} engine(s) checked in {dtype}; limit within one engine {TOLERANCE:g} nats per token in float32"

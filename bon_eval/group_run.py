@@ -7,12 +7,23 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bon_eval.engines import REMOTE
 from bon_eval.errors import ConfigError, TaskError
 from bon_eval.grading import grade_run
 from bon_eval.groups import GroupSpec, GroupTask
 from bon_eval.models import resolve_model
 from bon_eval.prompts import load_tokenizer
-from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
+from bon_eval.runner import (
+    PreparedRun,
+    RunOptions,
+    first_pool,
+    open_model,
+    open_store,
+    owes,
+    prepare,
+    sample_into,
+    say,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ def prepare_group(group: GroupSpec, options: RunOptions, *, explicit: Iterable[s
             raise ConfigError(
                 f"{name} {path} is no folder, and {group.name} is a group of tasks; give a folder of files"
             )
-    model = resolve_model(options.model, options.revision)
+    model = resolve_model(options.model, options.revision, weights=options.engine != REMOTE)
     tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
     each = [_options(options, task, frozenset(explicit)) for task in group.tasks]
     runs = [prepare(of_task, model=model, tokenizer=tokenizer) for of_task in each]
@@ -87,7 +98,9 @@ def execute_group(prepared: PreparedGroup, *, fresh: bool = False, quiet: bool =
             first = owing[0]
             length = max(max(len(p.token_ids) for p in r.prompts) + r.config.max_tokens for r in prepared.runs)
             seed = stores[first].session_seed
-            opened = open_model(prepared.runs[first], stores[first], longest=length, quiet=quiet)
+            # The same one whatever is owed, so that a resumed group finds the served model that it began with.
+            probe = max((first_pool(run) for run in prepared.runs), key=lambda request: request.n)
+            opened = open_model(prepared.runs[first], stores[first], longest=length, probe=probe, quiet=quiet)
             engine = stack.enter_context(opened)
         else:
             say("all responses are stored; nothing to sample", quiet)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bon_eval.engines import REMOTE
 from bon_eval.errors import ModelError
 
 ASSETS = Path(__file__).parent / "assets"
@@ -18,6 +19,7 @@ EMBEDDED = ("arith-mixed", "arith-worked")
 """Small models that ship with the package, loadable by name."""
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
+_WEIGHTS = frozenset({".safetensors", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack"})
 _HASH_THREADS = 4
 _TRAINER_FILES = re.compile(
     r"trainer_state\.json|training_args\.bin|(optimizer|scheduler|scaler)\.(pt|bin)|rng_state(_\d+)?\.pth"
@@ -42,8 +44,10 @@ class ResolvedModel:
         return name.strip("/").replace("/", "--") or "model"
 
 
-def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
+def resolve_model(name: str, revision: str | None = None, *, weights: bool = True) -> ResolvedModel:
     """Find a model: a directory, an embedded model, or a hub id (downloaded, its commit recorded).
+
+    `weights`: False for a model that runs elsewhere: its weights are neither downloaded nor part of the hash.
 
     Raises:
         ModelError: there is no such model, it has no config.json, or a revision is given for a local one.
@@ -56,15 +60,15 @@ def resolve_model(name: str, revision: str | None = None) -> ResolvedModel:
             raise ModelError(f"--revision {revision} given, but model {name!r} is a local directory; drop --revision")
         if not (path / "config.json").is_file():
             raise ModelError(f"model directory {name!r} has no config.json; give a directory saved by transformers")
-        return ResolvedModel(name, path.resolve(), None, content_hash(path))
+        return ResolvedModel(name, path.resolve(), None, content_hash(path, weights=weights))
     if path.exists():
         raise ModelError(f"model {name!r} is a file; give the directory that holds config.json and the weights")
     if name.startswith(("/", ".", "~")):
         raise ModelError(f"model directory {name!r} does not exist")
-    return _from_hub(name, revision)
+    return _from_hub(name, revision, weights)
 
 
-def _from_hub(name: str, revision: str | None) -> ResolvedModel:
+def _from_hub(name: str, revision: str | None, weights: bool) -> ResolvedModel:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -73,7 +77,8 @@ def _from_hub(name: str, revision: str | None) -> ResolvedModel:
             f"model {name!r} is no local directory, and reading the hub needs: pip install 'bon-eval[transformers]'"
         ) from error
     try:
-        directory = Path(snapshot_download(name, revision=revision, allow_patterns=_HUB_FILES))
+        wanted = [p for p in _HUB_FILES if weights or p.removeprefix("*") not in _WEIGHTS]
+        directory = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
@@ -82,7 +87,7 @@ def _from_hub(name: str, revision: str | None) -> ResolvedModel:
         ) from error
     if not (directory / "config.json").is_file():
         raise ModelError(f"hub model {name!r} has no config.json; it cannot be loaded as a language model")
-    return ResolvedModel(name, directory, directory.name, content_hash(directory))
+    return ResolvedModel(name, directory, directory.name, content_hash(directory, weights=weights))
 
 
 def resolve_adapter(path: str) -> tuple[Path, str]:
@@ -110,7 +115,7 @@ def unchanged_model(config: Mapping[str, Any], run: Path) -> tuple[ResolvedModel
     Raises:
         ModelError: one of them is not where it was, or its files have changed since `run` was sampled.
     """
-    model = resolve_model(config["model"], config["revision"])
+    model = resolve_model(config["model"], config["revision"], weights=config["engine"] != REMOTE)
     adapter_dir, adapter_hash = resolve_adapter(config["adapter"]) if config["adapter"] else (None, None)
     for what, found, wanted in (
         (f"model {config['model']}", model.content_hash, config["model_hash"]),
@@ -136,12 +141,13 @@ def stated_context(directory: Path) -> int | None:
     return None if value is None else int(value)
 
 
-def content_hash(directory: Path) -> str:
+def content_hash(directory: Path, *, weights: bool = True) -> str:
     """SHA-256 over a model directory's files, every byte of them; READMEs, logs and hidden files do not count, nor what
     a trainer keeps beside a checkpoint to go on from it.
 
     A tuned model may differ from its base in one small tensor, so no part is left out. Files are read in parallel. A
-    weight file in the hub's cache is named by its SHA-256 already and is not read again.
+    weight file in the hub's cache is named by its SHA-256 already and is not read again. Without `weights` the hash is
+    that of tokenizer and configuration alone.
     """
     files = [
         path
@@ -149,6 +155,7 @@ def content_hash(directory: Path) -> str:
         if not any(part.startswith(".") for part in path.relative_to(directory).parts)
         and path.suffix not in (".md", ".log")
         and not _TRAINER_FILES.fullmatch(path.name)
+        and (weights or path.suffix not in _WEIGHTS)
     ]
     total = hashlib.sha256()
     with ThreadPoolExecutor(_HASH_THREADS) as executor:

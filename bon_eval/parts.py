@@ -97,13 +97,15 @@ def _check(path: Path, run: str, expected: pa.Schema) -> None:
 def to_table(responses: Sequence[Response], schema: pa.Schema = SCHEMA) -> pa.Table:
     """Responses as rows of `SCHEMA` or `TOPK_SCHEMA`, refused when their log-probs cannot be true.
 
+    Token ids may be missing as a whole: a server need not give them.
+
     Raises:
         EngineError: a log-prob is positive or not finite, or there is not one for each token; the same for top-k
             confidences, which are not negative.
     """
-    lengths = np.array([len(r.token_ids) for r in responses], dtype=np.int64)
+    lengths = np.array([r.n_tokens for r in responses], dtype=np.int64)
     for r in responses:
-        if len(r.token_logprobs) != len(r.token_ids) or not r.token_ids:
+        if not r.n_tokens or len(r.token_ids) not in (0, r.n_tokens):
             raise EngineError(
                 f"problem {r.problem_id}, {r.arm} {r.index}: {len(r.token_logprobs)} log-probs for "
                 f"{len(r.token_ids)} tokens; the engine is broken, nothing of this request was stored"
@@ -120,13 +122,14 @@ def to_table(responses: Sequence[Response], schema: pa.Schema = SCHEMA) -> pa.Ta
     sums = np.add.reduceat(flat.astype(np.float64), offsets[:-1]) if len(flat) else np.zeros(0)
     list_offsets = pa.array(offsets, pa.int32())
     ids = pa.array(np.array([t for r in responses for t in r.token_ids], dtype=np.int32))
+    id_offsets = np.concatenate(([0], np.cumsum([len(r.token_ids) for r in responses])))
     columns = [
         pa.array([r.problem_id for r in responses], pa.string()),
         pa.array([r.arm for r in responses], pa.string()),
         pa.array([r.index for r in responses], pa.int32()),
         # A lone surrogate cannot be stored as UTF-8; the token ids keep what the model really said.
         pa.array([r.text.encode("utf-8", "replace").decode("utf-8") for r in responses], pa.string()),
-        pa.ListArray.from_arrays(list_offsets, ids),
+        pa.ListArray.from_arrays(pa.array(id_offsets, pa.int32()), ids),
         pa.ListArray.from_arrays(list_offsets, pa.array(flat)),
         pa.array(sums, pa.float64()),
         pa.array(lengths, pa.int32()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +53,8 @@ class Request:
     prompt_token_ids: tuple[int, ...]
     n: int
     sampling: Sampling
+    messages: tuple[Mapping[str, str], ...] | None = None
+    """What the chat template made the prompt of, each with ``role`` and ``content``; None for plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ class Response:
     """0 .. n-1 within the problem and arm."""
     text: str
     token_ids: tuple[int, ...]
+    """Empty where a server gave the tokens' log-probs without their ids."""
     token_logprobs: tuple[float, ...]
-    """Same length as token_ids; finite, <= 0."""
+    """One for each token; finite, <= 0."""
     finish_reason: str
     """``stop`` (end token or stop string) or ``length`` (cut by max_tokens: the log-likelihood lacks the end)."""
     token_topk: tuple[float, ...] | None = None
@@ -90,7 +94,7 @@ class Response:
     @property
     def n_tokens(self) -> int:
         """Number of tokens, end token included."""
-        return len(self.token_ids)
+        return len(self.token_logprobs)
 
     @property
     def log_likelihood(self) -> float:

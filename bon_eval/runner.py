@@ -6,15 +6,16 @@ import datetime
 import json
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from bon_eval.config import RunConfig
-from bon_eval.engines import OpenEngine, choose_engine, open_engine
+from bon_eval.engines import REMOTE, OpenEngine, choose_engine, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.errors import ConfigError
 from bon_eval.graders import get_grader
 from bon_eval.grading import grade_run
 from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
@@ -27,8 +28,8 @@ from bon_eval.prompts import (
     resolve_style,
     stop_token_ids,
 )
-from bon_eval.records import Problem
-from bon_eval.sampling import check_adapter, sample
+from bon_eval.records import Problem, Request
+from bon_eval.sampling import check_adapter, check_same_model, requests, sample
 from bon_eval.store import RunStore, lock
 from bon_eval.taskdata import load_problems, load_train_problems, task_hash
 from bon_eval.tasks import PromptStyle, TaskSpec, load_task
@@ -107,7 +108,7 @@ def prepare_prompts(
         BonEvalError: of the kind that fits, one line each.
     """
     spec = load_task(options.task)
-    model = model or resolve_model(options.model, options.revision)
+    model = model or resolve_model(options.model, options.revision, weights=options.engine != REMOTE)
     adapter_dir, adapter_hash = resolve_adapter(options.adapter) if options.adapter is not None else (None, None)
     problems = load_problems(spec, data=options.data, limit=options.limit)
     shots = spec.few_shot.k if options.shots is None else options.shots
@@ -139,6 +140,8 @@ def prepare(
     Raises:
         BonEvalError: of the kind that fits, one line each; nothing has been written.
     """
+    if options.engine == REMOTE:
+        options = served(options)
     ready = prepare_prompts(options, model=model, tokenizer=tokenizer)
     spec, model = ready.spec, ready.model
     get_grader(spec.grader)  # one that there is not is found before anything is sampled
@@ -180,6 +183,27 @@ def prepare(
     )
 
 
+def served(options: RunOptions) -> RunOptions:
+    """The options of a run whose model is served elsewhere, the name under which it is served included.
+
+    That name is part of the run's identity: the weights behind it cannot be read from here.
+
+    Raises:
+        ConfigError: an option that only the server can decide, or an engine argument that is not taken.
+    """
+    from bon_eval.engines._openai_settings import Settings
+
+    for name, given, remedy in (
+        ("--dtype", options.dtype != "auto", "start the server with it"),
+        ("--adapter", options.adapter is not None, "serve it, and name it with --engine-arg served_model=NAME"),
+    ):
+        if given:
+            raise ConfigError(f"{name} is the server's to set with engine {REMOTE}; {remedy}")
+    args = {"served_model": options.model, **options.engine_args}
+    Settings.of(args)
+    return replace(options, engine_args=args)
+
+
 def execute(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) -> Path:
     """Sample what the run still owes, then grade all of it.
 
@@ -218,10 +242,19 @@ def owes(store: RunStore, prepared: PreparedRun) -> bool:
     return store.state != "sampled" or len(store.done) != 2 * len(prepared.problems)
 
 
-def open_model(prepared: PreparedRun, store: RunStore, *, longest: int = 0, quiet: bool = False) -> OpenEngine:
+def open_model(
+    prepared: PreparedRun,
+    store: RunStore,
+    *,
+    longest: int = 0,
+    probe: Request | None = None,
+    quiet: bool = False,
+) -> OpenEngine:
     """Load the run's model, adapter included, into its engine; use the result as a context manager.
 
-    `longest`: tokens of the longest sequence that is scored besides, prompt and response together.
+    Args:
+        longest: tokens of the longest sequence that is scored besides, prompt and response together.
+        probe: what a served model is tried with. [default: the pool of the run's first problem]
     """
     config = prepared.config
     say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
@@ -235,8 +268,14 @@ def open_model(prepared: PreparedRun, store: RunStore, *, longest: int = 0, quie
         log_path=str(prepared.directory / "engine.log"),
         trust_remote_code=config.trust_remote_code,
         engine_args=config.engine_args,
+        probe=probe or first_pool(prepared),
     )
     return open_engine(config.engine, spec)
+
+
+def first_pool(prepared: PreparedRun) -> Request:
+    """What the first problem's pool is asked for with."""
+    return next(r for r in requests(prepared.config, prepared.prompts[:1]) if r.arm == "sample")
 
 
 def sample_into(
@@ -258,6 +297,7 @@ def sample_into(
     check_context(prepared.prompts, engine.context_length, config.max_tokens)
     if config.adapter is not None:
         check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
+    check_same_model(store.meta["sessions"], engine.facts)
     store.begin_session(_now(), versions(), engine.facts, seed=seed)
     if store.done:
         say(f"resuming: {len(store.done)} of {2 * len(prepared.problems)} requests are stored", quiet)

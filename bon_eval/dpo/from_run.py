@@ -19,7 +19,7 @@ from bon_eval.dpo.pairs import Pair, Text
 from bon_eval.dpo.recipes import PairOptions, check_options
 from bon_eval.errors import ConfigError, TaskError
 from bon_eval.prompts import RenderedPrompt
-from bon_eval.runs import Run, load_rendered_prompts, load_run, stored_parts
+from bon_eval.runs import Run, check_token_ids, load_rendered_prompts, load_run, stored_parts
 from bon_eval.taskdata import task_hash
 from bon_eval.tasks import TaskSpec, list_tasks, load_task
 from bon_eval.templates import render_template, template_names
@@ -187,6 +187,7 @@ def _pools(
         sampled = table.filter(pc.equal(table["arm"], "sample"))
         for problem in sampled["problem_id"].unique().to_pylist():
             texts = _texts(sampled.filter(pc.equal(sampled["problem_id"], problem)))
+            check_token_ids(run.path, problem, [token_ids for _, token_ids in texts])
             row = row_of[problem]
             prompt, prompt_ids = prompts[problem]
             candidates = tuple(

@@ -17,6 +17,7 @@ from bon_eval.dpo.settings import TrainSettings
 from bon_eval.dpo.tokens import context_of, tokenize_pairs
 from bon_eval.dpo.train import train
 from bon_eval.dpo.trainers import Policy
+from bon_eval.engines import REMOTE
 from bon_eval.errors import ConfigError
 from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model
 from bon_eval.prompts import load_tokenizer
@@ -57,6 +58,10 @@ def train_rounds(
     """
     if rounds < 1:
         raise ConfigError(f"--rounds must be at least 1, got {rounds}")
+    if options.engine == REMOTE:
+        raise ConfigError(
+            f"each round samples from new weights, which engine {REMOTE} cannot; use vllm or transformers"
+        )
     base = resolve_model(options.model, options.revision)
     tokenizer = load_tokenizer(base.directory, options.trust_remote_code)
     standing = _Standing(base, None)

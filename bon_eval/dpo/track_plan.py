@@ -10,6 +10,7 @@ from bon_eval.config import differences, digest
 from bon_eval.dpo.checkpoints import Checkpoint, check_start, find_checkpoints
 from bon_eval.dpo.pairs import Pair
 from bon_eval.dpo.tokens import TokenPair, TokenResponse, context_of, slots, tokenize_chosen, tokenize_pairs
+from bon_eval.engines import REMOTE
 from bon_eval.errors import ConfigError
 from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import PreparedRun, RunOptions, prepare
@@ -78,6 +79,8 @@ def prepare_track(
         ModelError: the training did not start at the base model.
         BonEvalError: of the kind that fits; nothing has been written.
     """
+    if options.engine == REMOTE:
+        raise ConfigError(f"tracking loads every checkpoint, which engine {REMOTE} cannot; use vllm or transformers")
     series = find_checkpoints(checkpoints)
     base = prepare(replace(options, out=out / "runs" / "base"))
     if base_run is not None and (changed := differences(read_meta(base_run)["identity"], base.config.identity())):

@@ -14,7 +14,10 @@ from bon_eval.errors import ConfigError, EngineError, unknown_name
 ENGINES = {
     "vllm": ("bon_eval.engines.vllm", "VllmEngine"),
     "transformers": ("bon_eval.engines.transformers", "TransformersEngine"),
+    "openai": ("bon_eval.engines.openai", "OpenAIEngine"),
 }
+REMOTE = "openai"
+"""The engine whose model runs elsewhere."""
 
 
 _NONE = (
@@ -58,13 +61,13 @@ def choose_engine(name: str) -> tuple[str, str]:
 
 
 def installed_engines() -> list[str]:
-    """Names of the engines whose packages are here.
+    """Names of the engines that run models here and whose packages are installed.
 
     Raises:
         EngineError: none is.
     """
     needs = {"vllm": ("vllm",), "transformers": ("torch", "transformers")}
-    found = [name for name in ENGINES if all(importlib.util.find_spec(p) is not None for p in needs[name])]
+    found = [name for name in needs if all(importlib.util.find_spec(p) is not None for p in needs[name])]
     if not found:
         raise EngineError(_NONE)
     return found

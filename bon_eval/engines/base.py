@@ -32,6 +32,8 @@ class EngineSpec:
     trust_remote_code: bool = False
     engine_args: dict[str, object] = field(default_factory=dict)
     """Passed through to the engine's own constructor."""
+    probe: Request | None = None
+    """One of the requests to come: an engine whose model runs elsewhere tries it before anything depends on it."""
 
 
 class Engine(Protocol):

@@ -19,6 +19,7 @@ from bon_eval.report import html_sections as sections
 from bon_eval.report.html_data import Budget, as_json, browser_data
 from bon_eval.report.plots import scorer_label
 from bon_eval.report.replay_sections import replayed
+from bon_eval.report.terminal import engine_label
 from bon_eval.runs import Run
 
 _DEFINITIONS = (
@@ -86,13 +87,10 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
     adapter = f" + {config['adapter']}" if config.get("adapter") else ""
     title = f"{config['model']}{adapter} on {config['task']}"
     engine = analysis.run.get("engine")
-    where = (
-        ", ".join(str(engine[k]) for k in ("version", "device", "dtype") if engine.get(k))
-        if isinstance(engine, Mapping)
-        else ""
-    )
+    engine = engine if isinstance(engine, Mapping) else {}
+    where = ", ".join([engine_label(config, engine), *(str(engine[k]) for k in ("device", "dtype") if engine.get(k))])
     sent = (
-        f"{analysis.n_problems} problems x {analysis.pool_size} samples, engine {config['engine']} {where}. Greedy at "
+        f"{analysis.n_problems} problems x {analysis.pool_size} samples, engine {where}. Greedy at "
         f"temperature 0, pool at temperature {config['temperature']:g}, top_p 1, top_k off, no penalties, at most "
         f"{config['max_tokens']} tokens, seed {config['seed']}."
     )

@@ -37,7 +37,7 @@ def _header(analysis: Analysis) -> list[str]:
     config, engine = _section(analysis.run, "config"), _section(analysis.run, "engine")
     adapter = f" + adapter {config['adapter']}" if config.get("adapter") else ""
     where = [str(engine[key]) for key in ("device", "dtype") if engine.get(key)]
-    engine_name = f"{config.get('engine')} {engine.get('version', '')}".strip()
+    engine_name = engine_label(config, engine)
     what = (
         f"{config.get('model')}{adapter} on {config.get('task')}: "
         f"{analysis.n_problems} problem{'s' if analysis.n_problems != 1 else ''} x {analysis.pool_size} samples, "
@@ -48,6 +48,14 @@ def _header(analysis: Analysis) -> list[str]:
         f"no penalties; at most {config.get('max_tokens')} tokens; seed {config.get('seed')}"
     )
     return [line for text in (what, sent) for line in _wrapped(text)]
+
+
+def engine_label(config: Mapping[str, object], engine: Mapping[str, object]) -> str:
+    """Engine and version; of a served model the kind of server and its version, where it says so."""
+    version = str(engine.get("version") or "")
+    if "server" in engine:
+        return f"{config.get('engine')} (server {' '.join(filter(None, (str(engine['server']), version)))})"
+    return f"{config.get('engine')} {version}".strip()
 
 
 def _section(run: Mapping[str, object], key: str) -> Mapping[str, object]:

@@ -82,7 +82,7 @@ class Scorer:
             EngineError: the response has no tokens.
             ConfigError: the response lacks what the scorer needs; the message says which command makes it.
         """
-        if not response.token_ids:
+        if not response.n_tokens:
             raise EngineError(_no_tokens(response.problem_id, response.index))
         for stat in self.stats:
             values = response.stat(stat)

@@ -1,0 +1,163 @@
+"""What a server can do, asked before a run depends on it: its models, its largest n, whose log-probs it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bon_eval.config import digest
+from bon_eval.engines._openai_client import Client, RefusedError
+from bon_eval.engines._openai_settings import SERVERS, Server, Settings
+from bon_eval.engines._openai_wire import read_answer, sampling_body, top_logprobs
+from bon_eval.errors import EngineError
+from bon_eval.records import Request
+
+_PROBE_TOKENS = 8
+_COLD, _HOT = 0.5, 2.0
+_TOP = 5
+_LEAST_GAP = 2.0
+_RAW_BELOW, _TEMPERED_ABOVE = 1.5, 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A server that answers and has the model."""
+
+    server: Server
+    version: str | None
+    context_length: int | None
+    """Most tokens of prompt and response together; None where the server does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the trial requests showed."""
+
+    max_n: int
+    """Most choices that one HTTP request may ask for."""
+    token_ids: bool
+    """Whether the server gives the token ids of responses."""
+    prompt_checked: bool
+    """Whether the server counts the prompt's tokens, so that each prompt is known to arrive as it was sent."""
+    fingerprint: dict[str, object]
+    """Log-probs of the most likely first tokens after the prompt (``logprobs``), and which one that is (``prompt``):
+    tells one served model from another."""
+
+
+async def find(client: Client, settings: Settings) -> Found:
+    """Read the server's list of models.
+
+    Raises:
+        EngineError: nothing answers, or the server does not have the model.
+    """
+    listed = await client.get("/models", wait=settings.wait)
+    data = listed.get("data") if isinstance(listed, Mapping) else None
+    if not isinstance(data, list) or not all(isinstance(m, Mapping) and "id" in m for m in data):
+        raise EngineError(f"{settings.base_url}/models lists no models; the base URL of most servers ends with /v1")
+    names = {str(m["id"]): m for m in data}
+    if settings.served_model not in names:
+        raise EngineError(
+            f"the server at {settings.base_url} has no model {settings.served_model!r}, but "
+            f"{', '.join(sorted(names)) or 'none'}; name it with --engine-arg served_model=NAME"
+        )
+    card = names[settings.served_model]
+    server = SERVERS[settings.server] if settings.server is not None else _told_by(str(card.get("owned_by")))
+    context = card.get("max_model_len")
+    if not isinstance(context, int) and isinstance(meta := card.get("meta"), Mapping):
+        context = meta.get("n_ctx_train")
+    return Found(server, await _version(client, settings, server), context if isinstance(context, int) else None)
+
+
+async def probe(
+    client: Client, settings: Settings, server: Server, request: Request, end_texts: frozenset[str]
+) -> Probed:
+    """Try a request of the run, short, and two of one token at different temperatures.
+
+    Raises:
+        EngineError: the server gives fewer choices than asked for or no log-probs; or log-probs of the tempered
+            distribution, or it cannot be told whose they are.
+    """
+    n = min(request.n, settings.max_n)
+    short = replace(request, sampling=_short(request, _PROBE_TOKENS))
+    while True:
+        try:
+            body = sampling_body(settings, server, short, n)
+            answer = read_answer(await client.post(path(settings), body, patience=0.0), short, n, end_texts)
+            break
+        except RefusedError as error:
+            if n == 1 or error.status not in (400, 422):
+                raise
+            n //= 2
+    known = all(len(c.token_ids) > 0 for c in answer.choices)
+    first = await _check_raw(client, settings, server, request)
+    fingerprint: dict[str, object] = {"prompt": digest(list(request.prompt_token_ids))[:12], "logprobs": first}
+    return Probed(
+        n if n < min(request.n, settings.max_n) else settings.max_n,
+        known,
+        answer.prompt_tokens is not None,
+        fingerprint,
+    )
+
+
+def path(settings: Settings) -> str:
+    """Where responses are asked for."""
+    return "/chat/completions" if settings.api == "chat" else "/completions"
+
+
+async def _check_raw(client: Client, settings: Settings, server: Server, request: Request) -> dict[str, float]:
+    """Raise `EngineError` unless log-probs are the same at every temperature; returns those after the prompt.
+
+    The log-probs of two tokens lie 4 times as far apart at temperature 1/2 as at 2 where they are of the tempered
+    distribution, and equally far where they are raw. Two that lie close show nothing: then a shorter prompt is tried.
+    """
+    ids = request.prompt_token_ids
+    shorter = [] if settings.api == "chat" else [ids[: len(ids) // k] for k in (2, 3, 4, 8) if len(ids) >= k]
+    first: dict[str, float] | None = None
+    for prompt in [ids, *shorter]:
+        asked = replace(request, prompt_token_ids=prompt)
+        cold, hot = [await _top(client, settings, server, asked, t) for t in (_COLD, _HOT)]
+        first = cold if first is None else first
+        shared = sorted(cold.keys() & hot.keys(), key=cold.__getitem__)
+        if len(shared) < 2:
+            continue
+        low, high = shared[0], shared[-1]
+        gap, hot_gap = cold[high] - cold[low], hot[high] - hot[low]
+        if gap < _LEAST_GAP:
+            continue
+        if gap < _RAW_BELOW * hot_gap:
+            return dict(sorted(first.items(), key=lambda item: -item[1]))
+        if gap > _TEMPERED_ABOVE * hot_gap:
+            raise EngineError(
+                f"the server's log-probs are of the tempered distribution ({high!r} over {low!r}: {gap:.2f} nats at "
+                f"temperature {_COLD}, {hot_gap:.2f} at {_HOT}), and a log-likelihood is of the raw one; {server.raw}"
+            )
+    raise EngineError(
+        "it cannot be told whether the server's log-probs are of the raw distribution: it does not name the most "
+        f"likely tokens with their log-probs ({_TOP} were asked for); use a server that does"
+    )
+
+
+async def _top(client: Client, settings: Settings, server: Server, request: Request, t: float) -> dict[str, float]:
+    sampling = replace(_short(request, 1), temperature=t)
+    body = sampling_body(settings, server, replace(request, sampling=sampling, n=1), 1)
+    body["top_logprobs" if settings.api == "chat" else "logprobs"] = _TOP
+    return top_logprobs(await client.post(path(settings), body, patience=0.0))
+
+
+def _short(request: Request, tokens: int) -> Any:
+    return replace(request.sampling, max_tokens=min(tokens, request.sampling.max_tokens), stop=(), topk=False)
+
+
+def _told_by(owner: str) -> Server:
+    return next((s for s in SERVERS.values() if owner in s.owned_by), SERVERS["openai"])
+
+
+async def _version(client: Client, settings: Settings, server: Server) -> str | None:
+    if server.name != "vllm":
+        return None
+    try:
+        found = await client.get(f"{settings.base_url.removesuffix('/v1')}/version")
+    except EngineError:  # a router need not pass it on
+        return None
+    return str(found.get("version")) if isinstance(found, Mapping) else None

@@ -1,0 +1,269 @@
+"""What goes over the wire: requests as JSON bodies, and JSON answers as responses, each checked to be what was asked.
+
+Both shapes of log-probs are read: the lists of the completions API (``tokens``, ``token_logprobs``) and the entries of
+the chat API (``content``), which llama.cpp's server uses for both.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bon_eval.engines._openai_settings import Server, Settings
+from bon_eval.errors import EngineError
+from bon_eval.records import TOPK, Request, Response
+from bon_eval.records import Sequence as TokenSequence
+
+_TOKEN_ID = "token_id:"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One response as the server gave it, small: thousands may wait for the rest of their pools."""
+
+    text: str
+    token_ids: array[int]
+    """Empty where the server gives none."""
+    logprobs: array[float]
+    """One for each token; float32, as the store keeps them."""
+    finish_reason: str
+    topk: array[float] | None
+    """Top-k confidence of each token, where it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer."""
+
+    choices: tuple[Choice, ...]
+    prompt_tokens: int | None
+    """As the server counted them."""
+
+
+def sampling_body(settings: Settings, server: Server, request: Request, n: int) -> dict[str, object]:
+    """The JSON body that asks for `n` responses. Every field that shapes the distribution is sent.
+
+    Raises:
+        EngineError: the chat API, and a prompt that is no chat.
+    """
+    sampling = request.sampling
+    logprobs = TOPK if sampling.topk else server.logprobs
+    body: dict[str, object] = {
+        "model": settings.served_model,
+        "n": n,
+        "temperature": sampling.temperature,
+        "max_tokens": sampling.max_tokens,
+        "top_p": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        **server.fields,
+    }
+    if settings.api == "chat":
+        if request.messages is None:
+            raise EngineError(
+                f"the prompt of problem {request.problem_id} is plain text, and api=chat sends messages; use "
+                "--prompt-style chat, or --engine-arg api=completions"
+            )
+        body |= {"messages": [dict(m) for m in request.messages], "logprobs": True, "top_logprobs": logprobs}
+    else:
+        body |= {"prompt": list(request.prompt_token_ids), "logprobs": logprobs}
+    if sampling.topk:
+        body["return_tokens_as_token_ids"] = True
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if server.stop_token_ids and sampling.stop_token_ids:
+        body["stop_token_ids"] = list(sampling.stop_token_ids)
+    return body
+
+
+def scoring_body(settings: Settings, sequence: TokenSequence, top: int) -> dict[str, object]:
+    """The JSON body that scores given tokens, with the `top` most likely ones beside each."""
+    return {
+        "model": settings.served_model,
+        "prompt": [*sequence.prompt_token_ids, *sequence.response_token_ids],
+        "max_tokens": 1,
+        "temperature": 0.0,
+        "prompt_logprobs": top,
+    }
+
+
+def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str]) -> Answer:
+    """The n choices of an answer.
+
+    Args:
+        body: the JSON.
+        request: what was asked, `n` responses at once.
+        end_texts: what the request's end tokens read as; used where the server gives no token ids.
+
+    Raises:
+        EngineError: fewer choices than asked for, no log-prob for each token, a response without its end token or
+            cut elsewhere than at max_tokens, another prompt than was sent.
+    """
+    if not isinstance(body, Mapping) or not isinstance(body.get("choices"), list):
+        raise EngineError(f"the server's answer is no completion ({_short(body)}); check --base-url")
+    found = body["choices"]
+    if len(found) != n:
+        raise EngineError(
+            f"the server gave {len(found)} choices where {n} were asked for; give --engine-arg max_n={len(found) or 1}"
+        )
+    usage = body.get("usage")
+    counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+    if isinstance(counted, int) and counted != len(request.prompt_token_ids):
+        raise EngineError(_other_prompt(request, counted))
+    choices = tuple(
+        _choice(c, request, end_texts)
+        for c in sorted(found, key=lambda c: c.get("index", 0) if isinstance(c, Mapping) else 0)
+    )
+    return Answer(choices, counted if isinstance(counted, int) else None)
+
+
+def to_response(request: Request, index: int, choice: Choice) -> Response:
+    """A choice as the response of the given index."""
+    return Response(
+        problem_id=request.problem_id,
+        arm=request.arm,
+        index=index,
+        text=choice.text,
+        token_ids=tuple(choice.token_ids),
+        token_logprobs=tuple(choice.logprobs),
+        finish_reason=choice.finish_reason,
+        token_topk=None if choice.topk is None else tuple(choice.topk),
+    )
+
+
+def read_scores(body: object, sequence: TokenSequence) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Log-probs of a sequence's response tokens, and the highest one at each of their positions.
+
+    Raises:
+        EngineError: the server gave none, or not for these tokens.
+    """
+    choices = body.get("choices") if isinstance(body, Mapping) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    positions = first.get("prompt_logprobs") if isinstance(first, Mapping) else None
+    n = len(sequence.response_token_ids)
+    if not isinstance(positions, list) or len(positions) != len(sequence.prompt_token_ids) + n:
+        raise EngineError("the server gave no prompt log-probs for these tokens; score with engine vllm")
+    own, top = [], []
+    for token, entries in zip(sequence.response_token_ids, positions[-n:], strict=True):
+        entry = entries.get(str(token)) if isinstance(entries, Mapping) else None
+        if entry is None:
+            raise EngineError(f"the server's prompt log-probs are not those of the tokens sent (token {token} lacks)")
+        own.append(float(entry["logprob"]))
+        top.append(max(float(e["logprob"]) for e in entries.values()))
+    return tuple(own), tuple(top)
+
+
+def top_logprobs(body: object) -> dict[str, float]:
+    """The most likely first tokens of a one-token answer, with their log-probs."""
+    choices = body.get("choices") if isinstance(body, Mapping) else None
+    logprobs = choices[0].get("logprobs") if isinstance(choices, list) and choices else None
+    if not isinstance(logprobs, Mapping):
+        return {}
+    if isinstance(content := logprobs.get("content"), list) and content:
+        return {str(e["token"]): float(e["logprob"]) for e in content[0].get("top_logprobs") or ()}
+    listed = logprobs.get("top_logprobs")
+    return {str(k): float(v) for k, v in listed[0].items()} if isinstance(listed, list) and listed else {}
+
+
+def _choice(choice: object, request: Request, end_texts: frozenset[str]) -> Choice:
+    where = f"problem {request.problem_id}, {request.arm}"
+    if not isinstance(choice, Mapping):
+        raise EngineError(f"{where}: the server's answer is no completion ({_short(choice)})")
+    message = choice.get("message")
+    text = message.get("content") if isinstance(message, Mapping) else choice.get("text")
+    tokens, logprobs, top = _logprobs(choice, where)
+    ids = _token_ids(choice, tokens)
+    if ids and len(ids) != len(logprobs):
+        raise EngineError(
+            f"{where}: the server gave {len(ids)} token ids and {len(logprobs)} log-probs; report it there"
+        )
+    reason = choice.get("finish_reason")
+    if isinstance(choice.get("stop_reason"), str):
+        reason = "stop"  # a stop string completed by the last allowed token
+    sampling = request.sampling
+    if reason == "length":
+        if len(logprobs) != sampling.max_tokens:
+            raise EngineError(
+                f"{where}: the server cut a response at {len(logprobs)} tokens where {sampling.max_tokens} were asked "
+                "for; start it with a longer context, or without a limit of its own"
+            )
+    elif reason == "stop":
+        if not isinstance(choice.get("stop_reason"), str):
+            _check_end(request, ids, tokens, end_texts, where)
+    else:
+        raise EngineError(f"{where}: the server ended a response with {reason!r}, which is neither stop nor length")
+    confidences = None
+    if sampling.topk:
+        if len(top) != len(logprobs) or not all(top):
+            raise EngineError(f"{where}: the server gave no {TOPK} most likely tokens; sample without --token-stats")
+        confidences = array("f", (-sum(best) / len(best) for best in (sorted(t, reverse=True)[:TOPK] for t in top)))
+    return Choice(str(text or ""), array("i", ids), array("f", logprobs), str(reason), confidences)
+
+
+def _logprobs(choice: Mapping[str, Any], where: str) -> tuple[list[str], list[float], list[list[float]]]:
+    """Tokens as text, their log-probs, and at each the log-probs of the most likely ones."""
+    given = choice.get("logprobs")
+    tokens: list[str] = []
+    logprobs: list[Any] = []
+    top: list[list[float]] = []
+    if isinstance(given, Mapping) and isinstance(given.get("content"), list):
+        content = given["content"]
+        tokens, logprobs = [str(e.get("token")) for e in content], [e.get("logprob") for e in content]
+        top = [[float(t["logprob"]) for t in e.get("top_logprobs") or ()] for e in content]
+    elif isinstance(given, Mapping) and isinstance(given.get("token_logprobs"), list):
+        tokens, logprobs = [str(t) for t in given.get("tokens") or ()], given["token_logprobs"]
+        top = [[float(x) for x in t.values()] if t else [] for t in given.get("top_logprobs") or ()]
+    if not logprobs or not all(isinstance(x, int | float) for x in logprobs):
+        raise EngineError(
+            f"{where}: the server gave no log-prob for each token, without which there is no log-likelihood; use a "
+            "server and model that return them"
+        )
+    return tokens, [float(x) for x in logprobs], top
+
+
+def _token_ids(choice: Mapping[str, Any], tokens: Sequence[str]) -> list[int]:
+    if isinstance(ids := choice.get("token_ids"), list):
+        return [int(t) for t in ids]
+    if tokens and all(t.startswith(_TOKEN_ID) for t in tokens):
+        return [int(t.removeprefix(_TOKEN_ID)) for t in tokens]
+    content = (choice.get("logprobs") or {}).get("content")
+    if isinstance(content, list) and content and all(isinstance(e.get("id"), int) for e in content):
+        return [int(e["id"]) for e in content]
+    return []
+
+
+def _check_end(
+    request: Request, ids: Sequence[int], tokens: Sequence[str], end_texts: frozenset[str], where: str
+) -> None:
+    """A response that ended by itself must carry the log-prob of its end token."""
+    ends = request.sampling.stop_token_ids
+    if not ends:
+        return
+    if ids:
+        ended = ids[-1] in ends
+        if any(token in ends for token in ids[:-1]):
+            raise EngineError(
+                f"{where}: the server went on after an end token of the model; serve it with its generation_config.json"
+            )
+    else:
+        ended = bool(tokens) and tokens[-1] in end_texts
+    if not ended and not any(stop in "".join(tokens) for stop in request.sampling.stop):
+        raise EngineError(
+            f"{where}: the server's log-probs end before the response's end token, so its log-likelihood cannot be "
+            "told; use a server that returns it (vLLM, SGLang, llama.cpp)"
+        )
+
+
+def _other_prompt(request: Request, counted: int) -> str:
+    return (
+        f"the server read {counted} tokens in the prompt of problem {request.problem_id}, which has "
+        f"{len(request.prompt_token_ids)}: it adds tokens, cuts the prompt, or has another tokenizer or chat template; "
+        "give --model the directory that it serves"
+    )
+
+
+def _short(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= 120 else text[:117] + "..."

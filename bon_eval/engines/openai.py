@@ -1,0 +1,228 @@
+"""Any OpenAI-compatible server that returns log-probs (vLLM, SGLang, llama.cpp, a router), through the openai client.
+
+The prompt goes as token ids, never as text. The model runs elsewhere: what can be checked is checked by trial requests
+before a run, and of every answer. Sampling is seeded by the server: requests carry no seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bon_eval.engines._openai_client import Client
+from bon_eval.engines._openai_probe import find, path, probe
+from bon_eval.engines._openai_settings import Settings
+from bon_eval.engines._openai_wire import (
+    Choice,
+    read_answer,
+    read_scores,
+    sampling_body,
+    scoring_body,
+    to_response,
+)
+from bon_eval.engines.base import EngineSpec
+from bon_eval.errors import EngineError
+from bon_eval.models import stated_context
+from bon_eval.records import Forced, Request, Response, Sequence
+
+_SCORE_WINDOW = 64
+# Two answers to one request that agree in all of this much surprise are one answer given twice.
+_CACHED_BELOW = -40.0
+
+
+@dataclass(slots=True, eq=False)
+class _Pool:
+    """A request on its way, in one or several HTTP requests."""
+
+    request: Request
+    choices: list[Choice | None] = field(default_factory=list)
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """One HTTP request: where its answer belongs, and how many responses it stands for."""
+
+    body: dict[str, object]
+    path: str
+    size: int
+    owner: Any
+    offset: int = 0
+
+
+class OpenAIEngine:
+    """A served model behind the `Engine` protocol.
+
+    Raises:
+        ConfigError: an engine argument that is not taken.
+        EngineError: the client is missing, nothing answers, the server does not have the model, or a trial request
+            shows that its numbers would be wrong.
+    """
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._settings = Settings.of(spec.engine_args)
+        self._client = Client(self._settings, spec.seed)
+        self._spec = spec
+        self._texts: dict[tuple[int, ...], frozenset[str]] = {}
+        try:
+            found = self._client.run(find(self._client, self._settings))
+            self._server = found.server
+            self._max_n = self._settings.max_n
+            self._context = found.context_length or stated_context(Path(spec.model_dir)) or 2**31 - 1
+            self._facts: dict[str, object] = {
+                "name": "openai",
+                "server": self._server.name,
+                "version": found.version,
+                "served_model": self._settings.served_model,
+                "api": self._settings.api,
+                "context_length": self._context,
+                "sent": dict(self._server.fields),
+                "seed": "the server's own",
+            }
+            if spec.probe is not None:
+                self._probe(spec.probe)
+        except BaseException:
+            self._client.close()
+            raise
+
+    def _probe(self, request: Request) -> None:
+        if request.sampling.topk and not self._server.topk:
+            raise EngineError(
+                f"--token-stats topk needs the most likely tokens by id, which a server of kind {self._server.name} "
+                "does not give; sample without it"
+            )
+        ends = self._end_texts(request.sampling.stop_token_ids)
+        shown = self._client.run(probe(self._client, self._settings, self._server, request, ends))
+        self._max_n = shown.max_n
+        self._facts |= {
+            "max_n": shown.max_n,
+            "token_ids": shown.token_ids,
+            "prompts_checked": shown.prompt_checked,
+            "logprobs_mode": "raw (shown by a trial)",
+            "fingerprint": shown.fingerprint,
+        }
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """JSON-ready facts for the report."""
+        return dict(self._facts)
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of prompt and response together."""
+        return self._context
+
+    def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
+        """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
+        for job, answer in self._stream(self._sampling_jobs(requests), self._settings.concurrency):
+            pool: _Pool = job.owner
+            ends = self._end_texts(pool.request.sampling.stop_token_ids)
+            found = read_answer(answer, pool.request, job.size, ends).choices
+            _check_fresh(pool, found)
+            pool.choices[job.offset : job.offset + job.size] = found
+            pool.missing -= job.size
+            if not pool.missing:
+                yield [to_response(pool.request, i, c) for i, c in enumerate(pool.choices) if c is not None]
+
+    def score(
+        self, sequences: Iterable[Sequence], *, use_adapter: bool = True
+    ) -> Iterator[tuple[str, tuple[float, ...]]]:
+        """Teacher forcing through prompt log-probs. See `Engine.score`."""
+        for sequence, (own, _) in self._forced(sequences, 0):
+            yield sequence.key, own
+
+    def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
+        """Teacher forcing with the argmax beside it. See `Engine.score_argmax`."""
+        for sequence, (own, top) in self._forced(sequences, 1):
+            yield Forced(sequence.key, own, top)
+
+    def load_adapter(self, directory: str, adapter_hash: str) -> None:
+        """A server has its own adapters, each under a name."""
+        raise EngineError(
+            "a server loads its own adapters; serve this one and name it with --engine-arg served_model=NAME"
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __enter__(self) -> OpenAIEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _sampling_jobs(self, requests: Iterable[Request]) -> Iterator[_Job]:
+        for request in requests:
+            pool = _Pool(request, [None] * request.n, request.n)
+            jobs = -(-request.n // self._max_n)
+            for k in range(jobs):
+                start, stop = k * request.n // jobs, (k + 1) * request.n // jobs
+                body = sampling_body(self._settings, self._server, request, stop - start)
+                yield _Job(body, path(self._settings), stop - start, pool, start)
+
+    def _forced(self, sequences: Iterable[Sequence], top: int) -> Iterator[tuple[Sequence, Any]]:
+        if not self._server.prompt_logprobs:
+            raise EngineError(
+                f"a server of kind {self._server.name} does not score given tokens by id; score with engine vllm, or "
+                "through a server of vLLM"
+            )
+        jobs = (_Job(scoring_body(self._settings, s, top), "/completions", 1, s) for s in sequences)
+        for job, answer in self._stream(jobs, min(_SCORE_WINDOW, self._settings.concurrency)):
+            yield job.owner, read_scores(answer, job.owner)
+
+    def _stream(self, jobs: Iterator[_Job], window: int) -> Iterator[tuple[_Job, Any]]:
+        """Keep as many responses on their way as the window allows and hand out answers as they come, in any order."""
+        running: dict[asyncio.Task[Any], _Job] = {}
+        flying = 0
+        held = next(jobs, None)
+        try:
+            while held is not None or running:
+                while held is not None and (not running or flying + held.size <= window):
+                    running[self._client.task(self._client.post(held.path, held.body))] = held
+                    flying += held.size
+                    held = next(jobs, None)
+                done, _ = self._client.run(asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED))
+                for task in done:
+                    job = running.pop(task)
+                    flying -= job.size
+                    yield job, task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            self._client.run(_ended(list(running)))
+
+    def _end_texts(self, ends: tuple[int, ...]) -> frozenset[str]:
+        """What the end tokens read as, with and without special tokens."""
+        if ends not in self._texts:
+            from bon_eval.prompts import load_tokenizer
+
+            tokenizer = load_tokenizer(self._spec.model_dir, self._spec.trust_remote_code)
+            names = [str(name) for name in tokenizer.convert_ids_to_tokens(list(ends))]
+            self._texts[ends] = frozenset({"", *names, *(str(tokenizer.decode([token])) for token in ends)})
+        return self._texts[ends]
+
+
+async def _ended(tasks: list[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _check_fresh(pool: _Pool, found: tuple[Choice, ...]) -> None:
+    """Raise `EngineError` where a part of a pool repeats another: a cache answers equal requests with one answer."""
+    if sum(sum(c.logprobs) for c in found) > _CACHED_BELOW:
+        return
+    size = len(found)
+    for start in range(0, len(pool.choices) - size + 1):
+        if pool.choices[start] is not None and [c and c.logprobs for c in pool.choices[start : start + size]] == [
+            c.logprobs for c in found
+        ]:
+            raise EngineError(
+                f"problem {pool.request.problem_id}: the server answered two requests with the same {size} responses; "
+                "a cache stands between, turn it off: every response must be drawn"
+            )
