@@ -112,6 +112,7 @@ def run(
     """Sample, grade and report: one model on one task, or on each task of a group."""
     from bon_eval.analysis import DEFAULT_SCORERS, resolve_settings
     from bon_eval.groups import find_group
+    from bon_eval.no_torch import leave_out_torch
     from bon_eval.runner import RunOptions, execute, prepare
 
     wanted = numbers(ns)
@@ -121,6 +122,8 @@ def run(
     check_stored(scorers, votes, given["token_stats"])
     engine, args = with_server(engine, engine_args(engine_arg), base_url)
     options = RunOptions(out=out, fresh=not resume, engine=engine, engine_args=args, **given)
+    if engine == "openai":
+        leave_out_torch()
     pools = {options.n} if group is None or "n" in explicit else {task.n or options.n for task in group.tasks}
     for n in pools:
         resolve_settings(n, 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=options.seed, draws=draws)

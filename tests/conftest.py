@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,9 +43,6 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """SmolLM2-135M-Instruct as an ordinary checkpoint, made once from the package that carries it."""
-    import subprocess
-    import sys
-
     target = Path(os.environ.get("BON_EVAL_SMOLLM2", ROOT / ".cache" / "SmolLM2-135M-Instruct"))
     if not (target / "config.json").is_file():
         done = subprocess.run(
@@ -84,6 +88,76 @@ def make_lora(model_dir: Path, folder: Path, *, scale: float) -> Path:
             parameter.data = scale * torch.randn(parameter.shape, generator=generator)
     model.save_pretrained(folder)
     return folder
+
+
+class Served:
+    """vLLM's OpenAI-compatible server in a process of its own, as a user starts it."""
+
+    def __init__(self, model_dir: Path, name: str, folder: Path, *args: str, port: int = 0) -> None:
+        self.model_dir, self.name, self._folder, self._args = model_dir, name, folder, args
+        self.port = port or free_port()
+        self.start()
+
+    @property
+    def base_url(self) -> str:
+        """As `--base-url` takes it."""
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(self.model_dir)]
+        command += ["--served-model-name", self.name, "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--dtype", "float32", "--enforce-eager", *self._args]
+        quiet = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+        log = self._folder / f"server-{self.port}.log"
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                command, stdout=file, stderr=file, env=os.environ | quiet, start_new_session=True
+            )
+        deadline = time.monotonic() + 300
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
+                    return
+            except OSError:
+                assert self.process.poll() is None, log.read_text(errors="replace")[-2000:]
+                assert time.monotonic() < deadline, "vLLM's server did not start"
+                time.sleep(0.2)
+
+    def kill(self) -> None:
+        """kill -9 of the server and its engine."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """(model directory, name, *server arguments) -> a running server; all are killed at the end."""
+    started: list[Served] = []
+
+    def start(model_dir: Path, name: str, *args: str) -> Served:
+        started.append(Served(model_dir, name, tmp_path_factory.mktemp("server"), *args))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def served_mixed(serve: Callable[..., Served]) -> Served:
+    """The embedded model, served."""
+    from bon_eval.models import ASSETS
+
+    return serve(ASSETS / "arith-mixed", "arith-mixed")
 
 
 @pytest.fixture(scope="session")

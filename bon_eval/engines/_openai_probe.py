@@ -14,9 +14,9 @@ from bon_eval.errors import EngineError
 from bon_eval.records import Request
 
 _PROBE_TOKENS = 8
+_FINGERPRINT = 5
 _COLD, _HOT = 0.5, 2.0
-_TOP = 5
-_LEAST_GAP = 2.0
+_LEAST_GAP = 1.0
 _RAW_BELOW, _TEMPERED_ABOVE = 1.5, 2.5
 
 
@@ -126,7 +126,7 @@ async def _check_raw(client: Client, settings: Settings, server: Server, request
         if gap < _LEAST_GAP:
             continue
         if gap < _RAW_BELOW * hot_gap:
-            return dict(sorted(first.items(), key=lambda item: -item[1]))
+            return dict(sorted(first.items(), key=lambda item: -item[1])[:_FINGERPRINT])
         if gap > _TEMPERED_ABOVE * hot_gap:
             raise EngineError(
                 f"the server's log-probs are of the tempered distribution ({high!r} over {low!r}: {gap:.2f} nats at "
@@ -134,14 +134,14 @@ async def _check_raw(client: Client, settings: Settings, server: Server, request
             )
     raise EngineError(
         "it cannot be told whether the server's log-probs are of the raw distribution: it does not name the most "
-        f"likely tokens with their log-probs ({_TOP} were asked for); use a server that does"
+        f"likely tokens with their log-probs ({server.top} were asked for); use a server that does"
     )
 
 
 async def _top(client: Client, settings: Settings, server: Server, request: Request, t: float) -> dict[str, float]:
     sampling = replace(_short(request, 1), temperature=t)
     body = sampling_body(settings, server, replace(request, sampling=sampling, n=1), 1)
-    body["top_logprobs" if settings.api == "chat" else "logprobs"] = _TOP
+    body["top_logprobs" if settings.api == "chat" else "logprobs"] = server.top
     return top_logprobs(await client.post(path(settings), body, patience=0.0))
 
 

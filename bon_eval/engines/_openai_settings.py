@@ -29,6 +29,8 @@ class Server:
     """Whether it scores given tokens."""
     topk: bool = False
     """Whether it names the most likely tokens without mixing up those that read the same."""
+    top: int = 20
+    """Most likely tokens that it names on demand; the original API stops at 5."""
     raw: str = "start it so that it returns log-probs from before the temperature"
     """How it is made to return the log-probs of the raw distribution."""
 
@@ -72,7 +74,7 @@ SERVERS = {
             ),
             raw="use a version of llama-server that takes post_sampling_probs",
         ),
-        Server("openai", ()),
+        Server("openai", (), top=5),
     )
 }
 """By name. ``openai`` is every other one: it is sent standard fields only."""

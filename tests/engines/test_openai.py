@@ -1,0 +1,472 @@
+"""The openai engine on vLLM's own server (CPU build), directly and through a proxy that plays what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.openai import OpenAIEngine
+from bon_eval.errors import EngineError
+from bon_eval.models import ASSETS
+from bon_eval.records import Request, Response, Sampling, Sequence
+from bon_eval.runs import iter_responses
+
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+MIXED = ASSETS / "arith-mixed"
+KEY = "sk-never-to-be-seen-0123456789"
+
+
+def tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def prompts(count: int) -> list[tuple[int, ...]]:
+    rows = (ASSETS / "arith" / "test.jsonl").read_text(encoding="utf-8").splitlines()[:count]
+    tok = tokenizer(MIXED)
+    return [tuple(tok(json.loads(row)["question"] + "\n")["input_ids"]) for row in rows]
+
+
+def requests(count: int = 12, n: int = 8, **sampling: Any) -> list[Request]:
+    ends = (int(tokenizer(MIXED).eos_token_id),)
+    return [
+        Request(str(i), arm, prompt, size, Sampling(temperature, 96, ends, **sampling))
+        for i, prompt in enumerate(prompts(count))
+        for arm, size, temperature in (("greedy", 1, 0.0), ("sample", n, 1.0))
+    ]
+
+
+def engine(base_url: str, *, probe: Request | None = None, model_dir: Path = MIXED, **args: Any) -> OpenAIEngine:
+    given = {"base_url": base_url, "served_model": "arith-mixed"} | args
+    return OpenAIEngine(EngineSpec(str(model_dir), engine_args=given, probe=probe or requests(1)[1]))
+
+
+def keys(responses: list[Response]) -> list[tuple[str, str, int]]:
+    return [(r.problem_id, r.arm, r.index) for r in responses]
+
+
+def assert_complete(responses: list[Response], count: int = 12, n: int = 8) -> None:
+    wanted = {(str(i), "greedy", 0) for i in range(count)} | {
+        (str(i), "sample", k) for i in range(count) for k in range(n)
+    }
+    found = keys(responses)
+    assert len(found) == len(set(found))
+    assert set(found) == wanted
+
+
+def forced(engine: Any, responses: list[Response], given: list[tuple[int, ...]]) -> dict[str, tuple[float, ...]]:
+    return dict(
+        engine.score(
+            Sequence(f"{r.problem_id}/{r.arm}/{r.index}", given[int(r.problem_id)], r.token_ids) for r in responses
+        )
+    )
+
+
+def worst(responses: list[Response], scored: dict[str, tuple[float, ...]]) -> float:
+    assert len(scored) == len(responses)
+    return max(
+        abs(a - b)
+        for r in responses
+        for a, b in zip(scored[f"{r.problem_id}/{r.arm}/{r.index}"], r.token_logprobs, strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def drawn(served_mixed: Any) -> list[Response]:
+    """Greedy and 8 samples of 12 problems through the server, pools in three HTTP requests each."""
+    with engine(served_mixed.base_url, max_n=3) as opened:
+        return [r for group in opened.sample(requests()) for r in group]
+
+
+def test_every_response_comes_back_once_with_its_tokens(drawn: list[Response]) -> None:
+    assert_complete(drawn)
+    tok = tokenizer(MIXED)
+    for r in drawn:
+        assert r.text == tok.decode(list(r.token_ids), skip_special_tokens=True)
+        assert len(r.token_ids) == len(r.token_logprobs) <= 96
+        assert r.truncated or r.token_ids[-1] == tok.eos_token_id
+    assert len({(r.problem_id, r.token_ids) for r in drawn if r.arm == "sample"}) > 12 * 4
+
+
+def test_the_in_process_engines_agree_on_the_same_tokens(drawn: list[Response], served_mixed: Any) -> None:
+    from bon_eval.engines.transformers import TransformersEngine
+    from bon_eval.engines.vllm import VllmEngine
+
+    with engine(served_mixed.base_url) as opened:
+        assert worst(drawn, forced(opened, drawn, prompts(12))) < 1e-3
+        argmax = next(iter(opened.score_argmax([Sequence("g", prompts(1)[0], drawn[0].token_ids)])))
+    assert all(top >= own for own, top in zip(argmax.logprobs, argmax.argmax_logprobs, strict=True))
+    for kind in (TransformersEngine, VllmEngine):
+        with kind(EngineSpec(str(MIXED), dtype="float32", log_path=os.devnull)) as other:
+            assert worst(drawn, forced(other, drawn, prompts(12))) < 1e-3
+            greedy = {r.problem_id: r.token_ids for r in drawn if r.arm == "greedy"}
+            again = [g[0] for g in other.sample(r for r in requests() if r.arm == "greedy")]
+            same = sum(greedy[r.problem_id] == r.token_ids for r in again)
+            assert same >= 11, "greedy is greedy everywhere, but for a tie in the last bit"
+
+
+def test_top_k_confidences_are_those_of_the_transformers_engine(served_mixed: Any) -> None:
+    from bon_eval.engines.transformers import TransformersEngine
+
+    asked = requests(3, 4, topk=True)
+    with engine(served_mixed.base_url) as opened:
+        responses = {f"{r.problem_id}/{r.arm}/{r.index}": r for group in opened.sample(asked) for r in group}
+    sequences = [Sequence(key, prompts(3)[int(r.problem_id)], r.token_ids) for key, r in responses.items()]
+    with TransformersEngine(EngineSpec(str(MIXED), dtype="float32")) as other:
+        for key, [values] in other.statistics(sequences, ("topk",)):
+            carried = responses[key].token_topk
+            assert carried is not None
+            assert max(abs(a - b) for a, b in zip(carried, values, strict=True)) < 1e-3
+
+
+def test_stop_strings_end_a_response_and_count(served_mixed: Any) -> None:
+    [free, _] = requests(1)
+    with engine(served_mixed.base_url) as opened:
+        [whole] = next(iter(opened.sample([free])))
+        stop = whole.text[2:5]
+        [cut] = next(iter(opened.sample([requests(1, stop=(stop,))[0]])))
+    assert cut.finish_reason == "stop"
+    assert cut.text == whole.text[: whole.text.index(stop)]
+    assert cut.token_ids == whole.token_ids[: cut.n_tokens]
+
+
+def test_smollm2_by_completions_and_by_chat(serve: Callable[..., Any], smollm2: Path) -> None:
+    """A real tokenizer and chat template: both APIs see the same prompt, and vLLM in-process the same numbers."""
+    from bon_eval.engines.vllm import VllmEngine
+    from bon_eval.prompts import stop_token_ids
+
+    tok = tokenizer(smollm2)
+    ends = stop_token_ids(smollm2, tok)
+    asked = []
+    for i, question in enumerate(("Name three fruits.", "What is 2 + 2?", "Say «naïve» in French 🍐.")):
+        messages = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": question})
+        text = tok.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        ids = tuple(tok(text, add_special_tokens=False)["input_ids"])
+        asked.append(Request(str(i), "greedy", ids, 1, Sampling(0.0, 40, ends), messages))
+        asked.append(Request(str(i), "sample", ids, 4, Sampling(1.0, 40, ends), messages))
+    server = serve(smollm2, "smollm2", "--max-model-len", "512")
+    found: dict[str, list[Response]] = {}
+    for api in ("completions", "chat"):
+        with engine(
+            server.base_url, probe=asked[1], model_dir=smollm2, served_model="smollm2", api=api, max_n=4
+        ) as opened:
+            assert opened.facts["prompts_checked"] is True
+            assert opened.context_length == 512
+            found[api] = [r for group in opened.sample(asked) for r in group]
+            assert_complete(found[api], 3, 4)
+    server.kill()
+    greedy = [{r.problem_id: r.token_ids for r in found[api] if r.arm == "greedy"} for api in found]
+    assert greedy[0] == greedy[1]
+    by_problem = [asked[0].prompt_token_ids, asked[2].prompt_token_ids, asked[4].prompt_token_ids]
+    spec = EngineSpec(str(smollm2), dtype="float32", max_length=512, log_path=os.devnull)
+    with VllmEngine(spec) as other:
+        for responses in found.values():
+            assert worst(responses, forced(other, responses, by_problem)) < 1e-3
+
+
+def test_log_probs_of_the_tempered_distribution_are_refused(serve: Callable[..., Any]) -> None:
+    server = serve(MIXED, "arith-mixed", "--logprobs-mode", "processed_logprobs")
+    with pytest.raises(EngineError, match=r"tempered distribution .* vllm serve MODEL --logprobs-mode raw_logprobs"):
+        engine(server.base_url)
+    server.kill()
+
+
+Play = Callable[[str, dict[str, Any], Callable[[dict[str, Any]], dict[str, Any]]], Any]
+
+
+@contextmanager
+def proxy(target: str, play: Play) -> Iterator[str]:
+    """A server in front of the real one: `play(path, body, forward)` answers every POST.
+
+    It returns the JSON of the answer, (status, headers, bytes), or None to hang up in the middle of an answer.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(content))}.items():
+                if name not in headers:
+                    self.send_header(name, value)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            with urllib.request.urlopen(target.removesuffix("/v1") + self.path) as answer:
+                self._send(200, {}, answer.read())
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+            def forward(changed: dict[str, Any]) -> dict[str, Any]:
+                url = target.removesuffix("/v1") + self.path
+                sent = urllib.request.Request(url, json.dumps(changed).encode(), {"Content-Type": "application/json"})
+                with urllib.request.urlopen(sent) as answer:
+                    return json.loads(answer.read())
+
+            played = play(self.path, body, forward)
+            if played is None:
+                self._send(200, {"Content-Length": "100000"}, b'{"choices": [')
+                self.close_connection = True
+                self.connection.shutdown(2)
+            elif isinstance(played, dict):
+                self._send(200, {}, json.dumps(played).encode())
+            else:
+                self._send(*played)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_busy_failing_and_hanging_server_is_tried_again(served_mixed: Any) -> None:
+    """Every third request goes wrong in another way: busy (twice), broken, gone in mid-answer, too slow."""
+    lock, seen, wrong = threading.Lock(), Counter[str](), 0
+
+    def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        nonlocal wrong
+        with lock:
+            seen["all"] += 1
+            bad = body["max_tokens"] == 96 and seen["all"] % 3 == 0
+            kind = wrong % 5
+            wrong += bad
+        if not bad:
+            return forward(body)
+        seen[str(kind)] += 1
+        if kind in (0, 1):
+            return 429, {"Retry-After": "0.05"} if kind else {}, b'{"error": {"message": "busy"}}'
+        if kind == 2:
+            return 503, {}, b"down for a moment"
+        if kind == 3:
+            return None
+        time.sleep(4.5)
+        return forward(body)
+
+    with proxy(served_mixed.base_url, play) as url, engine(url, max_n=3, timeout=4, patience=60) as opened:
+        assert_complete([r for group in opened.sample(requests()) for r in group])
+    assert all(seen[str(kind)] for kind in range(5)), seen
+
+
+def test_patience_ends(served_mixed: Any) -> None:
+    def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        return forward(body) if body["max_tokens"] != 96 else (503, {}, b'{"error": {"message": "overloaded"}}')
+
+    with proxy(served_mixed.base_url, play) as url, engine(url, patience=1) as opened:
+        began = time.monotonic()
+        with pytest.raises(EngineError, match=r"failed for \d s: HTTP 503: overloaded; what was stored is kept"):
+            list(opened.sample(requests(2)))
+        assert time.monotonic() - began < 20
+
+
+def test_a_server_that_refuses_a_large_n_is_asked_for_less(served_mixed: Any) -> None:
+    asked: list[int] = []
+
+    def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        if body["n"] > 3:
+            return 400, {}, b'{"error": {"message": "n must be at most 3"}}'
+        asked.append(body["n"])
+        return forward(body)
+
+    with proxy(served_mixed.base_url, play) as url, engine(url) as opened:
+        assert opened.facts["max_n"] == 2
+        assert_complete([r for group in opened.sample(requests()) for r in group])
+    assert max(asked) == 2
+
+
+def fewer(answer: dict[str, Any]) -> Any:
+    return answer | {"choices": answer["choices"][:1]}
+
+
+def without_logprobs(answer: dict[str, Any]) -> Any:
+    return answer | {"choices": [c | {"logprobs": None} for c in answer["choices"]]}
+
+
+def longer_prompt(answer: dict[str, Any]) -> Any:
+    return answer | {"usage": answer["usage"] | {"prompt_tokens": answer["usage"]["prompt_tokens"] + 1}}
+
+
+def echoing(answer: dict[str, Any]) -> Any:
+    return 401, {}, json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}."}}).encode()
+
+
+def only_own(answer: dict[str, Any]) -> Any:
+    bare = [c | {"logprobs": c["logprobs"] | {"top_logprobs": None}} for c in answer["choices"]]
+    return answer | {"choices": bare}
+
+
+def page(answer: dict[str, Any]) -> Any:
+    return 200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"),
+    [
+        (fewer, "gave 1 choices where 8 were asked for; give --engine-arg max_n=1"),
+        (without_logprobs, "no log-prob for each token"),
+        (longer_prompt, "another tokenizer or chat template"),
+        (only_own, "cannot be told whether"),
+        (echoing, r"Incorrect API key provided: \*\*\*\."),
+        (page, "is no completion"),
+    ],
+)
+def test_what_would_make_wrong_numbers_is_found_before_the_run(
+    spoil: Callable[[dict[str, Any]], Any], named: str, served_mixed: Any, tmp_path: Path
+) -> None:
+    with proxy(served_mixed.base_url, lambda path, body, forward: spoil(forward(body))) as url:
+        done = bon_eval(url, tmp_path / "run", "--n", "8", "--limit", "4")
+    assert done.returncode == 2
+    error = done.stderr.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    import re
+
+    assert re.search(named, error), error
+    assert KEY not in done.stderr + done.stdout
+    assert not (tmp_path / "run").exists(), "nothing half-written"
+
+
+def test_a_cache_in_between_is_found(served_mixed: Any) -> None:
+    kept: dict[str, dict[str, Any]] = {}
+
+    def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        key = json.dumps(body)
+        if key not in kept:
+            kept[key] = forward(body)
+        return kept[key]
+
+    with (
+        proxy(served_mixed.base_url, play) as url,
+        engine(url, max_n=16, concurrency=1) as opened,
+        pytest.raises(EngineError, match="a cache stands between"),
+    ):
+        list(opened.sample(requests(1, 64)))
+
+
+def bon_eval(url: str, out: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [*command_of(url, out), *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment_of() | environment)
+
+
+def command_of(url: str, out: Path) -> list[str]:
+    command = [sys.executable, "-m", "bon_eval.cli", "run", "--base-url", url, "--model", "arith-mixed"]
+    return [*command, "--task", "arith", "--draws", "200", "--out", str(out)]
+
+
+def environment_of() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "OPENAI_API_KEY": KEY}
+
+
+def stored(out: Path) -> dict[tuple[str, str, int], Response]:
+    found = list(iter_responses(out))
+    table = {(r.problem_id, r.arm, r.index): r for r in found}
+    assert len(table) == len(found)
+    return table
+
+
+def test_a_run_through_a_server_is_a_run_and_holds_no_key(served_mixed: Any, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = bon_eval(served_mixed.base_url, out, "--n", "16", "--limit", "60")
+    assert done.returncode == 0, done.stderr
+    assert "engine openai (server vllm 0.32" in done.stdout
+    table = stored(out)
+    assert len(table) == 60 * 17
+    for path in out.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
+    assert KEY not in done.stdout + done.stderr
+    meta = json.loads((out / "run.json").read_text())
+    assert meta["config"]["engine_args"]["base_url"] == served_mixed.base_url
+    assert meta["engine"]["logprobs_mode"] == "raw (shown by a trial)"
+    # The sharpening effect of the embedded model, as with the engines that run it here.
+    lift = json.loads((out / "report.json").read_text())["facts"]["comparisons"][0]
+    assert lift["verdict"] == "higher"
+    again = bon_eval("http://127.0.0.1:9/v1", out, "--n", "16", "--limit", "60")
+    assert "nothing to sample" in again.stderr, "the address is no part of the run, and a finished one asks nobody"
+    assert stored(out) == table
+
+
+def test_another_model_under_the_same_name_does_not_go_on_with_a_run(served_mixed: Any, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+
+    def other(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        answer = forward(body)
+        for choice in answer["choices"]:
+            for entry in choice["logprobs"]["top_logprobs"]:
+                for token in entry or ():
+                    entry[token] -= 0.75
+        return answer
+
+    process = subprocess.Popen(
+        [*command_of(served_mixed.base_url, out), "--n", "32", "--limit", "200"],
+        env=environment_of(),
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    wait_for_parts(process, out, 3)
+    process.kill()
+    process.wait()
+    before = stored(out)
+    with proxy(served_mixed.base_url, other) as url:
+        done = bon_eval(url, out, "--n", "32", "--limit", "200")
+    assert done.returncode == 2
+    assert "is not the model that began this run" in done.stderr.splitlines()[-1]
+    assert stored(out) == before
+
+
+def test_a_server_that_is_killed_in_mid_stream_and_started_again(serve: Callable[..., Any], tmp_path: Path) -> None:
+    server = serve(MIXED, "arith-mixed")
+    out = tmp_path / "run"
+    command = [*command_of(server.base_url, out), "--n", "32", "--limit", "100", "--engine-arg", "concurrency=128"]
+    process = subprocess.Popen(
+        command, env=environment_of(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    wait_for_parts(process, out, 5)
+    server.kill()
+    before = stored(out)
+    assert len(before) < 100 * 33
+    time.sleep(1.0)
+    assert process.poll() is None, "the run waits for the server"
+    server.start()
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 0, stderr
+    assert "trying again for up to 600 s" in stderr
+    table = stored(out)
+    assert len(table) == 100 * 33
+    assert all(table[key] == response for key, response in before.items())
+    server.kill()
+
+
+def wait_for_parts(process: subprocess.Popen[Any], out: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("responses/part-*"))) < count:
+        assert process.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
