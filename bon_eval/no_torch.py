@@ -1,4 +1,4 @@
-"""transformers without torch, for a process whose model runs elsewhere: tokenizers and chat templates need none of it."""
+"""transformers without torch, for a process whose model runs elsewhere: tokenizers and chat templates need none."""
 
 from __future__ import annotations
 

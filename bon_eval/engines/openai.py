@@ -31,7 +31,7 @@ from bon_eval.records import Forced, Request, Response, Sequence
 
 _SCORE_WINDOW = 64
 # Two answers to one request that agree in all of this much surprise are one answer given twice.
-_CACHED_BELOW = -40.0
+_CACHED_BELOW = -20.0
 
 
 @dataclass(slots=True, eq=False)
