@@ -41,20 +41,22 @@ from bon_eval.cli_report import (
 from bon_eval.cli_tasks import tasks
 from bon_eval.cli_train import dpo, sft, track
 from bon_eval.errors import BonEvalError, ConfigError
+from bon_eval.signals import Stopped, stopping_at_once
 
 
 class _Group(click.Group):
-    """Turns a user's errors into one line and exit code 2, and Ctrl-C into exit code 130."""
+    """Turns a user's errors into one line and exit code 2, Ctrl-C into exit code 130 and SIGTERM into 143."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with stopping_at_once():
+                return super().invoke(ctx)
         except BonEvalError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(2)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             click.echo("stopped; the same command goes on where this one stopped", err=True)
-            ctx.exit(130)
+            ctx.exit(stop.exit_code if isinstance(stop, Stopped) else 130)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

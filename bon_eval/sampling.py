@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bon_eval.config import RunConfig
@@ -12,7 +14,8 @@ from bon_eval.progress import Progress
 from bon_eval.prompts import RenderedPrompt
 from bon_eval.records import Request, Sampling
 from bon_eval.records import Sequence as TokenSequence
-from bon_eval.store import RunStore
+from bon_eval.signals import Drain, Stopped
+from bon_eval.store import RunStore, Work
 
 _SAME_MODEL = 0.5
 
@@ -40,7 +43,10 @@ def sample(
 ) -> None:
     """Draw what the store still owes and store each request's responses as they finish.
 
+    Ctrl-C or SIGTERM once: what is in flight is finished and stored first (see `bon_eval.signals`).
+
     Raises:
+        Stopped: a signal came.
         EngineError: the engine failed or gave numbers that cannot be true; what was stored before is kept.
         StoreError: the disk is full; what was stored before is kept.
     """
@@ -48,22 +54,35 @@ def sample(
     left: dict[str, int] = {}
     for r in owed:
         left[r.problem_id] = left.get(r.problem_id, 0) + 1
-    with Progress(
-        len(prompts), done=len(prompts) - len(left), label="sampling", unit="problems", quiet=quiet
-    ) as progress:
-        for responses in engine.sample(owed, use_adapter=use_adapter):
-            store.append(responses)
-            problem = responses[0].problem_id
-            left[problem] -= 1
-            progress.advance(
-                0 if left[problem] else 1, responses=len(responses), tokens=sum(r.n_tokens for r in responses)
-            )
+    lengths = {p.problem_id: len(p.token_ids) for p in prompts}
+    done = Work()
+    began = time.monotonic()
+    with (
+        Drain() as drain,
+        Progress(
+            len(prompts), done=len(prompts) - len(left), label="sampling", unit="problems", quiet=quiet
+        ) as progress,
+    ):
+        try:
+            for responses in engine.sample(drain.feed(owed), use_adapter=use_adapter):
+                store.append(responses)
+                drain.landed()
+                problem = responses[0].problem_id
+                left[problem] -= 1
+                tokens = sum(r.n_tokens for r in responses)
+                done = done.plus(Work(0.0, len(responses), tokens, lengths[problem]))
+                progress.advance(0 if left[problem] else 1, responses=len(responses), tokens=tokens)
+        finally:
+            store.end_session(replace(done, seconds=time.monotonic() - began))
     missing = [problem for problem, count in left.items() if count]
+    if not missing:
+        store.finish_sampling()
+    if drain.signum is not None:
+        raise Stopped(drain.signum)
     if missing:
         raise EngineError(
             f"the engine ended without the responses of problem {missing[0]} (and {len(missing) - 1} more)"
         )
-    store.finish_sampling()
 
 
 def check_same_model(sessions: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -25,6 +26,23 @@ from bon_eval.records import Arm, Problem, Response
 
 FORMAT = 1
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet"}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a session has sampled and stored."""
+
+    seconds: float = 0.0
+    """Of sampling alone, by a clock that never goes back."""
+    responses: int = 0
+    tokens: int = 0
+    """Of the responses."""
+    prompt_tokens: int = 0
+    """Of each stored request's prompt, once a request."""
+
+    def plus(self, other: Work) -> Work:
+        """The sum."""
+        return Work(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 class RunStore:
@@ -120,6 +138,11 @@ class RunStore:
         sessions.append({"started": started, "seed": used, "versions": versions, "engine": engine})
         self.meta |= {"versions": versions, "engine": engine, "state": "sampling"}
         self._created = False
+        self.save_meta()
+
+    def end_session(self, work: Work) -> None:
+        """Record what this process has sampled; a process that is killed leaves it out."""
+        self.meta["sessions"][-1] |= asdict(work)
         self.save_meta()
 
     @property

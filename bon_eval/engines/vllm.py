@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -78,7 +81,7 @@ class VllmEngine:
         args |= spec.engine_args
         try:
             with stderr_to(spec.log_path):
-                self._llm = vllm.LLM(**args)
+                self._llm = _shielded(lambda: vllm.LLM(**args))
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine
@@ -157,7 +160,8 @@ class VllmEngine:
         """Stop the engine's process and give its memory back."""
         if (engine := getattr(self, "_engine", None)) is not None:
             self._closed.set()
-            engine.engine_core.shutdown()
+            # Its processes do not hear SIGTERM (`_shielded`), so waiting for them to heed it would be in vain.
+            engine.engine_core.shutdown(timeout=0)
             self._guardian.communicate(b".")
             del self._engine, self._llm
 
@@ -221,6 +225,45 @@ class VllmEngine:
         finally:
             if waiting and getattr(self, "_engine", None) is not None:
                 self._engine.abort_request(list(waiting))
+
+
+def _shielded(build: Callable[[], Any]) -> Any:
+    """What `build` makes, in a thread that blocks Ctrl-C and SIGTERM, as the processes that it starts then do.
+
+    A terminal and a scheduler send signals to a whole process group: the engine must outlive them until what is in
+    flight is finished. This thread stays open to them, so that a load of minutes can be stopped.
+    """
+    made: list[Any] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        # Starting it unblocks both signals in the thread that does: so it is started before.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            made.append(build())
+        except BaseException as error:  # noqa: BLE001
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)  # without a limit a signal would not be heard
+    except KeyboardInterrupt:
+        _kill_children()
+        raise
+    if failed:
+        raise failed[0]
+    return made[0]
+
+
+def _kill_children() -> None:
+    import psutil
+
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _guard() -> subprocess.Popen[bytes]:

@@ -1,0 +1,93 @@
+"""Stopping a run: what Ctrl-C and SIGTERM do while it samples, and elsewhere.
+
+While sampling the first signal lets what is in flight finish and be stored, a second one stops at once. Elsewhere there
+is nothing to finish, and the first one stops.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the work; `signum` says which. Like Ctrl-C it is no error that code in between may handle."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, 143 for SIGTERM, as shells have it."""
+        return 128 + self.signum
+
+
+@contextmanager
+def stopping_at_once() -> Iterator[None]:
+    """SIGTERM raises `Stopped`, as Ctrl-C raises KeyboardInterrupt. Without effect outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise Stopped(signum)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Drain:
+    """Lets requests in until a signal comes. Use as a context manager around an engine's stream of responses.
+
+    Outside the main thread no signal is looked at.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        """The signal that asked to stop; None while there was none."""
+        self.flying = 0
+        """Requests that the engine has taken and not answered."""
+        self._before: dict[signal.Signals, Any] = {}
+
+    def feed(self, requests: Iterable[T]) -> Iterator[T]:
+        """The requests as the engine takes them, none after a signal."""
+        for request in requests:
+            if self.signum is not None:
+                return
+            self.flying += 1
+            yield request
+
+    def landed(self) -> None:
+        """Count one request as answered."""
+        self.flying -= 1
+
+    def __enter__(self) -> Drain:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {signum: signal.signal(signum, self._handle) for signum in _STOPS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if self.signum is not None:
+            raise Stopped(signum)
+        self.signum = signum
+        # Not by print: a handler may run in the middle of another print to the same stream.
+        what = f"{self.flying} request{'s' if self.flying != 1 else ''} in flight"
+        os.write(2, f"\nstopping: {what} will be finished and stored; Ctrl-C again stops at once\n".encode())
