@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
 _GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
 _BYTES = pa.field("n_bytes", pa.int32())
-_BATCH_BYTES = 32 << 20
+_BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,9 +184,14 @@ def _complete(
 
 def _distinct_texts(table: pa.Table) -> dict[str, int]:
     """Different texts of each pool in the table, by problem: a pool always lies within one row group."""
-    pools = table.filter(pc.equal(table["arm"], "sample")).group_by("problem_id")
-    counts = pools.aggregate([("text", "count_distinct")])
-    return dict(zip(counts["problem_id"].to_pylist(), counts["text_count_distinct"].to_pylist(), strict=True))
+    pools = table.filter(pc.equal(table["arm"], "sample")).combine_chunks()
+    if not pools.num_rows:
+        return {}
+    # Numbered and counted by hand: Arrow's own count of distinct strings takes many times their memory.
+    problems, texts = (pools[name].combine_chunks().dictionary_encode() for name in ("problem_id", "text"))
+    pairs = problems.indices.to_numpy().astype(np.int64) * len(texts.dictionary) + texts.indices.to_numpy()
+    of_problem, counts = np.unique(np.unique(pairs) // len(texts.dictionary), return_counts=True)
+    return dict(zip(problems.dictionary.take(pa.array(of_problem)).to_pylist(), counts.tolist(), strict=True))
 
 
 def _load_grades(directory: Path) -> tuple[pa.Table, dict[str, str]]:

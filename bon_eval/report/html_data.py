@@ -21,7 +21,7 @@ from bon_eval.findings import Analysis, ProblemRow
 from bon_eval.runs import Run, stored_parts
 from bon_eval.scorers import get_scorer
 
-_BATCH_BYTES = 32 << 20
+_BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,372 @@
+"""What happens to runs that take days, each really done; after each the same command goes on to a complete table."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bon_eval.records import Response
+from bon_eval.runs import iter_responses
+
+ROOT = Path(__file__).resolve().parent.parent
+PROBLEMS, N = 120, 24
+JOB = ["--model", "arith-mixed", "--task", "arith", "--limit", str(PROBLEMS), "--n", str(N), "--draws", "200"]
+Table = dict[tuple[str, str, int], Response]
+
+
+def command(out: Path, *engine: str) -> list[str]:
+    return [sys.executable, "-m", "bon_eval.cli", "run", *JOB, *engine, "--out", str(out)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT)} | more
+
+
+def start(out: Path, *engine: str, **more: str) -> subprocess.Popen[str]:
+    """A run in a process group of its own, as a shell starts it."""
+    return subprocess.Popen(
+        command(out, *engine),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**more),
+        process_group=0,
+    )
+
+
+def finish(out: Path, *engine: str) -> str:
+    """The same command again, to its end."""
+    done = subprocess.run(command(out, *engine), capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def table(out: Path) -> Table:
+    """Every stored row: read, with true log-probs, none twice."""
+    rows = list(iter_responses(out)) if (out / "run.json").is_file() else []
+    for r in rows:
+        assert len(r.token_ids) == len(r.token_logprobs) > 0
+        assert all(math.isfinite(x) and x <= 0 for x in r.token_logprobs)
+    found = {(r.problem_id, r.arm, r.index): r for r in rows}
+    assert len(found) == len(rows), "a row is stored twice"
+    return found
+
+
+def assert_complete(out: Path, kept: Table) -> None:
+    """All rows of all problems, and those that were there before as they were."""
+    found = table(out)
+    ids = {problem for problem, _, _ in found}
+    assert len(ids) == PROBLEMS
+    assert set(found) == {(i, "greedy", 0) for i in ids} | {(i, "sample", k) for i in ids for k in range(N)}
+    assert all(found[key] == row for key, row in kept.items())
+    assert json.loads((out / "run.json").read_text())["state"] == "sampled"
+    assert json.loads((out / "report.json").read_text())["run"]["config"]["n"] == N
+    assert not list(out.rglob(".tmp-*"))
+
+
+def wait_for_parts(process: subprocess.Popen[str], out: Path, more: int = 3) -> None:
+    """Until this process has stored something."""
+    before = len(list(out.glob("responses/part-*")))
+    deadline = time.monotonic() + 240
+    while len(list(out.glob("responses/part-*"))) < before + more:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def one_line(stderr: str) -> str:
+    """The error, which is one line, and no traceback."""
+    assert "Traceback" not in stderr, stderr
+    [error] = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    return error
+
+
+@pytest.fixture(scope="module")
+def served(served_mixed: Any) -> tuple[str, ...]:
+    """Through a server a run starts fast, so that many can be stopped."""
+    return ("--base-url", served_mixed.base_url, "--engine-arg", "concurrency=128")
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_kill_at_twenty_random_moments(served: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    rng = random.Random(20)
+    kept: Table = {}
+    for k in range(20):
+        process = start(out, *served)
+        if k % 2:
+            # While it loads, merges or grades, wherever that is.
+            time.sleep(rng.uniform(0.1, 3.0))
+        else:
+            with contextlib.suppress(AssertionError):  # nothing left to sample: it is grading or done
+                wait_for_parts(process, out, 1)
+            time.sleep(rng.uniform(0.0, 0.3))
+        process.kill()
+        process.communicate()
+        stored = table(out)
+        assert all(stored[key] == row for key, row in kept.items())
+        kept = stored
+    finish(out, *served)
+    assert_complete(out, kept)
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    # Once: what is in flight is finished and stored.
+    process = start(out, *served)
+    wait_for_parts(process, out)
+    os.killpg(process.pid, signal.SIGINT)
+    stored_at_signal = len(table(out))
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    [flying] = re.findall(r"stopping: (\d+) requests? in flight will be finished and stored", stderr)
+    assert int(flying) >= 2
+    assert stderr.rstrip().endswith("the same command goes on where this one stopped")
+    assert "Traceback" not in stderr
+    kept = table(out)
+    assert len(kept) > stored_at_signal
+    [session] = json.loads((out / "run.json").read_text())["sessions"]
+    assert session["responses"] == len(kept)
+    assert session["tokens"] == sum(r.n_tokens for r in kept.values())
+    assert session["seconds"] > 0
+    # SIGTERM, as a scheduler sends it.
+    process = start(out, *served)
+    wait_for_parts(process, out)
+    process.terminate()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "in flight will be finished" in stderr
+    more = table(out)
+    assert len(more) > len(kept)
+    # Twice: at once.
+    process = start(out, *served)
+    wait_for_parts(process, out)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.05)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - began < 3
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+    last = table(out)
+    finish(out, *served)
+    assert_complete(out, kept | more | last)
+
+
+@pytest.mark.slow
+def test_ctrl_c_on_the_transformers_engine(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    engine = ("--engine", "transformers", "--engine-arg", "batch_size=64")
+    process = start(out, *engine)
+    wait_for_parts(process, out)
+    process.send_signal(signal.SIGINT)
+    at_signal = len(table(out))
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "in flight will be finished" in stderr
+    kept = table(out)
+    assert at_signal < len(kept) < PROBLEMS * (N + 1)
+    finish(out, *engine)
+    assert_complete(out, kept)
+
+
+def test_signals_where_nothing_is_in_flight(tmp_path: Path) -> None:
+    """While a model loads, the first signal stops."""
+    out = tmp_path / "run"
+    for signum, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = start(out, "--engine", "transformers")
+        assert process.stderr is not None
+        assert "loading arith-mixed" in process.stderr.readline()
+        process.send_signal(signum)
+        _, stderr = process.communicate(timeout=60)
+        assert process.returncode == code, stderr
+        assert "Traceback" not in stderr
+        assert not out.exists(), "a run that never began leaves nothing behind"
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path) -> None:
+    """One run: SIGTERM to the whole group, its engine killed, Ctrl-C twice, itself killed; no process outlives it."""
+    import psutil
+
+    out = tmp_path / "run"
+    kept: Table = {}
+
+    def stop(how: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str, float]:
+        process = start(out, "--engine", "vllm")
+        wait_for_parts(process, out)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert any("EngineCore" in child.name() for child in children)
+        how(process)
+        began = time.monotonic()
+        _, stderr = process.communicate(timeout=120)
+        seconds = time.monotonic() - began
+        _, alive = psutil.wait_procs(children, timeout=60)
+        assert not alive
+        stored = table(out)
+        assert all(stored[key] == row for key, row in kept.items())
+        kept.update(stored)
+        return process.returncode, stderr, seconds
+
+    def group(process: subprocess.Popen[str]) -> None:
+        os.killpg(process.pid, signal.SIGTERM)
+
+    def engine(process: subprocess.Popen[str]) -> None:
+        for child in psutil.Process(process.pid).children(recursive=True):
+            if "EngineCore" in child.name():
+                child.kill()
+
+    def twice(process: subprocess.Popen[str]) -> None:
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+
+    code, stderr, _ = stop(group)
+    assert code == 143
+    [flying] = re.findall(r"stopping: (\d+) requests? in flight will be finished and stored", stderr)
+    assert json.loads((out / "run.json").read_text())["sessions"][0]["responses"] == len(kept)
+    assert int(flying) > 2
+    before = len(kept)
+    code, stderr, seconds = stop(engine)
+    assert code == 2
+    assert "vLLM's engine process died" in one_line(stderr)
+    assert seconds < 15
+    assert len(kept) > before
+    code, stderr, seconds = stop(twice)
+    assert code == 130
+    assert seconds < 10
+    assert "Traceback" not in stderr
+    code, _, _ = stop(lambda process: process.kill())
+    assert code == -signal.SIGKILL
+    assert len(kept) < PROBLEMS * (N + 1)
+    finish(out, "--engine", "vllm")
+    assert_complete(out, kept)
+
+
+@pytest.fixture(scope="module")
+def finished(served: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished") / "run"
+    finish(out, *served)
+    assert_complete(out, {})
+    return out
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_a_part_cut_in_half(finished: Path, served: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(finished, out)
+    victim = sorted(out.glob("responses/part-*"))[0]
+    victim.write_bytes(victim.read_bytes()[: victim.stat().st_size // 2])
+    done = subprocess.run(command(out, *served), capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 2
+    error = one_line(done.stderr)
+    assert victim.name in error
+    assert "move it away and run the same command" in error
+    victim.rename(tmp_path / "damaged.parquet")
+    kept = table(out)
+    assert len(kept) < PROBLEMS * (N + 1)
+    assert "resuming" in finish(out, *served) or not kept
+    assert_complete(out, kept)
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_two_runs_on_one_directory(served: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    both = [start(out, *served) for _ in range(2)]
+    codes = {}
+    for process in both:
+        _, stderr = process.communicate(timeout=240)
+        codes[process.pid] = process.returncode, stderr
+    [winner] = [pid for pid, (code, _) in codes.items() if code == 0]
+    [(loser, stderr)] = [(code, stderr) for pid, (code, stderr) in codes.items() if pid != winner]
+    assert loser == 2
+    assert re.search(rf"in use by process ({winner}|unknown)", one_line(stderr))
+    assert_complete(out, {})
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_a_clock_that_goes_backwards(served: tuple[str, ...], tmp_path: Path) -> None:
+    """Every look at the clock is 100 s before the last one, in both sessions."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import itertools, time\n"
+        "_now, _steps = time.time(), itertools.count()\n"
+        "time.time = lambda: _now - 100.0 * next(_steps)\n"
+        "time.time_ns = lambda: int(1e9 * time.time())\n"
+    )
+    out = tmp_path / "run"
+    backwards = os.pathsep.join((str(tmp_path), str(ROOT)))
+    process = start(out, *served, PYTHONPATH=backwards)
+    wait_for_parts(process, out)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    kept = table(out)
+    process = start(out, *served, PYTHONPATH=backwards)
+    _, more = process.communicate(timeout=240)
+    assert process.returncode == 0, more
+    assert_complete(out, kept)
+    assert not re.search(r"-\d", stderr + more.replace("arith-mixed", "")), "a negative number of seconds or tokens/s"
+    sessions = json.loads((out / "run.json").read_text())["sessions"]
+    assert len(sessions) == 2
+    assert all(0 < s["seconds"] < 300 for s in sessions)
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_a_disk_that_fills(served: tuple[str, ...], tmp_path: Path) -> None:
+    """A small file system of its own where one may be mounted; else a limit that makes the kernel refuse a write."""
+    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    disk.mkdir()
+    out = disk / "run"
+    run = " ".join(f"'{part}'" for part in command(out, *served))
+    script = (
+        f"mount -t tmpfs -o size=400k tmpfs '{disk}' || exit 77\n"
+        f"{run} 2> '{tmp_path}/full'; echo $? > '{tmp_path}/code'\n"
+        f"cp -r '{out}' '{tmp_path}/partial'\n"
+        f"mount -o remount,size=64m '{disk}'\n"
+        f"{run} 2> '{tmp_path}/again' && cp -r '{out}' '{copy}'\n"
+    )
+    mounted = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
+    if mounted.returncode == 77 or "unshare" in mounted.stderr:
+        limited = f"ulimit -f 24; trap '' XFSZ; {run}"
+        done = subprocess.run(["sh", "-c", limited], capture_output=True, text=True, check=False, env=environment())
+        full, code, kept = done.stderr, done.returncode, table(out)
+        assert "cannot write" in one_line(full)
+        finish(out, *served)
+        assert_complete(out, kept)
+    else:
+        full, code = (tmp_path / "full").read_text(), int((tmp_path / "code").read_text())
+        assert re.search("disk full while writing .*free space and run the same command", one_line(full)), full
+        kept = table(tmp_path / "partial")
+        assert mounted.returncode == 0, (tmp_path / "again").read_text()
+        assert_complete(copy, kept)
+    assert code == 2
+    assert 0 < len(kept) < PROBLEMS * (N + 1)
