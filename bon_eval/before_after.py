@@ -56,6 +56,11 @@ def prepare_pair(options: RunOptions, after: str, *, allow_different_prompts: bo
             f"--after loads two models, and engine {REMOTE} has one served elsewhere; run each through its server, "
             "score both ways with `bon-eval score RUN --by RUN2 --base-url URL`, then `bon-eval compare`"
         )
+    if options.shard is not None:
+        raise ConfigError(
+            "--after compares whole runs; run each model with --shard, merge both, then `bon-eval score RUN --by RUN2` "
+            "both ways and `bon-eval compare`"
+        )
     before = prepare(options)
     is_adapter = (Path(after).expanduser() / "adapter_config.json").is_file()
     changed = replace(options, adapter=after) if is_adapter else replace(options, model=after, revision=None)

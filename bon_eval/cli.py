@@ -39,12 +39,13 @@ from bon_eval.cli_report import (
     summarise_runs,
     summary,
 )
+from bon_eval.cli_scale import merge
 from bon_eval.cli_tasks import tasks
 from bon_eval.cli_train import dpo, sft, track
 from bon_eval.errors import BonEvalError, ConfigError
 from bon_eval.signals import Stopped, stopping_at_once
 
-# Read by Arrow at its import. Its own pool keeps what was freed, up to 100 MB after a large run; this one gives it back.
+# Read by Arrow at its import. Its own pool keeps what was freed, 100 MB after a large run; this one gives it back.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
@@ -98,6 +99,7 @@ def main() -> None:
 @draws_option
 @click.option("--after", help="Tuned checkpoint, or LoRA directory on the model: run both and compare them.")
 @click.option("--allow-different-prompts", is_flag=True, help="With --after: compare accuracies all the same.")
+@click.option("--shard", metavar="I/K", help="Only one of K parts of the problems; `bon-eval merge` joins them.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 def run(
     out: Path | None,
@@ -175,7 +177,7 @@ def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> No
         click.echo(line)
 
 
-for _command in (report, grade, score, compare, summary, scorers, tasks, pairs, dpo, sft, track):
+for _command in (report, grade, score, compare, summary, scorers, merge, tasks, pairs, dpo, sft, track):
     main.add_command(_command)
 
 

@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from bon_eval.errors import ConfigError, unknown_name
+from bon_eval.shards import Shard
 
 TOKEN_STATS = ("none", "topk")
 """What a run can store for each token besides its log-prob."""
@@ -78,10 +79,14 @@ class RunConfig:
     engine_args: dict[str, object] = field(default_factory=dict)
     token_stats: str = "none"
     """What is stored for each token besides its log-prob: ``none`` or ``topk``."""
+    shard: str | None = None
+    """``2/4``: the second of four parts of a run, by problem; None: all of it. The hashes above are of all of it."""
 
     def __post_init__(self) -> None:
         if self.token_stats not in TOKEN_STATS:
             raise ConfigError(unknown_name("token statistic", self.token_stats, list(TOKEN_STATS)))
+        if self.shard is not None:
+            Shard.parse(self.shard)
         if self.n < 1:
             raise ConfigError(f"n must be at least 1, got {self.n}")
         if self.max_tokens < 1:
@@ -110,6 +115,8 @@ class RunConfig:
             del fields[name]
         if self.token_stats == "none":
             del fields["token_stats"]  # as it was before there was a choice
+        if self.shard is None:
+            del fields["shard"]
         fields["engine_args"] = {k: v for k, v in sorted(self.engine_args.items()) if k not in PLACEMENT_ARGS}
         return fields
 

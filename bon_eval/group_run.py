@@ -24,6 +24,7 @@ from bon_eval.runner import (
     sample_into,
     say,
 )
+from bon_eval.shards import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def prepare_group(group: GroupSpec, options: RunOptions, *, explicit: Iterable[s
             raise TaskError(f"two tasks of {group.path} have the name {name!r}; rename one")
     if options.out is not None:
         runs = [replace(run, directory=options.out / run.spec.name) for run in runs]
-    summary = options.out / "summary" if options.out is not None else Path("results") / group.name / model.slug
+    part = "" if options.shard is None else Shard.parse(options.shard).suffix
+    summary = options.out / "summary" if options.out is not None else Path("results") / group.name / (model.slug + part)
     return PreparedGroup(group, tuple(runs), summary)
 
 

@@ -30,6 +30,7 @@ from bon_eval.prompts import (
 )
 from bon_eval.records import Problem, Request
 from bon_eval.sampling import check_adapter, check_same_model, requests, sample
+from bon_eval.shards import Shard
 from bon_eval.store import RunStore, lock
 from bon_eval.taskdata import load_problems, load_train_problems, task_hash
 from bon_eval.tasks import PromptStyle, TaskSpec, load_task
@@ -63,6 +64,7 @@ class RunOptions:
     trust_remote_code: bool = False
     engine_args: dict[str, object] = field(default_factory=dict)
     token_stats: str = "none"
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class PreparedRun:
     adapter_dir: Path | None
     directory: Path
     engine_reason: str
+    order: tuple[str, ...] | None = None
+    """Of a shard: the ids of the whole run's problems, in task order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,14 +176,30 @@ def prepare(
         trust_remote_code=options.trust_remote_code,
         engine_args=options.engine_args,
         token_stats=options.token_stats,
+        shard=options.shard,
     )
     context = stated_context(model.directory)
     if context is not None:
         check_context(ready.prompts, context, config.max_tokens)
     slug = model.slug if ready.adapter_hash is None else f"{model.slug}+{ready.adapter_hash[:8]}"
-    directory = options.out or Path("results") / spec.name / slug / config.run_id
-    return PreparedRun(
-        config, spec, ready.problems, ready.prompts, model.directory, ready.adapter_dir, directory, reason
+    whole = Path("results") / spec.name / slug / replace(config, shard=None).run_id
+    prepared = PreparedRun(
+        config, spec, ready.problems, ready.prompts, model.directory, ready.adapter_dir, options.out or whole, reason
+    )
+    return prepared if options.shard is None else _shard(prepared, Shard.parse(options.shard), options.out)
+
+
+def _shard(prepared: PreparedRun, shard: Shard, out: Path | None) -> PreparedRun:
+    """The part of a run that a shard holds, in a directory beside the whole run's."""
+    own = [k for k, problem in enumerate(prepared.problems) if shard.holds(problem.id)]
+    if not own:
+        raise ConfigError(f"shard {shard} holds none of the {len(prepared.problems)} problems; use fewer shards")
+    return replace(
+        prepared,
+        problems=tuple(prepared.problems[k] for k in own),
+        prompts=tuple(prepared.prompts[k] for k in own),
+        directory=out or prepared.directory.with_name(prepared.directory.name + shard.suffix),
+        order=tuple(problem.id for problem in prepared.problems),
     )
 
 
@@ -234,7 +254,7 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
             ),
         }
     )
-    return RunStore(prepared.directory, prepared.config, prepared.problems, table)
+    return RunStore(prepared.directory, prepared.config, prepared.problems, table, prepared.order)
 
 
 def owes(store: RunStore, prepared: PreparedRun) -> bool:

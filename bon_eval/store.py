@@ -23,9 +23,10 @@ from bon_eval.config import RunConfig, differences, digest
 from bon_eval.errors import StoreError
 from bon_eval.files import TEMPORARY, cannot_write, write_atomic, write_text
 from bon_eval.records import Arm, Problem, Response
+from bon_eval.shards import Shard
 
 FORMAT = 1
-_OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet"}
+_OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.parquet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,15 @@ class RunStore:
             it holds files that are no run, or a part is damaged.
     """
 
-    def __init__(self, directory: Path, config: RunConfig, problems: Sequence[Problem], prompts: pa.Table) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: RunConfig,
+        problems: Sequence[Problem],
+        prompts: pa.Table,
+        order: Sequence[str] | None = None,
+    ) -> None:
+        """`order`: of a shard, the ids of the whole run's problems in task order."""
         self.directory = directory
         self.config = config
         self.done: set[tuple[str, Arm]] = set()
@@ -61,7 +70,7 @@ class RunStore:
         self._made: list[Path] = []
         self._lock: IO[str] | None = None
         try:
-            self._open(problems, prompts)
+            self._open(problems, prompts, order)
         except OSError as error:
             self.close()
             raise cannot_write(directory, error) from error
@@ -69,7 +78,7 @@ class RunStore:
             self.close()
             raise
 
-    def _open(self, problems: Sequence[Problem], prompts: pa.Table) -> None:
+    def _open(self, problems: Sequence[Problem], prompts: pa.Table, order: Sequence[str] | None) -> None:
         responses = self.directory / "responses"
         meta_path = self.directory / "run.json"
         if self.directory.is_dir() and any(self.directory.iterdir()) and not meta_path.is_file():
@@ -89,6 +98,9 @@ class RunStore:
                     f"{self.directory} holds another run ({'; '.join(changed)}); give --out another directory, "
                     "or --fresh to set the old run aside"
                 )
+            stored = self.directory / "problems.parquet"
+            if stored.is_file() and pq.read_metadata(stored).num_rows != len(problems):
+                write_problems(stored, problems, prompts)  # shards were merged before all of them were there
         else:
             self.meta = {
                 "format": FORMAT,
@@ -98,6 +110,8 @@ class RunStore:
             }
             self._created = True
             write_problems(self.directory / "problems.parquet", problems, prompts)
+            if order is not None:
+                write_order(self.directory, order)
             self.meta["config"] = self.config.as_dict()
             self.save_meta()
         self.meta["config"] = self.config.as_dict()
@@ -150,9 +164,14 @@ class RunStore:
         """Seed of the sampling stream of the session that begins now.
 
         Each session of a resumed run has a stream of its own, drawn from (seed, session number): restarting the
-        first one would give the problems that are left the noise that the finished ones already used.
+        first one would give the problems that are left the noise that the finished ones already used. So has each
+        shard.
         """
-        state = np.random.SeedSequence([self.config.seed, len(self.meta["sessions"])]).generate_state(1)
+        entropy = [self.config.seed, len(self.meta["sessions"])]
+        if self.config.shard is not None:
+            shard = Shard.parse(self.config.shard)
+            entropy += [shard.index, shard.of]
+        state = np.random.SeedSequence(entropy).generate_state(1)
         return int(state[0] >> 1)
 
     def append(self, responses: Sequence[Response]) -> None:
@@ -189,7 +208,7 @@ class RunStore:
 
     def _remove_empty(self) -> None:
         """A run that never began leaves no run behind, only the engine's log where there is one."""
-        for name in ("run.json", "problems.parquet", "run.lock"):
+        for name in ("run.json", "problems.parquet", "order.parquet", "run.lock"):
             (self.directory / name).unlink(missing_ok=True)
         log = self.directory / "engine.log"
         if log.is_file() and not log.stat().st_size:
@@ -268,3 +287,9 @@ def write_problems(path: Path, problems: Sequence[Problem], prompts: pa.Table) -
         }
     )
     write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+
+
+def write_order(directory: Path, order: Sequence[str]) -> None:
+    """Store the ids of the whole run's problems beside a shard, so that a merge knows what it lacks."""
+    table = pa.table({"problem_id": pa.array(list(order), pa.string())})
+    write_atomic(directory / "order.parquet", lambda temporary: pq.write_table(table, temporary, compression="zstd"))

@@ -93,6 +93,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         f"{analysis.n_problems} problems x {analysis.pool_size} samples, engine {where}. Greedy at "
         f"temperature 0, pool at temperature {config['temperature']:g}, top_p 1, top_k off, no penalties, at most "
         f"{config['max_tokens']} tokens, seed {config['seed']}."
+        + (f" Shard {config['shard']}: a part of the problems." if config.get("shard") else "")
     )
     primary = analysis.settings.primary_scorer
     first, second = (comparison.sentence for comparison in analysis.facts.comparisons)

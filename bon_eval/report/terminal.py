@@ -47,7 +47,8 @@ def _header(analysis: Analysis) -> list[str]:
         f"sent: greedy temperature 0, n 1; pool temperature {config.get('temperature'):g}, top_p 1, top_k off, "
         f"no penalties; at most {config.get('max_tokens')} tokens; seed {config.get('seed')}"
     )
-    return [line for text in (what, sent) for line in _wrapped(text)]
+    part = (f"shard {config['shard']}: a part of the problems",) if config.get("shard") else ()
+    return [line for text in (what, sent, *part) for line in _wrapped(text)]
 
 
 def engine_label(config: Mapping[str, object], engine: Mapping[str, object]) -> str:
