@@ -38,7 +38,10 @@ TOPK_SCHEMA = SCHEMA.append(pa.field("token_topk", pa.list_(pa.float32()), nulla
 """Of runs that store the top-k confidence of each token."""
 _NAME = re.compile(r"part-(\d{8})-(\d{8})\.parquet")
 _RUN_KEY = b"bon_eval.run"
+_NUMBERS = ("token_ids", "token_logprobs", "token_topk")
 _MERGE = 64
+_GROUP_BYTES = 8 << 20
+_SMALL_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -154,20 +157,45 @@ def _confidences(responses: Sequence[Response]) -> NDArray[np.float32]:
 def write_part(
     directory: Path, first: int, last: int, run: str, tables: Iterable[pa.Table], schema: pa.Schema = SCHEMA
 ) -> Path:
-    """Write tables as one part, a row group each, whole or not at all."""
+    """Write tables as one part, whole or not at all.
+
+    Small tables are joined into row groups, but none is divided: what was stored together, a whole pool, is read
+    together.
+    """
     path = part_path(directory, first, last)
     marked = schema.with_metadata({_RUN_KEY: run.encode()})
-    repetitive = [name for name in ("problem_id", "arm", "finish_reason", "token_ids") if name in schema.names]
+    repetitive = [name for name in ("problem_id", "arm", "finish_reason") if name in schema.names]
+    # Bytes of equal weight side by side: the high ones of numbers that are alike compress well, the low ones do not.
+    split = {f"{name}.list.element": "BYTE_STREAM_SPLIT" for name in _NUMBERS if name in schema.names}
 
     def write(temporary: Path) -> None:
         with pq.ParquetWriter(
-            temporary, marked, compression="zstd", use_dictionary=repetitive, write_statistics=False
+            temporary,
+            marked,
+            compression="zstd",
+            use_dictionary=repetitive,
+            column_encoding=split,
+            write_statistics=False,
         ) as writer:
-            for table in tables:
-                writer.write_table(table.replace_schema_metadata(marked.metadata))
+            for table in _groups(tables):
+                writer.write_table(table.replace_schema_metadata(marked.metadata), row_group_size=table.num_rows)
 
     write_atomic(path, write)
     return path
+
+
+def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Neighbouring tables joined until they are worth a row group."""
+    held: list[pa.Table] = []
+    size = 0
+    for table in tables:
+        if held and size + table.nbytes > _GROUP_BYTES:
+            yield pa.concat_tables(held)
+            held, size = [], 0
+        held.append(table)
+        size += table.nbytes
+    if held:
+        yield pa.concat_tables(held)
 
 
 def read_parts(
@@ -232,9 +260,26 @@ class PartLog:
             self.merge()
 
     def merge(self) -> None:
-        """Replace consecutive small parts by one; a kill between the two steps leaves the old ones superseded."""
+        """Replace the parts of single appends by one."""
         small, self._small = self._small, []
-        if len(small) > 1 and small[-1].last - small[0].first == len(small) - 1:
-            write_part(self._directory, small[0].first, small[-1].last, self._run, read_parts(small), self._schema)
-            for part in small:
-                part.path.unlink()
+        self._join(small)
+
+    def finish(self) -> None:
+        """Join all that is small, for what is not going to be appended to: a part's footer alone takes 2 kB."""
+        self._small = []
+        held: list[Part] = []
+        for part in list_parts(self._directory, self._run, self._schema):
+            if part.path.stat().st_size >= _SMALL_BYTES:
+                self._join(held)
+                held = []
+            else:
+                held.append(part)
+        self._join(held)
+
+    def _join(self, parts: Sequence[Part]) -> None:
+        """One part in place of several; a kill between the two steps leaves the old ones superseded."""
+        if len(parts) < 2:
+            return
+        write_part(self._directory, parts[0].first, parts[-1].last, self._run, read_parts(parts), self._schema)
+        for part in parts:
+            part.path.unlink()

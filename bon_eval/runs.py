@@ -29,6 +29,7 @@ _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_
 _GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
 _BYTES = pa.field("n_bytes", pa.int32())
 _BATCH_BYTES = 8 << 20
+_ROWS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +93,10 @@ def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:
 def iter_responses(path: Path | str) -> Iterator[Response]:
     """Every stored response of a run, one at a time, in the order in which they were stored."""
     directory = Path(path)
-    for table in parts.read_parts(stored_parts(directory, read_meta(directory))):
-        for row in table.to_pylist():
+    tables = parts.read_parts(stored_parts(directory, read_meta(directory)))
+    # A few at a time: as Python objects they take ten times the memory.
+    for batch in (batch for table in tables for batch in table.to_batches(max_chunksize=_ROWS)):
+        for row in batch.to_pylist():
             yield Response(
                 problem_id=row["problem_id"],
                 arm=row["arm"],

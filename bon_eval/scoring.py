@@ -112,7 +112,7 @@ def score_run(
                 progress.advance(1, responses=len(group.same_as), tokens=sum(map(len, group.found.values())))
     if groups:
         raise EngineError(f"the engine ended without scoring problem {next(iter(groups))[0]}; run the command again")
-    log.merge()
+    log.finish()
     return directory
 
 
@@ -211,7 +211,8 @@ def owed(
             problem, arm = key["problem_id"], key["arm"]
             if (problem, arm) in done:
                 continue
-            rows = [r for r in table.to_pylist() if (r["problem_id"], r["arm"]) == (problem, arm)]
+            own = pc.and_(pc.equal(table["problem_id"], problem), pc.equal(table["arm"], arm))
+            rows = table.filter(own).to_pylist()
             tokens = [tuple(r["token_ids"]) for r in rows]
             check_token_ids(path, problem, tokens)
             group = groups[problem, arm] = Group(problem, arm, [r["index"] for r in rows], tokens)

@@ -116,7 +116,7 @@ def _compute(
     if groups:
         raise EngineError(f"the engine ended without scoring problem {next(iter(groups))[0]}; run the command again")
     for log in logs.values():
-        log.merge()
+        log.finish()
 
 
 def _table(group: Group, k: int, name: str) -> pa.Table:

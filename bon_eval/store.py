@@ -189,7 +189,7 @@ class RunStore:
 
     def finish_sampling(self) -> None:
         """Mark the run as complete and merge what is left."""
-        self._log.merge()
+        self._log.finish()
         self.meta["state"] = "sampled"
         self.save_meta()
 

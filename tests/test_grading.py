@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bon_eval import grading
+from bon_eval import grading, parts
 from bon_eval.config import RunConfig
 from bon_eval.graders import grade_math
 from bon_eval.graders.pool import BatchGrader, grade_many
@@ -82,6 +82,7 @@ GREEDY_FIRST: list[tuple[str, Arm]] = sorted(IN_ORDER, key=lambda key: key[1])
 @pytest.mark.parametrize("rows", [1, 6, 1000])
 def test_batches_do_not_show(rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grading, "_BATCH_ROWS", rows)
+    monkeypatch.setattr(parts, "_GROUP_BYTES", 0)  # a row group for each request
     run = store_run(tmp_path / "run", GREEDY_FIRST)
     grade_run(run, "math", quiet=True)
     assert pq.ParquetFile(run / "grades.parquet").num_row_groups == {1: 8, 6: 3, 1000: 1}[rows]
