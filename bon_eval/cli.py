@@ -39,7 +39,7 @@ from bon_eval.cli_report import (
     summarise_runs,
     summary,
 )
-from bon_eval.cli_scale import merge
+from bon_eval.cli_scale import merge, plan
 from bon_eval.cli_tasks import tasks
 from bon_eval.cli_train import dpo, sft, track
 from bon_eval.errors import BonEvalError, ConfigError
@@ -177,7 +177,7 @@ def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> No
         click.echo(line)
 
 
-for _command in (report, grade, score, compare, summary, scorers, merge, tasks, pairs, dpo, sft, track):
+for _command in (report, grade, score, compare, summary, scorers, plan, merge, tasks, pairs, dpo, sft, track):
     main.add_command(_command)
 
 

@@ -57,7 +57,7 @@ def prepare_group(group: GroupSpec, options: RunOptions, *, explicit: Iterable[s
             )
     model = resolve_model(options.model, options.revision, weights=options.engine != REMOTE)
     tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
-    each = [_options(options, task, frozenset(explicit)) for task in group.tasks]
+    each = [task_options(options, task, frozenset(explicit)) for task in group.tasks]
     runs = [prepare(of_task, model=model, tokenizer=tokenizer) for of_task in each]
     names = [run.spec.name for run in runs]
     for name in names:
@@ -70,7 +70,9 @@ def prepare_group(group: GroupSpec, options: RunOptions, *, explicit: Iterable[s
     return PreparedGroup(group, tuple(runs), summary)
 
 
-def _options(options: RunOptions, task: GroupTask, explicit: frozenset[str]) -> RunOptions:
+def task_options(options: RunOptions, task: GroupTask, explicit: frozenset[str]) -> RunOptions:
+    """The options of one task of a group; `explicit` as in `prepare_group`."""
+
     def chosen(key: str, of_group: int | None, given: int | None) -> int | None:
         return given if key in explicit or of_group is None else of_group
 

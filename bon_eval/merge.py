@@ -68,7 +68,7 @@ def merge_shards(directories: Sequence[Path], out: Path | None = None, *, partia
         target = out or _default(sources)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StoreError(f"{target} exists; give --out another directory, or move it away")
-        order = pq.read_table(sources[0].path / "order.parquet")["problem_id"].to_pylist()
+        order = _order(sources)
         done = _finished(sources)
         missing = tuple(problem for problem in order if problem not in done)
         if missing and not partial:
@@ -117,23 +117,33 @@ def _default(sources: Sequence[_Source]) -> Path:
     return path.with_name(path.name.removesuffix(first.shard.suffix))
 
 
+def _order(sources: Sequence[_Source]) -> list[str]:
+    """The ids of the whole run's problems, as every shard has them."""
+    orders = [pq.read_table(source.path / "order.parquet")["problem_id"].to_pylist() for source in sources]
+    for source, order in zip(sources, orders, strict=True):
+        if order != orders[0]:
+            raise StoreError(f"{sources[0].path} and {source.path} list other problems; they are not of one run")
+    found: list[str] = orders[0]
+    return found
+
+
 def _finished(sources: Sequence[_Source]) -> set[str]:
     """Problems whose greedy response and whole pool are there."""
     done: set[str] = set()
     for source in sources:
-        n = int(source.meta["config"]["n"])
-        counts: dict[str, int] = {}
-        for table in parts.read_parts(stored_parts(source.path, source.meta), ["problem_id"]):
-            for row in table.group_by("problem_id").aggregate([([], "count_all")]).to_pylist():
-                counts[row["problem_id"]] = counts.get(row["problem_id"], 0) + row["count_all"]
-        for problem, count in counts.items():
-            if not source.shard.holds(problem) or count > n + 1:
-                raise StoreError(
-                    f"{source.path}: problem {problem} has {count} responses, which do not all belong to shard "
-                    f"{source.shard}; the parts were edited or copied: restore them"
-                )
-            if count == n + 1:
-                done.add(problem)
+        owed = {"greedy": 1, "sample": int(source.meta["config"]["n"])}
+        seen: dict[tuple[str, str], set[int]] = {}
+        for table in parts.read_parts(stored_parts(source.path, source.meta), ["problem_id", "arm", "index"]):
+            for row in table.group_by(["problem_id", "arm"]).aggregate([("index", "list")]).to_pylist():
+                found, more = seen.setdefault((row["problem_id"], row["arm"]), set()), row["index_list"]
+                if not source.shard.holds(row["problem_id"]) or len(found | set(more)) != len(found) + len(more):
+                    raise StoreError(
+                        f"{source.path}: {row['arm']} responses of problem {row['problem_id']} are there twice or "
+                        f"belong to another shard than {source.shard}; the parts were edited or copied: restore them"
+                    )
+                found.update(more)
+        whole = {key for key, indexes in seen.items() if indexes == set(range(owed[key[1]]))}
+        done |= {problem for problem, arm in whole if arm == "greedy" and (problem, "sample") in whole}
     return done
 
 

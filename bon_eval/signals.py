@@ -6,6 +6,7 @@ is nothing to finish, and the first one stops.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -90,4 +91,5 @@ class Drain:
         self.signum = signum
         # Not by print: a handler may run in the middle of another print to the same stream.
         what = f"{self.flying} request{'s' if self.flying != 1 else ''} in flight"
-        os.write(2, f"\nstopping: {what} will be finished and stored; Ctrl-C again stops at once\n".encode())
+        with contextlib.suppress(OSError):  # the terminal may be gone, which is no reason to lose what is in flight
+            os.write(2, f"\nstopping: {what} will be finished and stored; Ctrl-C again stops at once\n".encode())

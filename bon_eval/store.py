@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -236,8 +237,7 @@ def lock(directory: Path) -> IO[str]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
+        owner = _owner(file)
         file.close()
         raise StoreError(
             f"{directory} is in use by process {owner}; wait for it to end, or give --out another directory"
@@ -250,6 +250,16 @@ def lock(directory: Path) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
+
+
+def _owner(file: IO[str]) -> str:
+    """The pid in a lock file; its owner may have taken it just now and be about to write it."""
+    for _ in range(20):
+        file.seek(0)
+        if owner := file.read().strip():
+            return owner
+        time.sleep(0.05)
+    return "unknown"
 
 
 def read_meta(directory: Path) -> dict[str, Any]:

@@ -233,8 +233,11 @@ def _shielded(build: Callable[[], Any]) -> Any:
     A terminal and a scheduler send signals to a whole process group: the engine must outlive them until what is in
     flight is finished. This thread stays open to them, so that a load of minutes can be stopped.
     """
+    import psutil
+
     made: list[Any] = []
     failed: list[BaseException] = []
+    before = _children()
 
     def work() -> None:
         # Starting it unblocks both signals in the thread that does: so it is started before.
@@ -251,26 +254,24 @@ def _shielded(build: Callable[[], Any]) -> Any:
         while thread.is_alive():
             thread.join(0.2)  # without a limit a signal would not be heard
     except KeyboardInterrupt:
-        _kill_children()
+        for process in _children() - before:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         raise
     if failed:
         raise failed[0]
     return made[0]
 
 
-def _kill_children() -> None:
+def _children() -> set[Any]:
     import psutil
 
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    return set(psutil.Process().children(recursive=True))
 
 
 def _guard() -> subprocess.Popen[bytes]:
     """A process that kills this one's children when this one is killed: vLLM's own outlive their parent."""
-    import psutil
-
-    children = [f"{p.pid}:{_guardian.start_time(p.pid)}" for p in psutil.Process().children(recursive=True)]
+    children = [f"{p.pid}:{_guardian.start_time(p.pid)}" for p in _children()]
     # In a session of its own, Ctrl-C on the terminal does not reach it before it is needed.
     return subprocess.Popen(
         [sys.executable, _guardian.__file__, *children], stdin=subprocess.PIPE, start_new_session=True
