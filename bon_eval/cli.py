@@ -42,6 +42,7 @@ from bon_eval.cli_report import (
 from bon_eval.cli_scale import merge, plan
 from bon_eval.cli_tasks import tasks
 from bon_eval.cli_train import dpo, sft, track
+from bon_eval.engines import REMOTE
 from bon_eval.errors import BonEvalError, ConfigError
 from bon_eval.signals import Stopped, stopping_at_once
 
@@ -130,7 +131,7 @@ def run(
     check_stored(scorers, votes, given["token_stats"])
     engine, args = with_server(engine, engine_args(engine_arg), base_url)
     options = RunOptions(out=out, fresh=not resume, engine=engine, engine_args=args, **given)
-    if engine == "openai":
+    if engine == REMOTE:
         leave_out_torch()
     pools = {options.n} if group is None or "n" in explicit else {task.n or options.n for task in group.tasks}
     for n in pools:

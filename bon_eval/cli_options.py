@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bon_eval.engines import REMOTE
 from bon_eval.errors import ConfigError
 
 PATH = click.Path(path_type=Path)
@@ -58,9 +59,9 @@ def with_server(engine: str, args: dict[str, object], base_url: str | None) -> t
     """Engine and its arguments, where `--base-url` may name a server; raises `ConfigError` where they do not agree."""
     if base_url is None:
         return engine, args
-    if engine not in ("auto", "openai"):
+    if engine not in ("auto", REMOTE):
         raise ConfigError(f"--base-url names a server, and --engine {engine} runs the model here; drop one of them")
-    return "openai", args | {"base_url": base_url}
+    return REMOTE, args | {"base_url": base_url}
 
 
 def numbers(text: str | None) -> tuple[int, ...] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -249,7 +250,8 @@ class PartLog:
         self.parts = list_parts(directory, run, schema)
         """As they were found."""
         self._next = self.parts[-1].last + 1 if self.parts else 0
-        self._small = [p for p in self.parts if p.first == p.last]
+        # Only those after the last merged one: a range that reached over it would supersede it.
+        self._small = list(takewhile(lambda part: part.first == part.last, reversed(self.parts)))[::-1]
 
     def append(self, table: pa.Table) -> None:
         """Store a table, whole or not at all."""

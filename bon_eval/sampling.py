@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from bon_eval.config import RunConfig
@@ -55,7 +54,7 @@ def sample(
     for r in owed:
         left[r.problem_id] = left.get(r.problem_id, 0) + 1
     lengths = {p.problem_id: len(p.token_ids) for p in prompts}
-    done = Work()
+    count = tokens = prompt_tokens = 0
     began = time.monotonic()
     with (
         Drain() as drain,
@@ -69,11 +68,11 @@ def sample(
                 drain.landed()
                 problem = responses[0].problem_id
                 left[problem] -= 1
-                tokens = sum(r.n_tokens for r in responses)
-                done = done.plus(Work(0.0, len(responses), tokens, lengths[problem]))
-                progress.advance(0 if left[problem] else 1, responses=len(responses), tokens=tokens)
+                more = sum(r.n_tokens for r in responses)
+                count, tokens, prompt_tokens = count + len(responses), tokens + more, prompt_tokens + lengths[problem]
+                progress.advance(0 if left[problem] else 1, responses=len(responses), tokens=more)
         finally:
-            store.end_session(replace(done, seconds=time.monotonic() - began))
+            store.end_session(Work(time.monotonic() - began, count, tokens, prompt_tokens))
     missing = [problem for problem, count in left.items() if count]
     if not missing:
         store.finish_sampling()

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -34,17 +34,13 @@ _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.
 class Work:
     """What a session has sampled and stored."""
 
-    seconds: float = 0.0
+    seconds: float
     """Of sampling alone, by a clock that never goes back."""
-    responses: int = 0
-    tokens: int = 0
+    responses: int
+    tokens: int
     """Of the responses."""
-    prompt_tokens: int = 0
+    prompt_tokens: int
     """Of each stored request's prompt, once a request."""
-
-    def plus(self, other: Work) -> Work:
-        """The sum."""
-        return Work(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 class RunStore:

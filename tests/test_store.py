@@ -294,6 +294,22 @@ def test_an_interrupted_merge_reads_as_one(tmp_path: Path) -> None:
         assert len(store.done) == 5
 
 
+def test_a_single_append_between_merged_parts_is_not_merged_over_them(tmp_path: Path) -> None:
+    """As shards of different sizes leave them: what comes later must not reach over the ones in between."""
+    run, first = digest(CONFIG.identity()), 0
+    for size in (3, 1, 4):
+        tables = [parts.to_table(responses(i, "sample", N)) for i in range(first, first + size)]
+        parts.write_part(tmp_path, first, first + size - 1, run, tables)
+        first += size
+    log = parts.PartLog(tmp_path, run)
+    for i in range(first, 150):
+        log.append(parts.to_table(responses(i, "sample", N)))
+    for _ in range(2):
+        found = [p for t in parts.read_parts(parts.list_parts(tmp_path, run)) for p in t["problem_id"].to_pylist()]
+        assert sorted(found) == sorted(f"p{i}" for i in range(150) for _ in range(N))
+        log.finish()
+
+
 def test_kill_at_any_moment_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """kill -9 again and again while a run is written; in the end the table is that of an uninterrupted run."""
     script = (

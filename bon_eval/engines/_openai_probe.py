@@ -133,8 +133,8 @@ async def _check_raw(client: Client, settings: Settings, server: Server, request
                 f"temperature {_COLD}, {hot_gap:.2f} at {_HOT}), and a log-likelihood is of the raw one; {server.raw}"
             )
     raise EngineError(
-        "it cannot be told whether the server's log-probs are of the raw distribution: it does not name the most "
-        f"likely tokens with their log-probs ({server.top} were asked for); use a server that does"
+        "it cannot be told whether the server's log-probs are of the raw distribution: it cannot be asked for the "
+        f"most likely tokens ({server.top} were), or theirs lie too close to tell; use a server that names them"
     )
 
 
