@@ -241,7 +241,7 @@ def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path) -> None:
         os.killpg(process.pid, signal.SIGINT)
 
     code, stderr, _ = stop(group)
-    assert code == 143
+    assert code == 143, stderr
     [flying] = re.findall(r"stopping: (\d+) requests? in flight will be finished and stored", stderr)
     assert json.loads((out / "run.json").read_text())["sessions"][0]["responses"] == len(kept)
     assert int(flying) > 2
@@ -252,7 +252,7 @@ def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path) -> None:
     assert seconds < 15
     assert len(kept) > before
     code, stderr, seconds = stop(twice)
-    assert code == 130
+    assert code == 130, stderr
     assert seconds < 10
     assert "Traceback" not in stderr
     code, _, _ = stop(lambda process: process.kill())

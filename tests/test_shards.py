@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from bon_eval import parts
 from bon_eval.cli import main
-from bon_eval.config import RunConfig, digest
+from bon_eval.config import digest
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.merge import merge_shards
 from bon_eval.runner import RunOptions, prepare
@@ -248,10 +248,3 @@ def test_kill_in_the_middle_of_a_merge(shards: list[Path], tmp_path: Path) -> No
     run("merge", *given)
     assert len(list(iter_responses(tmp_path / "whole"))) == 24 * 4
     assert not list(tmp_path.glob(".tmp-*"))
-
-
-def test_configuration_of_before_has_no_shard() -> None:
-    """A run.json from before there were shards still is the run that its command makes."""
-    config = prepare(OPTIONS).config
-    assert isinstance(config, RunConfig)
-    assert config.shard is None

@@ -214,6 +214,10 @@ def test_impossible_parameters(change: dict[str, object]) -> None:
         replace(CONFIG, **change)  # type: ignore[arg-type]
 
 
+def test_runs_from_before_there_were_shards_and_servers_keep_their_id() -> None:
+    assert CONFIG.run_id == "f9a2cf593a5a"  # as version 0.1.0 had it before either
+
+
 def test_differences_name_both_values() -> None:
     assert differences({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": None}) == ["b: 2 -> 3"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -39,8 +39,8 @@ class _Pool:
     """A request on its way, in one or several HTTP requests."""
 
     request: Request
-    choices: list[Choice | None] = field(default_factory=list)
-    missing: int = 0
+    choices: list[Choice | None]
+    missing: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

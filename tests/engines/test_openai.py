@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -347,8 +348,6 @@ def test_what_would_make_wrong_numbers_is_found_before_the_run(
     assert done.returncode == 2
     error = done.stderr.strip().splitlines()[-1]
     assert error.startswith("error: ")
-    import re
-
     assert re.search(named, error), error
     assert KEY not in done.stderr + done.stdout
     assert not (tmp_path / "run").exists(), "nothing half-written"
