@@ -119,11 +119,19 @@ def _default(sources: Sequence[_Source]) -> Path:
 
 def _order(sources: Sequence[_Source]) -> list[str]:
     """The ids of the whole run's problems, as every shard has them."""
-    orders = [pq.read_table(source.path / "order.parquet")["problem_id"].to_pylist() for source in sources]
-    for source, order in zip(sources, orders, strict=True):
-        if order != orders[0]:
+    found: list[str] | None = None
+    for source in sources:
+        file = source.path / "order.parquet"
+        try:
+            order = pq.read_table(file)["problem_id"].to_pylist()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise StoreError(
+                f"{file} is missing or damaged; run the command of that shard again with --fresh"
+            ) from error
+        if found is not None and order != found:
             raise StoreError(f"{sources[0].path} and {source.path} list other problems; they are not of one run")
-    found: list[str] = orders[0]
+        found = order
+    assert found is not None
     return found
 
 

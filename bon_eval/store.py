@@ -98,6 +98,7 @@ class RunStore:
             stored = self.directory / "problems.parquet"
             if stored.is_file() and pq.read_metadata(stored).num_rows != len(problems):
                 write_problems(stored, problems, prompts)  # shards were merged before all of them were there
+            self._write_order(order)
         else:
             self.meta = {
                 "format": FORMAT,
@@ -107,14 +108,20 @@ class RunStore:
             }
             self._created = True
             write_problems(self.directory / "problems.parquet", problems, prompts)
-            if order is not None:
-                write_order(self.directory, order)
+            self._write_order(order)
             self.meta["config"] = self.config.as_dict()
             self.save_meta()
         self.meta["config"] = self.config.as_dict()
         self._schema = parts.TOPK_SCHEMA if self.config.token_stats == "topk" else parts.SCHEMA
         self._log = parts.PartLog(responses, digest(self.config.identity()), self._schema)
         self.done = self._read_done()
+
+    def _write_order(self, order: Sequence[str] | None) -> None:
+        """Beside a shard, the ids of the whole run's problems: so a merge knows what it lacks."""
+        path = self.directory / "order.parquet"
+        if order is not None and not path.is_file():
+            table = pa.table({"problem_id": pa.array(list(order), pa.string())})
+            write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
     def _read_done(self) -> set[tuple[str, Arm]]:
         """Requests whose responses are all stored."""
@@ -293,9 +300,3 @@ def write_problems(path: Path, problems: Sequence[Problem], prompts: pa.Table) -
         }
     )
     write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
-
-
-def write_order(directory: Path, order: Sequence[str]) -> None:
-    """Store the ids of the whole run's problems beside a shard, so that a merge knows what it lacks."""
-    table = pa.table({"problem_id": pa.array(list(order), pa.string())})
-    write_atomic(directory / "order.parquet", lambda temporary: pq.write_table(table, temporary, compression="zstd"))

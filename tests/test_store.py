@@ -215,7 +215,7 @@ def test_impossible_parameters(change: dict[str, object]) -> None:
 
 
 def test_runs_from_before_there_were_shards_and_servers_keep_their_id() -> None:
-    assert CONFIG.run_id == "f9a2cf593a5a"  # as version 0.1.0 had it before either
+    assert CONFIG.run_id == "f9a2cf593a5a"
 
 
 def test_differences_name_both_values() -> None:
