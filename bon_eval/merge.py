@@ -125,9 +125,7 @@ def _order(sources: Sequence[_Source]) -> list[str]:
         try:
             order = pq.read_table(file)["problem_id"].to_pylist()
         except (pa.ArrowInvalid, OSError) as error:
-            raise StoreError(
-                f"{file} is missing or damaged; run the command of that shard again with --fresh"
-            ) from error
+            raise StoreError(f"{file} is missing or damaged; remove it and run that shard's command again") from error
         if found is not None and order != found:
             raise StoreError(f"{sources[0].path} and {source.path} list other problems; they are not of one run")
         found = order

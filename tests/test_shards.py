@@ -177,6 +177,8 @@ def test_merges_that_are_refused(shards: list[Path], tmp_path: Path) -> None:
     assert "two ways to split one run" in refused("merge", given[0], another)
     (another / "order.parquet").unlink()
     assert "order.parquet is missing or damaged" in refused("merge", another, "--out", tmp_path / "new")
+    run("run", *JOB, "--shard", "2/2", "--out", another)
+    assert "of 24 problems lack responses" in refused("merge", another, "--out", tmp_path / "new")
     moved = given[0].rename(tmp_path / "elsewhere")
     assert "give --out" in refused("merge", moved, *given[1:])
     assert "exists; give --out another directory" in refused("merge", moved, *given[1:], "--out", whole)
