@@ -31,6 +31,7 @@ from bon_eval.prompts import (
 from bon_eval.records import Problem, Request
 from bon_eval.sampling import check_adapter, check_same_model, requests, sample
 from bon_eval.shards import Shard
+from bon_eval.signals import stop_if_asked
 from bon_eval.store import RunStore, lock
 from bon_eval.taskdata import load_problems, load_train_problems, task_hash
 from bon_eval.tasks import PromptStyle, TaskSpec, load_task
@@ -318,6 +319,7 @@ def sample_into(
     if config.adapter is not None:
         check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
     check_same_model(store.meta["sessions"], engine.facts)
+    stop_if_asked()
     store.begin_session(_now(), versions(), engine.facts, seed=seed)
     if store.done:
         say(f"resuming: {len(store.done)} of {2 * len(prepared.problems)} requests are stored", quiet)

@@ -32,21 +32,37 @@ class Stopped(KeyboardInterrupt):
         return 128 + self.signum
 
 
+class _AtOnce:
+    """A handler that raises `Stopped`, and knows that it did."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        self.signum = signum
+        raise Stopped(signum)
+
+
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """SIGTERM raises `Stopped`, as Ctrl-C raises KeyboardInterrupt. Without effect outside the main thread."""
+    """Ctrl-C and SIGTERM raise `Stopped`. Without effect outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise Stopped(signum)
-
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {signum: signal.signal(signum, _AtOnce()) for signum in _STOPS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def stop_if_asked() -> None:
+    """Raise `Stopped` where a signal came and what it raised was lost, as in an import that catches everything."""
+    for signum in _STOPS:
+        handler = signal.getsignal(signum)
+        if isinstance(handler, _AtOnce) and handler.signum is not None:
+            raise Stopped(handler.signum)
 
 
 class Drain:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -107,20 +106,25 @@ def test_kill_at_twenty_random_moments(served: tuple[str, ...], tmp_path: Path) 
     out = tmp_path / "run"
     rng = random.Random(20)
     kept: Table = {}
+    killed = while_sampling = 0
     for k in range(20):
         process = start(out, *served)
         if k % 2:
             # While it loads, merges or grades, wherever that is.
             time.sleep(rng.uniform(0.1, 3.0))
-        else:
-            with contextlib.suppress(AssertionError):  # nothing left to sample: it is grading or done
-                wait_for_parts(process, out, 1)
+        elif len(kept) < PROBLEMS * (N + 1):
+            wait_for_parts(process, out, 1)
             time.sleep(rng.uniform(0.0, 0.3))
         process.kill()
         process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), "it was done or it was killed, and did not fail"
+        killed += process.returncode != 0
         stored = table(out)
         assert all(stored[key] == row for key, row in kept.items())
+        while_sampling += len(kept) < len(stored) < PROBLEMS * (N + 1)
         kept = stored
+    assert killed == 20
+    assert while_sampling >= 5
     finish(out, *served)
     assert_complete(out, kept)
 

@@ -79,13 +79,14 @@ class VllmEngine:
             self._lora = _lora_request(spec.adapter_dir, spec.adapter_hash or spec.adapter_dir)
             args |= {"enable_lora": True, "max_lora_rank": _lora_rank(spec.adapter_dir)}
         args |= spec.engine_args
+        others = _children()
         try:
             with stderr_to(spec.log_path):
-                self._llm = _shielded(lambda: vllm.LLM(**args))
+                self._llm = _shielded(lambda: vllm.LLM(**args), others)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine
-        self._guardian = _guard()
+        self._guardian = _guard(_children() - others)
         self._closed = threading.Event()
         threading.Thread(target=_watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
         config = self._engine.vllm_config
@@ -227,17 +228,17 @@ class VllmEngine:
                 self._engine.abort_request(list(waiting))
 
 
-def _shielded(build: Callable[[], Any]) -> Any:
+def _shielded(build: Callable[[], Any], others: set[Any]) -> Any:
     """What `build` makes, in a thread that blocks Ctrl-C and SIGTERM, as the processes that it starts then do.
 
     A terminal and a scheduler send signals to a whole process group: the engine must outlive them until what is in
-    flight is finished. This thread stays open to them, so that a load of minutes can be stopped.
+    flight is finished. This thread stays open to them, so that a load of minutes can be stopped; then what it has
+    started ends, and the children that were there before, `others`, do not.
     """
     import psutil
 
     made: list[Any] = []
     failed: list[BaseException] = []
-    before = _children()
 
     def work() -> None:
         # Starting it unblocks both signals in the thread that does: so it is started before.
@@ -254,7 +255,7 @@ def _shielded(build: Callable[[], Any]) -> Any:
         while thread.is_alive():
             thread.join(0.2)  # without a limit a signal would not be heard
     except KeyboardInterrupt:
-        for process in _children() - before:
+        for process in _children() - others:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         raise
@@ -269,9 +270,9 @@ def _children() -> set[Any]:
     return set(psutil.Process().children(recursive=True))
 
 
-def _guard() -> subprocess.Popen[bytes]:
-    """A process that kills this one's children when this one is killed: vLLM's own outlive their parent."""
-    children = [f"{p.pid}:{_guardian.start_time(p.pid)}" for p in _children()]
+def _guard(engine: set[Any]) -> subprocess.Popen[bytes]:
+    """A process that kills the engine's processes when this one is killed: vLLM's own outlive their parent."""
+    children = [f"{p.pid}:{_guardian.start_time(p.pid)}" for p in engine]
     # In a session of its own, Ctrl-C on the terminal does not reach it before it is needed.
     return subprocess.Popen(
         [sys.executable, _guardian.__file__, *children], stdin=subprocess.PIPE, start_new_session=True
