@@ -346,7 +346,7 @@ def test_a_disk_that_fills(served: tuple[str, ...], tmp_path: Path) -> None:
     out = disk / "run"
     run = " ".join(f"'{part}'" for part in command(out, *served))
     script = (
-        f"mount -t tmpfs -o size=400k tmpfs '{disk}' || exit 77\n"
+        f"mount -t tmpfs -o size=160k tmpfs '{disk}' || exit 77\n"
         f"{run} 2> '{tmp_path}/full'; echo $? > '{tmp_path}/code'\n"
         f"cp -r '{out}' '{tmp_path}/partial'\n"
         f"mount -o remount,size=64m '{disk}'\n"
