@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bon_eval.errors import StoreError
@@ -34,7 +34,12 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write text atomically as UTF-8. See `write_atomic`."""
-    write_atomic(path, lambda temporary: _put(temporary, text))
+    write_pieces(path, [text])
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Write a text that comes in pieces. See `write_text`."""
+    write_atomic(path, lambda temporary: _put(temporary, pieces))
 
 
 def make_directory(path: Path) -> None:
@@ -45,8 +50,9 @@ def make_directory(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def _put(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def _put(path: Path, pieces: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(pieces)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -163,6 +163,8 @@ def load_run(
     if own:
         greedy, pool = _with_own_scores(directory, own, greedy, pool)
     duplicates = np.array([1 - distinct[p.id] / n for p in complete], dtype=np.float64)
+    del table, tables, grades
+    pa.default_memory_pool().release_unused()  # else the C library keeps what the batches took
     return Run(directory, meta, problems, greedy, pool, grader, duplicates)
 
 

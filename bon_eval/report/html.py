@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from bon_eval.files import write_text
+from bon_eval.files import write_pieces
 from bon_eval.findings import Analysis
 from bon_eval.report import html_sections as sections
-from bon_eval.report.html_data import Budget, as_json, browser_data
+from bon_eval.report.html_data import Budget, browser_data, pieces
 from bon_eval.report.plots import scorer_label
 from bon_eval.report.replay_sections import replayed
 from bon_eval.report.terminal import engine_label
@@ -75,12 +76,12 @@ def write_page(
         StoreError: a part is damaged, or the file cannot be written; an older page is kept.
     """
     path = directory / "report.html"
-    write_text(path, page(run, analysis, budget, texts=texts))
+    write_pieces(path, page(run, analysis, budget, texts=texts))
     return path
 
 
-def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: bool = True) -> str:
-    """The page as text."""
+def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: bool = True) -> Iterator[str]:
+    """The page in pieces: as one text it would be held several times over."""
     data = browser_data(run, analysis, budget) if texts else None
     config = analysis.run.get("config")
     assert isinstance(config, Mapping)
@@ -119,7 +120,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         *replayed(analysis),
         "<h2>Under other rules</h2>",
         *sections.variants(analysis),
-        browser_section(data, _FILTERS) if data is not None else "",
+        browser_section(data.head, _FILTERS) if data is not None else "",
         "<h2>Definitions</h2>",
         '<dl class="defs">' + "".join(f"<dt>{t}</dt><dd>{d}</dd>" for t, d in _DEFINITIONS) + "</dl>",
         "<h2>Configuration</h2>",
@@ -127,11 +128,17 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         *sections.configuration(analysis.run),
         "</details>",
     ]
-    return document(title, "\n".join(body), None if data is None else as_json(data))
+    listed = None if data is None else pieces(data.head, (problem.joined() for problem in data.problems.values()))
+    yield from document_pieces(title, "\n".join(body), listed)
 
 
-def document(title: str, body: str, data: str | None = None, *, style: str = "") -> str:
-    """A whole page with the project's style and more; `data` is JSON from `as_json` for the page's script."""
+def document(title: str, body: str, *, style: str = "") -> str:
+    """A whole page without a script, with the project's style and more."""
+    return "".join(document_pieces(title, body, None, style=style))
+
+
+def document_pieces(title: str, body: str, data: Iterable[str] | None, *, style: str = "") -> Iterator[str]:
+    """A whole page; `data` is JSON from `html_data.pieces` for the page's script."""
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"'sha256-{digest}'" if data is not None else "'none'"
@@ -155,22 +162,24 @@ def document(title: str, body: str, data: str | None = None, *, style: str = "")
 <body>
 {body}
 """
+    yield text.encode("utf-8", "replace").decode("utf-8")
     if data is not None:
-        text += f'<script type="application/json" id="data">{data}</script>\n<script>{script}</script>\n'
-    text += "</body>\n</html>\n"
-    return text.encode("utf-8", "replace").decode("utf-8")
+        yield '<script type="application/json" id="data">'
+        yield from data
+        yield f"</script>\n<script>{script}</script>\n"
+    yield "</body>\n</html>\n"
 
 
-def browser_section(data: Mapping[str, object], filters: Sequence[tuple[str, str]]) -> str:
+def browser_section(head: Mapping[str, Any], filters: Sequence[tuple[str, str]]) -> str:
     """The problem browser's controls, and what it leaves to the Parquet files."""
     options = "".join(f'<option value="{value}">{label}</option>' for value, label in filters)
     notes = []
-    if data["rows"] != data["responses"]:
-        notes.append(f"{data['rows']:,} of the {data['responses']:,} responses have a row here")
-    if data["texts_left_out"]:
-        notes.append(f"{data['texts_left_out']:,} of them without their text")
-    if data["texts_cut"]:
-        notes.append(f"{data['texts_cut']:,} texts are cut after {data['text_chars']:,} characters")
+    if head["rows"] != head["responses"]:
+        notes.append(f"{head['rows']:,} of the {head['responses']:,} responses have a row here")
+    if head["texts_left_out"]:
+        notes.append(f"{head['texts_left_out']:,} of them without their text")
+    if head["texts_cut"]:
+        notes.append(f"{head['texts_cut']:,} texts are cut after {head['text_chars']:,} characters")
     note = f"{'; '.join(notes)}. The run’s Parquet files hold everything." if notes else ""
     return f"""<section id="browser">
 <h2>Problems</h2>

@@ -1,13 +1,13 @@
 """What the problem browser of report.html shows: columns of numbers, and texts within a budget.
 
-Texts and grades are read a row group at a time; what does not fit the budget stays in the Parquet files, and the data
-say how much that is.
+Texts are read a row group at a time and a problem is JSON as soon as its responses are there: what the browser shows
+is all that is held of a run. What does not fit the budget stays in the Parquet files, and the head says how much.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from bon_eval.runs import Run, stored_parts
 from bon_eval.scorers import get_scorer
 
 _BATCH_BYTES = 8 << 20
+_GRADE_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +37,60 @@ class Budget:
     """Rows of the browser, shared equally by the problems; greedy and the best-of-N pick always have one."""
 
 
+@dataclass(frozen=True, slots=True)
+class BrowserProblem:
+    """One problem as the members of a JSON object, without its braces."""
+
+    shared: str
+    """``id``, ``gold`` and ``fields``, which two runs of one task share."""
+    own: str
+    """What this run gave."""
+
+    def joined(self) -> str:
+        """The problem of one run."""
+        return f"{{{self.shared},{self.own}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserData:
+    """The content of the browser."""
+
+    head: Mapping[str, Any]
+    """Counts and names for the whole page."""
+    problems: Mapping[str, BrowserProblem]
+    """By problem id, in the order of the analysis."""
+
+
 @dataclass(slots=True)
 class _Entry:
-    """One problem while it is filled."""
+    """One problem while it is filled; the lists have a place for each row of the browser."""
 
     row: ProblemRow
     best: int
     kept: list[int]
     """Pool indexes that have a row; -1 is greedy."""
-    column: dict[int, int] = field(default_factory=dict)
-    texts: dict[int, tuple[str, int]] = field(default_factory=dict)
-    """The start of each text, and how many characters more it has."""
-    answers: dict[int, str | None] = field(default_factory=dict)
-    correct: dict[int, int] = field(default_factory=dict)
-    reasons: dict[int, str] = field(default_factory=dict)
-    finish: dict[int, str] = field(default_factory=dict)
-    numbers: dict[int, tuple[float, int]] = field(default_factory=dict)
+    place: dict[int, int]
+    """Pool index -> its place in the lists."""
+    answers: list[str | None]
+    correct: list[int | None]
+    """1, 0, and -1 for an unscored response; None until its grade is read."""
+    reasons: list[str]
+    responses: dict[int, _Response] = field(default_factory=dict)
 
 
-def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> dict[str, object]:
-    """The JSON-ready content of the browser.
+@dataclass(frozen=True, slots=True)
+class _Response:
+    text: str
+    """Its start."""
+    more: int
+    """Characters that are cut."""
+    finish: str
+    log_likelihood: float
+    n_tokens: int
+
+
+def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> BrowserData:
+    """The content of the browser.
 
     Args:
         run: the stored run.
@@ -67,31 +102,52 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
     """
     limits = budget or Budget()
     entries = {entry.row.problem_id: entry for entry in _entries(run, analysis, limits)}
-    _read_responses(run, entries, limits.text_chars)
     _read_grades(run, entries)
+    reasons = {reason: k for k, reason in enumerate(sorted({r for e in entries.values() for r in e.reasons}))}
     fields = {problem.id: problem.fields for problem in run.problems}
-    reasons: dict[str, int] = {}
     scorer = analysis.settings.primary_scorer
     share = limits.text_bytes // max(1, len(entries))
-    problems, left_out, cut = [], 0, 0
-    for entry in entries.values():
-        own = fields[entry.row.problem_id]
-        packed, missing, shortened = _pack(entry, scorer, own, reasons, share, limits.text_chars)
-        problems.append(packed)
+    total, rows = len(entries) * (analysis.pool_size + 1), sum(len(entry.kept) for entry in entries.values())
+    packed: dict[str, BrowserProblem | None] = dict.fromkeys(entries)
+    left_out = cut = 0
+    for entry in _filled(run, entries, limits.text_chars):
+        problem = entry.row.problem_id
+        own, missing, shortened = _own(entry, scorer, reasons, share, limits.text_chars)
+        packed[problem] = BrowserProblem(
+            _members(
+                {
+                    "id": problem,
+                    "gold": entry.row.gold[: limits.text_chars],
+                    "fields": {name: value[: limits.text_chars] for name, value in fields[problem].items()},
+                }
+            ),
+            _members(own),
+        )
         left_out += missing
         cut += shortened
-    total = len(entries) * (analysis.pool_size + 1)
-    return {
+    problems = {problem: content for problem, content in packed.items() if content is not None}
+    if len(problems) < len(packed):
+        lacking = next(problem for problem, content in packed.items() if content is None)
+        raise StoreError(f"{run.path}: problem {lacking} lacks responses; run the same `bon-eval run` command again")
+    head = {
         "n": analysis.pool_size,
         "scorer": scorer,
         "reasons": list(reasons),
         "responses": total,
-        "rows": sum(len(entry.kept) for entry in entries.values()),
+        "rows": rows,
         "texts_left_out": left_out,
         "texts_cut": cut,
         "text_chars": limits.text_chars,
-        "problems": problems,
     }
+    return BrowserData(head, problems)
+
+
+def pieces(head: Mapping[str, Any], problems: Iterable[str]) -> Iterator[str]:
+    """The page's JSON a problem at a time: the members of `head`, and ``problems``, each JSON of its own."""
+    yield f'{{{_members(head)},"problems":['
+    for k, problem in enumerate(problems):
+        yield f",{problem}" if k else problem
+    yield "]}"
 
 
 def as_json(content: object) -> str:
@@ -103,6 +159,10 @@ def as_json(content: object) -> str:
     return text
 
 
+def _members(content: Mapping[str, object]) -> str:
+    return as_json(content)[1:-1]
+
+
 def _entries(run: Run, analysis: Analysis, limits: Budget) -> Iterator[_Entry]:
     name, n = analysis.settings.primary_scorer, analysis.pool_size
     best = chosen_index(get_scorer(name, seed=analysis.settings.seed).over(run.pool))
@@ -110,39 +170,50 @@ def _entries(run: Run, analysis: Analysis, limits: Budget) -> Iterator[_Entry]:
     most = max(2, limits.responses // max(1, len(analysis.problems)))
     for row in analysis.problems:
         pick = int(best[at[row.problem_id]])
-        others = [index for index in range(n) if index != pick]
-        yield _Entry(row, pick, [-1, pick, *others[: most - 2]])
+        kept = [-1, pick, *[index for index in range(n) if index != pick][: most - 2]]
+        place = {index: k for k, index in enumerate(kept)}
+        yield _Entry(row, pick, kept, place, [None] * len(kept), [None] * len(kept), [""] * len(kept))
 
 
-def _read_responses(run: Run, entries: dict[str, _Entry], most_chars: int) -> None:
+def _read_grades(run: Run, entries: Mapping[str, _Entry]) -> None:
+    path = run.path / "grades.parquet"
+    columns = ["problem_id", "arm", "index", "correct", "answer", "reason"]
+    known: dict[str, str] = {}  # one object for each reason, not one for each row
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_GRADE_ROWS, columns=columns):
+                for entry, index, row in _wanted(batch, entries):
+                    k = entry.place[index]
+                    entry.correct[k] = -1 if row["correct"] is None else int(row["correct"])
+                    entry.answers[k] = row["answer"]
+                    entry.reasons[k] = known.setdefault(row["reason"][:200], row["reason"][:200])
+    except (pa.ArrowInvalid, OSError) as error:
+        raise StoreError(f"{path} is damaged; run: bon-eval grade {run.path}") from error
+    for problem, entry in entries.items():
+        if None in entry.correct:
+            raise StoreError(f"{run.path}: problem {problem} lacks grades; run: bon-eval grade {run.path}")
+
+
+def _filled(run: Run, entries: Mapping[str, _Entry], most_chars: int) -> Iterator[_Entry]:
+    """Each problem once its responses are read; those are dropped afterwards."""
     columns = ["problem_id", "arm", "index", "text", "finish_reason", "log_likelihood", "n_tokens"]
     for table in parts.read_parts(stored_parts(run.path, run.meta), columns, batch_bytes=_BATCH_BYTES):
         for entry, index, row in _wanted(table, entries):
-            entry.texts[index] = row["text"][:most_chars], max(0, len(row["text"]) - most_chars)
-            entry.finish[index] = row["finish_reason"]
-            entry.numbers[index] = row["log_likelihood"], row["n_tokens"]
-
-
-def _read_grades(run: Run, entries: dict[str, _Entry]) -> None:
-    path = run.path / "grades.parquet"
-    columns = ["problem_id", "arm", "index", "correct", "answer", "reason"]
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(65_536, columns=columns):
-                for entry, index, row in _wanted(batch, entries):
-                    entry.correct[index] = -1 if row["correct"] is None else int(row["correct"])
-                    entry.answers[index], entry.reasons[index] = row["answer"], row["reason"]
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path} is damaged; run: bon-eval grade {run.path}") from error
-    for entry in entries.values():
-        if set(entry.kept) - set(entry.correct) or set(entry.kept) - set(entry.texts):
-            raise StoreError(
-                f"{run.path}: problem {entry.row.problem_id} lacks responses or grades; grade the run again"
+            text = row["text"]
+            entry.responses[index] = _Response(
+                text[:most_chars],
+                max(0, len(text) - most_chars),
+                row["finish_reason"],
+                row["log_likelihood"],
+                row["n_tokens"],
             )
+            if len(entry.responses) == len(entry.kept):
+                yield entry
+                entry.responses.clear()
 
 
 def _wanted(
-    table: pa.Table | pa.RecordBatch, entries: dict[str, _Entry]
+    table: pa.Table | pa.RecordBatch, entries: Mapping[str, _Entry]
 ) -> Iterator[tuple[_Entry, int, dict[str, Any]]]:
     """The rows that have a place in the browser, with entry and index (-1: greedy)."""
     ids, arms = table.column("problem_id").to_pylist(), table.column("arm").to_pylist()
@@ -151,26 +222,23 @@ def _wanted(
     found: list[tuple[_Entry, int]] = []
     for position, (problem, arm, index) in enumerate(zip(ids, arms, indexes, strict=True)):
         entry = entries.get(problem)
-        if entry is None:
-            continue
-        if not entry.column:
-            entry.column = {kept: k for k, kept in enumerate(entry.kept)}
         key = -1 if arm == "greedy" else index
-        if key in entry.column:
+        if entry is not None and key in entry.place:
             chosen.append(position)
             found.append((entry, key))
     rows = table.take(pa.array(chosen, pa.int64())).to_pylist()
     yield from ((entry, key, row) for (entry, key), row in zip(found, rows, strict=True))
 
 
-def _pack(
-    entry: _Entry, scorer: str, fields: dict[str, str], reasons: dict[str, int], budget: int, most_chars: int
+def _own(
+    entry: _Entry, scorer: str, reasons: Mapping[str, int], budget: int, most_chars: int
 ) -> tuple[dict[str, object], int, int]:
     """One problem's columns; how many of its rows have no text, and how many texts are cut."""
+    responses = [entry.responses[index] for index in entry.kept]
     texts: dict[tuple[str, int], int] = {}
     text_of, spent, left_out = [], 0, 0
-    for index in entry.kept:
-        text = entry.texts[index]
+    for index, response in zip(entry.kept, responses, strict=True):
+        text = response.text, response.more
         if text not in texts:
             # What JSON makes of it: control characters take six bytes.
             size = len(json.dumps(text[0], ensure_ascii=False).encode("utf-8", "replace")) + 8
@@ -186,9 +254,6 @@ def _pack(
     kept: Sequence[int] = entry.kept
     return (
         {
-            "id": row.problem_id,
-            "gold": row.gold[:most_chars],
-            "fields": {name: value[:most_chars] for name, value in fields.items()},
             "greedy": int(row.greedy_correct),
             "best": round(row.best_of_n[scorer], 4),
             "sample": round(row.pool_accuracy, 4),
@@ -197,15 +262,15 @@ def _pack(
             "pick": entry.best,
             "texts": [text for text, _ in texts],
             "more": [more for _, more in texts],
-            "index": list(kept),
+            "index": kept,
             "text": text_of,
-            "ll": [round(entry.numbers[i][0], 3) for i in kept],
-            "tokens": [entry.numbers[i][1] for i in kept],
-            "finish": [entry.finish[i] for i in kept],
-            "correct": [entry.correct[i] for i in kept],
-            "answer": [answers.setdefault(entry.answers[i], len(answers)) for i in kept],
+            "ll": [round(r.log_likelihood, 3) for r in responses],
+            "tokens": [r.n_tokens for r in responses],
+            "finish": [r.finish for r in responses],
+            "correct": entry.correct,
+            "answer": [answers.setdefault(answer, len(answers)) for answer in entry.answers],
             "answers": [None if a is None else a[:most_chars] for a in answers],
-            "reason": [reasons.setdefault(entry.reasons[i][:200], len(reasons)) for i in kept],
+            "reason": [reasons[reason] for reason in entry.reasons],
         },
         left_out,
         sum(more > 0 for _, more in texts),

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from bon_eval.comparison import BeforeAfter, Change
 from bon_eval.estimators import chosen_index
-from bon_eval.files import write_text
+from bon_eval.files import write_pieces
 from bon_eval.findings import Analysis
 from bon_eval.report.before_after import equivalent_text
-from bon_eval.report.html import browser_section, document
-from bon_eval.report.html_data import Budget, as_json, browser_data
+from bon_eval.report.html import browser_section, document_pieces
+from bon_eval.report.html_data import BrowserData, Budget, browser_data, pieces
 from bon_eval.report.html_sections import configuration, interval, table
 from bon_eval.report.pair_plots import Groups, pair_figures
 from bon_eval.report.plots import inline_svg
@@ -54,7 +54,8 @@ def write_pair_page(
     Raises:
         StoreError: a part is damaged, or the file cannot be written.
     """
-    data = _side_by_side(runs, analyses)
+    first, second = (browser_data(run, a, _BUDGET) for run, a in zip(runs, analyses, strict=True))
+    head = _head(first, second)
     title = f"{_name(found.before)} and {_name(found.after)} on {_config(found.before)['task']}"
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -70,7 +71,7 @@ def write_pair_page(
         *_panels(analyses, _groups(runs[0], base_pool, base_greedy)),
         "<h2>Likelihood, length, spread</h2>",
         _changes(found.quantities, "p is not adjusted. The entropy estimate is minus the mean log-prob of own tokens."),
-        browser_section(data, _FILTERS),
+        browser_section(head, _FILTERS),
         "<h2>Configuration</h2>",
         *(
             f"<details><summary>{side}</summary>{''.join(configuration(facts))}</details>"
@@ -78,35 +79,24 @@ def write_pair_page(
         ),
     ]
     path = directory / "compare.html"
-    write_text(path, document(title, "\n".join(body), as_json(data)))
+    write_pieces(path, document_pieces(title, "\n".join(body), pieces(head, _side_by_side(first, second))))
     return path
 
 
-def _side_by_side(runs: tuple[Run, Run], analyses: tuple[Analysis, Analysis]) -> dict[str, object]:
-    first, second = (browser_data(run, a, _BUDGET) for run, a in zip(runs, analyses, strict=True))
-    problems: list[list[dict[str, Any]]] = []
-    for data in (first, second):
-        assert isinstance(data["problems"], list)
-        problems.append(data["problems"])
-    after = {problem["id"]: problem for problem in problems[1]}
-    shared = ("id", "gold", "fields")
-    merged = [
-        {name: p[name] for name in shared}
-        | {"sides": [{k: v for k, v in side.items() if k not in shared} for side in (p, after[p["id"]])]}
-        for p in problems[0]
-    ]
-    counts: dict[str, object] = {"reasons": [first["reasons"], second["reasons"]]}
-    for name in ("responses", "rows", "texts_left_out", "texts_cut"):
-        values = first[name], second[name]
-        assert isinstance(values[0], int)
-        assert isinstance(values[1], int)
-        counts[name] = values[0] + values[1]
+def _side_by_side(before: BrowserData, after: BrowserData) -> Iterator[str]:
+    """Each problem once, with both runs' columns."""
+    for problem, content in before.problems.items():
+        yield f'{{{content.shared},"sides":[{{{content.own}}},{{{after.problems[problem].own}}}]}}'
+
+
+def _head(before: BrowserData, after: BrowserData) -> dict[str, Any]:
+    counts = ("responses", "rows", "texts_left_out", "texts_cut")
     return {
-        **counts,
-        "n": first["n"],
-        "text_chars": first["text_chars"],
+        "reasons": [before.head["reasons"], after.head["reasons"]],
+        **{name: before.head[name] + after.head[name] for name in counts},
+        "n": before.head["n"],
+        "text_chars": before.head["text_chars"],
         "sides": ["before", "after"],
-        "problems": merged,
     }
 
 

@@ -18,7 +18,7 @@ from bon_eval.grading import grade_run
 from bon_eval.records import Problem, Response
 from bon_eval.report.files import write_report
 from bon_eval.report.html import page, write_page
-from bon_eval.report.html_data import Budget, as_json, browser_data
+from bon_eval.report.html_data import Budget, as_json, browser_data, pieces
 from bon_eval.report.plots import figures, inline_svg, write_figures
 from bon_eval.runs import Run, iter_responses, load_run
 from bon_eval.store import RunStore
@@ -200,12 +200,12 @@ def test_the_page_without_a_browser(hostile: tuple[Run, Analysis, Path]) -> None
     assert text.count("<script") == text.count("</script>") == 2
     assert "http://" not in re.sub(r"http://www\.w3\.org/\S+|http://example\.invalid", "", text.split('id="data"')[0])
     assert f"{100 * analysis.arms[0].accuracy.estimate:.0f}"[:1] in text
-    assert page(run, analysis) == text  # the same analysis gives the same page
+    assert "".join(page(run, analysis)) == text  # the same analysis gives the same page
 
 
 def test_a_page_without_texts_has_no_texts_and_no_script(hostile: tuple[Run, Analysis, Path]) -> None:
     run, analysis, _ = hostile
-    text = page(run, analysis, texts=False)
+    text = "".join(page(run, analysis, texts=False))
     assert "<script" not in text
     assert "script-src 'none'" in text
     assert "pwned=8" not in text
@@ -214,7 +214,10 @@ def test_a_page_without_texts_has_no_texts_and_no_script(hostile: tuple[Run, Ana
 
 def test_budget_leaves_texts_out_and_says_so(hostile: tuple[Run, Analysis, Path]) -> None:
     run, analysis, _ = hostile
-    small: Any = browser_data(run, analysis, Budget(text_bytes=30 * 200, text_chars=50, responses=30 * 5))
+    budget = Budget(text_bytes=30 * 200, text_chars=50, responses=30 * 5)
+    data = browser_data(run, analysis, budget)
+    small: Any = json.loads("".join(pieces(data.head, (problem.joined() for problem in data.problems.values()))))
+    assert [problem["id"] for problem in small["problems"]] == [row.problem_id for row in analysis.problems]
     assert small["rows"] == 30 * 5
     assert small["responses"] == 30 * (N + 1)
     assert small["texts_left_out"] > 0
@@ -225,7 +228,7 @@ def test_budget_leaves_texts_out_and_says_so(hostile: tuple[Run, Analysis, Path]
         assert problem["text"][1] >= 0
         assert max(map(len, problem["texts"])) <= 50
         assert sum(len(text.encode()) for text in problem["texts"][2:]) <= 200
-    text = page(run, analysis, Budget(text_bytes=30 * 200, text_chars=50, responses=30 * 5))
+    text = "".join(page(run, analysis, budget))
     assert "150 of the 450 responses have a row here" in text
     assert "without their text" in text
 
