@@ -29,18 +29,18 @@ from pathlib import Path
 DRIVER = """
 import json, sys, time
 from lm_eval.models.vllm_causallms import VLLM
-plain, spent = VLLM._model_generate, [0.0]
+plain, spent, tokens = VLLM._model_generate, [0.0], [0]
 def timed(self, *args, **kwargs):
     began = time.perf_counter()
-    try:
-        return plain(self, *args, **kwargs)
-    finally:
-        spent[0] += time.perf_counter() - began
+    outputs = plain(self, *args, **kwargs)
+    spent[0] += time.perf_counter() - began
+    tokens[0] += sum(len(one.token_ids) for output in outputs for one in output.outputs)
+    return outputs
 VLLM._model_generate = timed
 if __name__ == "__main__":
     from lm_eval.__main__ import cli_evaluate
     cli_evaluate()
-    print("GENERATION " + json.dumps(spent[0]), flush=True)
+    print("GENERATION " + json.dumps([spent[0], tokens[0]]), flush=True)
 """
 
 TASK = """
@@ -116,22 +116,10 @@ def lm_eval(args: argparse.Namespace, folder: Path) -> tuple[float, float, int]:
         wall += time.perf_counter() - began
         if done.returncode:
             raise SystemExit(f"lm-eval failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-        spent += json.loads(next(x for x in done.stdout.splitlines() if x.startswith("GENERATION "))[11:])
-        tokens += kept_tokens(folder / f"out-{name}", args)
+        seconds, generated = json.loads(next(x for x in done.stdout.splitlines() if x.startswith("GENERATION "))[11:])
+        spent += seconds
+        tokens += generated
     return wall, spent, tokens
-
-
-def kept_tokens(out: Path, args: argparse.Namespace) -> int:
-    """Tokens of the responses that lm-eval kept; the end token counts where a response is not cut."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
-    total = 0
-    for path in out.rglob("samples_*.jsonl"):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            for text in json.loads(line)["resps"][0]:
-                total += min(args.max_tokens, len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1)
-    return total
 
 
 def bon_eval(args: argparse.Namespace, folder: Path) -> tuple[float, float, int]:

@@ -81,7 +81,7 @@ class VllmEngine:
         args |= spec.engine_args
         others = _children()
         try:
-            with stderr_to(spec.log_path):
+            with stderr_to(spec.log_path), _eager() if on_cpu else contextlib.nullcontext():
                 self._llm = _shielded(lambda: vllm.LLM(**args), others)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
@@ -226,6 +226,23 @@ class VllmEngine:
         finally:
             if waiting and getattr(self, "_engine", None) is not None:
                 self._engine.abort_request(list(waiting))
+
+
+@contextlib.contextmanager
+def _eager() -> Iterator[None]:
+    """Processes started within do not compile, whatever their engine is told; a user's own setting wins.
+
+    Asking for log-probs compiles one line of vLLM's sampler (the rank of a token, unused here) however eager the engine
+    is: on a CPU that costs each engine seconds, and half a minute where nothing is cached.
+    """
+    if "TORCHDYNAMO_DISABLE" in os.environ:
+        yield
+        return
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["TORCHDYNAMO_DISABLE"]
 
 
 def _shielded(build: Callable[[], Any], others: set[Any]) -> Any:
