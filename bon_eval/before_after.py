@@ -18,6 +18,7 @@ from bon_eval.grading import grade_run
 from bon_eval.models import unchanged_model
 from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
 from bon_eval.runs import load_prompts
+from bon_eval.same_model import check_log_probs
 from bon_eval.scoring import ScoredBy, score_run, scored_requests
 from bon_eval.store import RunStore, lock, read_meta
 
@@ -120,6 +121,7 @@ def score_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
     Raises:
         ConfigError: the two runs have other problems or other prompts.
         ModelError: that model is not where it was, or its files have changed since.
+        EngineError: the server has another model under that name now.
         BonEvalError: as `score_run` does.
     """
     meta = read_meta(by)
@@ -142,6 +144,8 @@ def score_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
     with closing(lock(run)):
         say(f"loading {config['model']} ({config['engine']})", quiet)
         with open_engine(config["engine"], spec) as engine:
+            if config["engine"] == REMOTE:
+                check_log_probs(engine, by, prompts, "serve that model again")
             return score_run(run, engine, ScoredBy.of(config), prompts, quiet=quiet)
 
 

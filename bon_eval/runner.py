@@ -29,7 +29,8 @@ from bon_eval.prompts import (
     stop_token_ids,
 )
 from bon_eval.records import Problem, Request
-from bon_eval.sampling import check_adapter, check_same_model, requests, sample
+from bon_eval.same_model import check_fingerprint, check_log_probs
+from bon_eval.sampling import check_adapter, requests, sample
 from bon_eval.shards import Shard
 from bon_eval.signals import stop_if_asked
 from bon_eval.store import RunStore, lock
@@ -318,7 +319,10 @@ def sample_into(
     check_context(prepared.prompts, engine.context_length, config.max_tokens)
     if config.adapter is not None:
         check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
-    check_same_model(store.meta["sessions"], engine.facts)
+    check_fingerprint(store.meta["sessions"], engine.facts)
+    if config.engine == REMOTE and store.done:
+        tokens = {p.problem_id: p.token_ids for p in prepared.prompts}
+        check_log_probs(engine, prepared.directory, tokens, "serve that model again, or give --fresh")
     stop_if_asked()
     store.begin_session(_now(), versions(), engine.facts, seed=seed)
     if store.done:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from bon_eval.config import RunConfig
 from bon_eval.engines.base import Engine
@@ -15,8 +14,6 @@ from bon_eval.records import Request, Sampling
 from bon_eval.records import Sequence as TokenSequence
 from bon_eval.signals import Drain, Stopped
 from bon_eval.store import RunStore, Work
-
-_SAME_MODEL = 0.5
 
 
 def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[Request]:
@@ -82,28 +79,6 @@ def sample(
         raise EngineError(
             f"the engine ended without the responses of problem {missing[0]} (and {len(missing) - 1} more)"
         )
-
-
-def check_same_model(sessions: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> None:
-    """Raise `EngineError` where a server now gives other log-probs after the first prompt than in an earlier session.
-
-    The weights behind a name cannot be read from here. Precision and batching move a log-prob by some hundredths of a
-    nat; a model that differs less than `_SAME_MODEL` there is not told apart.
-    """
-    now = facts.get("fingerprint")
-    for session in sessions:
-        before = session["engine"].get("fingerprint")
-        if before is None or now is None or before["prompt"] != now["prompt"]:
-            continue
-        old, new = before["logprobs"], now["logprobs"]
-        for token in old.keys() & new.keys() or [*old, *new][:1]:
-            a, b = old.get(token), new.get(token)
-            if a is None or b is None or abs(a - b) > _SAME_MODEL:
-                raise EngineError(
-                    f"the server's {facts.get('served_model')!r} is not the model that began this run: token {token!r} "
-                    f"has log-prob {a if a is None else round(a, 3)} there and {b if b is None else round(b, 3)} now; "
-                    "serve that model again, or give --fresh"
-                )
 
 
 def check_adapter(engine: Engine, adapter: str, prompt_token_ids: tuple[int, ...]) -> None:

@@ -82,6 +82,7 @@ class OpenAIEngine:
                 "context_length": self._context,
                 "sent": dict(self._server.fields),
                 "seed": "the server's own",
+                "scores": found.server.prompt_logprobs,
             }
             if spec.probe is not None:
                 self._probe(spec.probe)

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from bon_eval.engines.base import EngineSpec
@@ -31,6 +32,7 @@ pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 MIXED = ASSETS / "arith-mixed"
+PYTHON = [sys.executable, "-m", "bon_eval.cli"]
 KEY = "sk-never-to-be-seen-0123456789"
 
 
@@ -370,13 +372,16 @@ def test_a_cache_in_between_is_found(served_mixed: Any) -> None:
         list(opened.sample(requests(1, 64)))
 
 
-def bon_eval(url: str, out: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [*command_of(url, out), *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment_of() | environment)
+def bon_eval(url: str, out: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    return started([*command_of(url, out), *args])
+
+
+def started(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment_of())
 
 
 def command_of(url: str, out: Path) -> list[str]:
-    command = [sys.executable, "-m", "bon_eval.cli", "run", "--base-url", url, "--model", "arith-mixed"]
+    command = [*PYTHON, "run", "--base-url", url, "--model", "arith-mixed"]
     return [*command, "--task", "arith", "--draws", "200", "--out", str(out)]
 
 
@@ -391,16 +396,23 @@ def stored(out: Path) -> dict[tuple[str, str, int], Response]:
     return table
 
 
-def test_a_run_through_a_server_is_a_run_and_holds_no_key(served_mixed: Any, tmp_path: Path) -> None:
-    out = tmp_path / "run"
+@pytest.fixture(scope="module")
+def sampled(served_mixed: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A whole run through the server, and what it printed."""
+    out = tmp_path_factory.mktemp("sampled") / "run"
     done = bon_eval(served_mixed.base_url, out, "--n", "16", "--limit", "60")
     assert done.returncode == 0, done.stderr
-    assert "engine openai (server vllm 0.32" in done.stdout
+    return out, done.stdout + done.stderr
+
+
+def test_a_run_through_a_server_is_a_run_and_holds_no_key(sampled: tuple[Path, str], served_mixed: Any) -> None:
+    out, printed = sampled
+    assert "engine openai (server vllm 0.32" in printed
     table = stored(out)
     assert len(table) == 60 * 17
     for path in out.rglob("*"):
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
-    assert KEY not in done.stdout + done.stderr
+    assert KEY not in printed
     meta = json.loads((out / "run.json").read_text())
     assert meta["config"]["engine_args"]["base_url"] == served_mixed.base_url
     assert meta["engine"]["logprobs_mode"] == "raw (shown by a trial)"
@@ -410,6 +422,38 @@ def test_a_run_through_a_server_is_a_run_and_holds_no_key(served_mixed: Any, tmp
     again = bon_eval("http://127.0.0.1:9/v1", out, "--n", "16", "--limit", "60")
     assert "nothing to sample" in again.stderr, "the address is no part of the run, and a finished one asks nobody"
     assert stored(out) == table
+
+
+def test_a_served_model_scores_another_run(sampled: tuple[Path, str], served_mixed: Any, tmp_path: Path) -> None:
+    run, by = tmp_path / "run", sampled[0]
+    here = [*PYTHON, "run", "--model", "arith-mixed", "--engine", "transformers", "--dtype", "float32", "--n", "2"]
+    done = started([*here, "--task", "arith", "--limit", "60", "--draws", "200", "--out", str(run)])
+    assert done.returncode == 0, done.stderr
+
+    def other(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        answer = forward(body)
+        for position in answer["choices"][0]["prompt_logprobs"][1:]:
+            for entry in position.values():
+                entry["logprob"] -= 0.15
+        return answer
+
+    with proxy(served_mixed.base_url, other) as url:
+        done = started([*PYTHON, "score", str(run), "--by", str(by), "--base-url", url])
+    assert done.returncode == 2
+    error = done.stderr.splitlines()[-1]
+    assert re.search(
+        r"is not the model that sampled .*stored tokens differ by 0\.1[45]\d nats.*serve that model again", error
+    )
+    assert not list(run.glob("scores/*/part-*"))
+    done = started([*PYTHON, "score", str(run), "--by", str(by), "--base-url", served_mixed.base_url])
+    assert done.returncode == 0, done.stderr
+    table = stored(run)
+    parts = [pq.read_table(part) for part in Path(done.stdout.strip()).glob("part-*")]
+    scores = [row for part in parts for row in part.to_pylist()]
+    assert len(scores) == len(table) == 60 * 3
+    for row in scores:
+        own = table[row["problem_id"], row["arm"], row["index"]].token_logprobs
+        assert max(abs(a - b) for a, b in zip(row["token_logprobs"], own, strict=True)) < 1e-3
 
 
 def test_another_model_under_the_same_name_does_not_go_on_with_a_run(served_mixed: Any, tmp_path: Path) -> None:
@@ -437,6 +481,19 @@ def test_another_model_under_the_same_name_does_not_go_on_with_a_run(served_mixe
         done = bon_eval(url, out, "--n", "32", "--limit", "200")
     assert done.returncode == 2
     assert "is not the model that began this run" in done.stderr.splitlines()[-1]
+
+    def near(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        """Too near for the first token to show it."""
+        answer = forward(body)
+        for position in answer["choices"][0].get("prompt_logprobs") or ():
+            for entry in (position or {}).values():
+                entry["logprob"] -= 0.15
+        return answer
+
+    with proxy(served_mixed.base_url, near) as url:
+        done = bon_eval(url, out, "--n", "32", "--limit", "200")
+    assert done.returncode == 2
+    assert re.search("is not the model that sampled .*or give --fresh", done.stderr.splitlines()[-1])
     assert stored(out) == before
 
 

@@ -163,7 +163,8 @@ def test_score_gives_the_sampled_logprobs_in_any_batch(
         monkeypatch.setattr("bon_eval.engines.transformers._SCORE_TOKENS", {"cpu": tokens})
         monkeypatch.setattr("bon_eval.engines._hf_score._LOGIT_ELEMENTS", elements)
         again = dict(engine.score(sequences))
-        assert max(largest_difference(again[key], scored[key]) for key in expected) < 1e-5
+        # Rounding in another order of adding, which is another one on another processor.
+        assert max(largest_difference(again[key], scored[key]) for key in expected) < 1e-4
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
