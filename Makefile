@@ -16,8 +16,10 @@ demo: $(VENV)/installed
 squeeze: $(VENV)/installed
 	$(BIN)/python scripts/run_squeeze.py $(if $(FAST),--fast)
 
+# Two at a time, each file's tests in one process, where they share engines and runs. Unbound: vLLM's CPU build would
+# bind the engines of both to one core.
 test: $(VENV)/installed check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -109,6 +109,7 @@ class Served:
         command += ["--served-model-name", self.name, "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--dtype", "float32", "--enforce-eager", *self._args]
         quiet = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+        quiet["TORCHDYNAMO_DISABLE"] = "1"  # else it compiles for seconds at the first requests
         log = self._folder / f"server-{self.port}.log"
         with log.open("ab") as file:
             self.process = subprocess.Popen(
