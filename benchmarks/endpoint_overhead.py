@@ -1,11 +1,14 @@
 """Wall time of a run's sampling through a server over a bare asyncio client that posts the same bodies.
 
     python benchmarks/endpoint_overhead.py MODEL [--task arith] [--problems 40] [--n 16] [--max-tokens 64] [--rounds 3]
+        [--dtype float32]
 
 One server (vLLM's, started here unless --base-url names one) serves both sides in turn, with the same number of
 responses on their way at once. `bon-eval`: from the first request to the last stored response, checks and store
 included. Bare: aiohttp, the same JSON bodies, the answers parsed as JSON and their tokens counted. The two take turns;
 the ratio is that of the medians of the time per generated token. The target: at most 1.05.
+
+A processor without bfloat16 instructions needs ``--dtype float32`` (see lm_eval.py).
 """
 
 from __future__ import annotations
@@ -35,13 +38,13 @@ from bon_eval.versions import versions
 
 
 @contextmanager
-def server(model: str) -> Iterator[str]:
+def server(model: str, dtype: str) -> Iterator[str]:
     """vLLM's server for the model on a free port; yields its base URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model, "--port", str(port)]
-    command += ["--served-model-name", model, "--host", "127.0.0.1", "--enforce-eager"]
+    command += ["--served-model-name", model, "--host", "127.0.0.1", "--enforce-eager", "--dtype", dtype]
     quiet = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "2"}
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | quiet, start_new_session=True
@@ -138,6 +141,7 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--base-url")
+    parser.add_argument("--dtype", default="auto", help="Of the server that is started.")
     args = parser.parse_args()
     sides = {"bare": through_bare, "run": through_bon_eval}
     found: dict[str, list[float]] = {name: [] for name in sides}
@@ -153,7 +157,7 @@ def main() -> None:
     if args.base_url:
         measure(args.base_url)
     else:
-        with server(args.model) as url:
+        with server(args.model, args.dtype) as url:
             measure(url)
     ratio = statistics.median(found["run"]) / statistics.median(found["bare"])
     print(f"ratio of medians, run over bare client, time per token: {ratio:.3f} (target <= 1.05)")

@@ -156,22 +156,35 @@ def test_the_same_command_again_samples_and_scores_nothing(pair: tuple[Path, Pat
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")} == stamps
 
 
-def test_killed_between_base_and_tuned_it_resumes(cold: Path, tmp_path: Path) -> None:
+def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(cold: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bon_eval.cli", *RUN, *ON_TRANSFORMERS, "--after", str(cold)]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("results/arith/arith-mixed/*/responses/part-*")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+
+    def stop(parts: str, signum: int, *more: str) -> tuple[int, str]:
+        process = subprocess.Popen(
+            [*command, *more],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob(f"results/arith/{parts}/*/responses/part-*")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signum)
+        _, stderr = process.communicate(timeout=120)
+        return process.returncode, stderr
+
+    code, stderr = stop("cold", signal.SIGINT, "--engine-arg", "batch_size=9")
+    assert code == 130
+    assert "in flight will be finished and stored" in stderr
+    assert "Traceback" not in stderr
+    [tuned] = tmp_path.glob("results/arith/cold/*")
+    assert 0 < len(list(iter_responses(tuned))) < LIMIT * (N + 1)
+    assert not list(tmp_path.glob("results/arith/arith-mixed/*/responses/part-*")), "the base run is not begun"
+    stop("arith-mixed", signal.SIGKILL)
     kept = {p: {(r.problem_id, r.arm, r.index): r for r in iter_responses(p)} for p in directories(tmp_path)}
     done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from bon_eval.errors import ConfigError, TaskError
 from bon_eval.group_run import prepare_group
 from bon_eval.groups import GroupSpec, GroupTask, find_group, list_groups
 from bon_eval.runner import RunOptions
+from bon_eval.runs import iter_responses
 from bon_eval.taskdata import load_problems
 from bon_eval.tasks import load_task
 
@@ -175,6 +177,36 @@ def test_one_load_for_all_tasks_and_only_what_is_owed_again(two_tasks: Path) -> 
     assert more.stderr.count("loading") == 1
     assert (out / "first" / "run.json").read_bytes() == first, "finished: not sampled again"
     assert pq.read_table(out / "second" / "grades.parquet").num_rows == 2 * 4
+
+
+def test_a_stopped_group_goes_on(two_tasks: Path) -> None:
+    args = ["--model", "arith-mixed", "--task", "group.yaml", "--out", "out", "--n", "200", "--engine-arg"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bon_eval.cli", "run", "--engine", "transformers", *args, "batch_size=8"],
+        cwd=two_tasks,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )
+    out = two_tasks / "out"
+    deadline = time.monotonic() + 120
+    while not list(out.glob("second/responses/part-*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.terminate()
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert "in flight will be finished and stored" in stderr
+    assert (out / "first" / "grades.parquet").is_file()
+    kept = list(iter_responses(out / "second"))
+    assert 0 < len(kept) < 2 * 201
+    done = run(*args, "batch_size=64", cwd=two_tasks)
+    assert done.returncode == 0, done.stderr
+    rows = list(iter_responses(out / "second"))
+    assert rows[: len(kept)] == kept
+    assert len({(r.problem_id, r.arm, r.index) for r in rows}) == len(rows) == 2 * 201
 
 
 def test_a_grader_that_there_is_not_is_found_before_sampling(two_tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
