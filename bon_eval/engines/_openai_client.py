@@ -8,13 +8,16 @@ import asyncio
 import os
 import random
 import sys
+import threading
 import time
-from collections.abc import Awaitable, Mapping
-from typing import Any
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from typing import Any, TypeVar
 
 from bon_eval.engines._openai_settings import Settings
 from bon_eval.errors import EngineError
 
+T = TypeVar("T")
 KEY = "OPENAI_API_KEY"
 """The environment variable that holds the key, for servers that want one."""
 _GET_TIMEOUT = 30.0
@@ -22,7 +25,9 @@ _FIRST_DELAY, _LONGEST_DELAY, _LONGEST_RETRY_AFTER = 0.5, 30.0, 300.0
 
 
 class Client:
-    """JSON requests to one server, on the event loop that `run` drives.
+    """JSON requests to one server, on an event loop in a thread of its own.
+
+    So requests go on while the caller stores what came, and a caller with a running loop, such as a notebook, can wait.
 
     Raises:
         EngineError: the openai package is missing.
@@ -41,20 +46,31 @@ class Client:
         self._client = openai.AsyncOpenAI(
             base_url=settings.base_url, api_key=os.environ.get(KEY) or "none", max_retries=0, timeout=settings.timeout
         )
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
 
-    def run(self, work: Awaitable[Any]) -> Any:
-        """Drive the event loop until the work is done."""
-        return self._loop.run_until_complete(work)
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin work that goes on by itself."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def task(self, work: Any) -> asyncio.Task[Any]:
-        """Start work that goes on whenever the loop runs."""
-        return self._loop.create_task(work)
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait until the work is done."""
+        return self.start(work).result()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Give up what is on its way and close the connections."""
         if not self._loop.is_closed():
-            self._loop.run_until_complete(self._client.close())
+            self.run(self._end())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
             self._loop.close()
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._client.close()
 
     async def get(self, path: str, *, wait: float = 0.0) -> Any:
         """GET a path after the base URL; for `wait` seconds again where nothing answers.

@@ -6,10 +6,11 @@ before a run, and of every answer. Sampling is seeded by the server: requests ca
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
@@ -180,24 +181,25 @@ class OpenAIEngine:
 
     def _stream(self, jobs: Iterator[_Job], window: int) -> Iterator[tuple[_Job, Any]]:
         """Keep as many responses on their way as the window allows and hand out answers as they come, in any order."""
-        running: dict[asyncio.Task[Any], _Job] = {}
+        running: dict[Future[Any], _Job] = {}
+        answered: SimpleQueue[Future[Any]] = SimpleQueue()
         flying = 0
         held = next(jobs, None)
         try:
             while held is not None or running:
                 while held is not None and (not running or flying + held.size <= window):
-                    running[self._client.task(self._client.post(held.path, held.body))] = held
+                    sent = self._client.start(self._client.post(held.path, held.body))
+                    running[sent] = held
+                    sent.add_done_callback(answered.put)
                     flying += held.size
                     held = next(jobs, None)
-                done, _ = self._client.run(asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED))
-                for task in done:
-                    job = running.pop(task)
-                    flying -= job.size
-                    yield job, task.result()
+                done = answered.get()
+                job = running.pop(done)
+                flying -= job.size
+                yield job, done.result()
         finally:
-            for task in running:
-                task.cancel()
-            self._client.run(_ended(list(running)))
+            for left in running:
+                left.cancel()
 
     def _end_texts(self, ends: tuple[int, ...]) -> frozenset[str]:
         """What the end tokens read as, with and without special tokens."""
@@ -208,10 +210,6 @@ class OpenAIEngine:
             names = [str(name) for name in tokenizer.convert_ids_to_tokens(list(ends))]
             self._texts[ends] = frozenset({"", *names, *(str(tokenizer.decode([token])) for token in ends)})
         return self._texts[ends]
-
-
-async def _ended(tasks: list[asyncio.Task[Any]]) -> None:
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _check_fresh(pool: _Pool, found: tuple[Choice, ...]) -> None:

@@ -43,6 +43,11 @@ class VllmEngine:
     """
 
     def __init__(self, spec: EngineSpec) -> None:
+        if spec.engine_args.get("data_parallel_size", 1) != 1:
+            raise EngineError(
+                "engine vllm runs one replica, so data_parallel_size must be 1; use --shard I/K with one GPU each, or "
+                "`vllm serve MODEL --data-parallel-size K` and --base-url"
+            )
         # Read by vLLM at import; a user's own setting wins.
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
@@ -104,6 +109,7 @@ class VllmEngine:
             "context_length": self._context,
             "max_num_seqs": int(config.scheduler_config.max_num_seqs),
             "tensor_parallel_size": int(config.parallel_config.tensor_parallel_size),
+            "pipeline_parallel_size": int(config.parallel_config.pipeline_parallel_size),
             "enforce_eager": bool(config.model_config.enforce_eager),
             "prefix_caching": bool(config.cache_config.enable_prefix_caching),
             "logprobs_mode": str(config.model_config.logprobs_mode),

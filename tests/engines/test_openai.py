@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -149,6 +150,34 @@ def test_stop_strings_end_a_response_and_count(served_mixed: Any) -> None:
     assert cut.finish_reason == "stop"
     assert cut.text == whole.text[: whole.text.index(stop)]
     assert cut.token_ids == whole.token_ids[: cut.n_tokens]
+
+
+def test_it_works_where_an_event_loop_runs_already(served_mixed: Any) -> None:
+    """As in a notebook."""
+
+    async def cell() -> list[Response]:
+        with engine(served_mixed.base_url, max_n=3) as opened:
+            return [r for group in opened.sample(requests(2)) for r in group]
+
+    assert_complete(asyncio.run(cell()), count=2)
+
+
+def test_what_is_on_its_way_is_given_up_when_the_caller_stops(served_mixed: Any) -> None:
+    pools: list[int] = []
+
+    def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        if body["max_tokens"] == 96 and body["n"] > 1:
+            pools.append(body["n"])
+            time.sleep(30)
+        return forward(body)
+
+    with proxy(served_mixed.base_url, play) as url:
+        began = time.monotonic()
+        with engine(url, max_n=3, concurrency=8) as opened:
+            stream = opened.sample(requests())
+            assert next(stream)
+        assert time.monotonic() - began < 20
+    assert len(pools) < 5, "no more than the window was asked for"
 
 
 def test_smollm2_by_completions_and_by_chat(serve: Callable[..., Any], smollm2: Path) -> None:

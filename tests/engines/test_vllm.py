@@ -255,6 +255,11 @@ def test_a_model_directory_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> 
     assert "\n" not in str(caught.value)
 
 
+def test_data_parallelism_is_a_servers() -> None:
+    with pytest.raises(EngineError, match="data_parallel_size must be 1; use --shard"):
+        VllmEngine(EngineSpec(str(MIXED), engine_args={"data_parallel_size": 2}))
+
+
 def test_a_killed_engine_process_is_an_error_not_a_hang() -> None:
     import psutil
 
