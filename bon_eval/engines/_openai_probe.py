@@ -65,7 +65,7 @@ async def find(client: Client, settings: Settings) -> Found:
     server = SERVERS[settings.server] if settings.server is not None else _told_by(str(card.get("owned_by")))
     context = card.get("max_model_len")
     if not isinstance(context, int) and isinstance(meta := card.get("meta"), Mapping):
-        context = meta.get("n_ctx_train")
+        context = meta.get("n_ctx") or meta.get("n_ctx_train")
     return Found(server, await _version(client, settings, server), context if isinstance(context, int) else None)
 
 
@@ -78,7 +78,8 @@ async def probe(
         EngineError: the server gives fewer choices than asked for or no log-probs; or log-probs of the tempered
             distribution, or it cannot be told whose they are.
     """
-    n = min(request.n, settings.max_n)
+    most = min(settings.max_n, server.max_n)
+    n = min(request.n, most)
     short = replace(request, sampling=_short(request, _PROBE_TOKENS))
     while True:
         try:
@@ -93,7 +94,7 @@ async def probe(
     first = await _check_raw(client, settings, server, request)
     fingerprint: dict[str, object] = {"prompt": digest(list(request.prompt_token_ids))[:12], "logprobs": first}
     return Probed(
-        n if n < min(request.n, settings.max_n) else settings.max_n,
+        n if n < min(request.n, most) else most,
         known,
         answer.prompt_tokens is not None,
         fingerprint,

@@ -31,6 +31,8 @@ class Server:
     """Whether it names the most likely tokens without mixing up those that read the same."""
     top: int = 20
     """Most likely tokens that it names on demand; the original API stops at 5."""
+    max_n: int = 2**31
+    """Most choices of one HTTP request whose tokens it counts, all of them, in ``usage``."""
     raw: str = "start it so that it returns log-probs from before the temperature"
     """How it is made to return the log-probs of the raw distribution."""
 
@@ -72,6 +74,7 @@ SERVERS = {
                     **{"xtc_probability": 0.0, "post_sampling_probs": False},
                 }
             ),
+            max_n=1,
             raw="use a version of llama-server that takes post_sampling_probs",
         ),
         Server("openai", (), top=5),

@@ -98,7 +98,7 @@ def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str
         end_texts: what the request's end tokens read as; used where the server gives no token ids.
 
     Raises:
-        EngineError: fewer choices than asked for, no log-prob for each token, a response without its end token or
+        EngineError: fewer choices than asked for, fewer log-probs than tokens, a response without its end token or
             cut elsewhere than at max_tokens, another prompt than was sent.
     """
     if not isinstance(body, Mapping) or not isinstance(body.get("choices"), list):
@@ -112,6 +112,13 @@ def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str
     counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
     if isinstance(counted, int) and counted != len(request.prompt_token_ids):
         raise EngineError(_other_prompt(request, counted))
+    made = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
+    if isinstance(made, int) and 0 < (given := sum(map(_count, found))) < made:
+        raise EngineError(
+            f"problem {request.problem_id}, {request.arm}: the server gave {given} log-probs for {made} tokens, so the "
+            "log-likelihood cannot be told (llama.cpp leaves out tokens that end inside a character, and those of a "
+            "stop string); sample with engine vllm or transformers, or through a server of vLLM"
+        )
     choices = tuple(
         _choice(c, request, end_texts)
         for c in sorted(found, key=lambda c: c.get("index", 0) if isinstance(c, Mapping) else 0)
@@ -223,6 +230,13 @@ def _logprobs(choice: Mapping[str, Any], where: str) -> tuple[list[str], list[fl
     return tokens, [float(x) for x in logprobs], top
 
 
+def _count(choice: object) -> int:
+    """How many tokens have a log-prob."""
+    given = choice.get("logprobs") if isinstance(choice, Mapping) else None
+    listed = (given.get("content") or given.get("token_logprobs")) if isinstance(given, Mapping) else None
+    return len(listed) if isinstance(listed, list) else 0
+
+
 def _token_ids(choice: Mapping[str, Any], tokens: Sequence[str]) -> list[int]:
     if isinstance(ids := choice.get("token_ids"), list):
         return [int(t) for t in ids]
@@ -252,7 +266,7 @@ def _check_end(
     if not ended and not any(stop in "".join(tokens) for stop in request.sampling.stop):
         raise EngineError(
             f"{where}: the server's log-probs end before the response's end token, so its log-likelihood cannot be "
-            "told; use a server that returns it (vLLM, SGLang, llama.cpp)"
+            "told; use a server that returns it, such as vLLM's"
         )
 
 

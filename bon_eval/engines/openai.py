@@ -72,7 +72,7 @@ class OpenAIEngine:
         try:
             found = self._client.run(find(self._client, self._settings))
             self._server = found.server
-            self._max_n = self._settings.max_n
+            self._max_n = min(self._settings.max_n, found.server.max_n)
             self._context = found.context_length or stated_context(Path(spec.model_dir)) or 2**31 - 1
             self._facts: dict[str, object] = {
                 "name": "openai",

@@ -26,7 +26,7 @@ def completion(*, ids: bool = True, **changes: Any) -> dict[str, Any]:
     cut = copy.deepcopy(whole) | {"index": 1, "text": "423", "finish_reason": "length"}
     if ids:
         whole["token_ids"], cut["token_ids"] = [9, 8, 0], [9, 8, 7]
-    return {"choices": [cut, whole | changes], "usage": {"prompt_tokens": 3, "completion_tokens": 6}}
+    return {"choices": [cut, whole | changes], "usage": {"prompt_tokens": 3}}
 
 
 def test_a_completion_is_read_by_index() -> None:
@@ -98,6 +98,18 @@ def test_a_response_cut_by_the_server_is_not_one_cut_by_max_tokens() -> None:
     body["choices"][0]["token_ids"].pop()
     with pytest.raises(EngineError, match="cut a response at 2 tokens where 3 were asked for"):
         read_answer(body, REQUEST, 2, END)
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_log_probs_of_fewer_tokens_than_were_generated(ids: bool) -> None:
+    """As llama.cpp's server leaves out tokens that end inside a character, its end token still there."""
+    body = completion(ids=ids) | {"usage": {"prompt_tokens": 3, "completion_tokens": 6}}
+    assert len(read_answer(body, REQUEST, 2, END).choices) == 2
+    body["usage"]["completion_tokens"] = 7
+    with pytest.raises(EngineError, match="problem p, sample: the server gave 6 log-probs for 7 tokens"):
+        read_answer(body, REQUEST, 2, END)
+    body["usage"]["completion_tokens"] = 3  # of one choice alone, as some count
+    assert len(read_answer(body, REQUEST, 2, END).choices) == 2
 
 
 def test_an_end_without_ids_is_told_by_its_text() -> None:
