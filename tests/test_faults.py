@@ -167,7 +167,7 @@ def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path) 
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6
     assert process.returncode == 130
     assert "Traceback" not in stderr
     last = table(out)
@@ -253,11 +253,11 @@ def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path) -> None:
     code, stderr, seconds = stop(engine)
     assert code == 2
     assert "vLLM's engine process died" in one_line(stderr)
-    assert seconds < 15
+    assert seconds < 30
     assert len(kept) > before
     code, stderr, seconds = stop(twice)
     assert code == 130, stderr
-    assert seconds < 10
+    assert seconds < 20
     assert "Traceback" not in stderr
     code, _, _ = stop(lambda process: process.kill())
     assert code == -signal.SIGKILL
