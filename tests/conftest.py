@@ -23,7 +23,12 @@ REQUIRE_VLLM = os.environ.get("BON_EVAL_REQUIRE_VLLM") == "1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the vLLM tests where vLLM is not installed, unless it is required: then they must run."""
+    """The files with the longest tests first, so that no process waits for another's at the end.
+
+    Without vLLM its tests are skipped, unless it is required: then they must run.
+    """
+    engines = {item.path for item in items if item.get_closest_marker("vllm")}
+    items.sort(key=lambda item: item.path not in engines)
     if REQUIRE_VLLM or importlib.util.find_spec("vllm") is not None:
         return
     for item in items:
