@@ -19,8 +19,7 @@ squeeze: $(VENV)/installed
 # Two at a time, each file's tests in one process, where they share engines and runs. Unbound: vLLM's CPU build would
 # bind the engines of both to one core.
 test: $(VENV)/installed check
-	OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
-		$(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

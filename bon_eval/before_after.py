@@ -144,8 +144,7 @@ def score_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
     with closing(lock(run)):
         say(f"loading {config['model']} ({config['engine']})", quiet)
         with open_engine(config["engine"], spec) as engine:
-            if config["engine"] == REMOTE:
-                check_log_probs(engine, by, prompts, "serve that model again")
+            check_log_probs(engine, by, prompts, "serve that model again")
             return score_run(run, engine, ScoredBy.of(config), prompts, quiet=quiet)
 
 

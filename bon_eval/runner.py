@@ -320,7 +320,7 @@ def sample_into(
     if config.adapter is not None:
         check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
     check_fingerprint(store.meta["sessions"], engine.facts)
-    if config.engine == REMOTE and store.done:
+    if store.done:
         tokens = {p.problem_id: p.token_ids for p in prepared.prompts}
         check_log_probs(engine, prepared.directory, tokens, "serve that model again, or give --fresh")
     stop_if_asked()

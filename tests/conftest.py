@@ -95,6 +95,21 @@ def make_lora(model_dir: Path, folder: Path, *, scale: float) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def wait_for_parts() -> Callable[..., None]:
+    """(process, folder, more=3, pattern=...) -> returns once this process has stored so many more files there."""
+
+    def wait(process: subprocess.Popen[str], folder: Path, more: int = 3, pattern: str = "responses/part-*") -> None:
+        before = len(list(folder.glob(pattern)))
+        deadline = time.monotonic() + 240
+        while len(list(folder.glob(pattern))) < before + more:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    return wait
+
+
 class Served:
     """vLLM's OpenAI-compatible server in a process of its own, as a user starts it."""
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +156,9 @@ def test_the_same_command_again_samples_and_scores_nothing(pair: tuple[Path, Pat
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")} == stamps
 
 
-def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(cold: Path, tmp_path: Path) -> None:
+def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(
+    cold: Path, tmp_path: Path, wait_for_parts: Callable[..., None]
+) -> None:
     command = [sys.executable, "-m", "bon_eval.cli", *RUN, *ON_TRANSFORMERS, "--after", str(cold)]
 
     def stop(parts: str, signum: int, *more: str) -> tuple[int, str]:
@@ -168,11 +170,7 @@ def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(cold: Pa
             text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
         )
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob(f"results/arith/{parts}/*/responses/part-*")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for_parts(process, tmp_path / "results/arith" / parts, 1, "*/responses/part-*")
         process.send_signal(signum)
         _, stderr = process.communicate(timeout=120)
         return process.returncode, stderr

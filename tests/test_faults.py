@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROBLEMS, N = 120, 24
 JOB = ["--model", "arith-mixed", "--task", "arith", "--limit", str(PROBLEMS), "--n", str(N), "--draws", "200"]
 Table = dict[tuple[str, str, int], Response]
+Wait = Callable[..., None]
 
 
 def command(out: Path, *engine: str) -> list[str]:
@@ -65,6 +66,11 @@ def table(out: Path) -> Table:
     return found
 
 
+def requests(out: Path) -> set[tuple[str, str]]:
+    """Those whose responses are stored."""
+    return {(problem, arm) for problem, arm, _ in table(out)}
+
+
 def assert_complete(out: Path, kept: Table) -> None:
     """All rows of all problems, and those that were there before as they were."""
     found = table(out)
@@ -75,16 +81,6 @@ def assert_complete(out: Path, kept: Table) -> None:
     assert json.loads((out / "run.json").read_text())["state"] == "sampled"
     assert json.loads((out / "report.json").read_text())["run"]["config"]["n"] == N
     assert not list(out.rglob(".tmp-*"))
-
-
-def wait_for_parts(process: subprocess.Popen[str], out: Path, more: int = 3) -> None:
-    """Until this process has stored something."""
-    before = len(list(out.glob("responses/part-*")))
-    deadline = time.monotonic() + 240
-    while len(list(out.glob("responses/part-*"))) < before + more:
-        assert process.poll() is None, process.stderr and process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def one_line(stderr: str) -> str:
@@ -102,7 +98,7 @@ def served(served_mixed: Any) -> tuple[str, ...]:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_kill_at_twenty_random_moments(served: tuple[str, ...], tmp_path: Path) -> None:
+def test_kill_at_twenty_random_moments(served: tuple[str, ...], tmp_path: Path, wait_for_parts: Wait) -> None:
     out = tmp_path / "run"
     rng = random.Random(20)
     kept: Table = {}
@@ -131,7 +127,7 @@ def test_kill_at_twenty_random_moments(served: tuple[str, ...], tmp_path: Path) 
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path) -> None:
+def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path, wait_for_parts: Wait) -> None:
     out = tmp_path / "run"
     # Once: what is in flight is finished and stored.
     process = start(out, *served)
@@ -162,6 +158,7 @@ def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path) 
     # Twice: at once.
     process = start(out, *served)
     wait_for_parts(process, out)
+    before = requests(out)
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
     began = time.monotonic()
@@ -170,13 +167,15 @@ def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path) 
     assert time.monotonic() - began < 6
     assert process.returncode == 130
     assert "Traceback" not in stderr
+    [flying] = re.findall(r"stopping: (\d+) requests? in flight", stderr)
+    assert len(requests(out)) < len(before) + int(flying), "what was in flight is not waited for"
     last = table(out)
     finish(out, *served)
     assert_complete(out, kept | more | last)
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_the_transformers_engine(tmp_path: Path) -> None:
+def test_ctrl_c_on_the_transformers_engine(tmp_path: Path, wait_for_parts: Wait) -> None:
     out = tmp_path / "run"
     engine = ("--engine", "transformers", "--engine-arg", "batch_size=64")
     process = start(out, *engine)
@@ -208,7 +207,7 @@ def test_signals_where_nothing_is_in_flight(tmp_path: Path) -> None:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path) -> None:
+def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path, wait_for_parts: Wait) -> None:
     """One run: SIGTERM to the whole group, its engine killed, Ctrl-C twice, itself killed; no process outlives it."""
     import psutil
 
@@ -311,7 +310,7 @@ def test_two_runs_on_one_directory(served: tuple[str, ...], tmp_path: Path) -> N
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_a_clock_that_goes_backwards(served: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_clock_that_goes_backwards(served: tuple[str, ...], tmp_path: Path, wait_for_parts: Wait) -> None:
     """Every look at the clock is 100 s before the last one, in both sessions."""
     (tmp_path / "sitecustomize.py").write_text(
         "import itertools, time\n"

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,7 @@ def test_one_load_for_all_tasks_and_only_what_is_owed_again(two_tasks: Path) -> 
     assert pq.read_table(out / "second" / "grades.parquet").num_rows == 2 * 4
 
 
-def test_a_stopped_group_goes_on(two_tasks: Path) -> None:
+def test_a_stopped_group_goes_on(two_tasks: Path, wait_for_parts: Callable[..., None]) -> None:
     args = ["--model", "arith-mixed", "--task", "group.yaml", "--out", "out", "--n", "200", "--engine-arg"]
     process = subprocess.Popen(
         [sys.executable, "-m", "bon_eval.cli", "run", "--engine", "transformers", *args, "batch_size=8"],
@@ -190,11 +190,7 @@ def test_a_stopped_group_goes_on(two_tasks: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
     out = two_tasks / "out"
-    deadline = time.monotonic() + 120
-    while not list(out.glob("second/responses/part-*")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_parts(process, out / "second", 1)
     process.terminate()
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 143

@@ -98,8 +98,8 @@ def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str
         end_texts: what the request's end tokens read as; used where the server gives no token ids.
 
     Raises:
-        EngineError: fewer choices than asked for, fewer log-probs than tokens, a response without its end token or
-            cut elsewhere than at max_tokens, another prompt than was sent.
+        EngineError: fewer choices than asked for, another number of log-probs than of tokens, a response without
+            its end token or cut elsewhere than at max_tokens, another prompt than was sent.
     """
     if not isinstance(body, Mapping) or not isinstance(body.get("choices"), list):
         raise EngineError(f"the server's answer is no completion ({_short(body)}); check --base-url")
@@ -113,12 +113,9 @@ def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str
     if isinstance(counted, int) and counted != len(request.prompt_token_ids):
         raise EngineError(_other_prompt(request, counted))
     made = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
-    if isinstance(made, int) and 0 < (given := sum(map(_count, found))) < made:
-        raise EngineError(
-            f"problem {request.problem_id}, {request.arm}: the server gave {given} log-probs for {made} tokens, so the "
-            "log-likelihood cannot be told (llama.cpp leaves out tokens that end inside a character, and those of a "
-            "stop string); sample with engine vllm or transformers, or through a server of vLLM"
-        )
+    given = sum(map(_count, found))
+    if isinstance(made, int) and given and given != made:
+        raise EngineError(_other_count(request, given, made))
     choices = tuple(
         _choice(c, request, end_texts)
         for c in sorted(found, key=lambda c: c.get("index", 0) if isinstance(c, Mapping) else 0)
@@ -275,6 +272,19 @@ def _other_prompt(request: Request, counted: int) -> str:
         f"the server read {counted} tokens in the prompt of problem {request.problem_id}, which has "
         f"{len(request.prompt_token_ids)}: it adds tokens, cuts the prompt, or has another tokenizer or chat template; "
         "give --model the directory that it serves"
+    )
+
+
+def _other_count(request: Request, given: int, made: int) -> str:
+    where = f"problem {request.problem_id}, {request.arm}: the server gave {given} log-probs"
+    if given > made:
+        return (
+            f"{where} and counts {made} tokens, as some do that count one choice of several; give --engine-arg "
+            "max_n=1, so that a missing log-prob is seen"
+        )
+    return (
+        f"{where} for {made} tokens, so the log-likelihood cannot be told (llama.cpp leaves out tokens that end inside "
+        "a character, and those of a stop string); sample with engine vllm or transformers, or through a server of vLLM"
     )
 
 

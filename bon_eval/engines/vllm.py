@@ -5,19 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from multiprocessing import resource_tracker
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bon_eval.engines import _guardian
 from bon_eval.engines._vllm_flat import own_logprobs, top_confidences, top_logprobs
+from bon_eval.engines._vllm_process import children, guard, not_compiling, shielded, watch
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.models import stated_context
@@ -84,16 +80,16 @@ class VllmEngine:
             self._lora = _lora_request(spec.adapter_dir, spec.adapter_hash or spec.adapter_dir)
             args |= {"enable_lora": True, "max_lora_rank": _lora_rank(spec.adapter_dir)}
         args |= spec.engine_args
-        others = _children()
+        others = children()
         try:
-            with stderr_to(spec.log_path), _eager() if on_cpu else contextlib.nullcontext():
-                self._llm = _shielded(lambda: vllm.LLM(**args), others)
+            with stderr_to(spec.log_path), not_compiling() if on_cpu else contextlib.nullcontext():
+                self._llm = shielded(lambda: vllm.LLM(**args), others)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine
-        self._guardian = _guard(_children() - others)
+        self._guardian = guard(children() - others)
         self._closed = threading.Event()
-        threading.Thread(target=_watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
+        threading.Thread(target=watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
         config = self._engine.vllm_config
         self._context = int(config.model_config.max_model_len)
         self._vocabulary = int(config.model_config.get_vocab_size())
@@ -167,7 +163,7 @@ class VllmEngine:
         """Stop the engine's process and give its memory back."""
         if (engine := getattr(self, "_engine", None)) is not None:
             self._closed.set()
-            # Its processes do not hear SIGTERM (`_shielded`), so waiting for them to heed it would be in vain.
+            # Its processes do not hear SIGTERM (`shielded`), so waiting for them to heed it would be in vain.
             engine.engine_core.shutdown(timeout=0)
             self._guardian.communicate(b".")
             del self._engine, self._llm
@@ -232,87 +228,6 @@ class VllmEngine:
         finally:
             if waiting and getattr(self, "_engine", None) is not None:
                 self._engine.abort_request(list(waiting))
-
-
-@contextlib.contextmanager
-def _eager() -> Iterator[None]:
-    """Processes started within do not compile, whatever their engine is told; a user's own setting wins.
-
-    Asking for log-probs compiles one line of vLLM's sampler (the rank of a token, unused here) however eager the engine
-    is: on a CPU that costs each engine seconds, and half a minute where nothing is cached.
-    """
-    if "TORCHDYNAMO_DISABLE" in os.environ:
-        yield
-        return
-    os.environ["TORCHDYNAMO_DISABLE"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["TORCHDYNAMO_DISABLE"]
-
-
-def _shielded(build: Callable[[], Any], others: set[Any]) -> Any:
-    """What `build` makes, in a thread that blocks Ctrl-C and SIGTERM, as the processes that it starts then do.
-
-    A terminal and a scheduler send signals to a whole process group: the engine must outlive them until what is in
-    flight is finished. This thread stays open to them, so that a load of minutes can be stopped; then what it has
-    started ends, and the children that were there before, `others`, do not.
-    """
-    import psutil
-
-    made: list[Any] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        # Starting it unblocks both signals in the thread that does: so it is started before.
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-        try:
-            made.append(build())
-        except BaseException as error:  # noqa: BLE001
-            failed.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.2)  # without a limit a signal would not be heard
-    except KeyboardInterrupt:
-        for process in _children() - others:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        raise
-    if failed:
-        raise failed[0]
-    return made[0]
-
-
-def _children() -> set[Any]:
-    import psutil
-
-    return set(psutil.Process().children(recursive=True))
-
-
-def _guard(engine: set[Any]) -> subprocess.Popen[bytes]:
-    """A process that kills the engine's processes when this one is killed: vLLM's own outlive their parent."""
-    children = [f"{p.pid}:{_guardian.start_time(p.pid)}" for p in engine]
-    # In a session of its own, Ctrl-C on the terminal does not reach it before it is needed.
-    return subprocess.Popen(
-        [sys.executable, _guardian.__file__, *children], stdin=subprocess.PIPE, start_new_session=True
-    )
-
-
-def _watch(core: Any, closed: threading.Event) -> None:
-    """Wake a caller that waits for outputs of an engine process that was killed: vLLM 0.32 leaves it waiting."""
-    from vllm.v1.engine.exceptions import EngineDeadError
-
-    queue, resources = getattr(core, "outputs_queue", None), getattr(core, "resources", None)
-    if queue is None or resources is None:  # the engine runs in this process
-        return
-    while not closed.wait(0.5):
-        if resources.engine_dead:
-            queue.put_nowait(EngineDeadError())
-            return
 
 
 def _external_id(request_id: str) -> str:

@@ -265,11 +265,6 @@ def moved(content: dict[str, Any]) -> dict[str, Any]:
     return content | {"model.norm.weight": [1.0, 0.5 + 2**-24]}
 
 
-def test_the_base_model_is_its_own_start(tmp_path: Path) -> None:
-    base = start(tmp_path / "base", WEIGHTS).path
-    check_start(start(tmp_path / "zero", WEIGHTS), base)
-
-
 def test_a_bfloat16_base_equals_its_float32_copy(tmp_path: Path) -> None:
     # Values that bfloat16 rounds: what it stores, widened, is what the training starts from.
     rough = {"w": [0.1, 1 / 3, -2.7]}
@@ -280,8 +275,9 @@ def test_a_bfloat16_base_equals_its_float32_copy(tmp_path: Path) -> None:
         check_start(start(tmp_path / "unrounded", rough), base)
 
 
-def test_one_moved_weight_is_named(tmp_path: Path) -> None:
+def test_the_base_model_is_its_own_start_and_one_moved_weight_is_named(tmp_path: Path) -> None:
     base = start(tmp_path / "base", WEIGHTS).path
+    check_start(start(tmp_path / "same", WEIGHTS), base)
     with pytest.raises(ModelError, match=r"is not the base model .*\(model\.norm\.weight differs\).* --base") as caught:
         check_start(start(tmp_path / "zero", moved(WEIGHTS)), base)
     assert "\n" not in str(caught.value)
@@ -300,6 +296,8 @@ def test_a_base_in_shards(tmp_path: Path) -> None:
 def test_a_tied_head_may_be_stored_once(tmp_path: Path) -> None:
     base = start(tmp_path / "base", {**WEIGHTS, "lm_head.weight": WEIGHTS["model.embed.weight"]}).path
     check_start(start(tmp_path / "zero", WEIGHTS), base)
+    with pytest.raises(ModelError, match=r"model\.norm\.weight differs"):
+        check_start(start(tmp_path / "off", moved(WEIGHTS)), base)
 
 
 def test_another_models_weights(tmp_path: Path) -> None:

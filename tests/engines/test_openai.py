@@ -485,7 +485,9 @@ def test_a_served_model_scores_another_run(sampled: tuple[Path, str], served_mix
         assert max(abs(a - b) for a, b in zip(row["token_logprobs"], own, strict=True)) < 1e-3
 
 
-def test_another_model_under_the_same_name_does_not_go_on_with_a_run(served_mixed: Any, tmp_path: Path) -> None:
+def test_another_model_under_the_same_name_does_not_go_on_with_a_run(
+    served_mixed: Any, tmp_path: Path, wait_for_parts: Callable[..., None]
+) -> None:
     out = tmp_path / "run"
 
     def other(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
@@ -526,7 +528,9 @@ def test_another_model_under_the_same_name_does_not_go_on_with_a_run(served_mixe
     assert stored(out) == before
 
 
-def test_a_server_that_is_killed_in_mid_stream_and_started_again(served_mixed: Any, tmp_path: Path) -> None:
+def test_a_server_that_is_killed_in_mid_stream_and_started_again(
+    served_mixed: Any, tmp_path: Path, wait_for_parts: Callable[..., None]
+) -> None:
     server, out = served_mixed, tmp_path / "run"
     command = [*command_of(server.base_url, out), "--n", "16", "--limit", "100", "--engine-arg", "concurrency=64"]
     process = subprocess.Popen(
@@ -545,11 +549,3 @@ def test_a_server_that_is_killed_in_mid_stream_and_started_again(served_mixed: A
     table = stored(out)
     assert len(table) == 100 * 17
     assert all(table[key] == response for key, response in before.items())
-
-
-def wait_for_parts(process: subprocess.Popen[Any], out: Path, count: int) -> None:
-    deadline = time.monotonic() + 120
-    while len(list(out.glob("responses/part-*"))) < count:
-        assert process.poll() is None, "the run ended too early"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

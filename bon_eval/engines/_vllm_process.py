@@ -1,0 +1,97 @@
+"""vLLM's own processes: how they are started, kept from signals, watched, and ended with this one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
+from typing import Any
+
+from bon_eval.engines import _guardian
+
+
+@contextlib.contextmanager
+def not_compiling() -> Iterator[None]:
+    """Processes started within do not compile, whatever their engine is told; a user's own setting wins.
+
+    Asking for log-probs compiles one line of vLLM's sampler (the rank of a token, unused here) however eager the engine
+    is: on a CPU that costs each engine seconds, and half a minute where nothing is cached.
+    """
+    if "TORCHDYNAMO_DISABLE" in os.environ:
+        yield
+        return
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["TORCHDYNAMO_DISABLE"]
+
+
+def shielded(build: Callable[[], Any], others: set[Any]) -> Any:
+    """What `build` makes, in a thread that blocks Ctrl-C and SIGTERM, as the processes that it starts then do.
+
+    A terminal and a scheduler send signals to a whole process group: the engine must outlive them until what is in
+    flight is finished. This thread stays open to them, so that a load of minutes can be stopped; then what it has
+    started ends, and the children that were there before, `others`, do not.
+    """
+    import psutil
+
+    made: list[Any] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        # Starting it unblocks both signals in the thread that does: so it is started before.
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            made.append(build())
+        except BaseException as error:  # noqa: BLE001
+            failed.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)  # without a limit a signal would not be heard
+    except KeyboardInterrupt:
+        for process in children() - others:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        raise
+    if failed:
+        raise failed[0]
+    return made[0]
+
+
+def children() -> set[Any]:
+    """The processes below this one, as psutil has them."""
+    import psutil
+
+    return set(psutil.Process().children(recursive=True))
+
+
+def guard(engine: set[Any]) -> subprocess.Popen[bytes]:
+    """A process that kills the engine's processes when this one is killed: vLLM's own outlive their parent."""
+    victims = [f"{p.pid}:{_guardian.start_time(p.pid)}" for p in engine]
+    # In a session of its own, Ctrl-C on the terminal does not reach it before it is needed.
+    return subprocess.Popen(
+        [sys.executable, _guardian.__file__, *victims], stdin=subprocess.PIPE, start_new_session=True
+    )
+
+
+def watch(core: Any, closed: threading.Event) -> None:
+    """Wake a caller that waits for outputs of an engine process that was killed: vLLM 0.32 leaves it waiting."""
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    queue, resources = getattr(core, "outputs_queue", None), getattr(core, "resources", None)
+    if queue is None or resources is None:  # the engine runs in this process
+        return
+    while not closed.wait(0.5):
+        if resources.engine_dead:
+            queue.put_nowait(EngineDeadError())
+            return
