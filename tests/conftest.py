@@ -181,9 +181,12 @@ def served_mixed(serve: Callable[..., Served]) -> Served:
     return serve(ASSETS / "arith-mixed", "arith-mixed")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A real headless Chromium; without one the tests are skipped, unless BON_EVAL_REQUIRE_BROWSER=1."""
+    """A real headless Chromium; without one the tests are skipped, unless BON_EVAL_REQUIRE_BROWSER=1.
+
+    No longer than its module: Playwright leaves an event loop running in the thread as long as it is open.
+    """
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         if os.environ.get("BON_EVAL_REQUIRE_BROWSER") == "1":
@@ -197,7 +200,7 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_page(chromium: Any) -> Callable[..., tuple[Any, list[str]]]:
     """(path, **options) -> the page, and everything that it complained about or asked the network for."""
 
