@@ -22,7 +22,7 @@ from bon_eval.records import Response
 from bon_eval.runs import iter_responses
 
 ROOT = Path(__file__).resolve().parent.parent
-PROBLEMS, N = 120, 24
+PROBLEMS, N = 60, 24
 JOB = ["--model", "arith-mixed", "--task", "arith", "--limit", str(PROBLEMS), "--n", str(N), "--draws", "200"]
 Table = dict[tuple[str, str, int], Response]
 Wait = Callable[..., None]
@@ -212,10 +212,11 @@ def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path, wait_for_part
     import psutil
 
     out = tmp_path / "run"
+    vllm = ("--engine", "vllm", "--engine-arg", "max_num_seqs=32")  # few in flight, so that each stop leaves some
     kept: Table = {}
 
     def stop(how: Callable[[subprocess.Popen[str]], None]) -> tuple[int, str, float]:
-        process = start(out, "--engine", "vllm")
+        process = start(out, *vllm)
         wait_for_parts(process, out)
         children = psutil.Process(process.pid).children(recursive=True)
         assert any("EngineCore" in child.name() for child in children)
@@ -261,7 +262,7 @@ def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path, wait_for_part
     code, _, _ = stop(lambda process: process.kill())
     assert code == -signal.SIGKILL
     assert len(kept) < PROBLEMS * (N + 1)
-    finish(out, "--engine", "vllm")
+    finish(out, *vllm)
     assert_complete(out, kept)
 
 
