@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bon_eval.engines import choose_engine
-from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.engines.vllm import VllmEngine
 from bon_eval.errors import EngineError
 from bon_eval.models import ASSETS
@@ -43,7 +42,7 @@ def ends(folder: Path) -> tuple[int, ...]:
 
 
 def forced_all(
-    engine: VllmEngine, responses: list[Response], prompts: list[tuple[int, ...]]
+    engine: Engine, responses: list[Response], prompts: list[tuple[int, ...]]
 ) -> dict[str, tuple[float, ...]]:
     sequences = [
         Sequence(f"{r.problem_id}/{r.arm}/{r.index}", prompts[int(r.problem_id)], r.token_ids) for r in responses
@@ -260,20 +259,28 @@ def test_data_parallelism_is_a_servers() -> None:
         VllmEngine(EngineSpec(str(MIXED), engine_args={"data_parallel_size": 2}))
 
 
-def test_a_killed_engine_process_is_an_error_not_a_hang() -> None:
+def test_two_tensor_parallel_processes_give_the_same_and_a_killed_one_is_an_error_not_a_hang() -> None:
     import psutil
 
-    spec = EngineSpec(str(MIXED), dtype="float32", log_path=os.devnull)
+    prompts = arith_prompts(8)
+    requests = [
+        Request(str(i), "sample", prompt, 4, Sampling(1.0, 16, ends(MIXED))) for i, prompt in enumerate(prompts)
+    ]
+    spec = EngineSpec(str(MIXED), dtype="float32", log_path=os.devnull, engine_args={"tensor_parallel_size": 2})
     others = set(psutil.Process().children(recursive=True))  # a server of another test, say
     with VllmEngine(spec) as engine:
-        [prompt] = arith_prompts(1)
-        stream = engine.sample(Request(str(i), "sample", prompt, 8, Sampling(1.0, 100)) for i in range(400))
+        assert engine.facts["tensor_parallel_size"] == 2
+        responses = [r for group in engine.sample(requests) for r in group]
+        from bon_eval.engines.transformers import TransformersEngine
+
+        with TransformersEngine(replace(spec, engine_args={})) as reference:
+            assert worst_difference(responses, forced_all(reference, responses, prompts)) < 1e-3
+        stream = engine.sample(Request(str(i), "sample", prompts[0], 8, Sampling(1.0, 100)) for i in range(400))
         next(stream)
         mine = set(psutil.Process().children(recursive=True)) - others
-        victims = [p for p in mine if "EngineCore" in p.name() or "EngineCore" in " ".join(p.cmdline())]
-        assert victims
-        for victim in victims:
-            os.kill(victim.pid, signal.SIGKILL)
+        workers = [p for p in mine if "Worker" in p.name()]
+        assert len(workers) == 2
+        workers[1].kill()
         with pytest.raises(EngineError, match="engine process died"):
             list(stream)
 
