@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing import resource_tracker
 from typing import Any
 
 from bon_eval.engines import _guardian
-
-
-@contextlib.contextmanager
-def not_compiling() -> Iterator[None]:
-    """Processes started within do not compile, whatever their engine is told; a user's own setting wins.
-
-    Asking for log-probs compiles one line of vLLM's sampler (the rank of a token, unused here) however eager the engine
-    is: on a CPU that costs each engine seconds, and half a minute where nothing is cached.
-    """
-    if "TORCHDYNAMO_DISABLE" in os.environ:
-        yield
-        return
-    os.environ["TORCHDYNAMO_DISABLE"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["TORCHDYNAMO_DISABLE"]
 
 
 def shielded(build: Callable[[], Any], others: set[Any]) -> Any:

@@ -31,6 +31,9 @@ from bon_eval.models import stated_context
 from bon_eval.records import Forced, Request, Response, Sequence
 
 _SCORE_WINDOW = 64
+# HTTP requests at once: the client opens at most 1,000 connections, and one that waits for its turn would use up its
+# deadline; 1,024 open files are a usual limit, too.
+_MOST_REQUESTS = 900
 # Two answers to one request that agree in all of this much surprise are one answer given twice.
 _CACHED_BELOW = -20.0
 
@@ -187,7 +190,9 @@ class OpenAIEngine:
         held = next(jobs, None)
         try:
             while held is not None or running:
-                while held is not None and (not running or flying + held.size <= window):
+                while held is not None:
+                    if running and (flying + held.size > window or len(running) >= _MOST_REQUESTS):
+                        break
                     sent = self._client.start(self._client.post(held.path, held.body))
                     running[sent] = held
                     sent.add_done_callback(answered.put)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import threading
@@ -13,7 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from bon_eval.engines._vllm_flat import own_logprobs, top_confidences, top_logprobs
-from bon_eval.engines._vllm_process import children, guard, not_compiling, shielded, watch
+from bon_eval.engines._vllm_process import children, guard, shielded, watch
+from bon_eval.engines._vllm_worker import EXTENSION
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.models import stated_context
@@ -73,7 +73,7 @@ class VllmEngine:
             )
         if on_cpu:
             # Compiling takes minutes on a CPU and gains nothing at the sizes that run there.
-            args["enforce_eager"] = True
+            args |= {"enforce_eager": True, "worker_extension_cls": EXTENSION}
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
         self._lora = None
         if spec.adapter_dir is not None:
@@ -82,8 +82,10 @@ class VllmEngine:
         args |= spec.engine_args
         others = children()
         try:
-            with stderr_to(spec.log_path), not_compiling() if on_cpu else contextlib.nullcontext():
+            with stderr_to(spec.log_path):
                 self._llm = shielded(lambda: vllm.LLM(**args), others)
+                if args.get("worker_extension_cls") == EXTENSION:
+                    self._llm.collective_rpc("skip_token_ranks")
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine

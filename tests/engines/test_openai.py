@@ -281,6 +281,26 @@ def proxy(target: str, play: Play) -> Iterator[str]:
             thread.join()
 
 
+def test_no_more_requests_at_once_than_connections(served_mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bon_eval.engines.openai._MOST_REQUESTS", 12)
+    lock, now, most = threading.Lock(), 0, 0
+
+    def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        answer = forward(body)
+        with lock:
+            now -= 1
+        return answer
+
+    with proxy(served_mixed.base_url, play) as url, engine(url, max_n=1, concurrency=5000) as served:
+        [responses] = served.sample(requests(1, 60)[1:])
+    assert len(responses) == 60
+    assert 6 < most <= 12
+
+
 def test_a_busy_failing_and_hanging_server_is_tried_again(served_mixed: Any) -> None:
     """Every third request goes wrong in another way: busy (twice), broken, gone in mid-answer, too slow."""
     lock, seen, wrong = threading.Lock(), Counter[str](), 0
