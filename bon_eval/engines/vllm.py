@@ -81,11 +81,16 @@ class VllmEngine:
             args |= {"enable_lora": True, "max_lora_rank": _lora_rank(spec.adapter_dir)}
         args |= spec.engine_args
         others = children()
+
+        def load() -> Any:
+            llm = vllm.LLM(**args)
+            if args.get("worker_extension_cls") == EXTENSION:
+                llm.collective_rpc("skip_token_ranks")
+            return llm
+
         try:
             with stderr_to(spec.log_path):
-                self._llm = shielded(lambda: vllm.LLM(**args), others)
-                if args.get("worker_extension_cls") == EXTENSION:
-                    self._llm.collective_rpc("skip_token_ranks")
+                self._llm = shielded(load, others)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine
