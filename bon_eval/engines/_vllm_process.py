@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from typing import Any
 
 from bon_eval.engines import _guardian
+
+
+@contextlib.contextmanager
+def not_compiling() -> Iterator[None]:
+    """Processes started within do not compile, whatever their engine is told; a user's own setting wins.
+
+    However eager the engine is, vLLM compiles single functions (the token's rank, the embedding's mask under tensor
+    parallelism): on a CPU that needs a compiler and costs each engine seconds, half a minute where nothing is cached.
+    """
+    if "TORCHDYNAMO_DISABLE" in os.environ:
+        yield
+        return
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["TORCHDYNAMO_DISABLE"]
 
 
 def shielded(build: Callable[[], Any], others: set[Any]) -> Any:

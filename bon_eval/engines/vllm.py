@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from bon_eval.engines._vllm_flat import own_logprobs, top_confidences, top_logprobs
-from bon_eval.engines._vllm_process import children, guard, shielded, watch
+from bon_eval.engines._vllm_process import children, guard, not_compiling, shielded, watch
 from bon_eval.engines._vllm_worker import EXTENSION
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError
@@ -89,7 +90,7 @@ class VllmEngine:
             return llm
 
         try:
-            with stderr_to(spec.log_path):
+            with stderr_to(spec.log_path), not_compiling() if on_cpu else contextlib.nullcontext():
                 self._llm = shielded(load, others)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
