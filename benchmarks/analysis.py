@@ -21,7 +21,7 @@ from math import comb
 import numpy as np
 
 from bon_eval.estimators import best_of_n
-from bon_eval.pool import Pool
+from bon_eval.records import Pool
 from bon_eval.scorers import get_scorer
 
 SCORERS = ("log_likelihood", "mean_log_likelihood")

@@ -17,8 +17,7 @@ from bon_eval.cells import Array, Responses, compute_cells, compute_data
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.explain import explain
 from bon_eval.findings import Analysis, Settings
-from bon_eval.pool import Pool
-from bon_eval.records import Problem
+from bon_eval.records import Pool, Problem
 from bon_eval.replay import replay
 from bon_eval.scorers import get_scorer
 from bon_eval.variants import variants

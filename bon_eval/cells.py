@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.findings import Settings
-from bon_eval.pool import Pool
+from bon_eval.records import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
 from bon_eval.vote_rules import get_vote
 from bon_eval.weighted_votes import weighted_vote

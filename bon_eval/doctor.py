@@ -109,8 +109,7 @@ def examine(
     """
     from bon_eval.engines import REMOTE, OpenEngine, choose_engine, installed_engines, open_engine
     from bon_eval.engines.base import EngineSpec
-    from bon_eval.records import Request, Sampling
-    from bon_eval.records import Sequence as TokenSequence
+    from bon_eval.records import ForcedSequence, Request, Sampling
     from bon_eval.runner import RunOptions, prepare_prompts
 
     names = list(dict.fromkeys(choose_engine(e)[0] for e in engines)) or installed_engines()
@@ -143,8 +142,8 @@ def examine(
             name, replace(spec, engine_args=server, adapter_dir=None, probe=requests[-1]) if name == REMOTE else spec
         )
 
-    def sequences(responses: Sequence[Response]) -> list[TokenSequence]:
-        return [TokenSequence(key(r), prompts[r.problem_id], r.token_ids) for r in responses]
+    def sequences(responses: Sequence[Response]) -> list[ForcedSequence]:
+        return [ForcedSequence(key(r), prompts[r.problem_id], r.token_ids) for r in responses]
 
     drawn: dict[str, list[Response]] = {}
     for name in names:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bon_eval.config import Shard
 from bon_eval.engines import REMOTE
 from bon_eval.errors import ConfigError, TaskError
 from bon_eval.grading import grade_run
@@ -24,7 +25,6 @@ from bon_eval.runner import (
     sample_into,
     say,
 )
-from bon_eval.shards import Shard
 
 
 @dataclass(frozen=True, slots=True)

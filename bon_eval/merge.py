@@ -15,11 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bon_eval import parts
-from bon_eval.config import differences, digest
+from bon_eval.config import Shard, differences, digest, shard_index
 from bon_eval.errors import StoreError
 from bon_eval.files import TEMPORARY, cannot_write, make_directory, write_atomic, write_text
 from bon_eval.runs import stored_parts
-from bon_eval.shards import Shard, shard_index
 from bon_eval.store import lock, read_meta
 
 

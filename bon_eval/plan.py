@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval import parts
+from bon_eval.config import shard_index
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.runs import stored_parts
-from bon_eval.shards import shard_index
 from bon_eval.store import read_meta
 
 BYTES_PER_TOKEN = 7.0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from bon_eval.config import RunConfig
+from bon_eval.config import RunConfig, Shard
 from bon_eval.engines import REMOTE, OpenEngine, choose_engine, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.errors import ConfigError
@@ -31,7 +31,6 @@ from bon_eval.prompts import (
 from bon_eval.records import Problem, Request
 from bon_eval.same_model import check_fingerprint, check_log_probs
 from bon_eval.sampling import check_adapter, requests, sample
-from bon_eval.shards import Shard
 from bon_eval.signals import stop_if_asked
 from bon_eval.store import RunStore, lock
 from bon_eval.taskdata import load_problems, load_train_problems, task_hash

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from bon_eval import parts, token_stats
 from bon_eval.config import digest
 from bon_eval.errors import StoreError
-from bon_eval.pool import Pool
-from bon_eval.records import Arm, Problem, Response
+from bon_eval.records import Arm, Pool, Problem, Response
 from bon_eval.scorers import OwnScorer, Scorer, get_scorer
 from bon_eval.store import read_meta
 

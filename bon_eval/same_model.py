@@ -9,7 +9,7 @@ from typing import Any
 
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError
-from bon_eval.records import Sequence as TokenSequence
+from bon_eval.records import ForcedSequence
 from bon_eval.runs import iter_responses
 
 # Precision and batching move single log-probs by some hundredths of a nat, and their mean by less.
@@ -56,7 +56,7 @@ def check_log_probs(engine: Engine, run: Path, prompts: Mapping[str, Sequence[in
     if not engine.facts.get("scores"):
         return
     stored = [r for r in islice(iter_responses(run), _RESPONSES) if r.token_ids]
-    sequences = [TokenSequence(str(k), tuple(prompts[r.problem_id]), r.token_ids) for k, r in enumerate(stored)]
+    sequences = [ForcedSequence(str(k), tuple(prompts[r.problem_id]), r.token_ids) for k, r in enumerate(stored)]
     scored = dict(engine.score(sequences))
     differences = [
         abs(a - b) for k, r in enumerate(stored) for a, b in zip(scored[str(k)], r.token_logprobs, strict=True)

@@ -10,8 +10,7 @@ from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.progress import Progress
 from bon_eval.prompts import RenderedPrompt
-from bon_eval.records import Request, Sampling
-from bon_eval.records import Sequence as TokenSequence
+from bon_eval.records import ForcedSequence, Request, Sampling
 from bon_eval.signals import Drain, Stopped
 from bon_eval.store import RunStore, Work
 
@@ -87,7 +86,7 @@ def check_adapter(engine: Engine, adapter: str, prompt_token_ids: tuple[int, ...
     Raises:
         ModelError: the log-likelihood with and without the adapter is the same.
     """
-    probe = TokenSequence("probe", prompt_token_ids[:1], prompt_token_ids[1:])
+    probe = ForcedSequence("probe", prompt_token_ids[:1], prompt_token_ids[1:])
     [(_, tuned)] = engine.score([probe])
     [(_, base)] = engine.score([probe], use_adapter=False)
     if tuned == base:

@@ -23,7 +23,7 @@ from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, StoreError
 from bon_eval.files import TEMPORARY, write_text
 from bon_eval.progress import Progress
-from bon_eval.records import Sequence as TokenSequence
+from bon_eval.records import ForcedSequence
 from bon_eval.runs import check_token_ids, stored_parts
 from bon_eval.store import read_meta
 
@@ -203,7 +203,7 @@ def owed(
     prompts: dict[str, tuple[int, ...]],
     done: set[tuple[str, str]],
     groups: dict[tuple[str, str], Group],
-) -> Iterator[TokenSequence]:
+) -> Iterator[ForcedSequence]:
     """The token sequences of the requests that are not done, each once; their groups are put into `groups`."""
     columns = ["problem_id", "arm", "index", "token_ids"]
     for table in parts.read_parts(stored_parts(path, meta), columns):
@@ -218,4 +218,4 @@ def owed(
             group = groups[problem, arm] = Group(problem, arm, [r["index"] for r in rows], tokens)
             for index, same_as, token_ids in zip(group.indexes, group.same_as, tokens, strict=True):
                 if index == same_as:
-                    yield TokenSequence(json.dumps([problem, arm, index]), prompts[problem], token_ids)
+                    yield ForcedSequence(json.dumps([problem, arm, index]), prompts[problem], token_ids)

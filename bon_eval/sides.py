@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bon_eval.cells import Array, seeded_stream
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
-from bon_eval.pool import Pool
+from bon_eval.records import Pool
 from bon_eval.runs import Run
 
 Streams = Callable[[str], np.random.Generator]

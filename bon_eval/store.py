@@ -20,11 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bon_eval import parts
-from bon_eval.config import RunConfig, differences, digest
+from bon_eval.config import RunConfig, Shard, differences, digest
 from bon_eval.errors import StoreError
 from bon_eval.files import TEMPORARY, cannot_write, write_atomic, write_text
 from bon_eval.records import Arm, Problem, Response
-from bon_eval.shards import Shard
 
 FORMAT = 1
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.parquet"}

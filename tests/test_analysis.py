@@ -17,8 +17,7 @@ import pytest
 from bon_eval.analysis import analyse, default_ns
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.findings import Analysis, ArmRow
-from bon_eval.pool import Pool
-from bon_eval.records import Problem
+from bon_eval.records import Pool, Problem
 from bon_eval.runs import Run
 from bon_eval.stats import holm
 

@@ -23,7 +23,7 @@ from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec
 from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.models import ASSETS
-from bon_eval.records import Sequence
+from bon_eval.records import ForcedSequence
 from bon_eval.report.before_after import document, equivalent_text, render
 from bon_eval.runs import iter_responses, load_prompts, load_run
 from bon_eval.scoring import ScoredBy, load_scores, scored_requests
@@ -80,7 +80,9 @@ def assert_scored(run: Path, by_run: Path, spec: EngineSpec, *, use_adapter: boo
     by = ScoredBy.of(json.loads((by_run / "run.json").read_text())["config"])
     prompts = load_prompts(run)
     responses = [r for r in iter_responses(run) if r.arm == "greedy" or r.index < 2]
-    sequences = [Sequence(f"{r.problem_id}/{r.arm}/{r.index}", prompts[r.problem_id], r.token_ids) for r in responses]
+    sequences = [
+        ForcedSequence(f"{r.problem_id}/{r.arm}/{r.index}", prompts[r.problem_id], r.token_ids) for r in responses
+    ]
     ids = sorted(prompts)
     stored = {arm: load_scores(run, by, ids, arm, n, source=by_run) for arm, n in (("greedy", 1), ("sample", N))}
     with open_engine(by.engine, spec) as engine:
@@ -233,7 +235,7 @@ def check_adapter_pair(place: Path, adapter: Path, model_dir: Path = ASSETS / "a
         prompts, ids = load_prompts(run), sorted(load_prompts(run))
         stored = load_scores(run, model, ids, "sample", 4, source=by)
         sequences = [
-            Sequence(f"{r.problem_id}/{r.index}", prompts[r.problem_id], r.token_ids)
+            ForcedSequence(f"{r.problem_id}/{r.index}", prompts[r.problem_id], r.token_ids)
             for r in iter_responses(run)
             if r.arm == "sample"
         ]

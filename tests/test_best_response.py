@@ -10,7 +10,7 @@ import pytest
 
 from bon_eval.best_response import best_responses
 from bon_eval.errors import ConfigError
-from bon_eval.pool import Pool
+from bon_eval.records import Pool
 from bon_eval.sides import LABELS, Side, unit
 
 

@@ -15,8 +15,7 @@ from bon_eval.errors import ConfigError
 from bon_eval.estimators import within_problem_auroc
 from bon_eval.explain import histogram_edges, length_deciles, saturation_n
 from bon_eval.explanation import Explanation
-from bon_eval.pool import Pool
-from bon_eval.records import Problem
+from bon_eval.records import Pool, Problem
 from bon_eval.runs import Run
 from bon_eval.small_sample import ratio_interval
 from bon_eval.stats import detectable_difference

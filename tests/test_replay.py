@@ -14,8 +14,7 @@ import pytest
 from bon_eval.analysis import analyse
 from bon_eval.errors import ConfigError
 from bon_eval.findings import Analysis
-from bon_eval.pool import Pool
-from bon_eval.records import Problem
+from bon_eval.records import Pool, Problem
 from bon_eval.report.document import document, power_cells, validate
 from bon_eval.report.html_sections import explanation
 from bon_eval.report.plots import figures, scorer_label

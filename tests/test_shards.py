@@ -17,12 +17,11 @@ from click.testing import CliRunner
 
 from bon_eval import parts
 from bon_eval.cli import main
-from bon_eval.config import digest
+from bon_eval.config import Shard, digest, shard_index
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.merge import merge_shards
 from bon_eval.runner import RunOptions, prepare
 from bon_eval.runs import iter_responses, load_problems, load_run, stored_parts
-from bon_eval.shards import Shard, shard_index
 from bon_eval.store import read_meta
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,8 +13,7 @@ import pytest
 
 from bon_eval.analysis import analyse
 from bon_eval.errors import ConfigError, StoreError
-from bon_eval.pool import Pool
-from bon_eval.records import Problem
+from bon_eval.records import Pool, Problem
 from bon_eval.report.document import document
 from bon_eval.report.heatmap import colour, colour_limit, ink, summary_csv, summary_page, write_summary
 from bon_eval.summary import summarise

@@ -16,8 +16,7 @@ from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, StoreError
 from bon_eval.files import write_atomic
 from bon_eval.progress import Progress
-from bon_eval.records import Forced
-from bon_eval.records import Sequence as TokenSequence
+from bon_eval.records import Forced, ForcedSequence
 
 Sets = Mapping[str, Sequence[TokenResponse]]
 """Set name -> its responses; the name of a pair set's side is ``<set>/chosen`` or ``<set>/rejected``."""
@@ -98,10 +97,10 @@ def read_forced(path: Path) -> dict[str, list[Forced]]:
     return out
 
 
-def _sequences(sets: Sets) -> Iterator[TokenSequence]:
+def _sequences(sets: Sets) -> Iterator[ForcedSequence]:
     for name, responses in sets.items():
         for response in responses:
-            yield TokenSequence(_key(name, response.id), response.prompt, response.response)
+            yield ForcedSequence(_key(name, response.id), response.prompt, response.response)
 
 
 def _key(name: str, id_: str) -> str:

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 from bon_eval.engines._hf_draw import raw_logprobs, top_confidence
 from bon_eval.errors import EngineError
-from bon_eval.records import Forced, Sequence
+from bon_eval.records import Forced, ForcedSequence
 
 WINDOW = 512
 """Sequences that are held at once to be sorted by length."""
@@ -43,7 +43,7 @@ STATISTICS: dict[str, Measure] = {
 
 
 def score(
-    model: Any, device: torch.device, sequences: Iterable[Sequence], batch_tokens: int, context: int
+    model: Any, device: torch.device, sequences: Iterable[ForcedSequence], batch_tokens: int, context: int
 ) -> Iterator[Forced]:
     """Yield each sequence's forced log-probs; see `Engine.score_argmax`.
 
@@ -58,7 +58,7 @@ def score(
 def statistics(
     model: Any,
     device: torch.device,
-    sequences: Iterable[Sequence],
+    sequences: Iterable[ForcedSequence],
     names: Iterable[str],
     batch_tokens: int,
     context: int,
@@ -79,7 +79,7 @@ def _argmax(logprobs: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
 def _forced(
     model: Any,
     device: torch.device,
-    sequences: Iterable[Sequence],
+    sequences: Iterable[ForcedSequence],
     batch_tokens: int,
     context: int,
     measures: list[Measure],
@@ -94,7 +94,7 @@ def _forced(
             yield from scored
 
 
-def _check(sequence: Sequence, context: int) -> None:
+def _check(sequence: ForcedSequence, context: int) -> None:
     prompt, response = len(sequence.prompt_token_ids), len(sequence.response_token_ids)
     if prompt < 1 or response < 1 or prompt + response > context:
         raise EngineError(
@@ -103,13 +103,13 @@ def _check(sequence: Sequence, context: int) -> None:
         )
 
 
-def _length(sequence: Sequence) -> int:
+def _length(sequence: ForcedSequence) -> int:
     return len(sequence.prompt_token_ids) + len(sequence.response_token_ids)
 
 
-def _batches(window: list[Sequence], batch_tokens: int) -> Iterator[list[Sequence]]:
+def _batches(window: list[ForcedSequence], batch_tokens: int) -> Iterator[list[ForcedSequence]]:
     """Sequences of similar length together; responses to one prompt apart from the others where there are several."""
-    by_prompt: dict[tuple[int, ...], list[Sequence]] = defaultdict(list)
+    by_prompt: dict[tuple[int, ...], list[ForcedSequence]] = defaultdict(list)
     for sequence in window:
         by_prompt[sequence.prompt_token_ids].append(sequence)
     groups = [group for group in by_prompt.values() if len(group) >= _SHARED]
@@ -126,7 +126,7 @@ def _batches(window: list[Sequence], batch_tokens: int) -> Iterator[list[Sequenc
 
 
 def _score_batch(
-    model: Any, device: torch.device, batch: list[Sequence], measures: list[Measure]
+    model: Any, device: torch.device, batch: list[ForcedSequence], measures: list[Measure]
 ) -> list[tuple[str, tuple[tuple[float, ...], ...]]]:
     """Forward the batch in pieces of columns; padding stands on the right, where no causal model sees it."""
     prompts = [len(s.prompt_token_ids) for s in batch]

@@ -13,8 +13,7 @@ from typing import Any
 
 from bon_eval.engines._openai_settings import Server, Settings
 from bon_eval.errors import EngineError
-from bon_eval.records import TOPK, Request, Response
-from bon_eval.records import Sequence as TokenSequence
+from bon_eval.records import TOPK, ForcedSequence, Request, Response
 
 _TOKEN_ID = "token_id:"
 
@@ -78,7 +77,7 @@ def sampling_body(settings: Settings, server: Server, request: Request, n: int) 
     return body
 
 
-def scoring_body(settings: Settings, sequence: TokenSequence, top: int) -> dict[str, object]:
+def scoring_body(settings: Settings, sequence: ForcedSequence, top: int) -> dict[str, object]:
     """The JSON body that scores given tokens, with the `top` most likely ones beside each."""
     return {
         "model": settings.served_model,
@@ -137,7 +136,7 @@ def to_response(request: Request, index: int, choice: Choice) -> Response:
     )
 
 
-def read_scores(body: object, sequence: TokenSequence) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def read_scores(body: object, sequence: ForcedSequence) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Log-probs of a sequence's response tokens, and the highest one at each of their positions.
 
     Raises:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bon_eval.records import Forced, Request, Response, Sequence
+from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Engine(Protocol):
         """
 
     def score(
-        self, sequences: Iterable[Sequence], *, use_adapter: bool = True
+        self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True
     ) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Teacher forcing: ``(key, log-probs of the response's tokens)`` for each sequence, in any order.
 
@@ -63,7 +63,7 @@ class Engine(Protocol):
         engine's own batch, not by the number of sequences.
         """
 
-    def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
+    def score_argmax(self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True) -> Iterator[Forced]:
         """As `score`, with the most likely token's log-prob at each position beside the own token's."""
 
     def load_adapter(self, directory: str, adapter_hash: str) -> None:

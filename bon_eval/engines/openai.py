@@ -28,7 +28,7 @@ from bon_eval.engines._openai_wire import (
 from bon_eval.engines.base import EngineSpec
 from bon_eval.errors import EngineError
 from bon_eval.models import stated_context
-from bon_eval.records import Forced, Request, Response, Sequence
+from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 _SCORE_WINDOW = 64
 # HTTP requests at once: the client opens at most 1,000 connections, and one that waits for its turn would use up its
@@ -134,13 +134,13 @@ class OpenAIEngine:
                 yield [to_response(pool.request, i, c) for i, c in enumerate(pool.choices) if c is not None]
 
     def score(
-        self, sequences: Iterable[Sequence], *, use_adapter: bool = True
+        self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True
     ) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Teacher forcing through prompt log-probs. See `Engine.score`."""
         for sequence, (own, _) in self._forced(sequences, 0):
             yield sequence.key, own
 
-    def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
+    def score_argmax(self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True) -> Iterator[Forced]:
         """Teacher forcing with the argmax beside it. See `Engine.score_argmax`."""
         for sequence, (own, top) in self._forced(sequences, 1):
             yield Forced(sequence.key, own, top)
@@ -172,7 +172,7 @@ class OpenAIEngine:
                 body = sampling_body(self._settings, self._server, request, stop - start)
                 yield _Job(body, path(self._settings), stop - start, pool, start)
 
-    def _forced(self, sequences: Iterable[Sequence], top: int) -> Iterator[tuple[Sequence, Any]]:
+    def _forced(self, sequences: Iterable[ForcedSequence], top: int) -> Iterator[tuple[ForcedSequence, Any]]:
         if not self._server.prompt_logprobs:
             raise EngineError(
                 f"a server of kind {self._server.name} does not score given tokens by id; score with engine vllm, or "

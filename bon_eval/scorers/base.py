@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bon_eval.errors import ConfigError, EngineError
-from bon_eval.pool import Pool
-from bon_eval.records import Response
+from bon_eval.records import Pool, Response
 
 Array = NDArray[np.float64]
 

@@ -6,8 +6,7 @@ import hashlib
 
 import numpy as np
 
-from bon_eval.pool import Pool
-from bon_eval.records import Response
+from bon_eval.records import Pool, Response
 from bon_eval.scorers.base import Array, Scorer, scorer
 
 _MASK = (1 << 64) - 1

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bon_eval.errors import ConfigError
-from bon_eval.pool import Pool
-from bon_eval.records import Response
+from bon_eval.records import Pool, Response
 from bon_eval.scorers.base import Array, scorer
 
 

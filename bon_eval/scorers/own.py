@@ -10,8 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from bon_eval.errors import ConfigError, unknown_name
-from bon_eval.pool import Pool
-from bon_eval.records import Response
+from bon_eval.records import Pool, Response
 from bon_eval.scorers.base import Array, Scorer
 
 GROUP = "bon_eval.scorers"

@@ -11,8 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bon_eval.errors import ConfigError, EngineError
-from bon_eval.pool import Pool
-from bon_eval.records import Response
+from bon_eval.records import Pool, Response
 from bon_eval.scorers import segments
 from bon_eval.scorers.base import Array, Need, Scorer, scorer
 

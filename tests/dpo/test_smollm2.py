@@ -52,7 +52,7 @@ def test_lora_dpo_tracked_with_vllm(smollm2: Path, tmp_path: Path) -> None:
     from bon_eval.engines.base import EngineSpec
     from bon_eval.engines.transformers import TransformersEngine
     from bon_eval.prompts import load_tokenizer
-    from bon_eval.records import Sequence
+    from bon_eval.records import ForcedSequence
 
     tokens = tokenize_pairs(read_pairs(pairs), load_tokenizer(smollm2), 2048)
     for step in (1, 2):
@@ -60,6 +60,6 @@ def test_lora_dpo_tracked_with_vllm(smollm2: Path, tmp_path: Path) -> None:
         adapter = str(training / f"checkpoint-{step}")
         with TransformersEngine(EngineSpec(str(smollm2), "float32", adapter, "x")) as engine:
             for k, pair in enumerate(tokens):
-                [forced] = engine.score_argmax([Sequence("x", pair.prompt, pair.chosen)])
+                [forced] = engine.score_argmax([ForcedSequence("x", pair.prompt, pair.chosen)])
                 assert stored["pairs/chosen"][k].logprobs == pytest.approx(forced.logprobs, abs=1e-3)
                 assert stored["pairs/chosen"][k].argmax_logprobs == pytest.approx(forced.argmax_logprobs, abs=1e-3)

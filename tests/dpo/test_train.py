@@ -71,12 +71,14 @@ def engine_scores(place: Path, model: Path, adapter: Path | None = None) -> dict
     from bon_eval.engines.base import EngineSpec
     from bon_eval.engines.transformers import TransformersEngine
     from bon_eval.prompts import load_tokenizer
-    from bon_eval.records import Sequence
+    from bon_eval.records import ForcedSequence
 
     pairs = tokenize_pairs(read_pairs(place / "pairs.jsonl"), load_tokenizer(BASE), 256)
     spec = EngineSpec(str(model), "float32", None if adapter is None else str(adapter), "x")
     with TransformersEngine(spec) as engine:
-        sequences = [Sequence(f"{p.id} {s}", p.prompt, getattr(p, s)) for p in pairs for s in ("chosen", "rejected")]
+        sequences = [
+            ForcedSequence(f"{p.id} {s}", p.prompt, getattr(p, s)) for p in pairs for s in ("chosen", "rejected")
+        ]
         found = {key: sum(values) for key, values in engine.score(sequences)}
     return {p.id: (found[f"{p.id} chosen"], found[f"{p.id} rejected"]) for p in pairs}
 
@@ -184,7 +186,7 @@ def test_sft_raises_the_likelihood_of_what_is_selected(place: Path, select: str)
     from bon_eval.engines.base import EngineSpec
     from bon_eval.engines.transformers import TransformersEngine
     from bon_eval.models import resolve_model
-    from bon_eval.records import Sequence
+    from bon_eval.records import ForcedSequence
     from bon_eval.runs import load_run
 
     out = place / f"sft-{select}"
@@ -196,7 +198,7 @@ def test_sft_raises_the_likelihood_of_what_is_selected(place: Path, select: str)
     totals = []
     for model in (BASE, out / "checkpoint-6"):
         with TransformersEngine(EngineSpec(str(model), "float32")) as engine:
-            scored = dict(engine.score(Sequence(r.id, r.prompt, r.response) for r in chosen))
+            scored = dict(engine.score(ForcedSequence(r.id, r.prompt, r.response) for r in chosen))
         totals.append({problem: sum(values) for problem, values in scored.items()})
     if select == "best":
         best = dict(zip(run.pool.problem_ids, run.pool.log_likelihood.max(axis=1), strict=True))

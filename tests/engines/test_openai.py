@@ -26,7 +26,7 @@ from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.openai import OpenAIEngine
 from bon_eval.errors import EngineError
 from bon_eval.models import ASSETS
-from bon_eval.records import Request, Response, Sampling, Sequence
+from bon_eval.records import ForcedSequence, Request, Response, Sampling
 from bon_eval.runs import iter_responses
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
@@ -79,7 +79,8 @@ def assert_complete(responses: list[Response], count: int = 12, n: int = 8) -> N
 def forced(engine: Any, responses: list[Response], given: list[tuple[int, ...]]) -> dict[str, tuple[float, ...]]:
     return dict(
         engine.score(
-            Sequence(f"{r.problem_id}/{r.arm}/{r.index}", given[int(r.problem_id)], r.token_ids) for r in responses
+            ForcedSequence(f"{r.problem_id}/{r.arm}/{r.index}", given[int(r.problem_id)], r.token_ids)
+            for r in responses
         )
     )
 
@@ -116,7 +117,7 @@ def test_the_in_process_engines_agree_on_the_same_tokens(drawn: list[Response], 
 
     with engine(served_mixed.base_url) as opened:
         assert worst(drawn, forced(opened, drawn, prompts(12))) < 1e-3
-        argmax = next(iter(opened.score_argmax([Sequence("g", prompts(1)[0], drawn[0].token_ids)])))
+        argmax = next(iter(opened.score_argmax([ForcedSequence("g", prompts(1)[0], drawn[0].token_ids)])))
     assert all(top >= own for own, top in zip(argmax.logprobs, argmax.argmax_logprobs, strict=True))
     for kind in (TransformersEngine, VllmEngine):
         with kind(EngineSpec(str(MIXED), dtype="float32", log_path=os.devnull)) as other:
@@ -133,7 +134,7 @@ def test_top_k_confidences_are_those_of_the_transformers_engine(served_mixed: An
     asked = requests(3, 4, topk=True)
     with engine(served_mixed.base_url) as opened:
         responses = {f"{r.problem_id}/{r.arm}/{r.index}": r for group in opened.sample(asked) for r in group}
-    sequences = [Sequence(key, prompts(3)[int(r.problem_id)], r.token_ids) for key, r in responses.items()]
+    sequences = [ForcedSequence(key, prompts(3)[int(r.problem_id)], r.token_ids) for key, r in responses.items()]
     with TransformersEngine(EngineSpec(str(MIXED), dtype="float32")) as other:
         for key, [values] in other.statistics(sequences, ("topk",)):
             carried = responses[key].token_topk

@@ -12,7 +12,7 @@ from bon_eval.engines._openai_client import delay
 from bon_eval.engines._openai_settings import SERVERS, Settings
 from bon_eval.engines._openai_wire import read_answer, read_scores, sampling_body, to_response, top_logprobs
 from bon_eval.errors import ConfigError, EngineError
-from bon_eval.records import Request, Sampling, Sequence
+from bon_eval.records import ForcedSequence, Request, Sampling
 
 URL = {"base_url": "http://127.0.0.1:8000/v1", "served_model": "m"}
 END = frozenset({"", "<end>"})
@@ -168,7 +168,7 @@ def test_chat_needs_messages() -> None:
 
 
 def test_forced_log_probs_are_those_of_the_tokens_sent() -> None:
-    sequence = Sequence("k", (5, 6), (9, 0))
+    sequence = ForcedSequence("k", (5, 6), (9, 0))
     positions = [
         None,
         {"6": {"logprob": -1.0}},
@@ -178,7 +178,7 @@ def test_forced_log_probs_are_those_of_the_tokens_sent() -> None:
     body: dict[str, Any] = {"choices": [{"prompt_logprobs": positions}]}
     assert read_scores(body, sequence) == ((-2.0, -0.25), (-0.5, -0.25))
     with pytest.raises(EngineError, match="not those of the tokens sent"):
-        read_scores(body, Sequence("k", (5, 6), (9, 1)))
+        read_scores(body, ForcedSequence("k", (5, 6), (9, 1)))
     with pytest.raises(EngineError, match="no prompt log-probs"):
         read_scores({"choices": [{"prompt_logprobs": None}]}, sequence)
 

@@ -27,7 +27,7 @@ from transformers import (  # noqa: E402
 from bon_eval.engines.base import EngineSpec  # noqa: E402
 from bon_eval.engines.transformers import TransformersEngine  # noqa: E402
 from bon_eval.errors import EngineError, ModelError  # noqa: E402
-from bon_eval.records import Request, Response, Sampling, Sequence  # noqa: E402
+from bon_eval.records import ForcedSequence, Request, Response, Sampling  # noqa: E402
 
 VOCABULARY = 24
 END = 2
@@ -154,7 +154,7 @@ def test_score_gives_the_sampled_logprobs_in_any_batch(
         # Few and many responses to one prompt take different ways through the scorer.
         for r in drawn[request.problem_id][: 2 if request.problem_id < "p4" else 6]:
             key = f"{r.problem_id}/{r.index}"
-            sequences.append(Sequence(key, request.prompt_token_ids, r.token_ids))
+            sequences.append(ForcedSequence(key, request.prompt_token_ids, r.token_ids))
             expected[key] = r.token_logprobs
     scored = dict(engine.score(iter(sequences)))
     assert scored.keys() == expected.keys()
@@ -255,7 +255,7 @@ def test_max_tokens_and_the_end_of_the_context_cut(engine: TransformersEngine) -
     with pytest.raises(EngineError, match="prompt of 512 tokens"):
         list(engine.sample([Request("p", "sample", (1, *[4] * 511), 1, Sampling(1.0, 5))]))
     with pytest.raises(EngineError, match="takes 512 together"):
-        list(engine.score([Sequence("s", long, (4, 4, 4, 4))]))
+        list(engine.score([ForcedSequence("s", long, (4, 4, 4, 4))]))
 
 
 def test_requests_are_taken_lazily_and_finish_before_the_stream_ends(engine: TransformersEngine) -> None:
@@ -295,7 +295,7 @@ def test_sliding_window_model(tmp_path: Path) -> None:
             for r in drawn[request.problem_id]:
                 expected = direct_logprobs(model, request.prompt_token_ids, r.token_ids)
                 assert largest_difference(r.token_logprobs, expected) < 1e-4
-                [(_, scored)] = engine.score([Sequence("s", request.prompt_token_ids, r.token_ids)])
+                [(_, scored)] = engine.score([ForcedSequence("s", request.prompt_token_ids, r.token_ids)])
                 assert largest_difference(scored, expected) < 1e-4
 
 
@@ -321,11 +321,13 @@ def test_lora_adapter_changes_samples_and_scores(checkpoint: str, tmp_path: Path
             for r in drawn[request.problem_id]:
                 expected = direct_logprobs(tuned, request.prompt_token_ids, r.token_ids)
                 assert largest_difference(r.token_logprobs, expected) < 1e-4
-                [(_, scored)] = engine.score([Sequence("s", request.prompt_token_ids, r.token_ids)])
+                [(_, scored)] = engine.score([ForcedSequence("s", request.prompt_token_ids, r.token_ids)])
                 assert largest_difference(scored, expected) < 1e-4
                 base = direct_logprobs(model, request.prompt_token_ids, r.token_ids)
                 assert largest_difference(scored, base) > 1e-2
-                [(_, plain)] = engine.score([Sequence("s", request.prompt_token_ids, r.token_ids)], use_adapter=False)
+                [(_, plain)] = engine.score(
+                    [ForcedSequence("s", request.prompt_token_ids, r.token_ids)], use_adapter=False
+                )
                 assert largest_difference(plain, base) < 1e-4
 
 
@@ -377,7 +379,7 @@ def test_logits_that_are_no_numbers_stop_the_run(checkpoint: str) -> None:
 
 def test_statistics_are_those_of_a_direct_forward_pass(engine: TransformersEngine, model: Any) -> None:
     asked = prompts(9)
-    sequences = [Sequence(str(i), p, tuple(reversed(p))) for i, p in enumerate(asked)]
+    sequences = [ForcedSequence(str(i), p, tuple(reversed(p))) for i, p in enumerate(asked)]
     names = ("self_certainty", "topk", "entropy")
     found = dict(engine.statistics(sequences, names))
     assert sorted(found) == sorted(s.key for s in sequences)
@@ -405,6 +407,6 @@ def test_sampled_top_k_confidence_is_the_forced_one(engine: TransformersEngine) 
     carried = [r for r in responses if r.token_topk is not None]
     assert len(carried) == 6 * 5
     assert len(responses) == 8 * 5
-    sequences = [Sequence(str(i), prompt_of[r.problem_id], r.token_ids) for i, r in enumerate(carried)]
+    sequences = [ForcedSequence(str(i), prompt_of[r.problem_id], r.token_ids) for i, r in enumerate(carried)]
     for key, [forced] in engine.statistics(sequences, ("topk",)):
         assert largest_difference(forced, carried[int(key)].token_topk) < 1e-4

@@ -16,7 +16,7 @@ from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.engines.vllm import VllmEngine
 from bon_eval.errors import EngineError
 from bon_eval.models import ASSETS
-from bon_eval.records import Request, Response, Sampling, Sequence
+from bon_eval.records import ForcedSequence, Request, Response, Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
@@ -45,7 +45,7 @@ def forced_all(
     engine: Engine, responses: list[Response], prompts: list[tuple[int, ...]]
 ) -> dict[str, tuple[float, ...]]:
     sequences = [
-        Sequence(f"{r.problem_id}/{r.arm}/{r.index}", prompts[int(r.problem_id)], r.token_ids) for r in responses
+        ForcedSequence(f"{r.problem_id}/{r.arm}/{r.index}", prompts[int(r.problem_id)], r.token_ids) for r in responses
     ]
     scored = list(engine.score(sequences))
     assert len(scored) == len(sequences)
@@ -136,7 +136,7 @@ def test_top_k_confidences_are_those_of_the_transformers_engine(engine: VllmEngi
     sampling = Sampling(1.0, 96, ends(MIXED), topk=True)
     groups = list(engine.sample(Request(str(i), "sample", p, 4, sampling) for i, p in enumerate(asked)))
     responses = {f"{r.problem_id}/{r.index}": r for group in groups for r in group}
-    sequences = [Sequence(key, asked[int(r.problem_id)], r.token_ids) for key, r in responses.items()]
+    sequences = [ForcedSequence(key, asked[int(r.problem_id)], r.token_ids) for key, r in responses.items()]
     with TransformersEngine(EngineSpec(str(MIXED), dtype="float32")) as other:
         for key, [forced] in other.statistics(sequences, ("topk",)):
             carried = responses[key].token_topk
@@ -229,7 +229,7 @@ def test_adapter_moves_the_likelihood_and_agrees_with_peft(
 
     prompts = arith_prompts(12)
     some = drawn[:20]
-    sequences = [Sequence(str(i), prompts[int(r.problem_id)], r.token_ids) for i, r in enumerate(some)]
+    sequences = [ForcedSequence(str(i), prompts[int(r.problem_id)], r.token_ids) for i, r in enumerate(some)]
     with_adapter = dict(adapted.score(sequences))
     without = dict(adapted.score(sequences, use_adapter=False))
     assert all(abs(sum(with_adapter[k]) - sum(without[k])) > 1e-3 for k in with_adapter)

@@ -12,8 +12,7 @@ import pytest
 
 from bon_eval.analysis import analyse
 from bon_eval.findings import Analysis
-from bon_eval.pool import Pool
-from bon_eval.records import Problem
+from bon_eval.records import Pool, Problem
 
 _DTYPES = {
     "log_likelihood": np.float64,

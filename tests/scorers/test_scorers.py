@@ -10,8 +10,7 @@ import pytest
 
 from bon_eval import scorers
 from bon_eval.errors import ConfigError, EngineError
-from bon_eval.pool import Pool
-from bon_eval.records import Response
+from bon_eval.records import Pool, Response
 from bon_eval.scorers import SCORERS, STATS, Scorer, get_scorer, seeded_random, segments
 
 
