@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import ranked_scores, row_chunks, share_ties, two_dimensional, values_like
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import pick_weights
+from bon_eval.stats.array_checks import ranked_scores, row_chunks, share_ties, two_dimensional, values_like
 
 Array = NDArray[np.float64]
 

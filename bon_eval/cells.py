@@ -5,7 +5,6 @@ Problems are the sampling unit: every interval resamples problems, every compari
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.findings import Settings
 from bon_eval.records import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
+from bon_eval.stats.streams import seeded_stream
 from bon_eval.vote_rules import get_vote
 from bon_eval.weighted_votes import weighted_vote
 
@@ -247,11 +247,6 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
 def stream(settings: Settings, name: str) -> np.random.Generator:
     """The random stream of one use; streams of other uses are independent of it."""
     return seeded_stream(settings.seed, name)
-
-
-def seeded_stream(seed: int, name: str) -> np.random.Generator:
-    """The same, from the seed alone."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def sharper_than_greedy(responses: Responses) -> NDArray[np.bool_]:

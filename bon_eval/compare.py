@@ -16,12 +16,13 @@ from bon_eval.cells import Array
 from bon_eval.comparison import BeforeAfter, Change, Finding
 from bon_eval.errors import ConfigError
 from bon_eval.gain import amortised_share, explained_gain
-from bon_eval.intervals import UNBOUNDED
 from bon_eval.runs import Run, load_prompts
 from bon_eval.scoring import ScoredBy, load_scores
 from bon_eval.sharpening import kl_divergence, sharpening_equivalent_n
-from bon_eval.sides import LABELS, Side, accuracies, quantities, streams, unit
+from bon_eval.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.stats import align, bootstrap_cis, holm, paired_tests
+from bon_eval.stats.bootstrap import UNBOUNDED
+from bon_eval.stats.streams import streams
 
 _SAME = ("task", "temperature", "max_tokens", "stop", "stop_token_ids")
 _DIFFERENT_PROMPTS = "the prompts differ, so likelihoods under the other model were not compared"

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import (
+from bon_eval.errors import ConfigError
+from bon_eval.stats.array_checks import (
     checked_ns,
     ranked_scores,
     reject_nan,
@@ -25,7 +26,6 @@ from bon_eval.arrays import (
     two_dimensional,
     values_like,
 )
-from bon_eval.errors import ConfigError
 from bon_eval.votes import majority_vote
 
 __all__ = [

@@ -16,7 +16,6 @@ from bon_eval.cells import CORRECT, N_TOKENS, Array, Cells, Data, cell_label, sh
 from bon_eval.estimators import pick_probability, within_problem_auroc
 from bon_eval.explanation import POINTS, Explanation, GreedyRank, Histogram, LengthRow, Power, ScorerRow
 from bon_eval.findings import Settings
-from bon_eval.small_sample import ratio_interval
 from bon_eval.stats import (
     Interval,
     PairedTest,
@@ -25,6 +24,7 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
+from bon_eval.stats.closed_form import ratio_interval
 
 SATURATION = 0.01
 """How close to its value at n = N best-of-n counts as saturated, as a fraction of that value."""

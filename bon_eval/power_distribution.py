@@ -13,8 +13,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import two_dimensional
 from bon_eval.errors import ConfigError
+from bon_eval.stats.array_checks import two_dimensional
 
 Array = NDArray[np.float64]
 

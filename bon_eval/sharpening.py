@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import CHUNK_ELEMENTS
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
-from bon_eval.intervals import UNBOUNDED, bootstrap_ci
+from bon_eval.stats.array_checks import CHUNK_ELEMENTS
+from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Divergence:
     standard_error: float
     """NaN for one problem."""
     method: str
-    """Of the interval, as in `bon_eval.intervals`."""
+    """Of the interval, as in `bon_eval.stats.bootstrap`."""
 
 
 def sharpening_equivalent_n(

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.cells import Array, seeded_stream
+from bon_eval.cells import Array
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.records import Pool
 from bon_eval.runs import Run
-
-Streams = Callable[[str], np.random.Generator]
-"""Independent random streams by name."""
-
-
-def streams(seed: int) -> Streams:
-    """The streams of one seed."""
-    return partial(seeded_stream, seed)
+from bon_eval.stats.streams import Streams
 
 
 @dataclass(frozen=True, slots=True, eq=False)

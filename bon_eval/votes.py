@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import checked_ns, row_chunks, two_dimensional, values_like
 from bon_eval.errors import ConfigError
+from bon_eval.stats.array_checks import checked_ns, row_chunks, two_dimensional, values_like
 
 
 def majority_vote(

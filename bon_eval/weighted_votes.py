@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import checked_ns, ranked_scores, row_chunks, share_ties, two_dimensional, values_like
 from bon_eval.errors import ConfigError
+from bon_eval.stats.array_checks import checked_ns, ranked_scores, row_chunks, share_ties, two_dimensional, values_like
 
 Array = NDArray[np.float64]
 Rule = Callable[[Array, NDArray[np.bool_]], Array]

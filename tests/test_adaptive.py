@@ -8,10 +8,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from bon_eval import arrays
 from bon_eval.adaptive import likelihood_stopping, patience_stopping
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
+from bon_eval.stats import array_checks as arrays
 
 
 def replay(scores, values, stops):

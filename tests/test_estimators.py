@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bon_eval import arrays
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n, chosen_index, majority_vote, pass_at_n, pick_probability, pick_weights
+from bon_eval.stats import array_checks as arrays
 
 SIZES = st.integers(1, 7)
 TIED_SCORES = st.integers(-2, 2).map(float) | st.just(-np.inf) | st.floats(-5, 0)

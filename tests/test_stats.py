@@ -17,7 +17,6 @@ from scipy import special
 
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
-from bon_eval.small_sample import effective_problems
 from bon_eval.stats import (
     align,
     bootstrap_ci,
@@ -28,6 +27,7 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
+from bon_eval.stats.closed_form import effective_problems
 
 N, BEST_OF, DRAWS, REPETITIONS = 16, 4, 999, 1000
 SINGLES, MEANS = ("greedy",), ("sample", "best-of-n", "log-likelihood")

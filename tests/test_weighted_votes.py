@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from bon_eval import arrays
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n, majority_vote
+from bon_eval.stats import array_checks as arrays
 from bon_eval.vote_rules import VOTES, get_vote
 from bon_eval.weighted_votes import (
     borda_weights,

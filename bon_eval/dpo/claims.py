@@ -16,8 +16,8 @@ import numpy as np
 from bon_eval.dpo.measures import Array, per_problem
 from bon_eval.dpo.trajectory import Trajectory
 from bon_eval.errors import ConfigError
-from bon_eval.intervals import UNBOUNDED, Interval, bootstrap_ci
-from bon_eval.sides import streams
+from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_ci
+from bon_eval.stats.streams import streams
 
 Outcome = Literal["holds", "fails", "open"]
 Verdict = Literal["reproduced", "not reproduced", "not decided"]

@@ -15,8 +15,8 @@ from bon_eval.dpo.measures import PAIR_MEASURES
 from bon_eval.dpo.recipes import RECIPES
 from bon_eval.dpo.trajectory import Column, Trajectory
 from bon_eval.errors import ConfigError
-from bon_eval.intervals import Interval
 from bon_eval.sides import LABELS
+from bon_eval.stats.bootstrap import Interval
 
 CONDITIONS = Path(__file__).resolve().parents[2] / "results" / "squeeze" / "conditions.yaml"
 NAN = math.nan

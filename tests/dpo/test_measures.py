@@ -9,8 +9,8 @@ import pytest
 
 from bon_eval.dpo.measures import PAIR_MEASURES, SideScores, ches, pair_measures, per_problem, side_scores
 from bon_eval.errors import EngineError
-from bon_eval.intervals import UNBOUNDED, bootstrap_cis
 from bon_eval.records import Forced
+from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_cis
 
 LN2, LN3, LN5 = 0.6931471805599453, 1.0986122886681098, 1.6094379124341003
 """Natural logarithms of 2, 3 and 5."""

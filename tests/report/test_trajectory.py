@@ -17,12 +17,12 @@ import pytest
 
 from bon_eval.dpo.trajectory import Point, Trajectory
 from bon_eval.errors import StoreError
-from bon_eval.intervals import Interval
-from bon_eval.paired import PairedTest
 from bon_eval.report.document import validate
 from bon_eval.report.trajectory import document, render, write_trajectory
 from bon_eval.report.trajectory_html import measure_tables, write_trajectory_page
 from bon_eval.report.trajectory_plots import trajectory_figures
+from bon_eval.stats.bootstrap import Interval
+from bon_eval.stats.paired import PairedTest
 
 HOSTILE = [
     '<script>window.pwned = 1</script>"',

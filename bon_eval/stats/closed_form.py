@@ -1,7 +1,7 @@
 """Closed-form intervals for means over problems, for data that a bootstrap cannot resample honestly.
 
-`bon_eval.intervals` decides which one runs and says where each comes from. scipy.special is imported where a quantile
-is needed: it takes half of the time that the analysis needs to start.
+`bon_eval.stats.bootstrap` decides which one runs and says where each comes from. scipy.special is imported where a
+quantile is needed: it takes half of the time that the analysis needs to start.
 """
 
 from __future__ import annotations

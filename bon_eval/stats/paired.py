@@ -9,10 +9,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import CHUNK_ELEMENTS
 from bon_eval.errors import ConfigError
-from bon_eval.intervals import UNBOUNDED, Interval, resolve_intervals
-from bon_eval.small_sample import is_binary, pseudo_t, pseudo_t_p_value, student_t
+from bon_eval.stats.array_checks import CHUNK_ELEMENTS
+from bon_eval.stats.bootstrap import UNBOUNDED, Interval, resolve_intervals
+from bon_eval.stats.closed_form import is_binary, pseudo_t, pseudo_t_p_value, student_t
 
 _ROUNDING = 1e-12
 
@@ -52,7 +52,7 @@ def paired_test(
     p-value is the larger of the sign-flip test's and that of the t test behind the ``pseudo-t`` interval. Means
     of many answers with few contested problems are skewed too (6.5 % rejections at an accuracy of 2 %): there it is the
     larger of the sign-flip test's and that of the ``bootstrap-t + student-t`` interval, so that p is below 5 % only
-    where the 95 % interval excludes 0. The interval is chosen as in `bon_eval.intervals`.
+    where the 95 % interval excludes 0. The interval is chosen as in `bon_eval.stats.bootstrap`.
 
     Args:
         a, b: (P,), one number for each problem, the same problem in the same row (see `align`).

@@ -10,7 +10,7 @@ log-likelihoods and differences alike.
 * ``bootstrap-t``: studentised bootstrap over problems (Efron & Tibshirani 1993, section 12.5).
 * ``wilson-design``: accuracies with few contributing problems, where a bootstrap cannot see what it has not drawn.
   Wilson's interval with the effective sample size of a survey (Korn & Graubard 1998), the design effect pulled
-  towards 1 by `small_sample._PRIOR_PROBLEMS` problems, and Student's t in place of the normal quantile.
+  towards 1 by `closed_form._PRIOR_PROBLEMS` problems, and Student's t in place of the normal quantile.
 * ``bootstrap-t + student-t``: the hull of both, for differences of accuracies that are means of many answers. Where
   most problems tie, the bootstrap alone covers 92 %.
 * ``pseudo-t``: differences of accuracies that involve single answers or have few contested problems. Student's t
@@ -28,9 +28,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.arrays import CHUNK_ELEMENTS
 from bon_eval.errors import ConfigError
-from bon_eval.small_sample import (
+from bon_eval.stats.array_checks import CHUNK_ELEMENTS
+from bon_eval.stats.closed_form import (
     ENOUGH_PROBLEMS,
     Limits,
     effective_problems,

@@ -1,4 +1,4 @@
-"""Statistics over problems: intervals and paired tests (re-exported), Holm's correction, power.
+"""Holm's correction of many p-values, and the power of a paired comparison.
 
 Every function takes one number for each problem, because problems are the sampling unit.
 """
@@ -11,21 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.intervals import Interval, bootstrap_ci, bootstrap_cis
-from bon_eval.paired import PairedTest, align, paired_test, paired_tests
-
-__all__ = [
-    "Interval",
-    "PairedTest",
-    "align",
-    "bootstrap_ci",
-    "bootstrap_cis",
-    "detectable_difference",
-    "holm",
-    "paired_test",
-    "paired_tests",
-    "problems_needed",
-]
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
