@@ -23,7 +23,7 @@ from pathlib import Path
 from math_verify import parse, verify
 
 from bon_eval.graders import GRADERS
-from bon_eval.graders.pool import grade_many
+from bon_eval.graders.batch import grade_many
 
 ROOT = Path(__file__).resolve().parent.parent
 

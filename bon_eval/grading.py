@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from bon_eval import parts
 from bon_eval.files import write_atomic
 from bon_eval.graders import get_grader
-from bon_eval.graders.isolation import DEADLINE, MEMORY_MB
-from bon_eval.graders.pool import BatchGrader
+from bon_eval.graders.batch import BatchGrader
+from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
 from bon_eval.progress import Progress
 from bon_eval.runs import load_problems, stored_parts
 from bon_eval.store import read_meta

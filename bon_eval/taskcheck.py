@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bon_eval.graders import get_grader
-from bon_eval.graders.pool import grade_many
+from bon_eval.graders.batch import grade_many
 from bon_eval.records import Problem
 from bon_eval.taskdata import load_train_problems
 from bon_eval.tasks import TaskSpec

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from bon_eval.errors import TaskError, unknown_name
-from bon_eval.options import gold_letter, gold_with_options, option_lines, option_texts
+from bon_eval.graders.choice_text import gold_letter, gold_with_options, option_lines, option_texts
 from bon_eval.taskspec import (
     Columns,
     Demonstration,

@@ -11,7 +11,7 @@ import pytest
 from bon_eval import grading, parts
 from bon_eval.config import RunConfig
 from bon_eval.graders import grade_math
-from bon_eval.graders.pool import BatchGrader, grade_many
+from bon_eval.graders.batch import BatchGrader, grade_many
 from bon_eval.grading import grade_run
 from bon_eval.records import Arm, Problem, Response
 from bon_eval.store import RunStore

@@ -7,13 +7,15 @@ them.
 from __future__ import annotations
 
 from bon_eval.errors import GraderError, unknown_name
-from bon_eval.graders.base import AnswerGrader, Grade, Grader, Verdict
+from bon_eval.graders.answer_grader import AnswerGrader
+from bon_eval.graders.base import Grade, Grader, Verdict
 from bon_eval.graders.choice import CHOICE
 from bon_eval.graders.game24 import GAME24
-from bon_eval.graders.ladder import MATH
+from bon_eval.graders.math import MATH
 from bon_eval.graders.numeric import GSM8K, NUMERIC
-from bon_eval.graders.outside import OutsideGrader, outside_names
-from bon_eval.graders.truth import TRUE_FALSE
+from bon_eval.graders.plugin import PluginGrader
+from bon_eval.graders.true_false import TRUE_FALSE
+from bon_eval.graders.workers.foreign import plugin_names
 
 __all__ = [
     "GRADERS",
@@ -32,15 +34,15 @@ GRADERS: dict[str, AnswerGrader] = {g.name: g for g in (MATH, GSM8K, NUMERIC, CH
 
 
 def get_grader(name: str) -> AnswerGrader:
-    """The grader of that name, bon-eval's own or one that an installed package offers (`bon_eval.graders.outside`).
+    """The grader of that name, bon-eval's own or one that an installed package offers (`bon_eval.graders.plugin`).
 
-    Raises `GraderError`: an unknown name (the message lists the valid ones), or an outside grader that is none.
+    Raises `GraderError`: an unknown name (the message lists the valid ones), or a plugin that is no grader.
     """
     if name in GRADERS:
         return GRADERS[name]
-    if name not in (outside := outside_names()):
-        raise GraderError(unknown_name("grader", name, [*GRADERS, *outside]))
-    return OutsideGrader(name)
+    if name not in (plugins := plugin_names()):
+        raise GraderError(unknown_name("grader", name, [*GRADERS, *plugins]))
+    return PluginGrader(name)
 
 
 def grade_math(response: str, gold: str) -> Grade:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-from bon_eval.graders.extract import Extract
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,90 +43,8 @@ class Verdict:
 UNDECIDED = Verdict(None, "undecided")
 
 
-class AnswerGrader(ABC):
-    """A grader in two steps, so that a run decides each distinct (answer, gold) pair once: extract, then compare.
-
-    The steps that most graders share are here; a grader gives `name`, `version`, `extract`, `fast` and `strict`.
-    """
-
-    name: str
-    version: str
-
-    @abstractmethod
-    def extract(self, response: str) -> Extract:
-        """Where and what the response answers. Never raises; linear in the response."""
-
-    @abstractmethod
-    def fast(self, answer: str, gold: str) -> Verdict:
-        """The verdict without a worker, or `UNDECIDED`. `gold` went through `self.gold`. Never raises."""
-
-    def gold(self, gold: str) -> str:
-        """The answer within the data's gold."""
-        return gold
-
-    def normal(self, answer: str) -> str:
-        """The normal form shown in a grade."""
-        return answer
-
-    def key(self, answer: str) -> str | None:
-        """The vote key of an answer in normal form, equal for equivalent ones; None when only a worker can tell."""
-        return answer
-
-    @abstractmethod
-    def strict(self, response: str) -> str | None:
-        """The answer when only the task's own format counts; None without that format."""
-
-    def question(self, answer: str, gold: str) -> dict[str, str]:
-        """What a worker is asked when `fast` is undecided."""
-        return {"op": "same", "gold": gold, "answer": answer}
-
-    def grade(self, found: Extract, verdict: Verdict) -> Grade:
-        """The grade of an answer that was found in a response."""
-        answer = verdict.answer
-        if answer is None and found.answer is not None:
-            answer = self.normal(found.answer)
-        return Grade(verdict.correct, answer, f"{found.where}; {verdict.rung}")
-
-    def decide(self, answer: str, gold: str) -> Verdict:
-        """The verdict on an answer, by a worker where need be."""
-        verdict = self.fast(answer, gold)
-        return verdict if verdict is not UNDECIDED else as_verdict(_ask(self.question(answer, gold)))
-
-    def __call__(self, response: str, gold: str) -> Grade:
-        """Grade one response; never raises on any text."""
-        found = self.extract(response)
-        if found.answer is None:
-            return Grade(False, None, found.where)
-        return self.grade(found, self.decide(found.answer, self.gold(gold)))
-
-    def same_answer(self, a: str, b: str) -> bool:
-        """Whether two answers are equivalent in a vote: an equivalence relation, symmetric and exact."""
-        if a == b:
-            return True
-        keys = [self.key(x) for x in (a, b)]
-        for k, x in enumerate((a, b)):
-            if keys[k] is None:
-                reply = _ask({"op": "key", "answer": x})
-                keys[k] = str(reply["key"]) if "key" in reply else "raw " + self.normal(x)
-        return keys[0] == keys[1]
-
-    def solution(self, gold: str) -> str | None:
-        """A right final answer, for ``tasks check`` to put into the task's answer format; None: there is none."""
-        return self.gold(gold)
-
-    def near_misses(self, gold: str) -> tuple[str, ...]:
-        """Final answers that are all wrong, for ``tasks check`` to prove that they are graded so."""
-        return ()
-
-
 def as_verdict(reply: dict[str, Any]) -> Verdict:
     """A worker's reply as a verdict."""
     if "unscored" in reply:
         return Verdict(None, str(reply["unscored"]))
     return Verdict(reply["correct"], str(reply["rung"]), reply.get("answer"))
-
-
-def _ask(question: dict[str, str]) -> dict[str, Any]:
-    from bon_eval.graders.isolation import shared_pool
-
-    return shared_pool().ask(question)

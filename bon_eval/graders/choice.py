@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from bon_eval.graders.base import AnswerGrader, Verdict
+from bon_eval.graders.answer_grader import AnswerGrader
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
+from bon_eval.graders.base import Verdict
+from bon_eval.graders.choice_text import read_gold
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
-from bon_eval.graders.latex import MAX_ANSWER_CHARS
-from bon_eval.options import read_gold
 
 _GAP = r"[ \t]{1,3}"
 # The first letters of all that follows come first: looked for by themselves they are found several times as fast.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bon_eval.graders.clean import strip_edges
-from bon_eval.graders.latex import ParseError, group
-from bon_eval.graders.vocabulary import CHANGES_MEANING
+from bon_eval.graders.answers.clean import strip_edges
+from bon_eval.graders.answers.latex import ParseError, group
+from bon_eval.graders.answers.vocabulary import CHANGES_MEANING
 
 MAX_RESPONSE_CHARS = 200_000
 """Only this much of a response's end is read."""

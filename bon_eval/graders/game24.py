@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 
+from bon_eval.graders.answer_grader import AnswerGrader
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
-from bon_eval.graders.base import AnswerGrader, Verdict
+from bon_eval.graders.base import Verdict
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
-from bon_eval.graders.latex import MAX_ANSWER_CHARS
 
 TARGET = 24
 

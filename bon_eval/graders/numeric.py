@@ -6,14 +6,14 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
+from bon_eval.graders.answers.compare import form_key
+from bon_eval.graders.answers.exact import UndecidedError
+from bon_eval.graders.answers.forms import Form
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
+from bon_eval.graders.answers.tree import MAX_DIGITS, SCALES, Expr
 from bon_eval.graders.base import Verdict
-from bon_eval.graders.compare import form_key
-from bon_eval.graders.exact import UndecidedError
 from bon_eval.graders.extract import NUMBER, Extract, extract
-from bon_eval.graders.forms import Form
-from bon_eval.graders.ladder import EXACT, MathGrader, read_form
-from bon_eval.graders.latex import MAX_ANSWER_CHARS
-from bon_eval.graders.tree import MAX_DIGITS, SCALES, Expr
+from bon_eval.graders.math import EXACT, MathGrader, read_form
 
 _SCALED = re.compile(rf"\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
 

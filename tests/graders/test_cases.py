@@ -12,7 +12,7 @@ import pytest
 
 from bon_eval.errors import GraderError
 from bon_eval.graders import GRADERS, get_grader, grade_gsm8k, grade_math, same_answer, strict
-from bon_eval.graders.pool import answer_classes, answer_classes_many, grade_both, grade_many
+from bon_eval.graders.batch import answer_classes, answer_classes_many, grade_both, grade_many
 
 
 def _cases() -> ModuleType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bon_eval.graders import GRADERS, same_answer, strict
-from bon_eval.graders.pool import answer_classes, grade_both
+from bon_eval.graders.batch import answer_classes, grade_both
 
 CHOICE = GRADERS["choice"]
 GOLD = "B\n(A) tibia\n(B) femur\n(C) E. coli\n(D) B cells\n(E) 2\n(F) 2.5\n(G) the kneecap\n(H) none of the above"

@@ -9,10 +9,10 @@ from fractions import Fraction
 
 import pytest
 
-from bon_eval import options
 from bon_eval.graders import GRADERS, arithmetic, same_answer, strict
+from bon_eval.graders import choice_text as options
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
-from bon_eval.graders.pool import answer_classes
+from bon_eval.graders.batch import answer_classes
 
 GAME24 = GRADERS["game24"]
 GOLD = "4 4 6 8"

@@ -19,8 +19,8 @@ import pytest
 
 from bon_eval.errors import GraderError
 from bon_eval.graders import grade_gsm8k, grade_math
-from bon_eval.graders.isolation import WorkerPool, shared_pool
-from bon_eval.graders.pool import answer_classes, grade_many
+from bon_eval.graders.batch import answer_classes, grade_many
+from bon_eval.graders.workers.isolation import WorkerPool, shared_pool
 
 _SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).with_name("cases.py"))
 assert _SPEC is not None
@@ -42,7 +42,7 @@ def worker_pids(parent: int) -> set[int]:
                 command = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if b"bon_eval.graders.worker" in command and str(parent).encode() in command:
+            if b"bon_eval.graders.workers.worker" in command and str(parent).encode() in command:
                 found.add(int(entry.name))
     return found
 
@@ -185,7 +185,7 @@ def test_signal_handlers_and_alarms_are_left_alone() -> None:
 def test_no_process_is_left_behind(end: str, busy: bool) -> None:
     body = "print('up', flush=True)\n"
     if busy:
-        body += "import threading; from bon_eval.graders.isolation import WorkerPool\n"
+        body += "import threading; from bon_eval.graders.workers.isolation import WorkerPool\n"
         body += f"p = WorkerPool(1, deadline=60); q = {ENDLESS!r}\n"
         body += "threading.Thread(target=p.ask, args=(q,), daemon=True).start(); time.sleep(1.0)\n"
         body += "print('busy', flush=True)\n"
@@ -222,7 +222,7 @@ def test_no_process_is_left_behind(end: str, busy: bool) -> None:
 def test_an_interrupted_batch_ends_soon_and_leaves_nothing() -> None:
     script = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from bon_eval.graders.pool import grade_many\n"
+        "from bon_eval.graders.batch import grade_many\n"
         "items = [(rf'\\boxed{{\\int_0^{n} x^{{x^{{x}}}} dx}}', '5') for n in range(1, 200)]\n"
         "print('up', flush=True)\n"
         "grade_many('math', items, workers=2, deadline=1.5)\n"
@@ -301,7 +301,7 @@ def test_an_endless_comparison_in_a_fresh_process_is_unscored() -> None:
 
 def test_importing_the_graders_is_light() -> None:
     code = (
-        "import sys, bon_eval.graders, bon_eval.graders.pool\n"
+        "import sys, bon_eval.graders, bon_eval.graders.batch\n"
         "bon_eval.graders.grade_math(r'\\boxed{1/2}', '0.5')\n"
         "print([m for m in ('sympy', 'math_verify', 'mpmath', 'torch', 'numpy', 'pandas') if m in sys.modules])"
     )
@@ -315,7 +315,7 @@ def test_workers_start_without_a_main_guard_and_from_another_directory(tmp_path:
     script = tmp_path / "script" / "run.py"
     script.parent.mkdir()
     script.write_text(
-        "from bon_eval.graders.pool import grade_many\n"
+        "from bon_eval.graders.batch import grade_many\n"
         f"print([g.correct for g in grade_many('math', [{SYMBOLIC!r}] * 3, workers=2)])\n"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -85,7 +85,7 @@ def test_the_page_is_a_task_that_checks_and_runs(installed: Path) -> None:
 
 def test_votes_and_strict_follow_the_outside_answer(installed: Path) -> None:
     code = (
-        "import json; from bon_eval.graders import get_grader, strict; from bon_eval.graders.pool import *\n"
+        "import json; from bon_eval.graders import get_grader, strict; from bon_eval.graders.batch import *\n"
         "rows = [('XIV', '14'), ('so XIIII', '14'), ('IX', '14'), ('none', '14')]\n"
         "grades = grade_many('roman', rows)\n"
         "print(json.dumps([[g.correct for g in grades], answer_classes('roman', [g.answer for g in grades]),\n"
@@ -97,7 +97,7 @@ def test_votes_and_strict_follow_the_outside_answer(installed: Path) -> None:
 
 def test_it_runs_in_a_worker_and_cannot_hurt_the_caller(installed: Path) -> None:
     code = (
-        "import json, os; from bon_eval.graders import get_grader; from bon_eval.graders.pool import grade_many\n"
+        "import json, os; from bon_eval.graders import get_grader; from bon_eval.graders.batch import grade_many\n"
         "texts = ['good', 'hang', 'die', 'raise', 'no grade', 'none', 'good']\n"
         "many = grade_many('bad', [(t, 'good') for t in texts], deadline=0.7, workers=1)\n"
         "one = get_grader('bad')('good', 'good')\n"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bon_eval.graders import Grade, grade_gsm8k, grade_math, same_answer
-from bon_eval.graders.pool import answer_classes, grade_both, grade_many
+from bon_eval.graders.batch import answer_classes, grade_both, grade_many
 from bon_eval.taskdata import load_problems
 from bon_eval.tasks import list_tasks, load_task
 

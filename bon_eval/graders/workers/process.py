@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.errors import GraderError
-from bon_eval.graders.worker import HEADER, MAX_MESSAGE, write_message
+from bon_eval.graders.workers.worker import HEADER, MAX_MESSAGE, write_message
 
 START_LIMIT = 60.0
 """Seconds within which a worker must be up, and load math-verify."""
@@ -49,9 +49,9 @@ class Worker:
         """Start the process; does not wait for it."""
         if not sys.executable:
             raise GraderError("no grader worker: sys.executable is empty; run under an ordinary Python interpreter")
-        root = str(Path(__file__).resolve().parent.parent.parent)
+        root = str(Path(__file__).resolve().parents[3])
         paths = [root, *(p for p in sys.path if p and os.path.isabs(p) and p != root)]
-        command = [sys.executable, "-P", "-m", "bon_eval.graders.worker", str(self.memory_mb), str(os.getpid())]
+        command = [sys.executable, "-P", "-m", "bon_eval.graders.workers.worker", str(self.memory_mb), str(os.getpid())]
         if self.library:
             command.append("library")
         if threading.current_thread() is threading.main_thread():
@@ -115,7 +115,7 @@ class Worker:
             if killed and retry:
                 raise IdleLossError from None  # by someone else: not a worker that cannot start
             raise GraderError(
-                f"a grader worker did not start ({error}); run `{sys.executable} -m bon_eval.graders.worker "
+                f"a grader worker did not start ({error}); run `{sys.executable} -m bon_eval.graders.workers.worker "
                 f"{self.memory_mb} 0` to see why"
             ) from None
         self.ready = self.ready_once = True

@@ -13,7 +13,7 @@ import weakref
 from typing import Any
 
 from bon_eval.errors import GraderError
-from bon_eval.graders.process import IdleLossError, Worker
+from bon_eval.graders.workers.process import IdleLossError, Worker
 
 DEADLINE = 1.5
 """Seconds of wall time for one symbolic comparison in a run."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bon_eval.graders.clean import clean
-from bon_eval.graders.vocabulary import ALIASES, FUNCTIONS, STYLE, UNITS, WORD_ALIASES, WORD_COMMANDS
+from bon_eval.graders.answers.clean import clean
+from bon_eval.graders.answers.vocabulary import ALIASES, FUNCTIONS, STYLE, UNITS, WORD_ALIASES, WORD_COMMANDS
 
 MAX_ANSWER_CHARS = 2_000
 """Longer answers are compared as strings only."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from bon_eval.graders.latex import ParseError, Token, tokenize
+from bon_eval.graders.answers.latex import ParseError, Token, tokenize
 
 Unit = tuple[str, int]
 """Name and power."""

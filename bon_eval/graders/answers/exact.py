@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from bon_eval.graders.tree import Expr
+from bon_eval.graders.answers.tree import Expr
 
 MAX_BITS = 16_384
 """Largest numerator or denominator that this rung works with."""

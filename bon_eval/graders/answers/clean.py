@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from bon_eval.graders.vocabulary import UNICODE
+from bon_eval.graders.answers.vocabulary import UNICODE
 
 _UNICODE_RE = re.compile("|".join(map(re.escape, sorted(UNICODE, key=len, reverse=True))))
 _DIGITS = str.maketrans("０１２３４５６７８９", "0123456789")

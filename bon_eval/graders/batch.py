@@ -11,7 +11,7 @@ from typing import Any
 from bon_eval.graders import get_grader
 from bon_eval.graders.base import UNDECIDED, Grade, Verdict, as_verdict
 from bon_eval.graders.extract import Extract
-from bon_eval.graders.isolation import DEADLINE, MEMORY_MB, WorkerPool, shared_pool
+from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB, WorkerPool, shared_pool
 
 MAX_WORKERS = 16
 _PAIRS_PER_WORKER = 8

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bon_eval.graders.brackets import (
+from bon_eval.graders.answers.brackets import (
     closes,
     enclosed,
     has_order,
@@ -32,11 +32,11 @@ from bon_eval.graders.brackets import (
     stripped,
     without_units,
 )
-from bon_eval.graders.exact import exact
-from bon_eval.graders.latex import LimitError, ParseError, Token, tokenize
-from bon_eval.graders.parse import expression
-from bon_eval.graders.tree import Expr, in_base, symbols
-from bon_eval.graders.vocabulary import BASES, CHANGES_MEANING
+from bon_eval.graders.answers.exact import exact
+from bon_eval.graders.answers.latex import LimitError, ParseError, Token, tokenize
+from bon_eval.graders.answers.parse import expression
+from bon_eval.graders.answers.tree import Expr, in_base, symbols
+from bon_eval.graders.answers.vocabulary import BASES, CHANGES_MEANING
 
 Form = tuple[Any, ...]
 MAX_ITEMS = 200

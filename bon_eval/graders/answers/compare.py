@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
-from bon_eval.graders.exact import UndecidedError, decimal_literal, exact, infinity, rounds_to
-from bon_eval.graders.forms import Form
-from bon_eval.graders.tree import Expr, holds
+from bon_eval.graders.answers.exact import UndecidedError, decimal_literal, exact, infinity, rounds_to
+from bon_eval.graders.answers.forms import Form
+from bon_eval.graders.answers.tree import Expr, holds
 
 
 class Oracle(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bon_eval.graders.latex import ParseError, Token
+from bon_eval.graders.answers.latex import ParseError, Token
 
 
 class Cursor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from bon_eval.graders.cursor import Cursor
-from bon_eval.graders.latex import LimitError, ParseError, Token
-from bon_eval.graders.tree import SCALES, Expr, in_base, number
-from bon_eval.graders.vocabulary import FUNCTIONS, GREEK
+from bon_eval.graders.answers.cursor import Cursor
+from bon_eval.graders.answers.latex import LimitError, ParseError, Token
+from bon_eval.graders.answers.tree import SCALES, Expr, in_base, number
+from bon_eval.graders.answers.vocabulary import FUNCTIONS, GREEK
 
 MAX_DEPTH = 40
 MAX_TOKENS = 400

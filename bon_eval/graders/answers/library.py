@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 from math_verify import LatexExtractionConfig, parse, verify
 
-from bon_eval.graders.clean import clean
+from bon_eval.graders.answers.clean import clean
 
 _CONFIG = (LatexExtractionConfig(),)
 _DIGITS = 40

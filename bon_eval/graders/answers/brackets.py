@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bon_eval.graders.latex import Token
+from bon_eval.graders.answers.latex import Token
 
 
 def split(tokens: list[Token], *values: str, kinds: tuple[str, ...] = ("op",)) -> list[list[Token]]:

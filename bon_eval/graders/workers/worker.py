@@ -1,7 +1,7 @@
 """The worker process of the graders: reads questions on standard input, answers on standard output.
 
-Started as ``python -m bon_eval.graders.worker MEMORY_MB PARENT_PID [library] [die]`` (load math-verify at once; die
-with the starting thread). A message is four bytes of length, big end first, and JSON. Nothing but JSON crosses the
+Started as ``python -m bon_eval.graders.workers.worker MEMORY_MB PARENT_PID [library] [die]`` (load math-verify at once;
+die with the starting thread). A message is four bytes of length, big end first, and JSON. Nothing but JSON crosses the
 pipes, and nothing that a model wrote is executed.
 
 It ends when its input ends, when its parent is gone (looked at twice a second), when it is killed, or, should it sit
@@ -83,11 +83,11 @@ def die_with_parent() -> None:
 
 
 def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
-    """The reply to one question: ``same`` (gold, answer), ``key`` (answer) or ``outside`` (grader, gold, answer)."""
-    from bon_eval.graders import symbolic
+    """The reply to one question: ``same`` (gold, answer), ``key`` (answer) or ``plugin`` (grader, gold, answer)."""
+    from bon_eval.graders.answers import symbolic
 
-    if question["op"] == "outside":
-        return outside_answer(question, sink)
+    if question["op"] == "plugin":
+        return plugin_answer(question, sink)
     try:
         if question["op"] == "key":
             return {"key": symbolic.key(question["answer"])}
@@ -104,16 +104,16 @@ def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
         return {"unscored": f"{type(error).__name__} in the symbolic comparison"}
 
 
-def outside_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
+def plugin_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
     """The grade of another package's grader, whose loading is no part of a question's time."""
-    from bon_eval.graders.outside import load_outside, outside_reply
+    from bon_eval.graders.workers.foreign import load_plugin, plugin_reply
 
     try:
         write_message(sink, {"loading": True})
-        load_outside(question["grader"])
+        load_plugin(question["grader"])
         write_message(sink, {"loading": False})
         limit_processor(question["deadline"])
-        return outside_reply(question)
+        return plugin_reply(question)
     except MemoryError:
         return {"unscored": "out of memory"}
     except Exception as error:  # noqa: BLE001 - foreign code raises anything; it becomes the reason of no verdict
@@ -122,7 +122,7 @@ def outside_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
 
 def load_library(sink: IO[bytes], deadline: float) -> Any:
     """math-verify, whose loading is no part of a question's time."""
-    name = "bon_eval.graders.library"
+    name = "bon_eval.graders.answers.library"
     if name not in sys.modules:
         write_message(sink, {"loading": True})
         importlib.import_module(name)
@@ -142,11 +142,11 @@ def main() -> None:
     if "die" in sys.argv[3:]:
         die_with_parent()
     watch_parent(parent)
-    from bon_eval.graders import symbolic
+    from bon_eval.graders.answers import symbolic
 
     symbolic.key("1")
     if "library" in sys.argv[3:]:
-        importlib.import_module("bon_eval.graders.library")
+        importlib.import_module("bon_eval.graders.answers.library")
     write_message(sink, {"ready": True})
     while (question := read_message(source)) is not None:
         limit_processor(question["deadline"])

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 
-from bon_eval.graders.base import AnswerGrader, Verdict
+from bon_eval.graders.answer_grader import AnswerGrader
+from bon_eval.graders.base import Verdict
+from bon_eval.graders.choice_text import read_gold
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
-from bon_eval.options import read_gold
 
 _WORD = re.compile(
     r"(\bnot[ \t]{1,3}(?:necessarily[ \t]{1,3})?|\bcannot[ \t]{1,3}be[ \t]{1,3}|n['’]t[ \t]{1,3}(?:be[ \t]{1,3})?)?"

@@ -1,10 +1,4 @@
-"""Graders from other packages: found by entry point, run in worker processes only.
-
-A package offers one by an entry point of the group `ENTRY_POINTS`: the entry's name is the grader's name, its value a
-`Grader` or a class that makes one without arguments. What it does with a response happens in a worker, under the same
-deadline and memory limit as symbolic algebra: a grader that hangs, dies or raises makes the response unscored, and
-the reason says so.
-"""
+"""Finding, loading and calling the graders that other packages offer; the calls happen in a worker alone."""
 
 from __future__ import annotations
 
@@ -12,16 +6,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bon_eval.errors import GraderError
-from bon_eval.graders.base import UNDECIDED, AnswerGrader, Grade, Grader, Verdict
-from bon_eval.graders.extract import MAX_RESPONSE_CHARS, Extract
+from bon_eval.graders.base import Grader
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+
 ENTRY_POINTS = "bon_eval.graders"
 
 
-def outside_names() -> list[str]:
+def plugin_names() -> list[str]:
     """Names of the graders that installed packages offer, sorted."""
     from importlib.metadata import entry_points
 
@@ -29,7 +23,7 @@ def outside_names() -> list[str]:
 
 
 @lru_cache
-def load_outside(name: str) -> Grader:
+def load_plugin(name: str) -> Grader:
     """The grader that an installed package offers under that name.
 
     Raises `GraderError`, naming the package: two packages offer it, it cannot be imported, or it is no grader.
@@ -58,37 +52,9 @@ def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "unknown"
 
 
-class OutsideGrader(AnswerGrader):
-    """A grader of another package, on the caller's side: it hands the whole response to a worker."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.version = load_outside(name).version
-
-    def extract(self, response: str) -> Extract:
-        """The end of the response; the grader itself finds the answer."""
-        return Extract(response[-MAX_RESPONSE_CHARS:], "outside")
-
-    def fast(self, answer: str, gold: str) -> Verdict:
-        """Always left to a worker."""
-        return UNDECIDED
-
-    def question(self, answer: str, gold: str) -> dict[str, str]:
-        """What a worker is asked."""
-        return {"op": "outside", "grader": self.name, "gold": gold, "answer": answer}
-
-    def grade(self, found: Extract, verdict: Verdict) -> Grade:
-        """The grade that the outside grader gave."""
-        return Grade(verdict.correct, verdict.answer, verdict.rung)
-
-    def strict(self, response: str) -> str | None:
-        """An outside grader has one format only."""
-        return self.extract(response).answer
-
-
-def outside_reply(question: dict[str, Any]) -> dict[str, Any]:
-    """In the worker: the reply to an ``outside`` question. Raises what the outside grader raises."""
-    grade = load_outside(question["grader"])(question["answer"], question["gold"])
+def plugin_reply(question: dict[str, Any]) -> dict[str, Any]:
+    """In the worker: the reply to a ``plugin`` question. Raises what the plugin raises."""
+    grade = load_plugin(question["grader"])(question["answer"], question["gold"])
     if grade.correct not in (True, False, None) or not isinstance(grade.answer, str | None):
         raise TypeError("a Grade needs correct True, False or None and answer text or None")
     return {

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from bon_eval.graders.base import UNDECIDED, AnswerGrader, Verdict
-from bon_eval.graders.clean import flat
-from bon_eval.graders.compare import ExactOracle, compare, form_key
-from bon_eval.graders.exact import UndecidedError
+from bon_eval.graders.answer_grader import AnswerGrader
+from bon_eval.graders.answers.clean import flat
+from bon_eval.graders.answers.compare import ExactOracle, compare, form_key
+from bon_eval.graders.answers.exact import UndecidedError
+from bon_eval.graders.answers.forms import Form, form_of
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, LimitError, ParseError
+from bon_eval.graders.answers.units import units_agree
+from bon_eval.graders.base import UNDECIDED, Verdict
 from bon_eval.graders.extract import Extract, extract, last_box
-from bon_eval.graders.forms import Form, form_of
-from bon_eval.graders.latex import MAX_ANSWER_CHARS, LimitError, ParseError
-from bon_eval.graders.units import units_agree
 
 EXACT = ExactOracle()
 _ZEROS = re.compile(r",0\d\d")

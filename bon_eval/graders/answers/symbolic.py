@@ -2,7 +2,7 @@ r"""The last rung, run in a worker process only: values by high-precision arithm
 
 Two expressions are the same when they agree to `DIGITS` digits at points that are fixed by the names of their symbols
 (identity testing in the manner of Schwartz 1980 and Zippel 1979, with transcendental points). It needs no
-simplification, so it cannot wander off. What the grammar of `bon_eval.graders.parse` does not hold goes to
+simplification, so it cannot wander off. What the grammar of `bon_eval.graders.answers.parse` does not hold goes to
 math-verify, whose "equal" is confirmed before it counts.
 """
 
@@ -15,12 +15,12 @@ from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
 
-from bon_eval.graders.clean import flat
-from bon_eval.graders.compare import compare, form_key, rational_key
-from bon_eval.graders.exact import decimal_literal, exact, infinity, rounds_to
-from bon_eval.graders.forms import form_of
-from bon_eval.graders.latex import ParseError
-from bon_eval.graders.tree import Expr, symbols
+from bon_eval.graders.answers.clean import flat
+from bon_eval.graders.answers.compare import compare, form_key, rational_key
+from bon_eval.graders.answers.exact import decimal_literal, exact, infinity, rounds_to
+from bon_eval.graders.answers.forms import form_of
+from bon_eval.graders.answers.latex import ParseError
+from bon_eval.graders.answers.tree import Expr, symbols
 
 DIGITS = 180
 _WORKING = 230

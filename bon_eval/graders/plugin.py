@@ -1,0 +1,47 @@
+"""Graders from other packages: found by entry point, run in worker processes only.
+
+A package offers one by an entry point of the group ``bon_eval.graders``: the entry's name is the grader's name, its
+value a `Grader` or a class that makes one without arguments. What it does with a response happens in a worker, under the same
+deadline and memory limit as symbolic algebra: a grader that hangs, dies or raises makes the response unscored, and
+the reason says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bon_eval.graders.answer_grader import AnswerGrader
+from bon_eval.graders.base import UNDECIDED, Grade, Verdict
+from bon_eval.graders.extract import MAX_RESPONSE_CHARS, Extract
+from bon_eval.graders.workers.foreign import load_plugin
+
+if TYPE_CHECKING:
+    pass
+
+
+class PluginGrader(AnswerGrader):
+    """A grader of another package, on the caller's side: it hands the whole response to a worker."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.version = load_plugin(name).version
+
+    def extract(self, response: str) -> Extract:
+        """The end of the response; the grader itself finds the answer."""
+        return Extract(response[-MAX_RESPONSE_CHARS:], "plugin")
+
+    def fast(self, answer: str, gold: str) -> Verdict:
+        """Always left to a worker."""
+        return UNDECIDED
+
+    def question(self, answer: str, gold: str) -> dict[str, str]:
+        """What a worker is asked."""
+        return {"op": "plugin", "grader": self.name, "gold": gold, "answer": answer}
+
+    def grade(self, found: Extract, verdict: Verdict) -> Grade:
+        """The grade that the plugin gave."""
+        return Grade(verdict.correct, verdict.answer, verdict.rung)
+
+    def strict(self, response: str) -> str | None:
+        """A plugin has one format only."""
+        return self.extract(response).answer
