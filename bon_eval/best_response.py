@@ -3,7 +3,7 @@
 Huang et al. 2024 (arXiv 2412.01951): sharpening moves probability onto the most likely responses of the *base* model; a
 tuned model is (epsilon, delta)-sharpened if it gives them at least 1 - delta for all but a share epsilon of problems.
 The most likely response seen, in either run, stands for the most likely one, so shares are bounds from below and
-coverage is one from above; see `bon_eval.coverage`.
+coverage is one from above; see `bon_eval.estimators.coverage`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bon_eval.cells import Array
-from bon_eval.coverage import best_seen, is_sharp, log_coverage
 from bon_eval.errors import ConfigError
+from bon_eval.estimators.coverage import best_seen, is_sharp, log_coverage
 from bon_eval.sides import Side
 
 SHARP = {"50": 0.5, "90": 0.1}

@@ -15,10 +15,10 @@ from bon_eval.best_response import best_responses
 from bon_eval.cells import Array
 from bon_eval.comparison import BeforeAfter, Change, Finding
 from bon_eval.errors import ConfigError
-from bon_eval.gain import amortised_share, explained_gain
+from bon_eval.estimators.amortised import amortised_share, explained_gain
+from bon_eval.estimators.equivalent_n import kl_divergence, sharpening_equivalent_n
 from bon_eval.runs import Run, load_prompts
 from bon_eval.scoring import ScoredBy, load_scores
-from bon_eval.sharpening import kl_divergence, sharpening_equivalent_n
 from bon_eval.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.stats import align, bootstrap_cis, holm, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from bon_eval.gain import AmortisedShare, ExplainedGain
-from bon_eval.sharpening import Divergence, EquivalentN
+from bon_eval.estimators.amortised import AmortisedShare, ExplainedGain
+from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
 from bon_eval.stats import Interval, PairedTest
 
 

@@ -174,7 +174,7 @@ class Pool:
     token_stats: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """``topk``, ``entropy``, ``self_certainty`` -> one number for each token, as in `token_logprobs`; what was
     loaded."""
-    own_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    plugin_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """Name of a user's own scorer -> its scores, (P, N); what was loaded."""
 
     def __post_init__(self) -> None:
@@ -182,7 +182,7 @@ class Pool:
         named = {name: getattr(self, name) for name in (*_ARRAYS, *(() if self.correct_strict is None else _STRICT))}
         if self.n_bytes is not None:
             named["n_bytes"] = self.n_bytes
-        for name, array in (*named.items(), *self.own_scores.items()):
+        for name, array in (*named.items(), *self.plugin_scores.items()):
             if array is None or array.shape != shape:
                 found = "is missing" if array is None else f"has shape {array.shape}"
                 raise ValueError(f"{name} {found}, expected (problems, N) = {shape}")
@@ -204,7 +204,7 @@ class Pool:
         index = np.asarray(rows, dtype=np.intp)
         arrays = {name: getattr(self, name) for name in (*_ARRAYS, *_OPTIONAL)}
         taken: dict[str, Any] = {name: None if array is None else array[index] for name, array in arrays.items()}
-        taken["own_scores"] = {name: scores[index] for name, scores in self.own_scores.items()}
+        taken["plugin_scores"] = {name: scores[index] for name, scores in self.plugin_scores.items()}
         return Pool(problem_ids=tuple(self.problem_ids[i] for i in index), **taken)
 
     def under_strict_format(self) -> Pool:

@@ -11,12 +11,12 @@ from typing import Literal
 
 import numpy as np
 
-from bon_eval.adaptive import Stopping, likelihood_stopping, patience_stopping
 from bon_eval.cells import Array, Data, stream
-from bon_eval.coverage import DELTAS, best_seen, is_sharp, log_coverage
 from bon_eval.estimators import best_of_n
+from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_coverage
+from bon_eval.estimators.reweighting import ALPHAS, BELIEVABLE, effective_sample_size, power_weights
+from bon_eval.estimators.stopping import Stopping, likelihood_stopping, patience_stopping
 from bon_eval.findings import Settings
-from bon_eval.power_distribution import ALPHAS, BELIEVABLE, effective_sample_size, power_weights
 from bon_eval.replayed import Coverage, PowerPoint, Replayed, SharpShare, StoppingRow
 from bon_eval.stats import bootstrap_cis, paired_tests
 

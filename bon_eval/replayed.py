@@ -26,7 +26,7 @@ class PowerPoint:
     ess_high: float
     """Quartiles."""
     believable: bool
-    """Whether `ess_median` is at least `bon_eval.power_distribution.BELIEVABLE`."""
+    """Whether `ess_median` is at least `bon_eval.estimators.reweighting.BELIEVABLE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class SharpShare:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The probability of the best response seen; bounds of what it is for the most likely one (`bon_eval.coverage`)."""
+    """The probability of the best response seen; bounds of what it is for the most likely one (`bon_eval.estimators.coverage`)."""
 
     problems: int
     """With a finished response; the others are left out."""

@@ -18,7 +18,7 @@ from bon_eval import parts, token_stats
 from bon_eval.config import digest
 from bon_eval.errors import StoreError
 from bon_eval.records import Arm, Pool, Problem, Response
-from bon_eval.scorers import OwnScorer, Scorer, get_scorer
+from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import read_meta
 
 if TYPE_CHECKING:
@@ -158,9 +158,9 @@ def load_run(
     for stat in dict.fromkeys(stat for scorer in wanted for stat in scorer.stats):
         tokens[stat] = token_stats.source(directory, meta, stat)
     greedy, pool = _with_tokens(directory, tokens, greedy, "greedy"), _with_tokens(directory, tokens, pool, "sample")
-    own = [scorer for scorer in wanted if isinstance(scorer, OwnScorer)]
+    own = [scorer for scorer in wanted if isinstance(scorer, PluginScorer)]
     if own:
-        greedy, pool = _with_own_scores(directory, own, greedy, pool)
+        greedy, pool = _with_plugin_scores(directory, own, greedy, pool)
     duplicates = np.array([1 - distinct[p.id] / n for p in complete], dtype=np.float64)
     del table, tables, grades
     pa.default_memory_pool().release_unused()  # else the C library keeps what the batches took
@@ -253,7 +253,7 @@ def _with_tokens(
     return replace(pool, token_logprobs=own, token_offsets=offsets, token_stats=statistics)
 
 
-def _with_own_scores(directory: Path, own: Sequence[Scorer], greedy: Pool, pool: Pool) -> tuple[Pool, Pool]:
+def _with_plugin_scores(directory: Path, own: Sequence[Scorer], greedy: Pool, pool: Pool) -> tuple[Pool, Pool]:
     """The pools with the scores of functions that read whole responses, one response at a time."""
     pools: dict[Arm, Pool] = {"greedy": greedy, "sample": pool}
     scores = {arm: {scorer.name: np.zeros(p.n_tokens.shape) for scorer in own} for arm, p in pools.items()}
@@ -263,7 +263,7 @@ def _with_own_scores(directory: Path, own: Sequence[Scorer], greedy: Pool, pool:
         if row is not None:
             for scorer in own:
                 scores[response.arm][scorer.name][row, response.index] = scorer(response)
-    return replace(greedy, own_scores=scores["greedy"]), replace(pool, own_scores=scores["sample"])
+    return replace(greedy, plugin_scores=scores["greedy"]), replace(pool, plugin_scores=scores["sample"])
 
 
 def _cells(table: pa.Table, ids: pa.Array, arm: Arm, n: int) -> tuple[pa.Table, NDArray[np.int64]]:

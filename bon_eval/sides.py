@@ -63,7 +63,7 @@ class Side:
         arrays = {
             f.name: getattr(self.pool, f.name)[:, :n]
             for f in fields(self.pool)
-            if f.name not in ("problem_ids", "token_logprobs", "token_offsets", "token_stats", "own_scores")
+            if f.name not in ("problem_ids", "token_logprobs", "token_offsets", "token_stats", "plugin_scores")
             and getattr(self.pool, f.name) is not None
         }
         cut = Pool(problem_ids=self.pool.problem_ids, **arrays)

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bon_eval.errors import ConfigError, unknown_name
+from bon_eval.estimators.weighted_votes import (
+    Rule,
+    borda_weights,
+    equal_weights,
+    filtered_weights,
+    score_weights,
+    softmax_weights,
+)
 from bon_eval.scorers import Scorer, get_scorer
-from bon_eval.weighted_votes import Rule, borda_weights, equal_weights, filtered_weights, score_weights, softmax_weights
 
 MAJORITY = "majority"
 DEFAULT_VOTE_SCORER = "mean_log_likelihood"

@@ -8,9 +8,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from bon_eval.adaptive import likelihood_stopping, patience_stopping
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
+from bon_eval.estimators.stopping import likelihood_stopping, patience_stopping
 from bon_eval.stats import array_checks as arrays
 
 

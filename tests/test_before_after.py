@@ -22,12 +22,12 @@ from bon_eval.compare import compare_runs
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec
 from bon_eval.errors import ConfigError, EngineError, StoreError
+from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.models import ASSETS
 from bon_eval.records import ForcedSequence
 from bon_eval.report.before_after import document, equivalent_text, render
 from bon_eval.runs import iter_responses, load_prompts, load_run
 from bon_eval.scoring import ScoredBy, load_scores, scored_requests
-from bon_eval.sharpening import EquivalentN
 
 ROOT = Path(__file__).resolve().parent.parent
 N, LIMIT = 8, 16

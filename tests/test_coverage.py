@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from bon_eval.coverage import DELTAS, best_seen, is_sharp, log_coverage
 from bon_eval.errors import ConfigError
+from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_coverage
 
 
 def test_the_best_finished_response():

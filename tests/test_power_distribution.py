@@ -9,7 +9,7 @@ import pytest
 
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
-from bon_eval.power_distribution import ALPHAS, effective_sample_size, power_weights
+from bon_eval.estimators.reweighting import ALPHAS, effective_sample_size, power_weights
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
-from bon_eval.gain import amortised_share, explained_gain
-from bon_eval.sharpening import kl_divergence, sharpening_equivalent_n
+from bon_eval.estimators.amortised import amortised_share, explained_gain
+from bon_eval.estimators.equivalent_n import kl_divergence, sharpening_equivalent_n
 
 
 def base_and_tuned(seed: int, n: int, problems: int = 150, pool: int = 32) -> tuple[np.ndarray, np.ndarray]:

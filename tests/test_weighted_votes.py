@@ -9,9 +9,7 @@ import pytest
 
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n, majority_vote
-from bon_eval.stats import array_checks as arrays
-from bon_eval.vote_rules import VOTES, get_vote
-from bon_eval.weighted_votes import (
+from bon_eval.estimators.weighted_votes import (
     borda_weights,
     equal_weights,
     filtered_weights,
@@ -19,6 +17,8 @@ from bon_eval.weighted_votes import (
     softmax_weights,
     weighted_vote,
 )
+from bon_eval.stats import array_checks as arrays
+from bon_eval.vote_rules import VOTES, get_vote
 
 RULES = {
     "equal": equal_weights,

@@ -1,9 +1,9 @@
 """Graders from other packages: found by entry point, run in worker processes only.
 
 A package offers one by an entry point of the group ``bon_eval.graders``: the entry's name is the grader's name, its
-value a `Grader` or a class that makes one without arguments. What it does with a response happens in a worker, under the same
-deadline and memory limit as symbolic algebra: a grader that hangs, dies or raises makes the response unscored, and
-the reason says so.
+value a `Grader` or a class that makes one without arguments. What it does with a response happens in a worker, under
+the same deadline and memory limit as symbolic algebra: a grader that hangs, dies or raises makes the response unscored,
+and the reason says so.
 """
 
 from __future__ import annotations

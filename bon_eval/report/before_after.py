@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bon_eval.comparison import BeforeAfter, Change
+from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.files import write_text
 from bon_eval.report.document import validate
 from bon_eval.report.files import to_csv
-from bon_eval.sharpening import EquivalentN
 from bon_eval.stats import Interval
 
 WIDTH = 100

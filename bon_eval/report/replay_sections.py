@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from html import escape
 
+from bon_eval.estimators.reweighting import BELIEVABLE
 from bon_eval.findings import Analysis
-from bon_eval.power_distribution import BELIEVABLE
 from bon_eval.replayed import Coverage, PowerPoint, StoppingRow
 from bon_eval.report.html_sections import difference, interval, number, table
 

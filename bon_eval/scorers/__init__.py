@@ -21,7 +21,7 @@ from bon_eval.scorers.confidence import (
 )
 from bon_eval.scorers.controls import longest, random, seeded_random, shortest
 from bon_eval.scorers.likelihood import byte_log_likelihood, log_likelihood, mean_log_likelihood
-from bon_eval.scorers.own import OwnScorer, from_entry_point, from_file, is_file_name, offered_names
+from bon_eval.scorers.plugin import PluginScorer, from_entry_point, from_file, is_file_name, offered_names
 from bon_eval.scorers.tokens import (
     lowest_decile_mean,
     lowest_window_mean,
@@ -36,7 +36,7 @@ __all__ = [
     "SCORERS",
     "STATS",
     "Need",
-    "OwnScorer",
+    "PluginScorer",
     "Scorer",
     "byte_log_likelihood",
     "get_scorer",

@@ -9,7 +9,7 @@ import pytest
 
 from bon_eval.errors import ConfigError
 from bon_eval.records import Response
-from bon_eval.scorers import OwnScorer, Scorer, get_scorer, offered_names
+from bon_eval.scorers import PluginScorer, Scorer, get_scorer, offered_names
 
 R = Response("p", "sample", 2, "two words", (1, 2), (-1.0, -2.0), "stop")
 
@@ -23,7 +23,7 @@ def write(tmp_path, text):
 def test_a_function_of_a_file(tmp_path):
     path = write(tmp_path, 'def words(response):\n    """Number of words."""\n    return len(response.text.split())\n')
     scorer = get_scorer(f"{path}:words")
-    assert isinstance(scorer, OwnScorer)
+    assert isinstance(scorer, PluginScorer)
     assert scorer(R) == 2.0
     assert scorer.name == f"{path}:words"
     assert scorer.summary == "Number of words."
@@ -38,7 +38,7 @@ def test_a_scorer_of_a_file_keeps_its_form_for_pools(tmp_path):
     path = write(tmp_path, text)
     found = get_scorer(f"{path}:double")
     assert isinstance(found, Scorer)
-    assert not isinstance(found, OwnScorer)
+    assert not isinstance(found, PluginScorer)
     assert found(R) == -6.0
 
 

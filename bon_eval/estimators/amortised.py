@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from bon_eval.errors import ConfigError
-from bon_eval.estimators import best_of_n
-from bon_eval.sharpening import check_draws, crossings, resampled_means
+from bon_eval.estimators.equivalent_n import check_draws, crossings, resampled_means
+from bon_eval.estimators.selection import best_of_n
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def explained_gain(
 ) -> ExplainedGain:
     """How much of the tuned model's gain in accuracy base best-of-n of the same likelihood would have had.
 
-    Let n* be the likelihood's sharpening-equivalent n (`bon_eval.sharpening.sharpening_equivalent_n`) and a(n) the
+    Let n* be the likelihood's sharpening-equivalent n (`bon_eval.estimators.equivalent_n.sharpening_equivalent_n`) and a(n) the
     accuracy of base best-of-n by log-likelihood, linearly interpolated. Sharpening alone predicts the accuracy a(n*)
     for one tuned sample. The share is (a(n*) - a(1)) / (tuned accuracy - a(1)); the residual, tuned accuracy - a(n*),
     is what sharpening does not account for. Intervals are percentile bootstrap over problems, n* found anew in every

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.estimators import best_of_n
+from bon_eval.estimators.selection import best_of_n
 from bon_eval.stats.array_checks import CHUNK_ELEMENTS
 from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.estimators import pick_weights
+from bon_eval.estimators.selection import pick_weights
 from bon_eval.stats.array_checks import ranked_scores, row_chunks, share_ties, two_dimensional, values_like
 
 Array = NDArray[np.float64]

@@ -17,7 +17,7 @@ GROUP = "bon_eval.scorers"
 """Entry points of installed packages: name -> a function of one response, or a `Scorer`."""
 
 
-class OwnScorer(Scorer):
+class PluginScorer(Scorer):
     """A plain function ``f(response) -> float`` as a scorer.
 
     It has no form for arrays, so `over` reads the scores that `bon_eval.runs.load_run` computed response by response.
@@ -41,9 +41,9 @@ class OwnScorer(Scorer):
         return float(value)
 
     def _stored(self, pool: Pool) -> Array:
-        if self.name not in pool.own_scores:
+        if self.name not in pool.plugin_scores:
             raise ConfigError(f"scorer {self.name!r} reads whole responses; load the run with scorers=[{self.name!r}]")
-        return pool.own_scores[self.name]
+        return pool.plugin_scores[self.name]
 
 
 def is_file_name(name: str) -> bool:
@@ -104,4 +104,4 @@ def _wrapped(found: object, name: str) -> Scorer:
         return found
     if not callable(found):
         raise ConfigError(f"scorer {name!r} is a {type(found).__name__}; give a function of one response")
-    return OwnScorer(found, name)
+    return PluginScorer(found, name)

@@ -1,6 +1,6 @@
-"""What picking from a pool of N gives in expectation: best-of-n, pass@n and majority vote, for every n <= N.
+"""What picking from a pool of N gives in expectation: best-of-n and pass@n, for every n <= N, and how well scores rank.
 
-All three describe the same experiment: draw a random n-subset of the pool without replacement, answer with one of
+Both describe the same experiment, as the votes do: draw a random n-subset of the pool without replacement, answer with one of
 its responses. Under fresh sampling the pool is exchangeable, so the expectation over subsets is the unbiased
 estimate of the same arm with n fresh samples (the U-statistic argument behind pass@k, Chen et al. 2021, arXiv
 2107.03374, section 2.1). n > N has no such estimate and is an error.
@@ -26,17 +26,6 @@ from bon_eval.stats.array_checks import (
     two_dimensional,
     values_like,
 )
-from bon_eval.votes import majority_vote
-
-__all__ = [
-    "best_of_n",
-    "chosen_index",
-    "majority_vote",
-    "pass_at_n",
-    "pick_probability",
-    "pick_weights",
-    "within_problem_auroc",
-]
 
 
 def best_of_n(scores: ArrayLike, values: ArrayLike, ns: Sequence[int]) -> NDArray[np.float64]:
