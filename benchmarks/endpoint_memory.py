@@ -24,7 +24,7 @@ from typing import Any
 
 from run_memory import peaks, write_problems
 
-from bon_eval.models import ASSETS
+from bon_eval.engines.models import ASSETS
 
 _KINDS = 509
 _TOP = {"1": -0.5, "2": -1.5, "3": -4.0}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bon_eval.runs import Run, load_run
-    from bon_eval.tasks import TaskSpec, load_task
+    from bon_eval.tasks.load import load_task
+    from bon_eval.tasks.spec import TaskSpec
 
 __version__ = "0.1.0"
 __all__ = ["Run", "TaskSpec", "__version__", "load_run", "load_task"]

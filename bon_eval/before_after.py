@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bon_eval.engines import REMOTE, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError
 from bon_eval.grading import grade_run
-from bon_eval.models import unchanged_model
 from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
 from bon_eval.runs import load_prompts
 from bon_eval.same_model import check_log_probs

@@ -120,9 +120,9 @@ def run(
 ) -> None:
     """Sample, grade and report: one model on one task, or on each task of a group."""
     from bon_eval.analysis import DEFAULT_SCORERS, resolve_settings
-    from bon_eval.groups import find_group
-    from bon_eval.no_torch import leave_out_torch
+    from bon_eval.engines.no_torch import leave_out_torch
     from bon_eval.runner import RunOptions, execute, prepare
+    from bon_eval.tasks.groups import find_group
 
     wanted = numbers(ns)
     group = find_group(given["task"])

@@ -39,12 +39,12 @@ def plan(
     **given: Any,
 ) -> None:
     """Requests, tokens, hours and disk of a run, before a GPU is booked."""
-    from bon_eval.groups import find_group
-    from bon_eval.models import resolve_model
-    from bon_eval.no_torch import leave_out_torch
+    from bon_eval.engines.load import load_tokenizer
+    from bon_eval.engines.models import resolve_model
+    from bon_eval.engines.no_torch import leave_out_torch
     from bon_eval.plan import Figure, Job, Rates, make_plan, measured, render
-    from bon_eval.prompts import load_tokenizer
     from bon_eval.runner import RunOptions, prepare_prompts
+    from bon_eval.tasks.groups import find_group
 
     leave_out_torch()
     explicit = frozenset(key for key in ("n", "limit", "max_tokens", "shots") if given[key] is not None)

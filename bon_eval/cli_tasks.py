@@ -20,8 +20,8 @@ def tasks() -> None:
 @tasks.command("list")
 def tasks_list() -> None:
     """Every task and group of tasks that ships with bon-eval."""
-    from bon_eval.groups import find_group, list_groups
-    from bon_eval.tasks import list_tasks, load_task
+    from bon_eval.tasks.groups import find_group, list_groups
+    from bon_eval.tasks.load import list_tasks, load_task
 
     for name in list_tasks():
         click.echo(f"{name:22} {load_task(name).description}")
@@ -41,8 +41,8 @@ def tasks_list() -> None:
 @trust_option
 def tasks_show(task: str, model: str | None, **given: Any) -> None:
     """A task's definition, and with --model one rendered prompt with its exact token ids."""
-    from bon_eval.groups import find_group
-    from bon_eval.tasks import load_task
+    from bon_eval.tasks.groups import find_group
+    from bon_eval.tasks.load import load_task
 
     group = find_group(task)
     spec = group or load_task(task)
@@ -67,9 +67,10 @@ def tasks_check(names: tuple[str, ...], data: Path | None) -> None:
 
     Without TASK: every task, or those whose file lies in the folder given as --data.
     """
-    from bon_eval.taskcheck import check_task
-    from bon_eval.taskdata import load_problems, local_file
-    from bon_eval.tasks import FileData, list_tasks, load_task
+    from bon_eval.tasks.check import check_task
+    from bon_eval.tasks.load import list_tasks, load_task
+    from bon_eval.tasks.problems import load_problems, local_file
+    from bon_eval.tasks.spec import FileData
 
     sound = True
     for name in names or list_tasks():

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from bon_eval.config import Shard
 from bon_eval.engines import REMOTE
+from bon_eval.engines.load import load_tokenizer
+from bon_eval.engines.models import resolve_model
 from bon_eval.errors import ConfigError, TaskError
 from bon_eval.grading import grade_run
-from bon_eval.groups import GroupSpec, GroupTask
-from bon_eval.models import resolve_model
-from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import (
     PreparedRun,
     RunOptions,
@@ -25,6 +24,7 @@ from bon_eval.runner import (
     sample_into,
     say,
 )
+from bon_eval.tasks.groups import GroupSpec, GroupTask
 
 
 @dataclass(frozen=True, slots=True)

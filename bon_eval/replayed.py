@@ -58,7 +58,10 @@ class SharpShare:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The probability of the best response seen; bounds of what it is for the most likely one (`bon_eval.estimators.coverage`)."""
+    """The probability of the best response seen: bounds of what it is for the most likely one.
+
+    See `bon_eval.estimators.coverage`.
+    """
 
     problems: int
     """With a finished response; the others are left out."""

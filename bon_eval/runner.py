@@ -15,26 +15,27 @@ import pyarrow as pa
 from bon_eval.config import RunConfig, Shard
 from bon_eval.engines import REMOTE, OpenEngine, choose_engine, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.engines.load import load_tokenizer
+from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
 from bon_eval.errors import ConfigError
 from bon_eval.graders import get_grader
 from bon_eval.grading import grade_run
-from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
-from bon_eval.prompts import (
-    RenderedPrompt,
-    check_context,
-    load_tokenizer,
-    prompts_hash,
-    render_prompts,
-    resolve_style,
-    stop_token_ids,
-)
 from bon_eval.records import Problem, Request
 from bon_eval.same_model import check_fingerprint, check_log_probs
 from bon_eval.sampling import check_adapter, requests, sample
 from bon_eval.signals import stop_if_asked
 from bon_eval.store import RunStore, lock
-from bon_eval.taskdata import load_problems, load_train_problems, task_hash
-from bon_eval.tasks import PromptStyle, TaskSpec, load_task
+from bon_eval.tasks.load import load_task
+from bon_eval.tasks.problems import load_problems, load_train_problems, task_hash
+from bon_eval.tasks.prompts import (
+    RenderedPrompt,
+    check_context,
+    prompts_hash,
+    render_prompts,
+    resolve_style,
+    stop_token_ids,
+)
+from bon_eval.tasks.spec import PromptStyle, TaskSpec
 from bon_eval.versions import versions
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import read_meta
 
 if TYPE_CHECKING:
-    from bon_eval.prompts import RenderedPrompt
+    from bon_eval.tasks.prompts import RenderedPrompt
 
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
 _GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
@@ -75,7 +75,7 @@ def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:
     """The prompts of a run by problem id, in task order; `messages` is None in plain style, and in every prompt of a
     run that was stored before bon-eval kept them.
     """
-    from bon_eval.prompts import RenderedPrompt  # reads YAML, which the report does not need
+    from bon_eval.tasks.prompts import RenderedPrompt
 
     table = pq.read_table(path / "problems.parquet")
     return {

@@ -9,10 +9,10 @@ from bon_eval.config import RunConfig
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.progress import Progress
-from bon_eval.prompts import RenderedPrompt
 from bon_eval.records import ForcedSequence, Request, Sampling
 from bon_eval.signals import Drain, Stopped
 from bon_eval.store import RunStore, Work
+from bon_eval.tasks.prompts import RenderedPrompt
 
 
 def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[Request]:

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from bon_eval import parts, token_stats
 from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError, EngineError, unknown_name
 from bon_eval.files import TEMPORARY, write_text
-from bon_eval.models import unchanged_model
 from bon_eval.progress import Progress
 from bon_eval.runs import load_prompts
 from bon_eval.scorers import STATS

@@ -67,7 +67,7 @@ def smollm2() -> Path:
 @pytest.fixture(scope="session")
 def lora_adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LoRA adapter on the embedded model that changes its likelihoods."""
-    from bon_eval.models import ASSETS
+    from bon_eval.engines.models import ASSETS
 
     return make_lora(ASSETS / "arith-mixed", tmp_path_factory.mktemp("lora"), scale=0.2)
 
@@ -176,7 +176,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
 @pytest.fixture(scope="session")
 def served_mixed(serve: Callable[..., Served]) -> Served:
     """The embedded model, served."""
-    from bon_eval.models import ASSETS
+    from bon_eval.engines.models import ASSETS
 
     return serve(ASSETS / "arith-mixed", "arith-mixed")
 

@@ -21,9 +21,9 @@ from bon_eval.cli import main
 from bon_eval.compare import compare_runs
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.models import ASSETS
 from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.estimators.equivalent_n import EquivalentN
-from bon_eval.models import ASSETS
 from bon_eval.records import ForcedSequence
 from bon_eval.report.before_after import document, equivalent_text, render
 from bon_eval.runs import iter_responses, load_prompts, load_run

@@ -19,9 +19,9 @@ import pytest
 from click.testing import CliRunner
 
 from bon_eval.cli import main
+from bon_eval.engines.models import ASSETS
 from bon_eval.estimators import best_of_n
 from bon_eval.graders import grade_gsm8k
-from bon_eval.models import ASSETS
 from bon_eval.runner import RunOptions, prepare
 from bon_eval.runs import iter_responses, load_prompts, load_run
 

@@ -19,11 +19,11 @@ from click.testing import CliRunner
 from bon_eval.cli import main
 from bon_eval.errors import ConfigError, TaskError
 from bon_eval.group_run import prepare_group
-from bon_eval.groups import GroupSpec, GroupTask, find_group, list_groups
 from bon_eval.runner import RunOptions
 from bon_eval.runs import iter_responses
-from bon_eval.taskdata import load_problems
-from bon_eval.tasks import load_task
+from bon_eval.tasks.groups import GroupSpec, GroupTask, find_group, list_groups
+from bon_eval.tasks.load import load_task
+from bon_eval.tasks.problems import load_problems
 
 ROOT = Path(__file__).resolve().parent.parent
 

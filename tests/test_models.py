@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bon_eval.engines.models import ASSETS, EMBEDDED, content_hash, resolve_adapter, resolve_model
 from bon_eval.errors import ModelError
-from bon_eval.models import ASSETS, EMBEDDED, content_hash, resolve_adapter, resolve_model
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -14,20 +14,21 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from bon_eval.engines.load import load_tokenizer
 from bon_eval.errors import ConfigError, ModelError, TaskError
-from bon_eval.prompts import (
+from bon_eval.records import Problem
+from bon_eval.tasks.load import ASSETS_DIR, load_task
+from bon_eval.tasks.problems import load_problems, load_train_problems
+from bon_eval.tasks.prompts import (
     RenderedPrompt,
     check_context,
     draw_shots,
-    load_tokenizer,
     prompts_hash,
     render_prompts,
     resolve_style,
     stop_token_ids,
 )
-from bon_eval.records import Problem
-from bon_eval.taskdata import load_problems, load_train_problems
-from bon_eval.tasks import ASSETS_DIR, FewShot, Plain, load_task
+from bon_eval.tasks.spec import FewShot, Plain
 
 WORDS = ["<s>", "</s>", "[user]", "[assistant]", "[system]", "?", "one", "two", "three", "Q", "A", "=", "be", "brief"]
 ID = {word: i for i, word in enumerate(WORDS)}
@@ -278,7 +279,7 @@ def test_stop_tokens_that_are_none(tmp_path: Path, config: Any) -> None:
 
 def test_tasks_and_prompts_import_neither_torch_nor_transformers_nor_datasets() -> None:
     code = (
-        "import sys, bon_eval.prompts, bon_eval.taskdata\n"
+        "import sys, bon_eval.tasks.prompts, bon_eval.tasks.problems\n"
         "print([m for m in ('torch', 'transformers', 'datasets', 'vllm') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

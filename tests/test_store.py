@@ -20,10 +20,10 @@ import pytest
 from bon_eval import parts
 from bon_eval.config import RunConfig, differences, digest
 from bon_eval.errors import ConfigError, EngineError, StoreError
-from bon_eval.prompts import RenderedPrompt
 from bon_eval.records import Problem, Response
 from bon_eval.runs import iter_responses, load_prompts, load_rendered_prompts, load_run
 from bon_eval.store import RunStore
+from bon_eval.tasks.prompts import RenderedPrompt
 
 N = 4
 PROBLEMS = tuple(Problem(f"p{i}", {"question": f"{i}?"}, str(i)) for i in range(150))

@@ -10,9 +10,9 @@ import pytest
 
 from bon_eval.errors import GraderError
 from bon_eval.records import Problem
-from bon_eval.taskcheck import check_task
-from bon_eval.taskdata import load_problems, local_file
-from bon_eval.tasks import list_tasks, load_task
+from bon_eval.tasks.check import check_task
+from bon_eval.tasks.load import list_tasks, load_task
+from bon_eval.tasks.problems import load_problems, local_file
 
 REAL_DATA = Path(os.environ.get("BON_EVAL_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 

@@ -17,9 +17,10 @@ import yaml
 
 from bon_eval.errors import TaskError
 from bon_eval.records import Problem
-from bon_eval.taskdata import load_problems, load_train_problems, local_file, task_hash
-from bon_eval.tasks import HubData, TaskSpec, list_tasks, load_task
-from bon_eval.templates import render_template, template_names
+from bon_eval.tasks.load import list_tasks, load_task
+from bon_eval.tasks.problems import load_problems, load_train_problems, local_file, task_hash
+from bon_eval.tasks.spec import HubData, TaskSpec
+from bon_eval.tasks.templates import render_template, template_names
 
 REAL_DATA = Path(os.environ.get("BON_EVAL_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
 

@@ -19,10 +19,10 @@ from bon_eval.dpo.rounds import train_rounds
 from bon_eval.dpo.settings import DEFAULTS, TrainSettings, resolve
 from bon_eval.dpo.tokens import TokenResponse, context_of, fits, tokenize_chosen, tokenize_pairs
 from bon_eval.dpo.train import train
+from bon_eval.engines.load import load_tokenizer
+from bon_eval.engines.models import ResolvedModel, resolve_model
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.estimators import chosen_index
-from bon_eval.models import ResolvedModel, resolve_model
-from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import RunOptions, say
 from bon_eval.runs import check_token_ids, iter_responses, load_prompts, load_run
 from bon_eval.store import read_meta

@@ -18,11 +18,12 @@ from bon_eval.dpo.candidates import Candidate, CandidatePool
 from bon_eval.dpo.pairs import Pair, Text
 from bon_eval.dpo.recipes import PairOptions, check_options
 from bon_eval.errors import ConfigError, TaskError
-from bon_eval.prompts import RenderedPrompt
 from bon_eval.runs import Run, check_token_ids, load_rendered_prompts, load_run, stored_parts
-from bon_eval.taskdata import task_hash
-from bon_eval.tasks import TaskSpec, list_tasks, load_task
-from bon_eval.templates import render_template, template_names
+from bon_eval.tasks.load import list_tasks, load_task
+from bon_eval.tasks.problems import task_hash
+from bon_eval.tasks.prompts import RenderedPrompt
+from bon_eval.tasks.spec import TaskSpec
+from bon_eval.tasks.templates import render_template, template_names
 
 Form = Literal["plain", "conversational"]
 """TRL's formats: texts, or messages."""

@@ -10,8 +10,8 @@ import numpy as np
 
 from bon_eval.dpo.measures import Array, ches
 from bon_eval.dpo.tokens import TokenPair
-from bon_eval.engines._hf_load import load_causal_lm
 from bon_eval.engines.base import stderr_to
+from bon_eval.engines.load import load_causal_lm
 from bon_eval.errors import ConfigError
 
 

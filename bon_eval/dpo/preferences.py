@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bon_eval.dpo.pairs import Pair, checked, pair_of, read_pairs
 from bon_eval.errors import ConfigError
-from bon_eval.taskdata import without_progress_bars
+from bon_eval.tasks.problems import without_progress_bars
 
 HUB = "hub:"
 

@@ -18,9 +18,9 @@ from bon_eval.dpo.tokens import context_of, tokenize_pairs
 from bon_eval.dpo.train import train
 from bon_eval.dpo.trainers import Policy
 from bon_eval.engines import REMOTE
+from bon_eval.engines.load import load_tokenizer
+from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model
 from bon_eval.errors import ConfigError
-from bon_eval.models import ResolvedModel, resolve_adapter, resolve_model
-from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import RunOptions, execute, prepare, say
 
 MakePairs = Callable[[Path, int], tuple[Pair, ...]]

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bon_eval.dpo.pairs import Pair, Text
+from bon_eval.engines.models import stated_context
 from bon_eval.errors import ConfigError
-from bon_eval.models import stated_context
-from bon_eval.prompts import plain_token_ids
+from bon_eval.tasks.prompts import plain_token_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -11,8 +11,8 @@ from bon_eval.dpo.checkpoints import Checkpoint, check_start, find_checkpoints
 from bon_eval.dpo.pairs import Pair
 from bon_eval.dpo.tokens import TokenPair, TokenResponse, context_of, slots, tokenize_chosen, tokenize_pairs
 from bon_eval.engines import REMOTE
+from bon_eval.engines.load import load_tokenizer
 from bon_eval.errors import ConfigError
-from bon_eval.prompts import load_tokenizer
 from bon_eval.runner import PreparedRun, RunOptions, prepare
 from bon_eval.store import read_meta
 

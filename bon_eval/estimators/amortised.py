@@ -107,7 +107,7 @@ def explained_gain(
 ) -> ExplainedGain:
     """How much of the tuned model's gain in accuracy base best-of-n of the same likelihood would have had.
 
-    Let n* be the likelihood's sharpening-equivalent n (`bon_eval.estimators.equivalent_n.sharpening_equivalent_n`) and a(n) the
+    Let n* be the likelihood's sharpening-equivalent n (`bon_eval.estimators.equivalent_n`) and a(n) the
     accuracy of base best-of-n by log-likelihood, linearly interpolated. Sharpening alone predicts the accuracy a(n*)
     for one tuned sample. The share is (a(n*) - a(1)) / (tuned accuracy - a(1)); the residual, tuned accuracy - a(n*),
     is what sharpening does not account for. Intervals are percentile bootstrap over problems, n* found anew in every

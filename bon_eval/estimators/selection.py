@@ -1,7 +1,7 @@
 """What picking from a pool of N gives in expectation: best-of-n and pass@n, for every n <= N, and how well scores rank.
 
-Both describe the same experiment, as the votes do: draw a random n-subset of the pool without replacement, answer with one of
-its responses. Under fresh sampling the pool is exchangeable, so the expectation over subsets is the unbiased
+Both describe the same experiment, as the votes do: draw a random n-subset of the pool without replacement, answer with
+one of its responses. Under fresh sampling the pool is exchangeable, so the expectation over subsets is the unbiased
 estimate of the same arm with n fresh samples (the U-statistic argument behind pass@k, Chen et al. 2021, arXiv
 2107.03374, section 2.1). n > N has no such estimate and is an error.
 

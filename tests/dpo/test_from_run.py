@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 
 from bon_eval.cli import main
 from bon_eval.dpo.pairs import Pair, read_pairs
-from bon_eval.models import ASSETS
+from bon_eval.engines.models import ASSETS
 from bon_eval.records import Response
 from bon_eval.runs import iter_responses, load_problems, load_prompts, load_run
-from bon_eval.tasks import load_task
+from bon_eval.tasks.load import load_task
 
 N, LIMIT = 8, 12
 # Longer worked solutions are truncated at 30 tokens.

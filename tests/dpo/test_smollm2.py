@@ -50,8 +50,8 @@ def test_lora_dpo_tracked_with_vllm(smollm2: Path, tmp_path: Path) -> None:
     from bon_eval.dpo.pairs import read_pairs
     from bon_eval.dpo.tokens import tokenize_pairs
     from bon_eval.engines.base import EngineSpec
+    from bon_eval.engines.load import load_tokenizer
     from bon_eval.engines.transformers import TransformersEngine
-    from bon_eval.prompts import load_tokenizer
     from bon_eval.records import ForcedSequence
 
     tokens = tokenize_pairs(read_pairs(pairs), load_tokenizer(smollm2), 2048)

@@ -20,9 +20,9 @@ from bon_eval.dpo.tokens import (
     tokenize_chosen,
     tokenize_pairs,
 )
+from bon_eval.engines.load import load_tokenizer
+from bon_eval.engines.models import ASSETS
 from bon_eval.errors import ConfigError
-from bon_eval.models import ASSETS
-from bon_eval.prompts import load_tokenizer
 
 # Single characters of the embedded model's vocabulary.
 END, TWO, THREE, FOUR, FIVE, SIX, PLUS, EQUALS = 0, 19, 20, 21, 22, 23, 12, 30

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from bon_eval.cli import main
-from bon_eval.models import ASSETS
+from bon_eval.engines.models import ASSETS
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
@@ -69,8 +69,8 @@ def engine_scores(place: Path, model: Path, adapter: Path | None = None) -> dict
     from bon_eval.dpo.pairs import read_pairs
     from bon_eval.dpo.tokens import tokenize_pairs
     from bon_eval.engines.base import EngineSpec
+    from bon_eval.engines.load import load_tokenizer
     from bon_eval.engines.transformers import TransformersEngine
-    from bon_eval.prompts import load_tokenizer
     from bon_eval.records import ForcedSequence
 
     pairs = tokenize_pairs(read_pairs(place / "pairs.jsonl"), load_tokenizer(BASE), 256)
@@ -184,8 +184,8 @@ def test_bad_input_is_one_line(place: Path, change: list[str], message: str, mon
 def test_sft_raises_the_likelihood_of_what_is_selected(place: Path, select: str) -> None:
     from bon_eval.dpo.commands import selected_responses
     from bon_eval.engines.base import EngineSpec
+    from bon_eval.engines.models import resolve_model
     from bon_eval.engines.transformers import TransformersEngine
-    from bon_eval.models import resolve_model
     from bon_eval.records import ForcedSequence
     from bon_eval.runs import load_run
 

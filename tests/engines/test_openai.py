@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.models import ASSETS
 from bon_eval.engines.openai import OpenAIEngine
 from bon_eval.errors import EngineError
-from bon_eval.models import ASSETS
 from bon_eval.records import ForcedSequence, Request, Response, Sampling
 from bon_eval.runs import iter_responses
 
@@ -184,7 +184,7 @@ def test_what_is_on_its_way_is_given_up_when_the_caller_stops(served_mixed: Any)
 def test_smollm2_by_completions_and_by_chat(serve: Callable[..., Any], smollm2: Path) -> None:
     """A real tokenizer and chat template: both APIs see the same prompt, and vLLM in-process the same numbers."""
     from bon_eval.engines.vllm import VllmEngine
-    from bon_eval.prompts import stop_token_ids
+    from bon_eval.tasks.prompts import stop_token_ids
 
     tok = tokenizer(smollm2)
     ends = stop_token_ids(smollm2, tok)

@@ -13,9 +13,9 @@ import pytest
 
 from bon_eval.engines import choose_engine
 from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.engines.models import ASSETS
 from bon_eval.engines.vllm import VllmEngine
 from bon_eval.errors import EngineError
-from bon_eval.models import ASSETS
 from bon_eval.records import ForcedSequence, Request, Response, Sampling
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]

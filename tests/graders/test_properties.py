@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from bon_eval.graders import Grade, grade_gsm8k, grade_math, same_answer
 from bon_eval.graders.batch import answer_classes, grade_both, grade_many
-from bon_eval.taskdata import load_problems
-from bon_eval.tasks import list_tasks, load_task
+from bon_eval.tasks.load import list_tasks, load_task
+from bon_eval.tasks.problems import load_problems
 
 _SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).with_name("cases.py"))
 assert _SPEC is not None

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bon_eval.errors import TaskError, unknown_name
-from bon_eval.tasks import list_tasks, names_a_file, tasks_dir
-from bon_eval.yamlfile import Node, read_yaml
+from bon_eval.tasks.load import list_tasks, names_a_file, tasks_dir
+from bon_eval.tasks.yaml_file import Node, read_yaml
 
 
 @dataclass(frozen=True, slots=True)

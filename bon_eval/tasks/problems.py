@@ -15,8 +15,8 @@ from bon_eval.errors import TaskError
 from bon_eval.graders.choice_text import LETTERS, gold_letter, gold_with_options, option_lines, option_texts
 from bon_eval.graders.extract import last_box
 from bon_eval.records import Problem
-from bon_eval.rows import READABLE, as_text, read_rows
-from bon_eval.tasks import FileData, HubData, TaskSpec
+from bon_eval.tasks.files import READABLE, as_text, read_rows
+from bon_eval.tasks.spec import FileData, HubData, TaskSpec
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -14,7 +14,7 @@ from typing import Any
 from bon_eval.engines import REMOTE
 from bon_eval.errors import ModelError
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS = Path(__file__).parents[1] / "assets"
 EMBEDDED = ("arith-mixed", "arith-worked")
 """Small models that ship with the package, loadable by name."""
 

@@ -13,38 +13,11 @@ from typing import get_args
 
 from bon_eval.errors import TaskError, unknown_name
 from bon_eval.graders.choice_text import gold_letter, gold_with_options, option_lines, option_texts
-from bon_eval.taskspec import (
-    Columns,
-    Demonstration,
-    FewShot,
-    FileData,
-    Gold,
-    HubData,
-    Plain,
-    PromptStyle,
-    TaskSpec,
-)
-from bon_eval.templates import template_names
-from bon_eval.yamlfile import Node, read_yaml
+from bon_eval.tasks.spec import Columns, Demonstration, FewShot, FileData, Gold, HubData, Plain, PromptStyle, TaskSpec
+from bon_eval.tasks.templates import template_names
+from bon_eval.tasks.yaml_file import Node, read_yaml
 
-__all__ = [
-    "ASSETS_DIR",
-    "Columns",
-    "Demonstration",
-    "FewShot",
-    "FileData",
-    "Gold",
-    "HubData",
-    "Plain",
-    "PromptStyle",
-    "TaskSpec",
-    "list_tasks",
-    "load_task",
-    "names_a_file",
-    "tasks_dir",
-]
-
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 ASSETS_DIR = _PACKAGE / "assets"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

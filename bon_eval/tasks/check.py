@@ -9,9 +9,9 @@ from typing import Literal
 from bon_eval.graders import get_grader
 from bon_eval.graders.batch import grade_many
 from bon_eval.records import Problem
-from bon_eval.taskdata import load_train_problems
-from bon_eval.tasks import TaskSpec
-from bon_eval.templates import render_template
+from bon_eval.tasks.problems import load_train_problems
+from bon_eval.tasks.spec import TaskSpec
+from bon_eval.tasks.templates import render_template
 
 Source = Literal["answer_format", "solution", "demonstration", "near_miss"]
 

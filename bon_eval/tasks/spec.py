@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bon_eval.templates import template_names
+from bon_eval.tasks.templates import template_names
 
 PromptStyle = Literal["auto", "chat", "plain"]
 """``chat``: the tokenizer's chat template; ``plain``: the text itself; ``auto``: chat where there is a template."""

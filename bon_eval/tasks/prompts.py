@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bon_eval.config import digest
-from bon_eval.errors import ConfigError, ModelError, TaskError
+from bon_eval.errors import ModelError, TaskError
 from bon_eval.records import Problem
-from bon_eval.tasks import PromptStyle, TaskSpec
-from bon_eval.templates import render_template
+from bon_eval.tasks.spec import PromptStyle, TaskSpec
+from bon_eval.tasks.templates import render_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -137,25 +137,6 @@ def check_context(prompts: Sequence[RenderedPrompt], context_length: int, max_to
         f"the prompt of problem {longest.problem_id!r} has {length} tokens; with max tokens {max_tokens} that is "
         f"more than the model's context of {context_length}; {remedy}"
     )
-
-
-def load_tokenizer(model_dir: Path | str, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of a local model directory.
-
-    Raises `ConfigError` with the pip command when transformers is missing and `ModelError` when there is no usable
-    tokenizer. Code that comes with the model runs only with `trust_remote_code`.
-    """
-    try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise ConfigError("tokenizing needs transformers: pip install 'bon-eval[transformers]'") from error
-    try:
-        return AutoTokenizer.from_pretrained(str(model_dir), trust_remote_code=trust_remote_code, local_files_only=True)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelError(
-            f"cannot load a tokenizer from {model_dir}: {reason}; give a complete model directory"
-        ) from error
 
 
 def stop_token_ids(model_dir: Path | str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
