@@ -29,8 +29,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bon_eval.engines._openai_settings import SERVERS, Settings
-from bon_eval.engines._openai_wire import sampling_body
+from bon_eval.engines.openai.settings import SERVERS, Settings
+from bon_eval.engines.openai.wire import sampling_body
 from bon_eval.runner import RunOptions, open_model, open_store, prepare
 from bon_eval.runs import iter_responses
 from bon_eval.sampling import requests, sample

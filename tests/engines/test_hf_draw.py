@@ -8,7 +8,7 @@ from scipy import stats
 
 torch = pytest.importorskip("torch")
 
-from bon_eval.engines._hf_draw import BLOCK, draw, raw_logprobs  # noqa: E402
+from bon_eval.engines.transformers.draw import BLOCK, draw, raw_logprobs  # noqa: E402
 
 
 @pytest.mark.parametrize("vocabulary", [5, BLOCK, BLOCK + 1, 3 * BLOCK - 7])

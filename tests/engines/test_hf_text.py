@@ -10,7 +10,7 @@ pytest.importorskip("transformers")
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from bon_eval.engines._hf_text import Detokenizer, find_stop
+from bon_eval.engines.transformers.text import Detokenizer, find_stop
 
 CORPUS = ["Anna has 3 apples; être où? 12 + 30 = 42\n\nQuestion: 日本語 😀😀 ½ of it", "the answer is #### 42\n"] * 4
 

@@ -283,7 +283,7 @@ def proxy(target: str, play: Play) -> Iterator[str]:
 
 
 def test_no_more_requests_at_once_than_connections(served_mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bon_eval.engines.openai._MOST_REQUESTS", 12)
+    monkeypatch.setattr("bon_eval.engines.openai.engine._MOST_REQUESTS", 12)
     lock, now, most = threading.Lock(), 0, 0
 
     def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:

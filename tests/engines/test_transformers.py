@@ -160,8 +160,8 @@ def test_score_gives_the_sampled_logprobs_in_any_batch(
     assert scored.keys() == expected.keys()
     assert max(largest_difference(scored[key], expected[key]) for key in expected) < 1e-4
     for tokens, elements in ((1, 2**25), (100, 500), (8192, 30)):
-        monkeypatch.setattr("bon_eval.engines.transformers._SCORE_TOKENS", {"cpu": tokens})
-        monkeypatch.setattr("bon_eval.engines._hf_score._LOGIT_ELEMENTS", elements)
+        monkeypatch.setattr("bon_eval.engines.transformers.engine._SCORE_TOKENS", {"cpu": tokens})
+        monkeypatch.setattr("bon_eval.engines.transformers.force._LOGIT_ELEMENTS", elements)
         again = dict(engine.score(sequences))
         # Rounding in another order of adding, which is another one on another processor.
         assert max(largest_difference(again[key], scored[key]) for key in expected) < 1e-4

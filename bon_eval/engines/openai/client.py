@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from bon_eval.engines._openai_settings import Settings
+from bon_eval.engines.openai.settings import Settings
 from bon_eval.errors import EngineError
 
 T = TypeVar("T")

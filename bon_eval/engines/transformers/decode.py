@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from bon_eval.engines._hf_cache import SLACK, BatchCache, KeyValues
-from bon_eval.engines._hf_draw import draw, raw_logprobs, top_confidence
-from bon_eval.engines._hf_text import Detokenizer, find_stop
+from bon_eval.engines.transformers.cache import SLACK, BatchCache, KeyValues
+from bon_eval.engines.transformers.draw import draw, raw_logprobs, top_confidence
+from bon_eval.engines.transformers.text import Detokenizer, find_stop
 from bon_eval.errors import EngineError
 from bon_eval.records import Request, Response
 

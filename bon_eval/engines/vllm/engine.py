@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bon_eval.engines._vllm_flat import own_logprobs, top_confidences, top_logprobs
-from bon_eval.engines._vllm_process import children, guard, not_compiling, shielded, watch
-from bon_eval.engines._vllm_worker import EXTENSION
 from bon_eval.engines.base import EngineSpec, stderr_to
 from bon_eval.engines.models import stated_context
+from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
+from bon_eval.engines.vllm.process import children, guard, not_compiling, shielded, watch
+from bon_eval.engines.vllm.worker import EXTENSION
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bon_eval.config import digest
-from bon_eval.engines._openai_client import Client, RefusedError
-from bon_eval.engines._openai_settings import SERVERS, Server, Settings
-from bon_eval.engines._openai_wire import read_answer, sampling_body, top_logprobs
+from bon_eval.engines.openai.client import Client, RefusedError
+from bon_eval.engines.openai.settings import SERVERS, Server, Settings
+from bon_eval.engines.openai.wire import read_answer, sampling_body, top_logprobs
 from bon_eval.errors import EngineError
 from bon_eval.records import Request
 

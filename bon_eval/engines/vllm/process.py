@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from typing import Any
 
-from bon_eval.engines import _guardian
+from bon_eval.engines.vllm import guardian
 
 
 @contextlib.contextmanager
@@ -77,10 +77,10 @@ def children() -> set[Any]:
 
 def guard(engine: set[Any]) -> subprocess.Popen[bytes]:
     """A process that kills the engine's processes when this one is killed: vLLM's own outlive their parent."""
-    victims = [f"{p.pid}:{_guardian.start_time(p.pid)}" for p in engine]
+    victims = [f"{p.pid}:{guardian.start_time(p.pid)}" for p in engine]
     # In a session of its own, Ctrl-C on the terminal does not reach it before it is needed.
     return subprocess.Popen(
-        [sys.executable, _guardian.__file__, *victims], stdin=subprocess.PIPE, start_new_session=True
+        [sys.executable, guardian.__file__, *victims], stdin=subprocess.PIPE, start_new_session=True
     )
 
 

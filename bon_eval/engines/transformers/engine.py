@@ -49,7 +49,7 @@ class TransformersEngine:
             import transformers
         except ImportError as error:
             raise EngineError(f"engine transformers cannot be imported ({error}); {INSTALL}") from error
-        from bon_eval.engines._hf_text import Detokenizer
+        from bon_eval.engines.transformers.text import Detokenizer
 
         device = _device(torch, args.get("device"))
         with stderr_to(spec.log_path):
@@ -67,7 +67,7 @@ class TransformersEngine:
             )
         self._model.to(device).eval()
         if config._attn_implementation == "sdpa":
-            from bon_eval.engines._hf_attention import use_grouped_attention
+            from bon_eval.engines.transformers.attention import use_grouped_attention
 
             use_grouped_attention(self._model)
         self._adapted = spec.adapter_dir is not None
@@ -105,7 +105,7 @@ class TransformersEngine:
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
-        from bon_eval.engines._hf_decode import Decoder, Limits
+        from bon_eval.engines.transformers.decode import Decoder, Limits
 
         limits = Limits(rows=self._batch_size, cache_bytes=self._cache_bytes, context=self._context)
         with self._adapter(use_adapter):
@@ -120,7 +120,7 @@ class TransformersEngine:
 
     def score_argmax(self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True) -> Iterator[Forced]:
         """Teacher forcing with the argmax beside it. See `Engine.score_argmax`."""
-        from bon_eval.engines._hf_score import score
+        from bon_eval.engines.transformers.force import score
 
         tokens = _SCORE_TOKENS.get(self._device.type, 8192)
         with self._adapter(use_adapter):
@@ -145,7 +145,7 @@ class TransformersEngine:
             sequences: as in `Engine.score`.
             names: of ``topk``, ``entropy``, ``self_certainty`` (see `bon_eval.scorers.confidence`), in nats.
         """
-        from bon_eval.engines._hf_score import statistics
+        from bon_eval.engines.transformers.force import statistics
 
         tokens = _SCORE_TOKENS.get(self._device.type, 8192)
         yield from statistics(self._model, self._device, sequences, names, tokens, self._context)

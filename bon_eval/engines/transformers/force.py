@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from bon_eval.engines._hf_draw import raw_logprobs, top_confidence
+from bon_eval.engines.transformers.draw import raw_logprobs, top_confidence
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced, ForcedSequence
 

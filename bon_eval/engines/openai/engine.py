@@ -14,19 +14,12 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
-from bon_eval.engines._openai_client import Client
-from bon_eval.engines._openai_probe import find, path, probe
-from bon_eval.engines._openai_settings import Settings
-from bon_eval.engines._openai_wire import (
-    Choice,
-    read_answer,
-    read_scores,
-    sampling_body,
-    scoring_body,
-    to_response,
-)
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import stated_context
+from bon_eval.engines.openai.client import Client
+from bon_eval.engines.openai.probe import find, path, probe
+from bon_eval.engines.openai.settings import Settings
+from bon_eval.engines.openai.wire import Choice, read_answer, read_scores, sampling_body, scoring_body, to_response
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 

@@ -1,0 +1,5 @@
+"""The engine on vLLM."""
+
+from bon_eval.engines.vllm.engine import VllmEngine
+
+__all__ = ["VllmEngine"]
