@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 from report import write_run
 
-from bon_eval import parts
 from bon_eval.config import digest
-from bon_eval.scoring import SCHEMA, ScoredBy
-from bon_eval.store import read_meta
+from bon_eval.store import parts
+from bon_eval.store.forced import SCHEMA, ScoredBy
+from bon_eval.store.writer import read_meta
 
 
 def rename_model(run: Path, name: str) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bon_eval.runner import RunOptions, execute, prepare
-from bon_eval.runs import iter_responses
+from bon_eval.run.execute import execute
+from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.store.reader import iter_responses
 
 
 def measure(run: Path) -> None:

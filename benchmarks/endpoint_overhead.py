@@ -31,10 +31,11 @@ from typing import Any
 
 from bon_eval.engines.openai.settings import SERVERS, Settings
 from bon_eval.engines.openai.wire import sampling_body
-from bon_eval.runner import RunOptions, open_model, open_store, prepare
-from bon_eval.runs import iter_responses
-from bon_eval.sampling import requests, sample
-from bon_eval.versions import versions
+from bon_eval.run.execute import open_model, open_store
+from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.run.sampling import requests, sample
+from bon_eval.run.versions import versions
+from bon_eval.store.reader import iter_responses
 
 
 @contextmanager

@@ -25,13 +25,14 @@ import pyarrow.parquet as pq
 from playwright.sync_api import sync_playwright
 from report import APPENDS_PER_PART, config, grades, responses
 
-from bon_eval import grading, parts
 from bon_eval.analysis import analyse
 from bon_eval.config import digest
 from bon_eval.records import Problem
 from bon_eval.report.html import write_page
-from bon_eval.runs import load_run
-from bon_eval.store import RunStore
+from bon_eval.run import grading
+from bon_eval.store import parts
+from bon_eval.store.reader import load_run
+from bon_eval.store.writer import RunStore
 
 WORDS = np.array(["so", "we", "add", "the", "total", "of", "each", "box", "and", "then", "<", "x = 7", "\\frac{1}{2}"])
 

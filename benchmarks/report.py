@@ -23,10 +23,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bon_eval import grading, parts
 from bon_eval.config import RunConfig, digest
 from bon_eval.records import Problem
-from bon_eval.store import RunStore
+from bon_eval.run import grading
+from bon_eval.store import parts
+from bon_eval.store.writer import RunStore
 
 APPENDS_PER_PART = 64
 

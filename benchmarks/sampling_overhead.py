@@ -23,7 +23,7 @@ from pathlib import Path
 
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.vllm import VllmEngine
-from bon_eval.runner import RunOptions, prepare
+from bon_eval.run.prepare import RunOptions, prepare
 
 
 def options(args: argparse.Namespace, out: Path) -> RunOptions:
@@ -45,9 +45,9 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     """One side, in this process."""
     import pyarrow as pa
 
-    from bon_eval.sampling import requests, sample
-    from bon_eval.store import RunStore
-    from bon_eval.versions import versions
+    from bon_eval.run.sampling import requests, sample
+    from bon_eval.run.versions import versions
+    from bon_eval.store.writer import RunStore
 
     with tempfile.TemporaryDirectory() as folder:
         ready = prepare(options(args, Path(folder) / "run"))
@@ -79,7 +79,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
                     began = time.perf_counter()
                     sample(store, engine, ready.prompts)
                     seconds = time.perf_counter() - began
-                from bon_eval.runs import iter_responses
+                from bon_eval.store.reader import iter_responses
 
                 tokens = sum(r.n_tokens for r in iter_responses(ready.directory))
     return {"seconds": seconds, "tokens": tokens}

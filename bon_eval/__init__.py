@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bon_eval.runs import Run, load_run
+    from bon_eval.store.reader import Run, load_run
     from bon_eval.tasks.load import load_task
     from bon_eval.tasks.spec import TaskSpec
 

@@ -30,7 +30,7 @@ _VOTE_SUBSETS = 100_000
 
 
 class AnalysedRun(Protocol):
-    """What `analyse` reads of a run; `bon_eval.runs.Run` is one."""
+    """What `analyse` reads of a run; `bon_eval.store.reader.Run` is one."""
 
     @property
     def meta(self) -> Mapping[str, object]:

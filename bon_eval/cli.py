@@ -44,7 +44,7 @@ from bon_eval.cli_tasks import tasks
 from bon_eval.cli_train import dpo, sft, track
 from bon_eval.engines import REMOTE
 from bon_eval.errors import BonEvalError, ConfigError
-from bon_eval.signals import Stopped, stopping_at_once
+from bon_eval.run.signals import Stopped, stopping_at_once
 
 # Read by Arrow at its import. Its own pool keeps what was freed, 100 MB after a large run; this one gives it back.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -121,7 +121,8 @@ def run(
     """Sample, grade and report: one model on one task, or on each task of a group."""
     from bon_eval.analysis import DEFAULT_SCORERS, resolve_settings
     from bon_eval.engines.no_torch import leave_out_torch
-    from bon_eval.runner import RunOptions, execute, prepare
+    from bon_eval.run.execute import execute
+    from bon_eval.run.prepare import RunOptions, prepare
     from bon_eval.tasks.groups import find_group
 
     wanted = numbers(ns)
@@ -137,7 +138,7 @@ def run(
     for n in pools:
         resolve_settings(n, 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=options.seed, draws=draws)
     if group is not None:
-        from bon_eval.group_run import execute_group, prepare_group
+        from bon_eval.run.group import execute_group, prepare_group
 
         if after is not None:
             raise ConfigError(f"--after compares runs of one task, and {group.name} is a group; name a task of it")
@@ -148,7 +149,7 @@ def run(
         summarise_runs(directories, together.summary)
         return
     if after is not None:
-        from bon_eval.before_after import execute_pair, prepare_pair
+        from bon_eval.run.before_after import execute_pair, prepare_pair
 
         pair = prepare_pair(options, after, allow_different_prompts=allow_different_prompts)
         for directory in execute_pair(pair, fresh=options.fresh, quiet=quiet):
@@ -172,7 +173,7 @@ def run(
 @trust_option
 def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> None:
     """Sample a few prompts and score them back: same engine, and the other one where both are installed."""
-    from bon_eval.doctor import examine
+    from bon_eval.run.doctor import examine
 
     for line in examine(model, engines, dtype=dtype, **given):
         click.echo(line)

@@ -58,7 +58,7 @@ def report_run(
     from bon_eval.analysis import DEFAULT_SCORERS, analyse
     from bon_eval.report.files import write_report
     from bon_eval.report.terminal import render
-    from bon_eval.runs import load_run
+    from bon_eval.store.reader import load_run
     from bon_eval.vote_rules import get_vote
 
     chosen = scorers or DEFAULT_SCORERS
@@ -93,8 +93,8 @@ def _all_arms(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Every scorer and vote of which the run holds what it needs, after those that were asked for."""
     from bon_eval.scorers import SCORERS, STATS, get_scorer, offered_names
-    from bon_eval.store import read_meta
-    from bon_eval.token_stats import stored
+    from bon_eval.store.token_stats import stored
+    from bon_eval.store.writer import read_meta
     from bon_eval.vote_rules import ALL_VOTES, get_vote
 
     held = stored(directory, read_meta(directory))
@@ -160,7 +160,7 @@ def compare_pair(
     """Compare two stored runs, write the comparison's files, print it."""
     from bon_eval.compare import compare_runs
     from bon_eval.report.before_after import render, write_comparison
-    from bon_eval.runs import load_run
+    from bon_eval.store.reader import load_run
 
     runs = load_run(before), load_run(after)
     found = compare_runs(*runs, seed=seed, draws=draws, allow_different_prompts=allow_different_prompts)
@@ -217,14 +217,14 @@ def score(
     if stats is not None:
         if base_url is not None:
             raise ConfigError("--base-url goes with --by; --stats are of the full vocabulary, which no server gives")
-        from bon_eval.stat_scoring import score_statistics
+        from bon_eval.run.token_stats import score_statistics
 
         for path in score_statistics(run_dir, stats.split(","), engine_args=engine_args(engine_arg), quiet=quiet):
             click.echo(path)
     elif by is not None:
         if engine_arg:
             raise ConfigError("--engine-arg goes with --stats; with --by the engine runs as it did for that run")
-        from bon_eval.before_after import score_stored
+        from bon_eval.run.before_after import score_stored
 
         click.echo(score_stored(run_dir, by, base_url=base_url, quiet=quiet))
 
@@ -237,8 +237,8 @@ def score(
 @click.option("--quiet", is_flag=True, help="No progress.")
 def grade(run_dir: Path, grader: str | None, deadline: float, memory_mb: int, quiet: bool) -> None:
     """Grade a stored run again; then `bon-eval report RUN` shows the result."""
-    from bon_eval.grading import grade_run
-    from bon_eval.store import lock, read_meta
+    from bon_eval.run.grading import grade_run
+    from bon_eval.store.writer import lock, read_meta
 
     read_meta(run_dir)
     with contextlib.closing(lock(run_dir)):

@@ -42,8 +42,8 @@ def plan(
     from bon_eval.engines.load import load_tokenizer
     from bon_eval.engines.models import resolve_model
     from bon_eval.engines.no_torch import leave_out_torch
-    from bon_eval.plan import Figure, Job, Rates, make_plan, measured, render
-    from bon_eval.runner import RunOptions, prepare_prompts
+    from bon_eval.run.plan import Figure, Job, Rates, make_plan, measured, render
+    from bon_eval.run.prepare import RunOptions, prepare_prompts
     from bon_eval.tasks.groups import find_group
 
     leave_out_torch()
@@ -53,7 +53,7 @@ def plan(
     tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
     each = [options]
     if (group := find_group(options.task)) is not None:
-        from bon_eval.group_run import task_options
+        from bon_eval.run.group import task_options
 
         each = [task_options(options, task, explicit) for task in group.tasks]
     jobs = []
@@ -85,9 +85,9 @@ def plan(
 def merge(shards: tuple[Path, ...], out: Path | None, partial: bool, seed: int, quiet: bool) -> None:
     """Join the shards of a run into that run, then grade and report it."""
     from bon_eval.cli_report import report_run
-    from bon_eval.grading import grade_run
-    from bon_eval.merge import merge_shards
-    from bon_eval.runner import say
+    from bon_eval.run.grading import grade_run
+    from bon_eval.run.progress import say
+    from bon_eval.store.merge import merge_shards
 
     merged = merge_shards(shards, out, partial=partial)
     for notice in merged.notices:

@@ -50,7 +50,7 @@ def tasks_show(task: str, model: str | None, **given: Any) -> None:
     if group is not None and model is not None:
         raise ConfigError(f"--model renders a task's prompt, and {task} is a group; name a task of it")
     if model is not None:
-        from bon_eval.runner import RunOptions, prepare_prompts
+        from bon_eval.run.prepare import RunOptions, prepare_prompts
 
         ready = prepare_prompts(RunOptions(model=model, task=task, limit=1, **given))
         [prompt] = ready.prompts

@@ -73,7 +73,7 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
     """Train with DPO (TRL's DPOTrainer) on preference pairs; checkpoints from step 0 on."""
     from bon_eval.dpo.commands import run_dpo, run_dpo_rounds
     from bon_eval.dpo.recipes import PairOptions
-    from bon_eval.runner import RunOptions
+    from bon_eval.run.prepare import RunOptions
 
     making = ("order", "per_problem", "margin", "match_length")
     sampling = ("task", "n", "limit", "max_tokens", "engine", "engine_arg", "data", "train_data")
@@ -156,7 +156,7 @@ def track(
     from bon_eval.dpo.track_plan import prepare_track
     from bon_eval.dpo.trajectory import load_trajectory
     from bon_eval.report.trajectory import render, write_trajectory
-    from bon_eval.runner import RunOptions
+    from bon_eval.run.prepare import RunOptions
 
     if not 0 < beta < float("inf"):
         raise ConfigError(f"--beta must be above 0, got {beta}")

@@ -10,19 +10,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from bon_eval.before_after import check_same_prompts
 from bon_eval.best_response import best_responses
 from bon_eval.cells import Array
 from bon_eval.comparison import BeforeAfter, Change, Finding
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.amortised import amortised_share, explained_gain
 from bon_eval.estimators.equivalent_n import kl_divergence, sharpening_equivalent_n
-from bon_eval.runs import Run, load_prompts
-from bon_eval.scoring import ScoredBy, load_scores
 from bon_eval.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.stats import align, bootstrap_cis, holm, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED
 from bon_eval.stats.streams import streams
+from bon_eval.store.forced import ScoredBy, load_scores
+from bon_eval.store.prompts import check_same_prompts, load_prompts
+from bon_eval.store.reader import Run
 
 _SAME = ("task", "temperature", "max_tokens", "stop", "stop_token_ids")
 _DIFFERENT_PROMPTS = "the prompts differ, so likelihoods under the other model were not compared"
@@ -37,7 +37,7 @@ def compare_runs(
     """Compare a tuned model's run with its base model's on the same problems.
 
     Args:
-        before, after: graded runs; each was scored by the other's model (`bon_eval.scoring.score_run`).
+        before, after: graded runs; each was scored by the other's model (`bon_eval.run.forcing.score_run`).
         seed: of all randomness.
         draws: bootstrap and permutation draws.
         allow_different_prompts: compare accuracies, without likelihoods, where the prompts differ.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bon_eval.cells import Array
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.records import Pool
-from bon_eval.runs import Run
 from bon_eval.stats.streams import Streams
+from bon_eval.store.reader import Run
 
 
 @dataclass(frozen=True, slots=True, eq=False)

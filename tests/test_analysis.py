@@ -18,8 +18,8 @@ from bon_eval.analysis import analyse, default_ns
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.findings import Analysis, ArmRow
 from bon_eval.records import Pool, Problem
-from bon_eval.runs import Run
 from bon_eval.stats import holm
+from bon_eval.store.reader import Run
 
 _DTYPES = {
     "log_likelihood": np.float64,

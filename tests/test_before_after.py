@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bon_eval.before_after import check_same_prompts
 from bon_eval.cli import main
 from bon_eval.compare import compare_runs
 from bon_eval.engines import open_engine
@@ -26,8 +25,9 @@ from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.records import ForcedSequence
 from bon_eval.report.before_after import document, equivalent_text, render
-from bon_eval.runs import iter_responses, load_prompts, load_run
-from bon_eval.scoring import ScoredBy, load_scores, scored_requests
+from bon_eval.store.forced import ScoredBy, load_scores, scored_requests
+from bon_eval.store.prompts import check_same_prompts, load_prompts
+from bon_eval.store.reader import iter_responses, load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 N, LIMIT = 8, 16
@@ -367,7 +367,7 @@ def test_equivalent_n_in_words() -> None:
 
 
 def test_forced_log_probs_that_cannot_be_true_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    from bon_eval.scoring import score_run
+    from bon_eval.run.forcing import score_run
 
     class Broken:
         facts = {"name": "broken"}  # noqa: RUF012

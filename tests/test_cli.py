@@ -22,8 +22,9 @@ from bon_eval.cli import main
 from bon_eval.engines.models import ASSETS
 from bon_eval.estimators import best_of_n
 from bon_eval.graders import grade_gsm8k
-from bon_eval.runner import RunOptions, prepare
-from bon_eval.runs import iter_responses, load_prompts, load_run
+from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.store.prompts import load_prompts
+from bon_eval.store.reader import iter_responses, load_run
 
 ROOT = Path(__file__).resolve().parent.parent
 BON_EVAL = [sys.executable, "-m", "bon_eval.cli"]
@@ -367,7 +368,7 @@ def test_help_starts_fast_because_it_imports_little() -> None:
 
 def test_analysis_needs_no_engine(finished: Path) -> None:
     code = (
-        "import sys; from bon_eval.runs import load_run; from bon_eval.analysis import analyse; "
+        "import sys; from bon_eval.store.reader import load_run; from bon_eval.analysis import analyse; "
         f"analyse(load_run({str(finished)!r}), draws=200); print(sorted({{m.split('.')[0] for m in sys.modules}}))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout

@@ -16,9 +16,9 @@ from bon_eval.estimators import within_problem_auroc
 from bon_eval.explain import histogram_edges, length_deciles, saturation_n
 from bon_eval.explanation import Explanation
 from bon_eval.records import Pool, Problem
-from bon_eval.runs import Run
 from bon_eval.stats import detectable_difference
 from bon_eval.stats.closed_form import ratio_interval
+from bon_eval.store.reader import Run
 
 _DTYPES = {
     "log_likelihood": np.float64,

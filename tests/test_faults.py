@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from bon_eval.records import Response
-from bon_eval.runs import iter_responses
+from bon_eval.store.reader import iter_responses
 
 ROOT = Path(__file__).resolve().parent.parent
 PROBLEMS, N = 60, 24

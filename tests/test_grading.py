@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bon_eval import grading, parts
 from bon_eval.config import RunConfig
 from bon_eval.graders import grade_math
 from bon_eval.graders.batch import BatchGrader, grade_many
-from bon_eval.grading import grade_run
 from bon_eval.records import Arm, Problem, Response
-from bon_eval.store import RunStore
+from bon_eval.run import grading
+from bon_eval.run.grading import grade_run
+from bon_eval.store import parts
+from bon_eval.store.writer import RunStore
 
 POOLS = {
     "p0": ("0.5", [r"\frac12", "2", "1/2", "-1/2"]),

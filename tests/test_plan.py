@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from bon_eval.cli import main
 from bon_eval.errors import ConfigError
-from bon_eval.plan import Figure, Job, Rates, make_plan
-from bon_eval.runs import iter_responses
+from bon_eval.run.plan import Figure, Job, Rates, make_plan
+from bon_eval.store.reader import iter_responses
 
 JOBS = [Job("a", ("0", "1", "2"), (10, 20, 30), 4, 100), Job("b", ("x",), (5,), 9, 10)]
 

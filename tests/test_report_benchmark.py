@@ -12,8 +12,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from bon_eval.runs import iter_responses, load_run
 from bon_eval.scorers import get_scorer
+from bon_eval.store.reader import iter_responses, load_run
 
 SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "report.py"
 

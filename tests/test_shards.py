@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bon_eval import parts
 from bon_eval.cli import main
 from bon_eval.config import Shard, digest, shard_index
 from bon_eval.errors import ConfigError, StoreError
-from bon_eval.merge import merge_shards
-from bon_eval.runner import RunOptions, prepare
-from bon_eval.runs import iter_responses, load_problems, load_run, stored_parts
-from bon_eval.store import read_meta
+from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.store import parts
+from bon_eval.store.merge import merge_shards
+from bon_eval.store.reader import iter_responses, load_problems, load_run, stored_parts
+from bon_eval.store.writer import read_meta
 
 ROOT = Path(__file__).resolve().parent.parent
 JOB = ["--model", "arith-mixed", "--task", "arith", "--limit", "24", "--n", "3", "--engine", "transformers"]
@@ -214,7 +214,7 @@ def test_a_shard_in_use_is_not_merged(shards: list[Path], tmp_path: Path) -> Non
 HOLD = """
 import sys, time
 from pathlib import Path
-from bon_eval.store import lock
+from bon_eval.store.writer import lock
 with lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

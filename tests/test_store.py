@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bon_eval import parts
 from bon_eval.config import RunConfig, differences, digest
 from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.records import Problem, Response
-from bon_eval.runs import iter_responses, load_prompts, load_rendered_prompts, load_run
-from bon_eval.store import RunStore
+from bon_eval.store import parts
+from bon_eval.store.prompts import load_prompts, load_rendered_prompts
+from bon_eval.store.reader import iter_responses, load_run
+from bon_eval.store.writer import RunStore
 from bon_eval.tasks.prompts import RenderedPrompt
 
 N = 4

@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from bon_eval import parts, token_stats
 from bon_eval.cli import main
 from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.records import Response
-from bon_eval.runs import iter_responses, load_run
+from bon_eval.run.token_stats import score_statistics
 from bon_eval.scorers import SCORERS, get_scorer, mean_confidence, negative_entropy, self_certainty
-from bon_eval.stat_scoring import score_statistics
-from bon_eval.store import read_meta
+from bon_eval.store import parts, token_stats
+from bon_eval.store.reader import iter_responses, load_run
+from bon_eval.store.writer import read_meta
 
 pytest.importorskip("transformers")
 RUN = ["run", "--model", "arith-mixed", "--task", "arith", "--n", "3", "--limit", "4", "--draws", "100", "--quiet"]

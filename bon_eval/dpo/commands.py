@@ -23,9 +23,11 @@ from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_model
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.estimators import chosen_index
-from bon_eval.runner import RunOptions, say
-from bon_eval.runs import check_token_ids, iter_responses, load_prompts, load_run
-from bon_eval.store import read_meta
+from bon_eval.run.prepare import RunOptions
+from bon_eval.run.progress import say
+from bon_eval.store.prompts import check_token_ids, load_prompts
+from bon_eval.store.reader import iter_responses, load_run
+from bon_eval.store.writer import read_meta
 
 SELECTIONS = ("best", "greedy", "sample", "correct")
 

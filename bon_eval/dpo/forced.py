@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from bon_eval.dpo.tokens import TokenResponse
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, StoreError
-from bon_eval.files import write_atomic
-from bon_eval.progress import Progress
 from bon_eval.records import Forced, ForcedSequence
+from bon_eval.run.progress import Progress
+from bon_eval.store.files import write_atomic
 
 Sets = Mapping[str, Sequence[TokenResponse]]
 """Set name -> its responses; the name of a pair set's side is ``<set>/chosen`` or ``<set>/rejected``."""

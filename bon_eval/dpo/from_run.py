@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bon_eval import parts
 from bon_eval.dpo.build import build_pairs
 from bon_eval.dpo.candidates import Candidate, CandidatePool
 from bon_eval.dpo.pairs import Pair, Text
 from bon_eval.dpo.recipes import PairOptions, check_options
 from bon_eval.errors import ConfigError, TaskError
-from bon_eval.runs import Run, check_token_ids, load_rendered_prompts, load_run, stored_parts
+from bon_eval.store import parts
+from bon_eval.store.prompts import check_token_ids, load_rendered_prompts
+from bon_eval.store.reader import Run, load_run, stored_parts
 from bon_eval.tasks.load import list_tasks, load_task
 from bon_eval.tasks.problems import task_hash
 from bon_eval.tasks.prompts import RenderedPrompt

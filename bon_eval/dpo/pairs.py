@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.errors import ConfigError
-from bon_eval.files import cannot_write, write_text
+from bon_eval.store.files import cannot_write, write_text
 
 Message = Mapping[str, str]
 """``role`` and ``content``."""

@@ -15,9 +15,9 @@ from bon_eval.dpo.hidden import ches_scores
 from bon_eval.dpo.track_plan import TrackPlan
 from bon_eval.dpo.track_work import measure
 from bon_eval.errors import StoreError
-from bon_eval.files import make_directory, write_text
-from bon_eval.runner import say
-from bon_eval.store import lock
+from bon_eval.run.progress import say
+from bon_eval.store.files import make_directory, write_text
+from bon_eval.store.writer import lock
 
 FORMAT = 1
 

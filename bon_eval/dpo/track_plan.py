@@ -13,8 +13,8 @@ from bon_eval.dpo.tokens import TokenPair, TokenResponse, context_of, slots, tok
 from bon_eval.engines import REMOTE
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.errors import ConfigError
-from bon_eval.runner import PreparedRun, RunOptions, prepare
-from bon_eval.store import read_meta
+from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
+from bon_eval.store.writer import read_meta
 
 BASE_BEST, BASE_GREEDY = "base/best", "base/greedy"
 

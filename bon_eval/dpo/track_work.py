@@ -15,12 +15,14 @@ from bon_eval.engines import OpenEngine
 from bon_eval.engines.base import Engine
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import chosen_index
-from bon_eval.files import TEMPORARY
-from bon_eval.grading import grade_run
-from bon_eval.runner import PreparedRun, open_model, open_store, owes, sample_into
-from bon_eval.runs import iter_responses, load_run
-from bon_eval.scoring import ScoredBy, score_run, scored_requests
-from bon_eval.store import RunStore, read_meta
+from bon_eval.run.execute import open_model, open_store, owes, sample_into
+from bon_eval.run.forcing import score_run
+from bon_eval.run.grading import grade_run
+from bon_eval.run.prepare import PreparedRun
+from bon_eval.store.files import TEMPORARY
+from bon_eval.store.forced import ScoredBy, scored_requests
+from bon_eval.store.reader import iter_responses, load_run
+from bon_eval.store.writer import RunStore, read_meta
 
 
 def measure(plan: TrackPlan, *, quiet: bool = False) -> None:

@@ -21,9 +21,9 @@ from bon_eval.dpo.trainers import INSTALL, Policy, make_trainer
 from bon_eval.engines.base import stderr_to
 from bon_eval.engines.models import ResolvedModel
 from bon_eval.errors import BonEvalError, ConfigError, StoreError
-from bon_eval.files import make_directory, write_text
-from bon_eval.runner import say
-from bon_eval.store import lock
+from bon_eval.run.progress import say
+from bon_eval.store.files import make_directory, write_text
+from bon_eval.store.writer import lock
 
 
 class TrainingError(BonEvalError):

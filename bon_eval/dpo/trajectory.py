@@ -20,13 +20,13 @@ from bon_eval.dpo.track import FORMAT
 from bon_eval.dpo.track_plan import BASE_BEST, BASE_GREEDY
 from bon_eval.errors import StoreError
 from bon_eval.estimators import within_problem_auroc
-from bon_eval.runs import Run, load_run
-from bon_eval.scoring import ScoredBy, load_scores
 from bon_eval.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.stats import bootstrap_cis, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval
 from bon_eval.stats.paired import PairedTest
 from bon_eval.stats.streams import streams
+from bon_eval.store.forced import ScoredBy, load_scores
+from bon_eval.store.reader import Run, load_run
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from bon_eval.comparison import BeforeAfter, Change
 from bon_eval.estimators.equivalent_n import EquivalentN
-from bon_eval.files import write_text
 from bon_eval.report.document import validate
 from bon_eval.report.files import to_csv
 from bon_eval.stats import Interval
+from bon_eval.store.files import write_text
 
 WIDTH = 100
 FORMAT_VERSION = 1

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bon_eval.files import TEMPORARY, cannot_write
 from bon_eval.findings import Analysis
 from bon_eval.report.document import (
     arm_cells,
@@ -24,6 +23,7 @@ from bon_eval.report.document import (
     stopping_cells,
     validate,
 )
+from bon_eval.store.files import TEMPORARY, cannot_write
 
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")

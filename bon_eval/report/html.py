@@ -14,14 +14,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bon_eval.files import write_pieces
 from bon_eval.findings import Analysis
 from bon_eval.report import html_sections as sections
 from bon_eval.report.html_data import Budget, browser_data, pieces
 from bon_eval.report.plots import scorer_label
 from bon_eval.report.replay_sections import replayed
 from bon_eval.report.terminal import engine_label
-from bon_eval.runs import Run
+from bon_eval.store.files import write_pieces
+from bon_eval.store.reader import Run
 
 _DEFINITIONS = (
     (

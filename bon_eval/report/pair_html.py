@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bon_eval.comparison import BeforeAfter, Change
 from bon_eval.estimators import chosen_index
-from bon_eval.files import write_pieces
 from bon_eval.findings import Analysis
 from bon_eval.report.before_after import equivalent_text
 from bon_eval.report.html import browser_section, document_pieces
@@ -20,7 +19,8 @@ from bon_eval.report.html_data import BrowserData, Budget, browser_data, pieces
 from bon_eval.report.html_sections import configuration, interval, table
 from bon_eval.report.pair_plots import Groups, pair_figures
 from bon_eval.report.plots import inline_svg
-from bon_eval.runs import Run
+from bon_eval.store.files import write_pieces
+from bon_eval.store.reader import Run
 
 _FILTERS = (
     ("all", "all problems"),

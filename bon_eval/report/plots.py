@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bon_eval.explanation import Histogram
-from bon_eval.files import cannot_write, write_atomic
 from bon_eval.findings import Analysis, CurvePoint
+from bon_eval.store.files import cannot_write, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

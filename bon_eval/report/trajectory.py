@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.dpo.trajectory import Point, Trajectory
-from bon_eval.files import write_text
 from bon_eval.report.document import validate
 from bon_eval.report.files import to_csv
+from bon_eval.store.files import write_text
 
 WIDTH = 100
 FORMAT_VERSION = 1

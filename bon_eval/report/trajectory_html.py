@@ -8,11 +8,11 @@ from pathlib import Path
 
 from bon_eval.dpo.measures import PAIR_MEASURES
 from bon_eval.dpo.trajectory import Point, Trajectory
-from bon_eval.files import cannot_write, write_text
 from bon_eval.report.html import document
 from bon_eval.report.html_sections import configuration, interval, table
 from bon_eval.report.plots import inline_svg, save_figure
 from bon_eval.report.trajectory_plots import trajectory_figures
+from bon_eval.store.files import cannot_write, write_text
 
 PANELS_STYLE = """.panels {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 1.5rem;

@@ -20,7 +20,7 @@ GROUP = "bon_eval.scorers"
 class PluginScorer(Scorer):
     """A plain function ``f(response) -> float`` as a scorer.
 
-    It has no form for arrays, so `over` reads the scores that `bon_eval.runs.load_run` computed response by response.
+    It has no form for arrays, so `over` reads the scores that `bon_eval.load_run` computed response by response.
     """
 
     def __init__(self, one: Callable[[Response], float], name: str) -> None:

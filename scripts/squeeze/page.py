@@ -11,11 +11,11 @@ from typing import Any
 
 from bon_eval.dpo.claims import ClaimResult, PartResult, decide, parse_claims
 from bon_eval.dpo.trajectory import Trajectory, load_trajectory
-from bon_eval.files import write_text
 from bon_eval.report.files import to_csv
 from bon_eval.report.html import document
 from bon_eval.report.html_sections import table
 from bon_eval.report.plots import inline_svg, save_figure
+from bon_eval.store.files import write_text
 from squeeze.plan import Cell, Plan, settings_text
 from squeeze.plots import Runs, panel_figures
 

@@ -15,7 +15,8 @@ from bon_eval.cli import main
 from bon_eval.dpo.pairs import Pair, read_pairs
 from bon_eval.engines.models import ASSETS
 from bon_eval.records import Response
-from bon_eval.runs import iter_responses, load_problems, load_prompts, load_run
+from bon_eval.store.prompts import load_prompts
+from bon_eval.store.reader import iter_responses, load_problems, load_run
 from bon_eval.tasks.load import load_task
 
 N, LIMIT = 8, 12

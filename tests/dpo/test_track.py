@@ -210,7 +210,7 @@ def test_the_checkpoints_own_responses_under_itself_and_base(rows: dict[int, dic
 
 def test_step_0_is_the_base_models_run(place: Path, tracked: Path, rows: dict[int, dict[str, str]]) -> None:
     from bon_eval.analysis import analyse
-    from bon_eval.runs import load_run
+    from bon_eval.store.reader import load_run
 
     out = place / "plain-run"
     arguments = ["run", "--model", str(place / "base"), "--task", str(place / "bigram.yaml"), "--n", "64"]

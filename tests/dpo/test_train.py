@@ -187,7 +187,7 @@ def test_sft_raises_the_likelihood_of_what_is_selected(place: Path, select: str)
     from bon_eval.engines.models import resolve_model
     from bon_eval.engines.transformers import TransformersEngine
     from bon_eval.records import ForcedSequence
-    from bon_eval.runs import load_run
+    from bon_eval.store.reader import load_run
 
     out = place / f"sft-{select}"
     good("sft", "--model", "arith-mixed", "--run", place / "run", "--select", select, "--out", out, *FEW, "--quiet")

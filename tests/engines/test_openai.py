@@ -27,7 +27,7 @@ from bon_eval.engines.models import ASSETS
 from bon_eval.engines.openai import OpenAIEngine
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence, Request, Response, Sampling
-from bon_eval.runs import iter_responses
+from bon_eval.store.reader import iter_responses
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 

@@ -14,14 +14,14 @@ import pytest
 from bon_eval.analysis import analyse
 from bon_eval.config import RunConfig
 from bon_eval.findings import Analysis
-from bon_eval.grading import grade_run
 from bon_eval.records import Problem, Response
 from bon_eval.report.files import write_report
 from bon_eval.report.html import page, write_page
 from bon_eval.report.html_data import Budget, as_json, browser_data, pieces
 from bon_eval.report.plots import figures, inline_svg, write_figures
-from bon_eval.runs import Run, iter_responses, load_run
-from bon_eval.store import RunStore
+from bon_eval.run.grading import grade_run
+from bon_eval.store.reader import Run, iter_responses, load_run
+from bon_eval.store.writer import RunStore
 
 HOSTILE = [
     "<script>window.pwned = 1</script> #### 1",

@@ -10,7 +10,7 @@ from typing import Any
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence
-from bon_eval.runs import iter_responses
+from bon_eval.store.reader import iter_responses
 
 # Precision and batching move single log-probs by some hundredths of a nat, and their mean by less.
 _FIRST_TOKEN = 0.5

@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bon_eval import parts, token_stats
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError, EngineError, unknown_name
-from bon_eval.files import TEMPORARY, write_text
-from bon_eval.progress import Progress
-from bon_eval.runs import load_prompts
+from bon_eval.run.forcing import Group, owed
+from bon_eval.run.progress import Progress
 from bon_eval.scorers import STATS
-from bon_eval.scoring import Group, owed, stored_requests
-from bon_eval.store import lock, read_meta
+from bon_eval.store import parts, token_stats
+from bon_eval.store.files import TEMPORARY, write_text
+from bon_eval.store.forced import stored_requests
+from bon_eval.store.prompts import load_prompts
+from bon_eval.store.writer import lock, read_meta
 
 
 def score_statistics(

@@ -8,14 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bon_eval import parts
-from bon_eval.files import write_atomic
 from bon_eval.graders import get_grader
 from bon_eval.graders.batch import BatchGrader
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
-from bon_eval.progress import Progress
-from bon_eval.runs import load_problems, stored_parts
-from bon_eval.store import read_meta
+from bon_eval.run.progress import Progress
+from bon_eval.store import parts
+from bon_eval.store.files import write_atomic
+from bon_eval.store.reader import load_problems, stored_parts
+from bon_eval.store.writer import read_meta
 
 SCHEMA = pa.schema(
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+
+
 import time
 from types import TracebackType
 from typing import Any
@@ -73,3 +75,9 @@ class Progress:
             self._bar.close()
         elif not self._quiet and kind is None:
             print(self._line(), file=sys.stderr, flush=True)
+
+
+def say(text: str, quiet: bool) -> None:
+    """One line of progress on standard error."""
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)

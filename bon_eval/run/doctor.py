@@ -110,7 +110,7 @@ def examine(
     from bon_eval.engines import REMOTE, OpenEngine, choose_engine, installed_engines, open_engine
     from bon_eval.engines.base import EngineSpec
     from bon_eval.records import ForcedSequence, Request, Sampling
-    from bon_eval.runner import RunOptions, prepare_prompts
+    from bon_eval.run.prepare import RunOptions, prepare_prompts
 
     names = list(dict.fromkeys(choose_engine(e)[0] for e in engines)) or installed_engines()
     if base_url is not None:

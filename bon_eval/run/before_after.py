@@ -6,7 +6,6 @@ three loads, since the tuned responses must exist before the base model can scor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,12 +14,15 @@ from bon_eval.engines import REMOTE, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError
-from bon_eval.grading import grade_run
-from bon_eval.runner import PreparedRun, RunOptions, open_model, open_store, owes, prepare, sample_into, say
-from bon_eval.runs import load_prompts
-from bon_eval.same_model import check_log_probs
-from bon_eval.scoring import ScoredBy, score_run, scored_requests
-from bon_eval.store import RunStore, lock, read_meta
+from bon_eval.run.execute import open_model, open_store, owes, sample_into
+from bon_eval.run.forcing import score_run
+from bon_eval.run.grading import grade_run
+from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
+from bon_eval.run.progress import say
+from bon_eval.run.same_model import check_log_probs
+from bon_eval.store.forced import ScoredBy, scored_requests
+from bon_eval.store.prompts import check_same_prompts, load_prompts
+from bon_eval.store.writer import RunStore, lock, read_meta
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +75,6 @@ def prepare_pair(options: RunOptions, after: str, *, allow_different_prompts: bo
             {p.problem_id: p.token_ids for p in before.prompts}, {p.problem_id: p.token_ids for p in tuned.prompts}
         )
     return PreparedPair(before, tuned)
-
-
-def check_same_prompts(before: Mapping[str, Sequence[int]], after: Mapping[str, Sequence[int]]) -> None:
-    """Raise `ConfigError` that names the first difference unless both models see the same tokens for every problem."""
-    for problem in (*before, *after):
-        if problem not in before or problem not in after:
-            side = "after" if problem in before else "before"
-            raise ConfigError(f"problem {problem!r} is missing in the run {side}; compare runs of the same problems")
-        a, b = before[problem], after[problem]
-        if tuple(a) != tuple(b):
-            at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-            raise ConfigError(
-                f"the prompts differ, first at token {at} of problem {problem!r}: {_ids(a, at)} before, {_ids(b, at)} "
-                "after (another tokenizer or chat template); likelihoods of different prompts are not comparable, "
-                "--allow-different-prompts compares accuracies all the same"
-            )
-
-
-def _ids(tokens: Sequence[int], at: int) -> str:
-    return " ".join(map(str, tokens[at : at + 4])) or "end of prompt"
 
 
 def execute_pair(pair: PreparedPair, *, fresh: bool = False, quiet: bool = False) -> tuple[Path, Path]:

@@ -1,6 +1,6 @@
 """The run directory while it is written: one owner, append-only response parts, resume after any kill.
 
-Reading a finished run needs `bon_eval.runs` alone.
+Reading a finished run needs `bon_eval.store.reader` alone.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bon_eval import parts
 from bon_eval.config import RunConfig, Shard, differences, digest
 from bon_eval.errors import StoreError
-from bon_eval.files import TEMPORARY, cannot_write, write_atomic, write_text
 from bon_eval.records import Arm, Problem, Response
+from bon_eval.store import parts
+from bon_eval.store.files import TEMPORARY, cannot_write, write_atomic, write_text
 
 FORMAT = 1
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.parquet"}

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bon_eval import parts
 from bon_eval.config import Shard, differences, digest, shard_index
 from bon_eval.errors import StoreError
-from bon_eval.files import TEMPORARY, cannot_write, make_directory, write_atomic, write_text
-from bon_eval.runs import stored_parts
-from bon_eval.store import lock, read_meta
+from bon_eval.store import parts
+from bon_eval.store.files import TEMPORARY, cannot_write, make_directory, write_atomic, write_text
+from bon_eval.store.reader import stored_parts
+from bon_eval.store.writer import lock, read_meta
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Where numbers of each token beyond its log-prob lie beside a run's responses, and how they are read.
 
 ``stats/<name>/`` holds one append-only log of parts for each of ``topk``, ``entropy`` and ``self_certainty``, written
-by `bon_eval.stat_scoring`; top-k confidences may stand in the responses themselves (``run --token-stats topk``).
+by `bon_eval.run.token_stats`; top-k confidences may stand in the responses themselves (``run --token-stats topk``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from bon_eval import parts
 from bon_eval.config import digest
 from bon_eval.scorers import STATS
+from bon_eval.store import parts
 
 SCHEMA = pa.schema(
     [

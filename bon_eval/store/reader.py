@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bon_eval import parts, token_stats
 from bon_eval.config import digest
 from bon_eval.errors import StoreError
 from bon_eval.records import Arm, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
-from bon_eval.store import read_meta
+from bon_eval.store import parts, token_stats
+from bon_eval.store.writer import read_meta
 
 if TYPE_CHECKING:
-    from bon_eval.tasks.prompts import RenderedPrompt
+    pass
 
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
 _GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
@@ -65,30 +65,6 @@ def load_problems(path: Path) -> tuple[Problem, ...]:
     return tuple(Problem(r["problem_id"], json.loads(r["fields"]), r["gold"]) for r in rows)
 
 
-def load_prompts(path: Path) -> dict[str, tuple[int, ...]]:
-    """Prompt token ids by problem id."""
-    table = pq.read_table(path / "problems.parquet", columns=["problem_id", "prompt_token_ids"])
-    return {r["problem_id"]: tuple(r["prompt_token_ids"]) for r in table.to_pylist()}
-
-
-def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:
-    """The prompts of a run by problem id, in task order; `messages` is None in plain style, and in every prompt of a
-    run that was stored before bon-eval kept them.
-    """
-    from bon_eval.tasks.prompts import RenderedPrompt
-
-    table = pq.read_table(path / "problems.parquet")
-    return {
-        row["problem_id"]: RenderedPrompt(
-            row["problem_id"],
-            row["prompt"],
-            tuple(row["prompt_token_ids"]),
-            tuple(json.loads(stored)) if (stored := row.get("messages")) is not None else None,
-        )
-        for row in table.to_pylist()
-    }
-
-
 def iter_responses(path: Path | str) -> Iterator[Response]:
     """Every stored response of a run, one at a time, in the order in which they were stored."""
     directory = Path(path)
@@ -106,15 +82,6 @@ def iter_responses(path: Path | str) -> Iterator[Response]:
                 finish_reason=row["finish_reason"],
                 token_topk=tuple(row["token_topk"]) if "token_topk" in row else None,
             )
-
-
-def check_token_ids(path: Path, problem: str, token_ids: Sequence[Sequence[int]]) -> None:
-    """Raise `StoreError` where responses were stored without their token ids, for what cannot do without."""
-    if not all(token_ids):
-        raise StoreError(
-            f"{path}: the server that sampled problem {problem} gave no token ids, so its responses can be analysed "
-            "but neither scored nor trained on; sample through a server that gives them, such as vLLM's"
-        )
 
 
 def load_run(

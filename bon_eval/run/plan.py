@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bon_eval import parts
 from bon_eval.config import shard_index
 from bon_eval.errors import ConfigError, StoreError
-from bon_eval.runs import stored_parts
-from bon_eval.store import read_meta
+from bon_eval.store import parts
+from bon_eval.store.reader import stored_parts
+from bon_eval.store.writer import read_meta
 
 BYTES_PER_TOKEN = 7.0
 """Of a stored response where no run says better: 4 for the log-prob, the rest for id, text and everything else."""

@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bon_eval.errors import EngineError, StoreError
-from bon_eval.files import TEMPORARY, write_atomic
 from bon_eval.records import Response
+from bon_eval.store.files import TEMPORARY, write_atomic
 
 SCHEMA = pa.schema(
     [

@@ -1,0 +1,145 @@
+"""One run from options to a stored, graded directory: resolve, render, sample, grade."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from bon_eval.engines import OpenEngine, open_engine
+from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.records import Request
+from bon_eval.run.grading import grade_run
+from bon_eval.run.prepare import PreparedRun
+from bon_eval.run.progress import say
+from bon_eval.run.same_model import check_fingerprint, check_log_probs
+from bon_eval.run.sampling import check_adapter, requests, sample
+from bon_eval.run.signals import stop_if_asked
+from bon_eval.run.versions import versions
+from bon_eval.store.writer import RunStore, lock
+from bon_eval.tasks.prompts import (
+    check_context,
+)
+
+
+
+def execute(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) -> Path:
+    """Sample what the run still owes, then grade all of it.
+
+    Returns the run directory. Raises `BonEvalError`; what was stored before is kept.
+    """
+    with open_store(prepared, fresh=fresh, quiet=quiet) as store:
+        if owes(store, prepared):
+            with open_model(prepared, store, quiet=quiet) as engine:
+                sample_into(store, prepared, engine, quiet=quiet)
+        else:
+            say("all responses are stored; nothing to sample", quiet)
+        store.save_meta()
+        grade_run(prepared.directory, quiet=quiet)
+    return prepared.directory
+
+
+def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) -> RunStore:
+    """The run's directory, made or resumed; `fresh` sets an old one aside first. Use as a context manager."""
+    if fresh and prepared.directory.is_dir():
+        set_aside(prepared.directory, quiet=quiet)
+    table = pa.table(
+        {
+            "prompt": pa.array([p.text for p in prepared.prompts], pa.string()),
+            "prompt_token_ids": pa.array([list(p.token_ids) for p in prepared.prompts], pa.list_(pa.int32())),
+            "messages": pa.array(
+                [None if p.messages is None else json.dumps(p.messages, ensure_ascii=False) for p in prepared.prompts],
+                pa.string(),
+            ),
+        }
+    )
+    return RunStore(prepared.directory, prepared.config, prepared.problems, table, prepared.order)
+
+
+def owes(store: RunStore, prepared: PreparedRun) -> bool:
+    """Whether responses are still to be sampled."""
+    return store.state != "sampled" or len(store.done) != 2 * len(prepared.problems)
+
+
+def open_model(
+    prepared: PreparedRun,
+    store: RunStore,
+    *,
+    longest: int = 0,
+    probe: Request | None = None,
+    quiet: bool = False,
+) -> OpenEngine:
+    """Load the run's model, adapter included, into its engine; use the result as a context manager.
+
+    Args:
+        longest: tokens of the longest sequence that is scored besides, prompt and response together.
+        probe: what a served model is tried with. [default: the pool of the run's first problem]
+    """
+    config = prepared.config
+    say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
+    spec = EngineSpec(
+        model_dir=str(prepared.model_dir),
+        dtype=config.dtype,
+        adapter_dir=None if prepared.adapter_dir is None else str(prepared.adapter_dir),
+        adapter_hash=config.adapter_hash,
+        seed=store.session_seed,
+        max_length=max(longest, max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens),
+        log_path=str(prepared.directory / "engine.log"),
+        trust_remote_code=config.trust_remote_code,
+        engine_args=config.engine_args,
+        probe=probe or first_pool(prepared),
+    )
+    return open_engine(config.engine, spec)
+
+
+def first_pool(prepared: PreparedRun) -> Request:
+    """What the first problem's pool is asked for with."""
+    return next(r for r in requests(prepared.config, prepared.prompts[:1]) if r.arm == "sample")
+
+
+def sample_into(
+    store: RunStore,
+    prepared: PreparedRun,
+    engine: Engine,
+    *,
+    use_adapter: bool = True,
+    seed: int | None = None,
+    quiet: bool = False,
+) -> None:
+    """Sample what the store owes from an open engine, checked first: context, and an adapter that is in force.
+
+    Args:
+        use_adapter: False where the run is of the base model and the engine holds an adapter besides.
+        seed: of the engine, where it was not opened for this run.
+    """
+    config = prepared.config
+    check_context(prepared.prompts, engine.context_length, config.max_tokens)
+    if config.adapter is not None:
+        check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
+    check_fingerprint(store.meta["sessions"], engine.facts)
+    if store.done:
+        tokens = {p.problem_id: p.token_ids for p in prepared.prompts}
+        check_log_probs(engine, prepared.directory, tokens, "serve that model again, or give --fresh")
+    stop_if_asked()
+    store.begin_session(_now(), versions(), engine.facts, seed=seed)
+    if store.done:
+        say(f"resuming: {len(store.done)} of {2 * len(prepared.problems)} requests are stored", quiet)
+    sample(store, engine, prepared.prompts, use_adapter=use_adapter, quiet=quiet)
+
+
+def set_aside(directory: Path, *, quiet: bool = False) -> None:
+    """Rename a run directory out of the way; responses that cost hours are never deleted."""
+    with lock(directory):
+        pattern = re.compile(re.escape(directory.name) + r"\.old-(\d+)")
+        numbers = [int(m[1]) for p in directory.parent.iterdir() if (m := pattern.fullmatch(p.name))]
+        target = directory.with_name(f"{directory.name}.old-{max(numbers, default=0) + 1}")
+        directory.rename(target)
+    say(f"the old run is kept as {target}", quiet)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
