@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from playwright.sync_api import sync_playwright
 from report import APPENDS_PER_PART, config, grades, responses
 
-from bon_eval.analysis import analyse
+from bon_eval.analysis.analyse import analyse
 from bon_eval.config import digest
 from bon_eval.records import Problem
 from bon_eval.report.html import write_page

@@ -21,12 +21,12 @@ import time
 
 import numpy as np
 
+from bon_eval.analysis.vote_rules import ALL_VOTES, get_vote
 from bon_eval.estimators.reweighting import ALPHAS, power_weights
 from bon_eval.estimators.stopping import likelihood_stopping, patience_stopping
 from bon_eval.estimators.weighted_votes import weighted_vote
 from bon_eval.records import Pool, Response
 from bon_eval.scorers import SCORERS, STATS, get_scorer
-from bon_eval.vote_rules import ALL_VOTES, get_vote
 
 LOOP_RESPONSES = 400
 VOTE_DRAWS = 100

@@ -119,7 +119,7 @@ def run(
     **given: Any,
 ) -> None:
     """Sample, grade and report: one model on one task, or on each task of a group."""
-    from bon_eval.analysis import DEFAULT_SCORERS, resolve_settings
+    from bon_eval.analysis.settings import DEFAULT_SCORERS, resolve_settings
     from bon_eval.engines.no_torch import leave_out_torch
     from bon_eval.run.execute import execute
     from bon_eval.run.prepare import RunOptions, prepare

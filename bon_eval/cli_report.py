@@ -25,9 +25,9 @@ from bon_eval.cli_options import (
 
 def check_stored(scorers: tuple[str, ...], votes: tuple[str, ...], token_stats: str) -> None:
     """Raise `ConfigError` for a scorer that needs what the run will not store, before any sampling is paid for."""
+    from bon_eval.analysis.vote_rules import get_vote
     from bon_eval.errors import ConfigError
     from bon_eval.scorers import get_scorer
-    from bon_eval.vote_rules import get_vote
 
     for name in (*scorers, *(get_vote(vote).scorer for vote in votes)):
         for stat in get_scorer(name).stats:
@@ -55,11 +55,12 @@ def report_run(
     arms: str = "default",
 ) -> None:
     """Analyse, write the report's files, print the table."""
-    from bon_eval.analysis import DEFAULT_SCORERS, analyse
+    from bon_eval.analysis.analyse import analyse
+    from bon_eval.analysis.settings import DEFAULT_SCORERS
+    from bon_eval.analysis.vote_rules import get_vote
     from bon_eval.report.files import write_report
     from bon_eval.report.terminal import render
     from bon_eval.store.reader import load_run
-    from bon_eval.vote_rules import get_vote
 
     chosen = scorers or DEFAULT_SCORERS
     if arms == "all":
@@ -92,10 +93,10 @@ def _all_arms(
     directory: Path, scorers: tuple[str, ...], votes: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Every scorer and vote of which the run holds what it needs, after those that were asked for."""
+    from bon_eval.analysis.vote_rules import ALL_VOTES, get_vote
     from bon_eval.scorers import SCORERS, STATS, get_scorer, offered_names
     from bon_eval.store.token_stats import stored
     from bon_eval.store.writer import read_meta
-    from bon_eval.vote_rules import ALL_VOTES, get_vote
 
     held = stored(directory, read_meta(directory))
     found = [name for name in (*SCORERS, *offered_names()) if set(get_scorer(name).stats) <= set(held)]
@@ -158,7 +159,7 @@ def compare_pair(
     html: bool = True,
 ) -> None:
     """Compare two stored runs, write the comparison's files, print it."""
-    from bon_eval.compare import compare_runs
+    from bon_eval.analysis.compare import compare_runs
     from bon_eval.report.before_after import render, write_comparison
     from bon_eval.store.reader import load_run
 
@@ -168,8 +169,8 @@ def compare_pair(
     directory.mkdir(parents=True, exist_ok=True)
     names = list(write_comparison(found, directory))
     if html:
-        from bon_eval.analysis import analyse
-        from bon_eval.compare import cross_scores, same_prompts
+        from bon_eval.analysis.analyse import analyse
+        from bon_eval.analysis.compare import cross_scores, same_prompts
         from bon_eval.report.pair_html import write_pair_page
 
         first, second = (analyse(run, seed=seed, draws=draws, duplicates=run.duplicates) for run in runs)
@@ -269,8 +270,8 @@ def summarise_runs(runs: Sequence[Path], out: Path) -> None:
 @click.command()
 def scorers() -> None:
     """Every scorer that best-of-n can pick by and every vote, with what it is and what it needs."""
+    from bon_eval.analysis.vote_rules import VOTES
     from bon_eval.scorers import SCORERS, get_scorer, offered_names
-    from bon_eval.vote_rules import VOTES
 
     for name in [*SCORERS, *offered_names()]:
         scorer = get_scorer(name)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bon_eval.analysis import analyse, default_ns
+from bon_eval.analysis.analyse import analyse
+from bon_eval.analysis.results import Analysis, ArmRow
+from bon_eval.analysis.settings import default_ns
 from bon_eval.errors import ConfigError, StoreError
-from bon_eval.findings import Analysis, ArmRow
 from bon_eval.records import Pool, Problem
 from bon_eval.stats import holm
 from bon_eval.store.reader import Run

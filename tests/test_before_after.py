@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from bon_eval.analysis.compare import compare_runs
 from bon_eval.cli import main
-from bon_eval.compare import compare_runs
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import ASSETS
@@ -344,7 +344,7 @@ def test_pools_of_different_size_are_compared_at_the_smaller_n(pair: tuple[Path,
     with pytest.MonkeyPatch.context() as patch:
         # The smaller run has scores of its own five responses only.
         patch.setattr(
-            "bon_eval.compare.load_scores",
+            "bon_eval.analysis.compare.load_scores",
             lambda path, by, ids, arm, n, source: load_scores(
                 path, by, ids, arm, N if arm == "sample" else n, source=source
             )[:, :n],

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bon_eval.best_response import best_responses
+from bon_eval.analysis.best_response import best_responses
+from bon_eval.analysis.sides import LABELS, Side, unit
 from bon_eval.errors import ConfigError
 from bon_eval.records import Pool
-from bon_eval.sides import LABELS, Side, unit
 
 
 def pool(probabilities: list[list[float]], truncated: list[list[bool]] | None = None) -> Pool:

@@ -312,8 +312,8 @@ def test_an_adapter_makes_another_run(lora_adapter: Path, tmp_path: Path) -> Non
 
 
 def test_scorers_are_listed() -> None:
+    from bon_eval.analysis.vote_rules import VOTES
     from bon_eval.scorers import SCORERS
-    from bon_eval.vote_rules import VOTES
 
     listed = CliRunner().invoke(main, ["scorers"])
     scorers, _, votes = listed.output.partition("\nvotes, ")
@@ -368,7 +368,7 @@ def test_help_starts_fast_because_it_imports_little() -> None:
 
 def test_analysis_needs_no_engine(finished: Path) -> None:
     code = (
-        "import sys; from bon_eval.store.reader import load_run; from bon_eval.analysis import analyse; "
+        "import sys; from bon_eval.store.reader import load_run; from bon_eval.analysis.analyse import analyse; "
         f"analyse(load_run({str(finished)!r}), draws=200); print(sorted({{m.split('.')[0] for m in sys.modules}}))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bon_eval.analysis import analyse
+from bon_eval.analysis.analyse import analyse
+from bon_eval.analysis.explain import Explanation, saturation_n
+from bon_eval.analysis.shapes import histogram_edges, length_deciles
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import within_problem_auroc
-from bon_eval.explain import histogram_edges, length_deciles, saturation_n
-from bon_eval.explanation import Explanation
 from bon_eval.records import Pool, Problem
 from bon_eval.stats import detectable_difference
 from bon_eval.stats.closed_form import ratio_interval

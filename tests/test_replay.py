@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bon_eval.analysis import analyse
+from bon_eval.analysis.analyse import analyse
+from bon_eval.analysis.results import Analysis
 from bon_eval.errors import ConfigError
-from bon_eval.findings import Analysis
 from bon_eval.records import Pool, Problem
 from bon_eval.report.document import document, power_cells, validate
 from bon_eval.report.html_sections import explanation

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bon_eval.analysis import analyse
+from bon_eval.analysis.analyse import analyse
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.records import Pool, Problem
 from bon_eval.report.document import document

@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from bon_eval.analysis.vote_rules import VOTES, get_vote
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n, majority_vote
 from bon_eval.estimators.weighted_votes import (
@@ -18,7 +19,6 @@ from bon_eval.estimators.weighted_votes import (
     weighted_vote,
 )
 from bon_eval.stats import array_checks as arrays
-from bon_eval.vote_rules import VOTES, get_vote
 
 RULES = {
     "equal": equal_weights,

@@ -8,15 +8,10 @@ and the reason says so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bon_eval.graders.answer_grader import AnswerGrader
 from bon_eval.graders.base import UNDECIDED, Grade, Verdict
 from bon_eval.graders.extract import MAX_RESPONSE_CHARS, Extract
 from bon_eval.graders.workers.foreign import load_plugin
-
-if TYPE_CHECKING:
-    pass
 
 
 class PluginGrader(AnswerGrader):

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bon_eval.comparison import BeforeAfter, Change
+from bon_eval.analysis.comparison import BeforeAfter, Change
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.document import validate
 from bon_eval.report.files import to_csv

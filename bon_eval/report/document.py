@@ -11,10 +11,11 @@ import math
 from collections.abc import Mapping
 from importlib import resources
 
+from bon_eval.analysis.explain import Explanation, Power, ScorerRow
+from bon_eval.analysis.results import Analysis, ArmPair, ArmRow, Comparison, CurvePoint, ProblemRow
+from bon_eval.analysis.shapes import LengthRow
+from bon_eval.analysis.unrun_arms import PowerPoint, Replayed, StoppingRow
 from bon_eval.errors import StoreError
-from bon_eval.explanation import Explanation, LengthRow, Power, ScorerRow
-from bon_eval.findings import Analysis, ArmPair, ArmRow, Comparison, CurvePoint, ProblemRow
-from bon_eval.replayed import PowerPoint, Replayed, StoppingRow
 from bon_eval.stats import Interval, PairedTest
 
 FORMAT_VERSION = 3

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bon_eval.findings import Analysis
+from bon_eval.analysis.results import Analysis
 from bon_eval.report.document import (
     arm_cells,
     curve_cells,
@@ -33,7 +33,7 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
     """Write the files; each replaces its predecessor in one step, after all of them are safely on disk.
 
     Args:
-        analysis: what `bon_eval.analysis.analyse` returned.
+        analysis: what `bon_eval.analysis.analyse.analyse` returned.
         directory: an existing directory, usually that of the run.
 
     Returns:

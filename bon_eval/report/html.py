@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bon_eval.findings import Analysis
+from bon_eval.analysis.results import Analysis
 from bon_eval.report import html_sections as sections
 from bon_eval.report.html_data import Budget, browser_data, pieces
 from bon_eval.report.plots import scorer_label

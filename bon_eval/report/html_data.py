@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bon_eval.analysis.results import Analysis, ProblemRow
 from bon_eval.errors import StoreError
 from bon_eval.estimators import chosen_index
-from bon_eval.findings import Analysis, ProblemRow
 from bon_eval.scorers import get_scorer
 from bon_eval.store import parts
 from bon_eval.store.reader import Run, stored_parts

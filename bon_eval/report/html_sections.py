@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
-from bon_eval.findings import Analysis, ArmRow
+from bon_eval.analysis.results import Analysis, ArmRow
 from bon_eval.report.plots import MOST_SCORERS, figures, inline_svg, scorer_label
 from bon_eval.stats import Interval, PairedTest
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.comparison import BeforeAfter, Change
+from bon_eval.analysis.comparison import BeforeAfter, Change
+from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
-from bon_eval.findings import Analysis
 from bon_eval.report.before_after import equivalent_text
 from bon_eval.report.html import browser_section, document_pieces
 from bon_eval.report.html_data import BrowserData, Budget, browser_data, pieces

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.findings import Analysis, CurvePoint
+from bon_eval.analysis.results import Analysis, CurvePoint
 from bon_eval.report.plots import BLUE, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, n_axis, new_figure
 
 if TYPE_CHECKING:

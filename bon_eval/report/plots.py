@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.explanation import Histogram
-from bon_eval.findings import Analysis, CurvePoint
+from bon_eval.analysis.results import Analysis, CurvePoint
+from bon_eval.analysis.shapes import Histogram
 from bon_eval.store.files import cannot_write, write_atomic
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bon_eval.analysis.results import Analysis
 from bon_eval.estimators.reweighting import BELIEVABLE
-from bon_eval.findings import Analysis
 from bon_eval.report.plots import BLUE, INK, VERMILLION, new_figure
 
 if TYPE_CHECKING:

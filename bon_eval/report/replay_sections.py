@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from html import escape
 
+from bon_eval.analysis.results import Analysis
+from bon_eval.analysis.unrun_arms import Coverage, PowerPoint, StoppingRow
 from bon_eval.estimators.reweighting import BELIEVABLE
-from bon_eval.findings import Analysis
-from bon_eval.replayed import Coverage, PowerPoint, StoppingRow
 from bon_eval.report.html_sections import difference, interval, number, table
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from bon_eval.explanation import Power
-from bon_eval.findings import Analysis, ArmRow, Settings, Variant
+from bon_eval.analysis.explain import Power
+from bon_eval.analysis.results import Analysis, ArmRow, Variant
+from bon_eval.analysis.settings import Settings
 from bon_eval.stats import Interval, PairedTest
 
 WIDTH = 100

@@ -6,7 +6,6 @@ import datetime
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -24,7 +23,6 @@ from bon_eval.store.writer import RunStore, lock
 from bon_eval.tasks.prompts import (
     check_context,
 )
-
 
 
 def execute(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) -> Path:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,6 @@ from bon_eval.records import Arm, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import parts, token_stats
 from bon_eval.store.writer import read_meta
-
-if TYPE_CHECKING:
-    pass
 
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
 _GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]

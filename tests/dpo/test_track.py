@@ -209,7 +209,7 @@ def test_the_checkpoints_own_responses_under_itself_and_base(rows: dict[int, dic
 
 
 def test_step_0_is_the_base_models_run(place: Path, tracked: Path, rows: dict[int, dict[str, str]]) -> None:
-    from bon_eval.analysis import analyse
+    from bon_eval.analysis.analyse import analyse
     from bon_eval.store.reader import load_run
 
     out = place / "plain-run"

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bon_eval.analysis import analyse
-from bon_eval.findings import Analysis
+from bon_eval.analysis.analyse import analyse
+from bon_eval.analysis.results import Analysis
 from bon_eval.records import Pool, Problem
 
 _DTYPES = {

@@ -12,9 +12,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from bon_eval.analysis.results import Analysis
 from bon_eval.config import RunConfig
 from bon_eval.errors import StoreError
-from bon_eval.findings import Analysis
 from bon_eval.report.document import document, schema, validate
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bon_eval.analysis.results import Analysis
 from bon_eval.errors import StoreError
-from bon_eval.findings import Analysis
 from bon_eval.report.document import validate
 from bon_eval.report.files import inert, to_csv, write_report
 

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bon_eval.analysis import analyse
+from bon_eval.analysis.analyse import analyse
+from bon_eval.analysis.results import Analysis
 from bon_eval.config import RunConfig
-from bon_eval.findings import Analysis
 from bon_eval.records import Problem, Response
 from bon_eval.report.files import write_report
 from bon_eval.report.html import page, write_page

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bon_eval.findings import Analysis, Variant
+from bon_eval.analysis.results import Analysis, Variant
 from bon_eval.report.terminal import WIDTH, render
 from bon_eval.stats import Interval
 

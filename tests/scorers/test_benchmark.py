@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bon_eval.analysis.vote_rules import ALL_VOTES
 from bon_eval.scorers import SCORERS
-from bon_eval.vote_rules import ALL_VOTES
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "scorers.py"
 

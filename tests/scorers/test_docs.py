@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bon_eval.analysis.vote_rules import ALL_VOTES, VOTES, get_vote
 from bon_eval.records import Response
 from bon_eval.scorers import SCORERS, get_scorer
-from bon_eval.vote_rules import ALL_VOTES, VOTES, get_vote
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "scorers.md").read_text(encoding="utf-8")
 

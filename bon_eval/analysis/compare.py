@@ -10,13 +10,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from bon_eval.best_response import best_responses
-from bon_eval.cells import Array
-from bon_eval.comparison import BeforeAfter, Change, Finding
+from bon_eval.analysis.arms import Array
+from bon_eval.analysis.best_response import best_responses
+from bon_eval.analysis.comparison import BeforeAfter, Change, Finding
+from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.amortised import amortised_share, explained_gain
 from bon_eval.estimators.equivalent_n import kl_divergence, sharpening_equivalent_n
-from bon_eval.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.stats import align, bootstrap_cis, holm, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED
 from bon_eval.stats.streams import streams

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bon_eval import tables
-from bon_eval.cells import Responses, compute_cells, compute_data
-from bon_eval.findings import Settings, Variant, VariantName
+from bon_eval.analysis import tables
+from bon_eval.analysis.arms import Responses, compute_cells, compute_data
+from bon_eval.analysis.results import Variant, VariantName
+from bon_eval.analysis.settings import Settings
 
 WITHOUT_TRUNCATED: VariantName = "without truncated"
 STRICT_FORMAT: VariantName = "strict format"
@@ -34,7 +35,7 @@ def variants(responses: Responses, settings: Settings) -> tuple[tuple[Variant, .
 
 
 def _without_truncated(responses: Responses, settings: Settings) -> Variant | str:
-    """Whole problems are left out, for the reasons that `bon_eval.analysis.analyse` gives under `exclude_truncated`."""
+    """Whole problems are left out, for the reasons that `analyse.analyse` gives under `exclude_truncated`."""
     if settings.exclude_truncated:
         return _LEFT_OUT_ALREADY
     rows, total = responses.untruncated(), len(responses.golds)

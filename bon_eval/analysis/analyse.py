@@ -1,9 +1,9 @@
 """A stored run in, tables out. No model is touched.
 
-All randomness (bootstrap, permutation, vote subsets, random scorer) comes from one seed. `bon_eval.cells` computes
-intervals and tests, `bon_eval.tables` makes the rows, `bon_eval.explain` says what explains the lift,
-`bon_eval.replay` what arms that were not run would give, `bon_eval.variants` repeats the arms table under other rules,
-`bon_eval.findings` says what all of them are.
+All randomness (bootstrap, permutation, vote subsets, random scorer) comes from one seed. Beside this
+module `arms` computes intervals and tests, `tables` makes the rows, `explain` says what explains the lift, `unrun_arms`
+what arms that were not run would give, `variants` repeats the arms table under other rules, and `results` says what all
+of them are.
 """
 
 from __future__ import annotations
@@ -11,22 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bon_eval import tables
-from bon_eval.arm_pairs import arm_pairs
-from bon_eval.cells import Array, Responses, compute_cells, compute_data
+from bon_eval.analysis import tables
+from bon_eval.analysis.arms import Array, Responses, compute_cells, compute_data
+from bon_eval.analysis.contrasts import arm_pairs
+from bon_eval.analysis.explain import explain
+from bon_eval.analysis.results import Analysis
+from bon_eval.analysis.settings import DEFAULT_SCORERS, Settings, resolve_settings
+from bon_eval.analysis.unrun_arms import replay
+from bon_eval.analysis.variants import variants
+from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.errors import ConfigError, StoreError
-from bon_eval.explain import explain
-from bon_eval.findings import Analysis, Settings
 from bon_eval.records import Pool, Problem
-from bon_eval.replay import replay
 from bon_eval.scorers import get_scorer
-from bon_eval.variants import variants
-from bon_eval.vote_rules import MAJORITY, get_vote
-
-DEFAULT_SCORERS = ("log_likelihood", "mean_log_likelihood", "shortest", "random")
-
-# Subsets over all problems together: the error of a mean over problems depends on their product with the problems.
-_VOTE_SUBSETS = 100_000
 
 
 class AnalysedRun(Protocol):
@@ -70,7 +66,7 @@ def analyse(
         run: the stored run with its grades.
         scorers: names of scorers. The first table rows and the verdicts use ``log_likelihood`` where it is among
             them, else the first.
-        votes: names of weighted votes besides the majority vote (see `bon_eval.vote_rules.get_vote`).
+        votes: names of weighted votes besides the majority vote (see `bon_eval.analysis.vote_rules.get_vote`).
         ns: sizes of best-of-n in the arms table; default `default_ns`, powers of two and N. The largest is the n of
             the other scorers, the vote, the oracle and the verdicts.
         seed: of all randomness, >= 0.
@@ -128,16 +124,6 @@ def analyse(
     )
 
 
-def default_ns(pool_size: int) -> tuple[int, ...]:
-    """Powers of two from 2 up to the pool size, and the pool size (best-of-1 is the sample arm).
-
-    >>> default_ns(12), default_ns(1)
-    ((2, 4, 8, 12), (1,))
-    """
-    powers = {1 << k for k in range(1, pool_size.bit_length())}
-    return tuple(sorted(powers | {pool_size}))
-
-
 def _run_facts(run: AnalysedRun) -> dict[str, object]:
     """What a report says about the run itself; content hashes stand in the configuration as ``*_hash``."""
     config = _mapping(run.meta, "config")
@@ -158,52 +144,6 @@ def _mapping(meta: Mapping[str, object], key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StoreError(f"run.json has no {key!r}; the run was never started or its run.json is damaged")
     return value
-
-
-def resolve_settings(
-    pool_size: int,
-    n_problems: int,
-    *,
-    scorers: Sequence[str] = DEFAULT_SCORERS,
-    votes: Sequence[str] = (),
-    ns: Sequence[int] | None = None,
-    seed: int = 0,
-    draws: int = 10_000,
-    exclude_truncated: bool = False,
-) -> Settings:
-    """Check what an analysis is asked for, before any sampling is paid for; arguments as in `analyse`.
-
-    Raises:
-        ConfigError: an unknown scorer or vote, n < 1 or larger than the pool, a negative seed, too few draws.
-    """
-    if not scorers:
-        raise ConfigError("no scorer was given; name at least one, such as log_likelihood")
-    for name in scorers:
-        get_scorer(name)
-    weighted = tuple(dict.fromkeys(name for name in votes if get_vote(name).name != MAJORITY))
-    if seed < 0:
-        raise ConfigError(f"analysis seed {seed} is negative; give a whole number >= 0")
-    if draws < 100:
-        raise ConfigError(f"{draws} bootstrap draws cannot give a 95 % interval; give at least 100")
-    sizes = default_ns(pool_size) if ns is None else tuple(sorted(set(ns)))
-    if not sizes:
-        raise ConfigError("the list of n is empty; give at least one n, or none for the powers of two")
-    if sizes[0] < 1:
-        raise ConfigError(f"n = {sizes[0]} is not a number of responses; give n >= 1")
-    if sizes[-1] > pool_size:
-        raise ConfigError(
-            f"n = {sizes[-1]} is larger than the stored pool of {pool_size}; "
-            f"give n <= {pool_size}, or sample a larger pool with --n {sizes[-1]}"
-        )
-    return Settings(
-        scorers=tuple(dict.fromkeys(scorers)),
-        ns=sizes,
-        seed=seed,
-        draws=draws,
-        vote_draws=min(200, max(20, _VOTE_SUBSETS // max(1, n_problems))),
-        exclude_truncated=exclude_truncated,
-        votes=weighted,
-    )
 
 
 def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -> Responses:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bon_eval.cells import Array
+from bon_eval.analysis.arms import Array
+from bon_eval.analysis.sides import Side
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.coverage import best_seen, is_sharp, log_coverage
-from bon_eval.sides import Side
 
 SHARP = {"50": 0.5, "90": 0.1}
 """Percent of probability -> delta."""
@@ -28,7 +28,7 @@ class BestResponses:
 
     before: Mapping[str, Array]
     after: Mapping[str, Array]
-    """Quantity of `bon_eval.sides.LABELS` -> (P,)."""
+    """Quantity of `bon_eval.analysis.sides.LABELS` -> (P,)."""
     log_coverage: Mapping[str, float]
     """``before``, ``after`` (its own best) and ``after, at the base model's best`` -> ln of the mean of 1 / pi."""
     left_out: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.cells import Array
+from bon_eval.analysis.arms import Array
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.records import Pool
 from bon_eval.stats.streams import Streams

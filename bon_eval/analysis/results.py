@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bon_eval.explanation import Explanation
-from bon_eval.replayed import Replayed
+from bon_eval.analysis.explain import Explanation
+from bon_eval.analysis.settings import Settings
+from bon_eval.analysis.unrun_arms import Replayed
 from bon_eval.stats import Interval, PairedTest
 
 ArmKind = Literal["greedy", "sample", "best-of-n", "vote", "oracle"]
@@ -23,29 +24,6 @@ Verdict = Literal["higher", "lower", "not shown"]
 
 VariantName = Literal["without truncated", "strict format"]
 """The other rules under which the arms table is made again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How the analysis was made; with the stored run it determines every number."""
-
-    scorers: tuple[str, ...]
-    ns: tuple[int, ...]
-    """Increasing; the last one is the n of the controls, the vote, the oracle and the verdicts."""
-    seed: int
-    draws: int
-    """Bootstrap resamples of problems, and random sign patterns of the paired tests."""
-    vote_draws: int
-    """Random subsets of each pool behind a vote of fewer than all responses."""
-    exclude_truncated: bool
-    confidence: float = 0.95
-    votes: tuple[str, ...] = ()
-    """Weighted votes besides the majority's, as `bon_eval.vote_rules.get_vote` names them."""
-
-    @property
-    def primary_scorer(self) -> str:
-        """``log_likelihood`` where it was asked for, else the first scorer."""
-        return "log_likelihood" if "log_likelihood" in self.scorers else self.scorers[0]
 
 
 @dataclass(frozen=True, slots=True)

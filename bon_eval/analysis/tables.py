@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from bon_eval.cells import (
+from bon_eval.analysis.arms import (
     CORRECT,
     LOG_LIKELIHOOD,
     N_TOKENS,
@@ -20,7 +20,8 @@ from bon_eval.cells import (
     sharper_than_greedy,
     stacked,
 )
-from bon_eval.findings import ArmKind, ArmRow, Comparison, CurvePoint, Facts, ProblemRow, Settings, Verdict
+from bon_eval.analysis.results import ArmKind, ArmRow, Comparison, CurvePoint, Facts, ProblemRow, Verdict
+from bon_eval.analysis.settings import Settings
 from bon_eval.stats import PairedTest, holm
 
 _PICKS_AN_ANSWER = "the arm picks an answer, not one response"

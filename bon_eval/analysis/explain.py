@@ -1,21 +1,20 @@
 """What explains the lift: how well scorers tell correct from incorrect, what they pick, and what could be seen at all.
 
-`bon_eval.explanation` says what the values are.
+Units as in `bon_eval.analysis.results`: accuracies and shares are fractions of 1, lengths in tokens with the end token.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bon_eval.cells import CORRECT, N_TOKENS, Array, Cells, Data, cell_label, sharper_than_greedy, stream
-from bon_eval.estimators import pick_probability, within_problem_auroc
-from bon_eval.explanation import POINTS, Explanation, GreedyRank, Histogram, LengthRow, Power, ScorerRow
-from bon_eval.findings import Settings
+from bon_eval.analysis.arms import CORRECT, N_TOKENS, Array, Cells, Data, cell_label, sharper_than_greedy, stream
+from bon_eval.analysis.settings import Settings
+from bon_eval.analysis.shapes import Histogram, LengthRow, histogram, length_rows
+from bon_eval.estimators import within_problem_auroc
 from bon_eval.stats import (
     Interval,
     PairedTest,
@@ -24,14 +23,9 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
-from bon_eval.stats.closed_form import ratio_interval
 
 SATURATION = 0.01
 """How close to its value at n = N best-of-n counts as saturated, as a fraction of that value."""
-
-_MOST_BINS = 40
-_CORE = (0.01, 0.99)
-"""Quantiles between which a histogram's bins are of one width; the outer bins reach to the extremes."""
 
 
 def explain(data: Data, settings: Settings, cells: Cells) -> Explanation:
@@ -39,12 +33,12 @@ def explain(data: Data, settings: Settings, cells: Cells) -> Explanation:
     pool = data.responses.pool
     return Explanation(
         scorers=tuple(_scorer_rows(data, settings, cells)),
-        lengths=tuple(_length_rows(data, settings)),
+        lengths=tuple(length_rows(data, settings)),
         greedy_rank=_greedy_rank(data, cells),
         power=tuple(_power(data, settings)),
         histograms=(
-            _histogram("log_likelihood", pool.log_likelihood, pool.correct),
-            _histogram("mean_log_likelihood", pool.log_likelihood / pool.n_tokens, pool.correct),
+            histogram("log_likelihood", pool.log_likelihood, pool.correct),
+            histogram("mean_log_likelihood", pool.log_likelihood / pool.n_tokens, pool.correct),
         ),
     )
 
@@ -68,49 +62,6 @@ def saturation_n(accuracy: Mapping[int, float]) -> int | None:
     # A value on the border of the band counts as inside, whatever its rounding.
     outside = [n for n, value in accuracy.items() if abs(value - final) > SATURATION * final * (1.0 + 1e-9)]
     return max(outside, default=0) + 1
-
-
-def length_deciles(n_tokens: NDArray[np.int32]) -> NDArray[np.int64]:
-    """The decile (0 shortest to 9) of every response's length, in the shape of `n_tokens`.
-
-    Equal lengths share a decile, the one that holds the middle of them in the sorted order of all responses; where
-    few lengths are frequent, a decile can be empty.
-
-    >>> length_deciles(np.array([1, 1, 1, 2, 3, 4, 5, 6, 7, 8], dtype=np.int32)).tolist()
-    [1, 1, 1, 3, 4, 5, 6, 7, 8, 9]
-    """
-    counts = np.bincount(n_tokens.ravel()).astype(np.int64)
-    doubled_middle = 2 * (np.cumsum(counts) - counts) + counts
-    return np.asarray((10 * doubled_middle // (2 * n_tokens.size))[n_tokens], dtype=np.int64)
-
-
-def histogram_edges(values: Array) -> Array:
-    """Edges of at most `_MOST_BINS` bins of one round width, the outer bins stretched to hold all values.
-
-    A few responses with extreme values would otherwise leave all others in one bin.
-
-    Args:
-        values: any shape, at least one number, finite.
-
-    Returns:
-        (bins + 1,), increasing.
-    """
-    smallest, largest = float(values.min()), float(values.max())
-    low, high = (float(x) for x in np.quantile(values, _CORE))
-    if low == high:
-        low, high = smallest, largest
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        return np.array([smallest - 0.5, largest + 0.5])
-    step = _round_up((high - low) / (_MOST_BINS - 2))
-    edges = np.arange(math.floor(low / step), math.ceil(high / step) + 1, dtype=np.float64) * step
-    edges[0], edges[-1] = min(edges[0], smallest), max(edges[-1], largest)
-    return edges
-
-
-def _round_up(width: float) -> float:
-    """The next of 1, 2, 2.5, 5 times a power of ten."""
-    power = 10.0 ** math.floor(math.log10(width))
-    return next(power * factor for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if power * factor >= width * (1 - 1e-9))
 
 
 def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[ScorerRow]:
@@ -169,38 +120,6 @@ def _rank(name: str, intervals: Mapping[str, Interval]) -> int:
     return 1 + sum(other.estimate > own + 1e-12 for other in intervals.values())
 
 
-def _length_rows(data: Data, settings: Settings) -> Iterator[LengthRow]:
-    pool, last = data.responses.pool, settings.ns[-1]
-    n_problems = len(data.responses.golds)
-    decile = length_deciles(pool.n_tokens)
-    picked = {
-        name: np.bincount(decile.ravel(), weights=pick_probability(score, last).ravel(), minlength=10) / n_problems
-        for name, score in data.responses.scores.items()
-    }
-    cell = (np.arange(n_problems)[:, None] * 10 + decile).ravel()
-    sizes = np.bincount(cell, minlength=n_problems * 10).reshape(n_problems, 10).astype(np.float64)
-    right = (
-        np.bincount(cell[pool.correct.ravel()], minlength=n_problems * 10).reshape(n_problems, 10).astype(np.float64)
-    )
-    total = np.bincount(decile.ravel(), weights=pool.log_likelihood.ravel(), minlength=10)
-    for d in range(10):
-        responses = int(sizes[:, d].sum())
-        if not responses:
-            continue
-        lengths = pool.n_tokens[decile == d]
-        low, high, method = ratio_interval(right[:, d], sizes[:, d], settings.confidence)
-        yield LengthRow(
-            decile=d + 1,
-            tokens_low=int(lengths.min()),
-            tokens_high=int(lengths.max()),
-            responses=responses,
-            accuracy=Interval(float(right[:, d].sum()) / responses, low, high, method),
-            log_likelihood=float(total[d]) / responses,
-            # Pick probabilities sum to 1 up to rounding only, and no share exceeds 1.
-            picked={name: round(float(share[d]), 12) for name, share in picked.items()},
-        )
-
-
 def _greedy_rank(data: Data, cells: Cells) -> GreedyRank:
     ranks = 1 + np.count_nonzero(sharper_than_greedy(data.responses), axis=1)
     low, median, high = (float(x) for x in np.quantile(ranks, (0.25, 0.5, 0.75)))
@@ -227,15 +146,68 @@ def _power(data: Data, settings: Settings) -> Iterator[Power]:
         )
 
 
-def _histogram(
-    quantity: Literal["log_likelihood", "mean_log_likelihood"], values: Array, correct: NDArray[np.bool_]
-) -> Histogram:
-    edges = histogram_edges(values)
-    bins = np.searchsorted(edges[1:-1], values.ravel(), side="right")
-    counts = np.bincount(2 * bins + correct.ravel(), minlength=2 * (len(edges) - 1)).reshape(-1, 2)
-    return Histogram(
-        quantity=quantity,
-        edges=tuple(edges.tolist()),
-        correct=tuple(counts[:, 1].tolist()),
-        incorrect=tuple(counts[:, 0].tolist()),
-    )
+POINTS = (1, 2, 5)
+"""Differences in percentage points for which `Power` says how many problems they need."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerRow:
+    """How well one scorer tells correct responses from incorrect ones, and what it picks."""
+
+    scorer: str
+    auroc: Interval | None
+    """Within-problem AUROC for correctness (ties count one half), averaged over the problems whose pool holds both
+    kinds; 0.5 is chance. None where no problem holds both."""
+    auroc_problems: int
+    """Problems behind `auroc`."""
+    n_tokens: float
+    """Mean length of what best-of-n picks at the table's last n."""
+    saturation_n: int | None
+    """Smallest n from which on best-of-n's accuracy stays within 1 % of its value at n = N; None where that value is
+    0."""
+    accuracy: Interval
+    """Of best-of-n at the table's last n."""
+    accuracy_rank: int
+    """1 for the highest accuracy; equal ones share the lower number."""
+    auroc_rank: int | None
+    accuracy_difference: PairedTest | None
+    """Accuracy minus that of the primary scorer, paired by problem; None for the primary scorer itself."""
+    auroc_difference: PairedTest | None
+    """AUROC minus that of the primary scorer, over the problems of `auroc_problems`; None for the primary scorer
+    itself and where no problem holds both kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class GreedyRank:
+    """Where greedy's log-likelihood stands among the pool's: 1 + the number of sharper responses."""
+
+    mean: Interval
+    """Mean rank over problems, between 1 and N + 1."""
+    median: float
+    quartile_low: float
+    quartile_high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What a run of this size and spread could have seen of best-of-n (primary scorer, last n) minus another arm."""
+
+    against: Literal["greedy", "sample"]
+    detectable: float | None
+    """Smallest true difference found with 80 % power at the two-sided 5 % level, as a fraction; None without
+    spread."""
+    problems: Mapping[int, int | None]
+    """Points of `POINTS` -> problems that such a difference would need; None without spread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What explains the lift of one run."""
+
+    scorers: tuple[ScorerRow, ...]
+    lengths: tuple[LengthRow, ...]
+    greedy_rank: GreedyRank
+    power: tuple[Power, ...]
+    """Against greedy, then against sample."""
+    histograms: tuple[Histogram, ...]
+    """Raw, then per token."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from bon_eval.analysis.settings import Settings
+from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.estimators.weighted_votes import weighted_vote
-from bon_eval.findings import Settings
 from bon_eval.records import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
 from bon_eval.stats.streams import seeded_stream
-from bon_eval.vote_rules import get_vote
 
 Array = NDArray[np.float64]
 

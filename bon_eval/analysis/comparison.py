@@ -1,6 +1,7 @@
 """What a before-and-after comparison finds, as values without behaviour.
 
-Units as in `bon_eval.findings`: accuracies are fractions of 1, log-likelihoods nats per response, lengths tokens.
+Units as in `bon_eval.analysis.results`: accuracies are fractions of 1, log-likelihoods nats per response, lengths
+tokens.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class BeforeAfter:
 
     before: Mapping[str, object]
     after: Mapping[str, object]
-    """Facts of the runs as in `bon_eval.findings.Analysis.run`, with ``path``."""
+    """Facts of the runs as in `bon_eval.analysis.results.Analysis.run`, with ``path``."""
     n_problems: int
     n: int
     """Responses of each pool that are compared: the smaller of the two N."""
@@ -62,8 +63,7 @@ class BeforeAfter:
     amortised: AmortisedShare
     explained: ExplainedGain | None
     log_coverage: Mapping[str, float]
-    """Upper bounds of ln C_cov (see `bon_eval.best_response`): ``before``, ``after``, ``after, at the base model's
-    best``; empty where the prompts differ or no response finished."""
+    """Upper bounds of ln C_cov (see `best_response`): ``before``, ``after``, ``after, at the base model's best``; empty where the prompts differ or no response finished."""
     findings: tuple[Finding, ...]
     reasons: Mapping[str, str]
     """Name of what is not there -> why."""

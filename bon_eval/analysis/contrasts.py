@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from bon_eval.cells import CORRECT, Array, Cells, Data, cell_label, row_label, stacked, stream
-from bon_eval.findings import ArmPair, ArmRow, PairFamily, Settings
+from bon_eval.analysis.arms import CORRECT, Array, Cells, Data, cell_label, row_label, stacked, stream
+from bon_eval.analysis.results import ArmPair, ArmRow, PairFamily
+from bon_eval.analysis.settings import Settings
 from bon_eval.stats import PairedTest, holm, paired_tests
 
 

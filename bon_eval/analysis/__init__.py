@@ -1,0 +1,1 @@
+"""Arrays of a stored run in, findings out: arms, intervals and tests, explanations, two runs compared."""

@@ -1,0 +1,94 @@
+"""What an analysis is asked for, checked before anything is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bon_eval.analysis.vote_rules import MAJORITY, get_vote
+from bon_eval.errors import ConfigError
+from bon_eval.scorers import get_scorer
+
+DEFAULT_SCORERS = ("log_likelihood", "mean_log_likelihood", "shortest", "random")
+
+# Subsets over all problems together: the error of a mean over problems depends on their product with the problems.
+_VOTE_SUBSETS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the analysis was made; with the stored run it determines every number."""
+
+    scorers: tuple[str, ...]
+    ns: tuple[int, ...]
+    """Increasing; the last one is the n of the controls, the vote, the oracle and the verdicts."""
+    seed: int
+    draws: int
+    """Bootstrap resamples of problems, and random sign patterns of the paired tests."""
+    vote_draws: int
+    """Random subsets of each pool behind a vote of fewer than all responses."""
+    exclude_truncated: bool
+    confidence: float = 0.95
+    votes: tuple[str, ...] = ()
+    """Weighted votes besides the majority's, as `bon_eval.analysis.vote_rules.get_vote` names them."""
+
+    @property
+    def primary_scorer(self) -> str:
+        """``log_likelihood`` where it was asked for, else the first scorer."""
+        return "log_likelihood" if "log_likelihood" in self.scorers else self.scorers[0]
+
+
+def default_ns(pool_size: int) -> tuple[int, ...]:
+    """Powers of two from 2 up to the pool size, and the pool size (best-of-1 is the sample arm).
+
+    >>> default_ns(12), default_ns(1)
+    ((2, 4, 8, 12), (1,))
+    """
+    powers = {1 << k for k in range(1, pool_size.bit_length())}
+    return tuple(sorted(powers | {pool_size}))
+
+
+def resolve_settings(
+    pool_size: int,
+    n_problems: int,
+    *,
+    scorers: Sequence[str] = DEFAULT_SCORERS,
+    votes: Sequence[str] = (),
+    ns: Sequence[int] | None = None,
+    seed: int = 0,
+    draws: int = 10_000,
+    exclude_truncated: bool = False,
+) -> Settings:
+    """Check what an analysis is asked for, before any sampling is paid for; arguments as in `analyse`.
+
+    Raises:
+        ConfigError: an unknown scorer or vote, n < 1 or larger than the pool, a negative seed, too few draws.
+    """
+    if not scorers:
+        raise ConfigError("no scorer was given; name at least one, such as log_likelihood")
+    for name in scorers:
+        get_scorer(name)
+    weighted = tuple(dict.fromkeys(name for name in votes if get_vote(name).name != MAJORITY))
+    if seed < 0:
+        raise ConfigError(f"analysis seed {seed} is negative; give a whole number >= 0")
+    if draws < 100:
+        raise ConfigError(f"{draws} bootstrap draws cannot give a 95 % interval; give at least 100")
+    sizes = default_ns(pool_size) if ns is None else tuple(sorted(set(ns)))
+    if not sizes:
+        raise ConfigError("the list of n is empty; give at least one n, or none for the powers of two")
+    if sizes[0] < 1:
+        raise ConfigError(f"n = {sizes[0]} is not a number of responses; give n >= 1")
+    if sizes[-1] > pool_size:
+        raise ConfigError(
+            f"n = {sizes[-1]} is larger than the stored pool of {pool_size}; "
+            f"give n <= {pool_size}, or sample a larger pool with --n {sizes[-1]}"
+        )
+    return Settings(
+        scorers=tuple(dict.fromkeys(scorers)),
+        ns=sizes,
+        seed=seed,
+        draws=draws,
+        vote_draws=min(200, max(20, _VOTE_SUBSETS // max(1, n_problems))),
+        exclude_truncated=exclude_truncated,
+        votes=weighted,
+    )

@@ -1,0 +1,144 @@
+"""How lengths and log-likelihoods are distributed over correct and incorrect responses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bon_eval.analysis.arms import Array, Data
+from bon_eval.analysis.settings import Settings
+from bon_eval.estimators import pick_probability
+from bon_eval.stats import (
+    Interval,
+)
+from bon_eval.stats.closed_form import ratio_interval
+
+
+@dataclass(frozen=True, slots=True)
+class LengthRow:
+    """Pool responses of one tenth of the lengths; equal lengths are never split, so the tenths are about equal."""
+
+    decile: int
+    """1 (shortest) to 10."""
+    tokens_low: int
+    tokens_high: int
+    """Both inclusive."""
+    responses: int
+    accuracy: Interval
+    """Share correct of the responses, interval over problems."""
+    log_likelihood: float
+    """Mean over the responses."""
+    picked: Mapping[str, float]
+    """Scorer -> share of its best-of-n picks (table's last n) that have a length of this row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Pool responses by log-likelihood and correctness. Unscored responses are counted as incorrect."""
+
+    quantity: Literal["log_likelihood", "mean_log_likelihood"]
+    edges: tuple[float, ...]
+    """Increasing, one more than the bins; the outer ones hold all responses."""
+    correct: tuple[int, ...]
+    incorrect: tuple[int, ...]
+
+
+_MOST_BINS = 40
+
+
+_CORE = (0.01, 0.99)
+"""Quantiles between which a histogram's bins are of one width; the outer bins reach to the extremes."""
+
+
+def length_deciles(n_tokens: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The decile (0 shortest to 9) of every response's length, in the shape of `n_tokens`.
+
+    Equal lengths share a decile, the one that holds the middle of them in the sorted order of all responses; where
+    few lengths are frequent, a decile can be empty.
+
+    >>> length_deciles(np.array([1, 1, 1, 2, 3, 4, 5, 6, 7, 8], dtype=np.int32)).tolist()
+    [1, 1, 1, 3, 4, 5, 6, 7, 8, 9]
+    """
+    counts = np.bincount(n_tokens.ravel()).astype(np.int64)
+    doubled_middle = 2 * (np.cumsum(counts) - counts) + counts
+    return np.asarray((10 * doubled_middle // (2 * n_tokens.size))[n_tokens], dtype=np.int64)
+
+
+def histogram_edges(values: Array) -> Array:
+    """Edges of at most `_MOST_BINS` bins of one round width, the outer bins stretched to hold all values.
+
+    A few responses with extreme values would otherwise leave all others in one bin.
+
+    Args:
+        values: any shape, at least one number, finite.
+
+    Returns:
+        (bins + 1,), increasing.
+    """
+    smallest, largest = float(values.min()), float(values.max())
+    low, high = (float(x) for x in np.quantile(values, _CORE))
+    if low == high:
+        low, high = smallest, largest
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        return np.array([smallest - 0.5, largest + 0.5])
+    step = _round_up((high - low) / (_MOST_BINS - 2))
+    edges = np.arange(math.floor(low / step), math.ceil(high / step) + 1, dtype=np.float64) * step
+    edges[0], edges[-1] = min(edges[0], smallest), max(edges[-1], largest)
+    return edges
+
+
+def _round_up(width: float) -> float:
+    """The next of 1, 2, 2.5, 5 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(width))
+    return next(power * factor for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if power * factor >= width * (1 - 1e-9))
+
+
+def length_rows(data: Data, settings: Settings) -> Iterator[LengthRow]:
+    pool, last = data.responses.pool, settings.ns[-1]
+    n_problems = len(data.responses.golds)
+    decile = length_deciles(pool.n_tokens)
+    picked = {
+        name: np.bincount(decile.ravel(), weights=pick_probability(score, last).ravel(), minlength=10) / n_problems
+        for name, score in data.responses.scores.items()
+    }
+    cell = (np.arange(n_problems)[:, None] * 10 + decile).ravel()
+    sizes = np.bincount(cell, minlength=n_problems * 10).reshape(n_problems, 10).astype(np.float64)
+    right = (
+        np.bincount(cell[pool.correct.ravel()], minlength=n_problems * 10).reshape(n_problems, 10).astype(np.float64)
+    )
+    total = np.bincount(decile.ravel(), weights=pool.log_likelihood.ravel(), minlength=10)
+    for d in range(10):
+        responses = int(sizes[:, d].sum())
+        if not responses:
+            continue
+        lengths = pool.n_tokens[decile == d]
+        low, high, method = ratio_interval(right[:, d], sizes[:, d], settings.confidence)
+        yield LengthRow(
+            decile=d + 1,
+            tokens_low=int(lengths.min()),
+            tokens_high=int(lengths.max()),
+            responses=responses,
+            accuracy=Interval(float(right[:, d].sum()) / responses, low, high, method),
+            log_likelihood=float(total[d]) / responses,
+            # Pick probabilities sum to 1 up to rounding only, and no share exceeds 1.
+            picked={name: round(float(share[d]), 12) for name, share in picked.items()},
+        )
+
+
+def histogram(
+    quantity: Literal["log_likelihood", "mean_log_likelihood"], values: Array, correct: NDArray[np.bool_]
+) -> Histogram:
+    edges = histogram_edges(values)
+    bins = np.searchsorted(edges[1:-1], values.ravel(), side="right")
+    counts = np.bincount(2 * bins + correct.ravel(), minlength=2 * (len(edges) - 1)).reshape(-1, 2)
+    return Histogram(
+        quantity=quantity,
+        edges=tuple(edges.tolist()),
+        correct=tuple(counts[:, 1].tolist()),
+        incorrect=tuple(counts[:, 0].tolist()),
+    )
