@@ -11,7 +11,7 @@ import click
 from bon_eval.cli_options import PATH
 
 if TYPE_CHECKING:
-    from bon_eval.dpo.from_run import RunPairs
+    from bon_eval.dpo.pairs.from_run import RunPairs
 
 _NAMED = 5
 
@@ -54,9 +54,9 @@ def pairs(
     Truncated responses (they lack their end token) and empty ones are never used; unscored ones are neither correct
     nor wrong.
     """
-    from bon_eval.dpo.from_run import pairs_of_run
-    from bon_eval.dpo.pairs import write_pairs
-    from bon_eval.dpo.recipes import PairOptions
+    from bon_eval.dpo.pairs.files import write_pairs
+    from bon_eval.dpo.pairs.from_run import pairs_of_run
+    from bon_eval.dpo.pairs.recipes import PairOptions
 
     options = PairOptions(**given)
     built = pairs_of_run(run_dir, recipe, options, form=form, task=task)

@@ -71,8 +71,8 @@ def _training_options(command: Callable[..., None]) -> Callable[..., None]:
 @_training_options
 def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | None, **given: Any) -> None:
     """Train with DPO (TRL's DPOTrainer) on preference pairs; checkpoints from step 0 on."""
-    from bon_eval.dpo.commands import run_dpo, run_dpo_rounds
-    from bon_eval.dpo.recipes import PairOptions
+    from bon_eval.dpo.pairs.recipes import PairOptions
+    from bon_eval.dpo.training.commands import run_dpo, run_dpo_rounds
     from bon_eval.run.prepare import RunOptions
 
     making = ("order", "per_problem", "margin", "match_length")
@@ -106,7 +106,7 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
 @_training_options
 def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: Path, **given: Any) -> None:
     """Fine-tune (TRL's SFTTrainer) on a run's highest-likelihood responses (SFT-sharpening), or on chosen ones."""
-    from bon_eval.dpo.commands import run_sft
+    from bon_eval.dpo.training.commands import run_sft
 
     run_sft(model, run_dir, select, pairs, out, **given)
 
@@ -151,10 +151,10 @@ def track(
     **given: Any,
 ) -> None:
     """Measure every checkpoint: accuracies, best-of-N log-likelihood, pairs, squeezing; one row each."""
-    from bon_eval.dpo.commands import named_pairs, named_probes
-    from bon_eval.dpo.track import execute_track
-    from bon_eval.dpo.track_plan import prepare_track
-    from bon_eval.dpo.trajectory import load_trajectory
+    from bon_eval.dpo.tracking.plan import prepare_track
+    from bon_eval.dpo.tracking.track import execute_track
+    from bon_eval.dpo.tracking.trajectory import load_trajectory
+    from bon_eval.dpo.training.commands import named_pairs, named_probes
     from bon_eval.report.trajectory import render, write_trajectory
     from bon_eval.run.prepare import RunOptions
 

@@ -63,7 +63,8 @@ class BeforeAfter:
     amortised: AmortisedShare
     explained: ExplainedGain | None
     log_coverage: Mapping[str, float]
-    """Upper bounds of ln C_cov (see `best_response`): ``before``, ``after``, ``after, at the base model's best``; empty where the prompts differ or no response finished."""
+    """Upper bounds of ln C_cov (see `best_response`): ``before``, ``after``, ``after, at the base model's best``;
+    empty where the prompts differ or no response finished."""
     findings: tuple[Finding, ...]
     reasons: Mapping[str, str]
     """Name of what is not there -> why."""

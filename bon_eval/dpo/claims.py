@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bon_eval.dpo.measures import Array, per_problem
-from bon_eval.dpo.trajectory import Trajectory
+from bon_eval.dpo.tracking.measures import Array, per_problem
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_ci
 from bon_eval.stats.streams import streams

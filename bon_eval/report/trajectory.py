@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bon_eval.dpo.trajectory import Point, Trajectory
+from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.report.document import validate
 from bon_eval.report.files import to_csv
 from bon_eval.store.files import write_text

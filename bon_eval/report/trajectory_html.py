@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
-from bon_eval.dpo.measures import PAIR_MEASURES
-from bon_eval.dpo.trajectory import Point, Trajectory
+from bon_eval.dpo.tracking.measures import PAIR_MEASURES
+from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.report.html import document
 from bon_eval.report.html_sections import configuration, interval, table
 from bon_eval.report.plots import inline_svg, save_figure

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from bon_eval.dpo.trajectory import Trajectory
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.report.plots import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, new_figure
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.dpo.claims import ClaimResult, PartResult, decide, parse_claims
-from bon_eval.dpo.trajectory import Trajectory, load_trajectory
+from bon_eval.dpo.tracking.trajectory import Trajectory, load_trajectory
 from bon_eval.report.files import to_csv
 from bon_eval.report.html import document
 from bon_eval.report.html_sections import table

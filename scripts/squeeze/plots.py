@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bon_eval.dpo.trajectory import Trajectory
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.report.plots import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, VERMILLION, new_figure
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bon_eval.dpo.checkpoints import Checkpoint, broken, check_start, find_checkpoints
+from bon_eval.dpo.training.checkpoints import Checkpoint, broken, check_start, find_checkpoints
 from bon_eval.errors import ModelError, StoreError
 
 torch = pytest.importorskip("torch")

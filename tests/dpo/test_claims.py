@@ -12,9 +12,9 @@ import yaml
 
 from bon_eval.analysis.sides import LABELS
 from bon_eval.dpo.claims import Outcome, Part, decide, numbers, outcome, over_seeds, parse_claims
-from bon_eval.dpo.measures import PAIR_MEASURES
-from bon_eval.dpo.recipes import RECIPES
-from bon_eval.dpo.trajectory import Column, Trajectory
+from bon_eval.dpo.pairs.recipes import RECIPES
+from bon_eval.dpo.tracking.measures import PAIR_MEASURES
+from bon_eval.dpo.tracking.trajectory import Column, Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import Interval
 

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bon_eval.cli import main
-from bon_eval.dpo.pairs import Pair, read_pairs
+from bon_eval.dpo.pairs.files import Pair, read_pairs
 from bon_eval.engines.models import ASSETS
 from bon_eval.records import Response
 from bon_eval.store.prompts import load_prompts

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bon_eval.dpo.measures import PAIR_MEASURES, SideScores, ches, pair_measures, per_problem, side_scores
+from bon_eval.dpo.tracking.measures import PAIR_MEASURES, SideScores, ches, pair_measures, per_problem, side_scores
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced
 from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_cis

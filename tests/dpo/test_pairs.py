@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bon_eval.dpo.pairs import Pair, read_pairs, to_record, write_pairs
-from bon_eval.dpo.preferences import load_pairs
+from bon_eval.dpo.pairs.files import Pair, read_pairs, to_record, write_pairs
+from bon_eval.dpo.pairs.preferences import load_pairs
 from bon_eval.errors import ConfigError, StoreError
 
 USER = ({"role": "user", "content": "2+2?"},)
@@ -143,7 +143,7 @@ def test_reading_local_pairs_needs_neither_torch_nor_trl() -> None:
     import subprocess
 
     code = (
-        "import sys, bon_eval.dpo.build, bon_eval.dpo.from_run, bon_eval.dpo.preferences\n"
+        "import sys, bon_eval.dpo.pairs.build, bon_eval.dpo.pairs.from_run, bon_eval.dpo.pairs.preferences\n"
         "print([m for m in ('torch', 'transformers', 'datasets', 'trl') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bon_eval.dpo.commands import named_pairs, named_probes
+from bon_eval.dpo.training.commands import named_pairs, named_probes
 from bon_eval.errors import ConfigError
 
 PAIR = {"prompt": "p", "chosen": "c", "rejected": "r"}

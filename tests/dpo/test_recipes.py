@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bon_eval.dpo.build import build_pairs
-from bon_eval.dpo.candidates import Candidate, CandidatePool
-from bon_eval.dpo.from_run import vote_shares
-from bon_eval.dpo.pairs import Pair
-from bon_eval.dpo.recipes import RECIPES, PairOptions, check_options
+from bon_eval.dpo.pairs.build import build_pairs
+from bon_eval.dpo.pairs.candidates import Candidate, CandidatePool
+from bon_eval.dpo.pairs.files import Pair
+from bon_eval.dpo.pairs.from_run import vote_shares
+from bon_eval.dpo.pairs.recipes import RECIPES, PairOptions, check_options
 from bon_eval.errors import ConfigError
 
 R, W, U = "right", "wrong", "unscored"

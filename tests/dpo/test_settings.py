@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bon_eval.dpo.settings import Method, TrainSettings, resolve
+from bon_eval.dpo.training.settings import Method, TrainSettings, resolve
 from bon_eval.errors import ConfigError
 
 NOTHING: dict[str, Any] = dict.fromkeys(

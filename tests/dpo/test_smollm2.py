@@ -46,9 +46,9 @@ def test_lora_dpo_tracked_with_vllm(smollm2: Path, tmp_path: Path) -> None:
     again = bon_eval(*command, "--base-run", run, "--draws", "200", "--no-html")
     assert again.splitlines()[:8] == shown.splitlines()[:8]
 
-    from bon_eval.dpo.forced import read_forced
-    from bon_eval.dpo.pairs import read_pairs
-    from bon_eval.dpo.tokens import tokenize_pairs
+    from bon_eval.dpo.pairs.files import read_pairs
+    from bon_eval.dpo.pairs.tokens import tokenize_pairs
+    from bon_eval.dpo.tracking.forced import read_forced
     from bon_eval.engines.base import EngineSpec
     from bon_eval.engines.load import load_tokenizer
     from bon_eval.engines.transformers import TransformersEngine

@@ -10,8 +10,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from bon_eval.dpo.pairs import Pair
-from bon_eval.dpo.tokens import (
+from bon_eval.dpo.pairs.files import Pair
+from bon_eval.dpo.pairs.tokens import (
     TokenPair,
     TokenResponse,
     fits,

@@ -235,7 +235,7 @@ def test_step_0_is_the_base_models_run(place: Path, tracked: Path, rows: dict[in
 
 
 def test_resumes_per_checkpoint(place: Path, tracked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bon_eval.dpo.track_work as module
+    import bon_eval.dpo.tracking.work as module
 
     out = place / "track-3"
     real = module.force

@@ -66,8 +66,8 @@ def log(folder: Path) -> list[dict[str, float]]:
 
 def engine_scores(place: Path, model: Path, adapter: Path | None = None) -> dict[str, tuple[float, float]]:
     """Pair id -> log-likelihoods of chosen and rejected, by the harness's engine."""
-    from bon_eval.dpo.pairs import read_pairs
-    from bon_eval.dpo.tokens import tokenize_pairs
+    from bon_eval.dpo.pairs.files import read_pairs
+    from bon_eval.dpo.pairs.tokens import tokenize_pairs
     from bon_eval.engines.base import EngineSpec
     from bon_eval.engines.load import load_tokenizer
     from bon_eval.engines.transformers import TransformersEngine
@@ -84,7 +84,7 @@ def engine_scores(place: Path, model: Path, adapter: Path | None = None) -> dict
 
 
 def test_checkpoints_from_step_0_on(place: Path) -> None:
-    from bon_eval.dpo.checkpoints import find_checkpoints
+    from bon_eval.dpo.training.checkpoints import find_checkpoints
 
     found = find_checkpoints(place / "dpo")
     assert [c.step for c in found.checkpoints] == [0, 2, 4, 6]
@@ -182,7 +182,7 @@ def test_bad_input_is_one_line(place: Path, change: list[str], message: str, mon
 
 @pytest.mark.parametrize("select", ["best", "greedy", "correct"])
 def test_sft_raises_the_likelihood_of_what_is_selected(place: Path, select: str) -> None:
-    from bon_eval.dpo.commands import selected_responses
+    from bon_eval.dpo.training.commands import selected_responses
     from bon_eval.engines.base import EngineSpec
     from bon_eval.engines.models import resolve_model
     from bon_eval.engines.transformers import TransformersEngine
@@ -222,7 +222,7 @@ def test_sft_on_chosen(place: Path) -> None:
 
 def test_lora_checkpoints_are_swapped_on_one_engine(place: Path) -> None:
     """What tracking stores for each adapter is what an engine opened for that adapter alone says."""
-    from bon_eval.dpo.forced import read_forced
+    from bon_eval.dpo.tracking.forced import read_forced
 
     out = place / "lora"
     lora = ["--lora-rank", "4", "--learning-rate", "1e-2"]
@@ -246,7 +246,7 @@ def test_lora_checkpoints_are_swapped_on_one_engine(place: Path) -> None:
 @pytest.mark.slow
 def test_on_policy_rounds(place: Path) -> None:
     """Each round samples from the policy as it is, keeps the base model as reference, and counts its steps on."""
-    from bon_eval.dpo.checkpoints import find_checkpoints
+    from bon_eval.dpo.training.checkpoints import find_checkpoints
 
     out = place / "rounds"
     rounds = ["--rounds", "2", "--task", "arith", "--recipe", "best-random", "--n", "4", "--limit", "12"]

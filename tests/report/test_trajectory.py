@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bon_eval.dpo.trajectory import Point, Trajectory
+from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.errors import StoreError
 from bon_eval.report.document import validate
 from bon_eval.report.trajectory import document, render, write_trajectory

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from bon_eval.dpo.from_run import pairs_of_run
-from bon_eval.dpo.pairs import Pair, pair_of
-from bon_eval.dpo.preferences import load_pairs
-from bon_eval.dpo.recipes import PairOptions, check_options
-from bon_eval.dpo.rounds import train_rounds
-from bon_eval.dpo.settings import DEFAULTS, TrainSettings, resolve
-from bon_eval.dpo.tokens import TokenResponse, context_of, fits, tokenize_chosen, tokenize_pairs
-from bon_eval.dpo.train import train
+from bon_eval.dpo.pairs.files import Pair, pair_of
+from bon_eval.dpo.pairs.from_run import pairs_of_run
+from bon_eval.dpo.pairs.preferences import load_pairs
+from bon_eval.dpo.pairs.recipes import PairOptions, check_options
+from bon_eval.dpo.pairs.tokens import TokenResponse, context_of, fits, tokenize_chosen, tokenize_pairs
+from bon_eval.dpo.training.rounds import train_rounds
+from bon_eval.dpo.training.settings import DEFAULTS, TrainSettings, resolve
+from bon_eval.dpo.training.train import train
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_model
 from bon_eval.errors import ConfigError, unknown_name

@@ -2,7 +2,7 @@
 
 Under the tracking directory: ``runs/base`` and ``runs/step-<k>`` are ordinary run directories (every other command
 works on them), ``forced/`` holds teacher-forced log-probs of pairs, probes and the base model's responses under each
-checkpoint. `bon_eval.dpo.trajectory` makes numbers of them.
+checkpoint. `bon_eval.dpo.tracking.trajectory` makes numbers of them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import json
 from contextlib import closing
 
 from bon_eval.config import differences
-from bon_eval.dpo.hidden import ches_scores
-from bon_eval.dpo.track_plan import TrackPlan
-from bon_eval.dpo.track_work import measure
+from bon_eval.dpo.tracking.hidden import ches_scores
+from bon_eval.dpo.tracking.plan import TrackPlan
+from bon_eval.dpo.tracking.work import measure
 from bon_eval.errors import StoreError
 from bon_eval.run.progress import say
 from bon_eval.store.files import make_directory, write_text

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.dpo.pairs import Pair, Text
+from bon_eval.dpo.pairs.files import Pair, Text
 from bon_eval.engines.models import stated_context
 from bon_eval.errors import ConfigError
 from bon_eval.tasks.prompts import plain_token_ids

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bon_eval.dpo.pairs import Text
+from bon_eval.dpo.pairs.files import Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bon_eval.dpo.pairs import Pair, checked, pair_of, read_pairs
+from bon_eval.dpo.pairs.files import Pair, checked, pair_of, read_pairs
 from bon_eval.errors import ConfigError
 from bon_eval.tasks.problems import without_progress_bars
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bon_eval.dpo.settings import TrainSettings
+from bon_eval.dpo.training.settings import TrainSettings
 from bon_eval.engines.load import load_causal_lm
 from bon_eval.errors import ConfigError
 
@@ -32,7 +32,7 @@ def make_trainer(
     policy: Policy | None,
     trust_remote_code: bool,
 ) -> Any:
-    """A TRL trainer, ready to train; see `bon_eval.dpo.train.train` for the arguments.
+    """A TRL trainer, ready to train; see `bon_eval.dpo.training.train.train` for the arguments.
 
     Raises:
         ConfigError: TRL refuses the settings.

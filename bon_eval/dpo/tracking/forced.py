@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bon_eval.dpo.tokens import TokenResponse
+from bon_eval.dpo.pairs.tokens import TokenResponse
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, StoreError
 from bon_eval.records import Forced, ForcedSequence

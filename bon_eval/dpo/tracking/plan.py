@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bon_eval.config import differences, digest
-from bon_eval.dpo.checkpoints import Checkpoint, check_start, find_checkpoints
-from bon_eval.dpo.pairs import Pair
-from bon_eval.dpo.tokens import TokenPair, TokenResponse, context_of, slots, tokenize_chosen, tokenize_pairs
+from bon_eval.dpo.pairs.files import Pair
+from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, context_of, slots, tokenize_chosen, tokenize_pairs
+from bon_eval.dpo.training.checkpoints import Checkpoint, check_start, find_checkpoints
 from bon_eval.engines import REMOTE
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.errors import ConfigError

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bon_eval.dpo.build import build_pairs
-from bon_eval.dpo.candidates import Candidate, CandidatePool
-from bon_eval.dpo.pairs import Pair, Text
-from bon_eval.dpo.recipes import PairOptions, check_options
+from bon_eval.dpo.pairs.build import build_pairs
+from bon_eval.dpo.pairs.candidates import Candidate, CandidatePool
+from bon_eval.dpo.pairs.files import Pair, Text
+from bon_eval.dpo.pairs.recipes import PairOptions, check_options
 from bon_eval.errors import ConfigError, TaskError
 from bon_eval.store import parts
 from bon_eval.store.prompts import check_token_ids, load_rendered_prompts

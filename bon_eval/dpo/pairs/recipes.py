@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from bon_eval.dpo.candidates import Candidate, CandidatePool
+from bon_eval.dpo.pairs.candidates import Candidate, CandidatePool
 from bon_eval.errors import ConfigError, unknown_name
 
 Order = Literal["likelihood", "votes"]

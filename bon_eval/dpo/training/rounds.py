@@ -12,11 +12,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bon_eval.dpo.pairs import Pair, read_pairs, write_pairs
-from bon_eval.dpo.settings import TrainSettings
-from bon_eval.dpo.tokens import context_of, tokenize_pairs
-from bon_eval.dpo.train import train
-from bon_eval.dpo.trainers import Policy
+from bon_eval.dpo.pairs.files import Pair, read_pairs, write_pairs
+from bon_eval.dpo.pairs.tokens import context_of, tokenize_pairs
+from bon_eval.dpo.training.settings import TrainSettings
+from bon_eval.dpo.training.train import train
+from bon_eval.dpo.training.trainers import Policy
 from bon_eval.engines import REMOTE
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model

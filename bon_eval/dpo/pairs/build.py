@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.dpo.candidates import CandidatePool
-from bon_eval.dpo.pairs import Pair, Text
-from bon_eval.dpo.recipes import RECIPES, Order, PairOptions, Side, Sides, check_options, order_of
+from bon_eval.dpo.pairs.candidates import CandidatePool
+from bon_eval.dpo.pairs.files import Pair, Text
+from bon_eval.dpo.pairs.recipes import RECIPES, Order, PairOptions, Side, Sides, check_options, order_of
 from bon_eval.stats.streams import seeded_stream
 
 # Shares such as 3/10 - 2/10 and ratios such as 23/20 are not exact in floating point.

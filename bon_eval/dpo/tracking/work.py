@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bon_eval.config import digest
-from bon_eval.dpo.forced import ForcedFile, Sets, force
-from bon_eval.dpo.tokens import TokenResponse, slots
-from bon_eval.dpo.track_plan import BASE_BEST, BASE_GREEDY, TrackPlan
+from bon_eval.dpo.pairs.tokens import TokenResponse, slots
+from bon_eval.dpo.tracking.forced import ForcedFile, Sets, force
+from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY, TrackPlan
 from bon_eval.engines import OpenEngine
 from bon_eval.engines.base import Engine
 from bon_eval.errors import ConfigError

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
-from bon_eval.dpo.forced import read_forced
-from bon_eval.dpo.measures import PAIR_MEASURES, Array, pair_measures, per_problem, side_scores
-from bon_eval.dpo.track import FORMAT
-from bon_eval.dpo.track_plan import BASE_BEST, BASE_GREEDY
+from bon_eval.dpo.tracking.forced import read_forced
+from bon_eval.dpo.tracking.measures import PAIR_MEASURES, Array, pair_measures, per_problem, side_scores
+from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
+from bon_eval.dpo.tracking.track import FORMAT
 from bon_eval.errors import StoreError
 from bon_eval.estimators import within_problem_auroc
 from bon_eval.stats import bootstrap_cis, paired_tests

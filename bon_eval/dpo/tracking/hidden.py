@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bon_eval.dpo.measures import Array, ches
-from bon_eval.dpo.tokens import TokenPair
+from bon_eval.dpo.pairs.tokens import TokenPair
+from bon_eval.dpo.tracking.measures import Array, ches
 from bon_eval.engines.base import stderr_to
 from bon_eval.engines.load import load_causal_lm
 from bon_eval.errors import ConfigError
@@ -18,7 +18,7 @@ from bon_eval.errors import ConfigError
 def ches_scores(model_dir: Path, pairs: Sequence[TokenPair], *, trust_remote_code: bool = False) -> Array:
     """CHES and length-normalised CHES of each pair under a model in float32, shape (K, 2).
 
-    See `bon_eval.dpo.measures.ches`. One forward pass for each response; the model is loaded and freed.
+    See `bon_eval.dpo.tracking.measures.ches`. One forward pass for each response; the model is loaded and freed.
 
     Raises:
         ConfigError: torch or transformers is missing.

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bon_eval.config import differences, digest
-from bon_eval.dpo.checkpoints import TRAINING_FILE, TRAINING_FORMAT, broken, read_training, step_of
-from bon_eval.dpo.settings import TrainSettings
-from bon_eval.dpo.tokens import TokenPair, TokenResponse, slots
-from bon_eval.dpo.trainers import INSTALL, Policy, make_trainer
+from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, slots
+from bon_eval.dpo.training.checkpoints import TRAINING_FILE, TRAINING_FORMAT, broken, read_training, step_of
+from bon_eval.dpo.training.settings import TrainSettings
+from bon_eval.dpo.training.trainers import INSTALL, Policy, make_trainer
 from bon_eval.engines.base import stderr_to
 from bon_eval.engines.models import ResolvedModel
 from bon_eval.errors import BonEvalError, ConfigError, StoreError

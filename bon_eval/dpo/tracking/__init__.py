@@ -1,0 +1,1 @@
+"""Following a training: likelihoods, best-of-N and pair measures at each checkpoint."""

@@ -1,0 +1,1 @@
+"""Training with TRL: preference optimisation, supervised fine-tuning, on-policy rounds."""
