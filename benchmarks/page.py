@@ -28,7 +28,7 @@ from report import APPENDS_PER_PART, config, grades, responses
 from bon_eval.analysis.analyse import analyse
 from bon_eval.config import digest
 from bon_eval.records import Problem
-from bon_eval.report.html import write_page
+from bon_eval.report.run.page import write_page
 from bon_eval.run import grading
 from bon_eval.store import parts
 from bon_eval.store.reader import load_run

@@ -17,7 +17,10 @@ import time
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "bon-eval --help": ["-m", "bon_eval.cli", "--help"],
-    "imports of bon-eval report": ["-c", "import bon_eval.analysis, bon_eval.store.reader, bon_eval.report.terminal"],
+    "imports of bon-eval report": [
+        "-c",
+        "import bon_eval.analysis, bon_eval.store.reader, bon_eval.report.run.terminal",
+    ],
 }
 
 

@@ -58,8 +58,8 @@ def report_run(
     from bon_eval.analysis.analyse import analyse
     from bon_eval.analysis.settings import DEFAULT_SCORERS
     from bon_eval.analysis.vote_rules import get_vote
-    from bon_eval.report.files import write_report
-    from bon_eval.report.terminal import render
+    from bon_eval.report.run.terminal import render
+    from bon_eval.report.run.write import write_report
     from bon_eval.store.reader import load_run
 
     chosen = scorers or DEFAULT_SCORERS
@@ -79,8 +79,8 @@ def report_run(
     written = write_report(analysis, directory)
     names = [path.name for path in written.values()]
     if html:
-        from bon_eval.report.html import write_page
-        from bon_eval.report.plots import write_figures
+        from bon_eval.report.run.figures import write_figures
+        from bon_eval.report.run.page import write_page
 
         names.append(write_page(stored, analysis, directory, texts=texts).name)
         write_figures(analysis, directory / "figures")
@@ -160,7 +160,7 @@ def compare_pair(
 ) -> None:
     """Compare two stored runs, write the comparison's files, print it."""
     from bon_eval.analysis.compare import compare_runs
-    from bon_eval.report.before_after import render, write_comparison
+    from bon_eval.report.comparison.terminal import render, write_comparison
     from bon_eval.store.reader import load_run
 
     runs = load_run(before), load_run(after)
@@ -171,7 +171,7 @@ def compare_pair(
     if html:
         from bon_eval.analysis.analyse import analyse
         from bon_eval.analysis.compare import cross_scores, same_prompts
-        from bon_eval.report.pair_html import write_pair_page
+        from bon_eval.report.comparison.page import write_pair_page
 
         first, second = (analyse(run, seed=seed, draws=draws, duplicates=run.duplicates) for run in runs)
         cross = cross_scores(*runs) if same_prompts(*runs) else {}
@@ -256,8 +256,8 @@ def summary(runs: tuple[Path, ...], out: Path) -> None:
 
 def summarise_runs(runs: Sequence[Path], out: Path) -> None:
     """Write the heat map of reported runs, print a line for each."""
-    from bon_eval.report.heatmap import write_summary
-    from bon_eval.summary import summarise
+    from bon_eval.report.summary.page import write_summary
+    from bon_eval.report.summary.rows import summarise
 
     found = summarise(runs)
     out.mkdir(parents=True, exist_ok=True)

@@ -155,7 +155,7 @@ def track(
     from bon_eval.dpo.tracking.track import execute_track
     from bon_eval.dpo.tracking.trajectory import load_trajectory
     from bon_eval.dpo.training.commands import named_pairs, named_probes
-    from bon_eval.report.trajectory import render, write_trajectory
+    from bon_eval.report.trajectory.terminal import render, write_trajectory
     from bon_eval.run.prepare import RunOptions
 
     if not 0 < beta < float("inf"):
@@ -167,7 +167,7 @@ def track(
     found = load_trajectory(out, seed=options.seed, draws=draws)
     names = list(write_trajectory(found, out))
     if html:
-        from bon_eval.report.trajectory_html import write_trajectory_page
+        from bon_eval.report.trajectory.page import write_trajectory_page
 
         names += write_trajectory_page(found, out)
     click.echo(render(found))

@@ -15,11 +15,13 @@ from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.results import Analysis
 from bon_eval.errors import ConfigError
 from bon_eval.records import Pool, Problem
-from bon_eval.report.document import document, power_cells, validate
-from bon_eval.report.html_sections import explanation
-from bon_eval.report.plots import figures, scorer_label
-from bon_eval.report.replay_sections import replayed
-from bon_eval.report.terminal import render
+from bon_eval.report.formats.csv_json import validate
+from bon_eval.report.formats.figures import scorer_label
+from bon_eval.report.run.figures import figures
+from bon_eval.report.run.rows import document, power_cells
+from bon_eval.report.run.sections import explanation
+from bon_eval.report.run.terminal import render
+from bon_eval.report.run.unrun_sections import replayed
 
 
 class MadeRun:

@@ -14,9 +14,9 @@ import pytest
 from bon_eval.analysis.analyse import analyse
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.records import Pool, Problem
-from bon_eval.report.document import document
-from bon_eval.report.heatmap import colour, colour_limit, ink, summary_csv, summary_page, write_summary
-from bon_eval.summary import summarise
+from bon_eval.report.run.rows import document
+from bon_eval.report.summary.page import colour, colour_limit, ink, summary_csv, summary_page, write_summary
+from bon_eval.report.summary.rows import summarise
 
 DTYPES: dict[str, Any] = {
     "log_likelihood": np.float64,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bon_eval.dpo.tracking.trajectory import Trajectory
-from bon_eval.report.plots import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, VERMILLION, new_figure
+from bon_eval.report.formats.figures import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, VERMILLION, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,8 @@ import pytest
 from bon_eval.analysis.results import Analysis
 from bon_eval.config import RunConfig
 from bon_eval.errors import StoreError
-from bon_eval.report.document import document, schema, validate
+from bon_eval.report.formats.csv_json import schema, validate
+from bon_eval.report.run.rows import document
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.errors import StoreError
-from bon_eval.report.document import validate
-from bon_eval.report.files import inert, to_csv, write_report
+from bon_eval.report.formats.csv_json import inert, to_csv, validate
+from bon_eval.report.run.write import write_report
 
 NAMES = {"report.json", "report.csv", "curves.csv", "problems.csv", "pairs.csv", "scorers.csv", "lengths.csv"}
 NAMES |= {"sharpening.csv", "adaptive.csv"}

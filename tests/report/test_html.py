@@ -15,10 +15,11 @@ from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.results import Analysis
 from bon_eval.config import RunConfig
 from bon_eval.records import Problem, Response
-from bon_eval.report.files import write_report
-from bon_eval.report.html import page, write_page
-from bon_eval.report.html_data import Budget, as_json, browser_data, pieces
-from bon_eval.report.plots import figures, inline_svg, write_figures
+from bon_eval.report.formats.browser import Budget, as_json, browser_data, pieces
+from bon_eval.report.formats.figures import inline_svg
+from bon_eval.report.run.figures import figures, write_figures
+from bon_eval.report.run.page import page, write_page
+from bon_eval.report.run.write import write_report
 from bon_eval.run.grading import grade_run
 from bon_eval.store.reader import Run, iter_responses, load_run
 from bon_eval.store.writer import RunStore

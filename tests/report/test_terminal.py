@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bon_eval.analysis.results import Analysis, Variant
-from bon_eval.report.terminal import WIDTH, render
+from bon_eval.report.run.terminal import WIDTH, render
 from bon_eval.stats import Interval
 
 

@@ -17,10 +17,10 @@ import pytest
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.errors import StoreError
-from bon_eval.report.document import validate
-from bon_eval.report.trajectory import document, render, write_trajectory
-from bon_eval.report.trajectory_html import measure_tables, write_trajectory_page
-from bon_eval.report.trajectory_plots import trajectory_figures
+from bon_eval.report.formats.csv_json import validate
+from bon_eval.report.trajectory.figures import trajectory_figures
+from bon_eval.report.trajectory.page import measure_tables, write_trajectory_page
+from bon_eval.report.trajectory.terminal import document, render, write_trajectory
 from bon_eval.stats.bootstrap import Interval
 from bon_eval.stats.paired import PairedTest
 

@@ -5,17 +5,13 @@ Every null in a row of the document has its reason in the row's ``null_reasons``
 
 from __future__ import annotations
 
-import functools
-import json
 import math
 from collections.abc import Mapping
-from importlib import resources
 
 from bon_eval.analysis.explain import Explanation, Power, ScorerRow
 from bon_eval.analysis.results import Analysis, ArmPair, ArmRow, Comparison, CurvePoint, ProblemRow
 from bon_eval.analysis.shapes import LengthRow
 from bon_eval.analysis.unrun_arms import PowerPoint, Replayed, StoppingRow
-from bon_eval.errors import StoreError
 from bon_eval.stats import Interval, PairedTest
 
 FORMAT_VERSION = 3
@@ -180,35 +176,6 @@ def document(analysis: Analysis) -> dict[str, object]:
         ],
         "variant_reasons": dict(analysis.variant_reasons),
     }
-
-
-def validate(content: Mapping[str, object], name: str = "report") -> None:
-    """Check a document against its schema, ``assets/<name>.schema.json`` of the package.
-
-    Raises:
-        StoreError: the first violation with its place in the document.
-    """
-    import jsonschema
-
-    error = jsonschema.exceptions.best_match(_validator(name).iter_errors(content))
-    if error is not None:
-        place = error.json_path.removeprefix("$").removeprefix(".") or "the document"
-        text = error.message if len(error.message) <= 200 else error.message[:197] + "..."
-        raise StoreError(f"{name} does not fit its schema at {place}: {text}; nothing was written")
-
-
-def schema(name: str = "report") -> dict[str, object]:
-    """The JSON Schema (draft 2020-12) of report.json, or of ``<name>.json``."""
-    text = resources.files("bon_eval").joinpath(f"assets/{name}.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, object] = json.loads(text)
-    return loaded
-
-
-@functools.cache
-def _validator(name: str):  # type: ignore[no-untyped-def]  # jsonschema is imported only when a report is written
-    import jsonschema
-
-    return jsonschema.Draft202012Validator(schema(name))
 
 
 def _explanation(explanation: Explanation) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bon_eval.dpo.tracking.trajectory import Trajectory
-from bon_eval.report.plots import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, new_figure
+from bon_eval.report.formats.figures import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

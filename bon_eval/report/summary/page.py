@@ -13,12 +13,11 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from bon_eval.report.files import to_csv
-from bon_eval.report.html import document
-from bon_eval.report.html_sections import table
-from bon_eval.report.plots import scorer_label
+from bon_eval.report.formats.csv_json import to_csv
+from bon_eval.report.formats.figures import scorer_label
+from bon_eval.report.formats.html import document, table
+from bon_eval.report.summary.rows import Summary, SummaryCell
 from bon_eval.store.files import write_atomic, write_text
-from bon_eval.summary import Summary, SummaryCell
 
 _NONE = "–"
 _MINUS = "\u2212"

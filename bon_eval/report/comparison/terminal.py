@@ -10,8 +10,7 @@ from pathlib import Path
 
 from bon_eval.analysis.comparison import BeforeAfter, Change
 from bon_eval.estimators.equivalent_n import EquivalentN
-from bon_eval.report.document import validate
-from bon_eval.report.files import to_csv
+from bon_eval.report.formats.csv_json import to_csv, validate
 from bon_eval.stats import Interval
 from bon_eval.store.files import write_text
 

@@ -6,20 +6,17 @@ element and reach the page as text only.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from bon_eval.analysis.results import Analysis
-from bon_eval.report import html_sections as sections
-from bon_eval.report.html_data import Budget, browser_data, pieces
-from bon_eval.report.plots import scorer_label
-from bon_eval.report.replay_sections import replayed
-from bon_eval.report.terminal import engine_label
+from bon_eval.report.formats.browser import Budget, browser_data, pieces
+from bon_eval.report.formats.figures import scorer_label
+from bon_eval.report.formats.html import browser_section, configuration, document_pieces
+from bon_eval.report.run import sections
+from bon_eval.report.run.terminal import engine_label
+from bon_eval.report.run.unrun_sections import replayed
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 
@@ -125,76 +122,8 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         '<dl class="defs">' + "".join(f"<dt>{t}</dt><dd>{d}</dd>" for t, d in _DEFINITIONS) + "</dl>",
         "<h2>Configuration</h2>",
         "<details><summary>Every resolved parameter, versions, engine facts and hashes</summary>",
-        *sections.configuration(analysis.run),
+        *configuration(analysis.run),
         "</details>",
     ]
     listed = None if data is None else pieces(data.head, (problem.joined() for problem in data.problems.values()))
     yield from document_pieces(title, "\n".join(body), listed)
-
-
-def document(title: str, body: str, *, style: str = "") -> str:
-    """A whole page without a script, with the project's style and more."""
-    return "".join(document_pieces(title, body, None, style=style))
-
-
-def document_pieces(title: str, body: str, data: Iterable[str] | None, *, style: str = "") -> Iterator[str]:
-    """A whole page; `data` is JSON from `html_data.pieces` for the page's script."""
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"'sha256-{digest}'" if data is not None else "'none'"
-    # Styles are inline in the figures; they can load nothing, since every source is closed.
-    policy = (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-        "form-action 'none'"
-    )
-    text = f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>{escape(title)}</title>
-<link rel="icon" href="data:,">
-<style>
-{_asset("page.css")}{style}</style>
-</head>
-<body>
-{body}
-"""
-    yield text.encode("utf-8", "replace").decode("utf-8")
-    if data is not None:
-        yield '<script type="application/json" id="data">'
-        yield from data
-        yield f"</script>\n<script>{script}</script>\n"
-    yield "</body>\n</html>\n"
-
-
-def browser_section(head: Mapping[str, Any], filters: Sequence[tuple[str, str]]) -> str:
-    """The problem browser's controls, and what it leaves to the Parquet files."""
-    options = "".join(f'<option value="{value}">{label}</option>' for value, label in filters)
-    notes = []
-    if head["rows"] != head["responses"]:
-        notes.append(f"{head['rows']:,} of the {head['responses']:,} responses have a row here")
-    if head["texts_left_out"]:
-        notes.append(f"{head['texts_left_out']:,} of them without their text")
-    if head["texts_cut"]:
-        notes.append(f"{head['texts_cut']:,} texts are cut after {head['text_chars']:,} characters")
-    note = f"{'; '.join(notes)}. The run’s Parquet files hold everything." if notes else ""
-    return f"""<section id="browser">
-<h2>Problems</h2>
-<p class="soft">Open a problem to read its responses: greedy first, then the best-of-N pick, then by log-likelihood.
-{note}</p>
-<noscript><p class="warning">The problem browser needs the page’s own script.</p></noscript>
-<div class="controls">
-<label>show <select id="filter">{options}</select></label>
-<label>id <input id="search" type="search" size="12"></label>
-<button id="previous">previous</button><button id="next">next</button>
-<span id="status" class="soft" role="status"></span>
-</div>
-<div id="problems"></div>
-</section>"""
-
-
-def _asset(name: str) -> str:
-    return resources.files("bon_eval").joinpath("assets/report_page", name).read_text(encoding="utf-8")

@@ -1,63 +1,22 @@
-"""report.json and the CSV files of its tables in a run's directory: all of them or none."""
+"""CSV that no spreadsheet runs, JSON that fits its schema, and several files written all or none."""
 
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from pathlib import Path
 
-from bon_eval.analysis.results import Analysis
-from bon_eval.report.document import (
-    arm_cells,
-    curve_cells,
-    document,
-    length_cells,
-    pair_cells,
-    power_cells,
-    problem_cells,
-    scorer_cells,
-    stopping_cells,
-    validate,
-)
+from bon_eval.errors import StoreError
 from bon_eval.store.files import TEMPORARY, cannot_write
 
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-
-
-def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
-    """Write the files; each replaces its predecessor in one step, after all of them are safely on disk.
-
-    Args:
-        analysis: what `bon_eval.analysis.analyse.analyse` returned.
-        directory: an existing directory, usually that of the run.
-
-    Returns:
-        File name -> path.
-
-    Raises:
-        StoreError: the document does not fit its schema, or a file cannot be written; the older files are kept.
-    """
-    content = document(analysis)
-    validate(content)
-    texts = {
-        "report.csv": to_csv(arm_cells(row)[0] for row in analysis.arms),
-        "curves.csv": to_csv(curve_cells(point)[0] for point in analysis.curves),
-        "problems.csv": to_csv(problem_cells(row) for row in analysis.problems),
-        "scorers.csv": to_csv(scorer_cells(row)[0] for row in analysis.explanation.scorers),
-        "pairs.csv": to_csv(pair_cells(pair) for pair in analysis.pairs),
-        "sharpening.csv": to_csv(power_cells(point) for point in analysis.replayed.power),
-        "adaptive.csv": to_csv(stopping_cells(row) for row in analysis.replayed.stopping),
-        "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
-        # Last: a report.json in place means that the tables beside it are of the same analysis.
-        "report.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
-    }
-    _replace_all({directory / name: text.encode() for name, text in texts.items()})
-    return {name: directory / name for name in texts}
 
 
 def to_csv(rows: Iterable[Mapping[str, object]]) -> str:
@@ -88,7 +47,7 @@ def inert(text: str) -> str:
     return "'" + text if runs else text
 
 
-def _replace_all(contents: Mapping[Path, bytes]) -> None:
+def replace_all(contents: Mapping[Path, bytes]) -> None:
     staged: dict[Path, Path] = {}
     target = next(iter(contents))
     try:
@@ -117,3 +76,32 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def validate(content: Mapping[str, object], name: str = "report") -> None:
+    """Check a document against its schema, ``assets/<name>.schema.json`` of the package.
+
+    Raises:
+        StoreError: the first violation with its place in the document.
+    """
+    import jsonschema
+
+    error = jsonschema.exceptions.best_match(_validator(name).iter_errors(content))
+    if error is not None:
+        place = error.json_path.removeprefix("$").removeprefix(".") or "the document"
+        text = error.message if len(error.message) <= 200 else error.message[:197] + "..."
+        raise StoreError(f"{name} does not fit its schema at {place}: {text}; nothing was written")
+
+
+def schema(name: str = "report") -> dict[str, object]:
+    """The JSON Schema (draft 2020-12) of report.json, or of ``<name>.json``."""
+    text = resources.files("bon_eval").joinpath(f"assets/{name}.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, object] = json.loads(text)
+    return loaded
+
+
+@functools.cache
+def _validator(name: str):  # type: ignore[no-untyped-def]  # jsonschema is imported only when a report is written
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(schema(name))

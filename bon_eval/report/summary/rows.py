@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.errors import ConfigError, StoreError
-from bon_eval.report.document import FORMAT_VERSION, validate
+from bon_eval.report.formats.csv_json import validate
+from bon_eval.report.run.rows import FORMAT_VERSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,34 @@ Figures are made without pyplot, so no global state is touched; the same analysi
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bon_eval.analysis.results import Analysis, CurvePoint
 from bon_eval.analysis.shapes import Histogram
-from bon_eval.store.files import cannot_write, write_atomic
+from bon_eval.report.formats.figures import (
+    GRID,
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SETTINGS,
+    SKY,
+    VERMILLION,
+    n_axis,
+    new_figure,
+    save_figure,
+    scorer_label,
+)
+from bon_eval.report.run.reweighting_figure import sharpening
+from bon_eval.store.files import cannot_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 _LINES = (
     (BLUE, "o", "-"),
     (VERMILLION, "s", "-"),
@@ -29,44 +42,13 @@ _LINES = (
     (ORANGE, "v", "-."),
     (SKY, "P", "--"),
 )
-INK = "#010101"
-"""Stands for the page's own text colour in `inline_svg`; nothing else uses it."""
 MOST_SCORERS = 6
 """Lines of scorers in one figure, the first ones; the tables and CSV files hold all."""
-_GRID = "#808080"
-_WIDTH, _HEIGHT = 5.4, 3.9
-SETTINGS: dict[str, Any] = {
-    "svg.hashsalt": "bon-eval",
-    "svg.fonttype": "path",
-    "font.size": 10,
-    "font.family": "DejaVu Sans",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "axes.titlesize": 10,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-}
-
-
-def scorer_label(name: str) -> str:
-    """A scorer, ``vote`` or ``oracle`` as the figures and tables print it.
-
-    >>> scorer_label("mean_log_likelihood")
-    'mean log-likelihood'
-    """
-    return name.replace("_", " ").replace("log likelihood", "log-likelihood").replace("logprob", "log-prob")
 
 
 def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
     """(file stem, figure) of the panels: three, and the sharpening curve where there is one."""
     import matplotlib
-
-    from bon_eval.report.power_plot import sharpening
 
     panels = [("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)]
     if analysis.replayed.power:
@@ -92,66 +74,8 @@ def write_figures(analysis: Analysis, directory: Path) -> list[Path]:
     return written
 
 
-def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
-    """Write one figure as PNG (200 dots per inch, white) and SVG; raises `StoreError` where it cannot be written."""
-    import matplotlib
-
-    written = []
-    for ending in ("png", "svg"):
-        path = directory / f"{name}.{ending}"
-        options: dict[str, Any] = {"dpi": 200} if ending == "png" else {"metadata": {"Date": None}}
-
-        def save(temporary: Path, ending: str = ending, options: dict[str, Any] = options) -> None:
-            figure.savefig(temporary, format=ending, facecolor="white", **options)
-
-        with matplotlib.rc_context(SETTINGS):
-            write_atomic(path, save)
-        written.append(path)
-    return written
-
-
-def inline_svg(figure: Figure, prefix: str) -> str:
-    """The figure as an SVG element for a page: transparent, in the page's text colour, with ids of its own."""
-    import matplotlib
-
-    out = io.StringIO()
-    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": f"bon-eval {prefix}"}):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    text = out.getvalue()
-    svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    svg = svg.replace(INK, "currentColor")
-    # Ids such as axes_1 are the same in every figure; within one page they must not be.
-    for mark in (' id="', 'href="#', "url(#"):
-        svg = svg.replace(mark, f"{mark}{prefix}-")
-    return svg
-
-
-def new_figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of the page's size with axes side by side; use it within the settings."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False)[0].tolist()
-    for ax in axes:
-        ax.grid(visible=True, color=_GRID, alpha=0.25, linewidth=0.6)
-        ax.set_axisbelow(True)
-    return figure, axes
-
-
 def _points(analysis: Analysis, scorer: str) -> list[CurvePoint]:
     return sorted((p for p in analysis.curves if p.scorer == scorer), key=lambda p: p.n)
-
-
-def n_axis(ax: Axes, largest: int) -> None:
-    """The log axis of n from 1 to the largest."""
-    ticks = [1 << k for k in range(largest.bit_length()) if 1 << k <= largest]
-    if largest > 1.4 * ticks[-1]:
-        ticks.append(largest)
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(ticks, [str(n) for n in ticks])
-    ax.minorticks_off()
-    ax.set_xlim(0.8, largest * 1.25)
-    ax.set_xlabel("n (responses drawn per problem)")
 
 
 def _lift_title(scorers: int) -> str:
@@ -210,7 +134,7 @@ def _accuracy(analysis: Analysis) -> Figure:
     names = [*analysis.settings.scorers[:MOST_SCORERS], "vote", "oracle"]
     for k, name in enumerate(names):
         points = _points(analysis, name)
-        colour, marker, dash = (_GRID, "x", "-") if name == "oracle" else _style(k)
+        colour, marker, dash = (GRID, "x", "-") if name == "oracle" else _style(k)
         values = [100 * p.accuracy for p in points]
         marks = [i for i, p in enumerate(points) if p.n in {1, *analysis.settings.ns}]
         ax.plot(

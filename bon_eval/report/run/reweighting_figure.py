@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators.reweighting import BELIEVABLE
-from bon_eval.report.plots import BLUE, INK, VERMILLION, new_figure
+from bon_eval.report.formats.figures import BLUE, INK, VERMILLION, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from bon_eval.analysis.results import Analysis, ArmRow
-from bon_eval.report.plots import MOST_SCORERS, figures, inline_svg, scorer_label
-from bon_eval.stats import Interval, PairedTest
-
-_NONE = "–"
-_SIGNIFICANT = 0.05
+from bon_eval.report.formats.figures import inline_svg, scorer_label
+from bon_eval.report.formats.html import _NONE, difference, interval, number, table
+from bon_eval.report.run.figures import MOST_SCORERS, figures
 
 CAPTIONS = {
     "lift": (
@@ -28,43 +25,6 @@ CAPTIONS = {
         "effective sample size to be believed."
     ),
 }
-
-
-def table(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str = "", main: Sequence[int] = (), kind: str = ""
-) -> str:
-    """A table from cells that are HTML already; the first column holds row headings."""
-    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in heads)
-    lines = []
-    for k, row in enumerate(rows):
-        cells = f'<th scope="row">{row[0]}</th>' + "".join(f"<td>{c}</td>" for c in row[1:])
-        lines.append(f'<tr class="main">{cells}</tr>' if k in main else f"<tr>{cells}</tr>")
-    title = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    header = f"<thead><tr>{head}</tr></thead>" if heads else ""
-    content = f'<div class="scroll"><table class="{kind}">{header}<tbody>{"".join(lines)}</tbody></table></div>'
-    return f'<figure class="table">{title}{content}</figure>'
-
-
-def interval(value: Interval | None, scale: float = 1.0, digits: int = 3) -> str:
-    """``0.680 [0.613, 0.742]``; the limits in a softer colour."""
-    if value is None:
-        return _NONE
-    low, high = (f"{scale * x:.{digits}f}" for x in (value.low, value.high))
-    return f'{scale * value.estimate:.{digits}f} <span class="range">[{low}, {high}]</span>'
-
-
-def difference(test: PairedTest | None, p_holm: float | None = None) -> str:
-    """A paired difference in points with its interval; a star where Holm's p is below 5 %."""
-    if test is None:
-        return _NONE
-    star = "*" if p_holm is not None and p_holm < _SIGNIFICANT else ""
-    low, high = 100 * test.low, 100 * test.high
-    return f'{100 * test.difference:+.1f}{star} <span class="range">[{low:+.1f}, {high:+.1f}]</span>'
-
-
-def number(value: float | None, digits: int = 2, scale: float = 1.0) -> str:
-    """A number, or a dash where there is none."""
-    return _NONE if value is None else f"{scale * value:.{digits}f}"
 
 
 def arms(rows: Sequence[ArmRow], primary: str, caption: str) -> str:
@@ -248,16 +208,3 @@ def warnings(analysis: Analysis) -> Iterator[str]:
             f"{number(sample.unscored, 1, 100)} % of the pool and {number(greedy.unscored, 1, 100)} % of greedy got no "
             "verdict; they count as not correct."
         )
-
-
-def configuration(run: Mapping[str, object]) -> Iterator[str]:
-    """Everything resolved, by section."""
-    for title in ("config", "engine", "versions", "grader", "hashes"):
-        values = run.get(title)
-        if isinstance(values, Mapping):
-            rows = [(escape(str(name)), f"<pre>{escape(_plain(value))}</pre>") for name, value in values.items()]
-            yield f"<h3>{title}</h3>{table((), rows, kind='config')}"
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

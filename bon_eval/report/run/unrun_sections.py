@@ -9,7 +9,7 @@ from html import escape
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.unrun_arms import Coverage, PowerPoint, StoppingRow
 from bon_eval.estimators.reweighting import BELIEVABLE
-from bon_eval.report.html_sections import difference, interval, number, table
+from bon_eval.report.formats.html import difference, interval, number, table
 
 
 def alpha_text(alpha: float) -> str:

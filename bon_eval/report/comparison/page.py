@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from bon_eval.analysis.comparison import BeforeAfter, Change
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
-from bon_eval.report.before_after import equivalent_text
-from bon_eval.report.html import browser_section, document_pieces
-from bon_eval.report.html_data import BrowserData, Budget, browser_data, pieces
-from bon_eval.report.html_sections import configuration, interval, table
-from bon_eval.report.pair_plots import Groups, pair_figures
-from bon_eval.report.plots import inline_svg
+from bon_eval.report.comparison.figures import Groups, pair_figures
+from bon_eval.report.comparison.terminal import equivalent_text
+from bon_eval.report.formats.browser import BrowserData, Budget, browser_data, pieces
+from bon_eval.report.formats.figures import inline_svg
+from bon_eval.report.formats.html import browser_section, configuration, document_pieces, interval, table
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 

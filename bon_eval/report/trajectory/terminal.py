@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
-from bon_eval.report.document import validate
-from bon_eval.report.files import to_csv
+from bon_eval.report.formats.csv_json import to_csv, validate
 from bon_eval.store.files import write_text
 
 WIDTH = 100

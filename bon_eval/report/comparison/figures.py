@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bon_eval.analysis.results import Analysis, CurvePoint
-from bon_eval.report.plots import BLUE, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, n_axis, new_figure
+from bon_eval.report.formats.figures import BLUE, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, n_axis, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

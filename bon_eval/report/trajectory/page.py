@@ -8,10 +8,9 @@ from pathlib import Path
 
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
-from bon_eval.report.html import document
-from bon_eval.report.html_sections import configuration, interval, table
-from bon_eval.report.plots import inline_svg, save_figure
-from bon_eval.report.trajectory_plots import trajectory_figures
+from bon_eval.report.formats.figures import inline_svg, save_figure
+from bon_eval.report.formats.html import configuration, document, interval, table
+from bon_eval.report.trajectory.figures import trajectory_figures
 from bon_eval.store.files import cannot_write, write_text
 
 PANELS_STYLE = """.panels {

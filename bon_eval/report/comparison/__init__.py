@@ -1,0 +1,1 @@
+"""The report of two runs compared, before and after."""

@@ -1,0 +1,1 @@
+"""What is shared by the reports: pages, figures, tables, CSV and JSON."""

@@ -1,0 +1,104 @@
+"""What the figures share: colours, sizes, axes; saving as PNG and SVG, and SVG within a page."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bon_eval.store.files import write_atomic
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+INK = "#010101"
+"""Stands for the page's own text colour in `inline_svg`; nothing else uses it."""
+GRID = "#808080"
+_WIDTH, _HEIGHT = 5.4, 3.9
+SETTINGS: dict[str, Any] = {
+    "svg.hashsalt": "bon-eval",
+    "svg.fonttype": "path",
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.titlesize": 10,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+}
+
+
+def scorer_label(name: str) -> str:
+    """A scorer, ``vote`` or ``oracle`` as the figures and tables print it.
+
+    >>> scorer_label("mean_log_likelihood")
+    'mean log-likelihood'
+    """
+    return name.replace("_", " ").replace("log likelihood", "log-likelihood").replace("logprob", "log-prob")
+
+
+def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
+    """Write one figure as PNG (200 dots per inch, white) and SVG; raises `StoreError` where it cannot be written."""
+    import matplotlib
+
+    written = []
+    for ending in ("png", "svg"):
+        path = directory / f"{name}.{ending}"
+        options: dict[str, Any] = {"dpi": 200} if ending == "png" else {"metadata": {"Date": None}}
+
+        def save(temporary: Path, ending: str = ending, options: dict[str, Any] = options) -> None:
+            figure.savefig(temporary, format=ending, facecolor="white", **options)
+
+        with matplotlib.rc_context(SETTINGS):
+            write_atomic(path, save)
+        written.append(path)
+    return written
+
+
+def inline_svg(figure: Figure, prefix: str) -> str:
+    """The figure as an SVG element for a page: transparent, in the page's text colour, with ids of its own."""
+    import matplotlib
+
+    out = io.StringIO()
+    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": f"bon-eval {prefix}"}):
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = out.getvalue()
+    svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    svg = svg.replace(INK, "currentColor")
+    # Ids such as axes_1 are the same in every figure; within one page they must not be.
+    for mark in (' id="', 'href="#', "url(#"):
+        svg = svg.replace(mark, f"{mark}{prefix}-")
+    return svg
+
+
+def new_figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure of the page's size with axes side by side; use it within the settings."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0].tolist()
+    for ax in axes:
+        ax.grid(visible=True, color=GRID, alpha=0.25, linewidth=0.6)
+        ax.set_axisbelow(True)
+    return figure, axes
+
+
+def n_axis(ax: Axes, largest: int) -> None:
+    """The log axis of n from 1 to the largest."""
+    ticks = [1 << k for k in range(largest.bit_length()) if 1 << k <= largest]
+    if largest > 1.4 * ticks[-1]:
+        ticks.append(largest)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ticks, [str(n) for n in ticks])
+    ax.minorticks_off()
+    ax.set_xlim(0.8, largest * 1.25)
+    ax.set_xlabel("n (responses drawn per problem)")

@@ -1,0 +1,51 @@
+"""report.json and the CSV files of its tables in a run's directory: all of them or none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bon_eval.analysis.results import Analysis
+from bon_eval.report.formats.csv_json import replace_all, to_csv, validate
+from bon_eval.report.run.rows import (
+    arm_cells,
+    curve_cells,
+    document,
+    length_cells,
+    pair_cells,
+    power_cells,
+    problem_cells,
+    scorer_cells,
+    stopping_cells,
+)
+
+
+def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
+    """Write the files; each replaces its predecessor in one step, after all of them are safely on disk.
+
+    Args:
+        analysis: what `bon_eval.analysis.analyse.analyse` returned.
+        directory: an existing directory, usually that of the run.
+
+    Returns:
+        File name -> path.
+
+    Raises:
+        StoreError: the document does not fit its schema, or a file cannot be written; the older files are kept.
+    """
+    content = document(analysis)
+    validate(content)
+    texts = {
+        "report.csv": to_csv(arm_cells(row)[0] for row in analysis.arms),
+        "curves.csv": to_csv(curve_cells(point)[0] for point in analysis.curves),
+        "problems.csv": to_csv(problem_cells(row) for row in analysis.problems),
+        "scorers.csv": to_csv(scorer_cells(row)[0] for row in analysis.explanation.scorers),
+        "pairs.csv": to_csv(pair_cells(pair) for pair in analysis.pairs),
+        "sharpening.csv": to_csv(power_cells(point) for point in analysis.replayed.power),
+        "adaptive.csv": to_csv(stopping_cells(row) for row in analysis.replayed.stopping),
+        "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
+        # Last: a report.json in place means that the tables beside it are of the same analysis.
+        "report.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
+    }
+    replace_all({directory / name: text.encode() for name, text in texts.items()})
+    return {name: directory / name for name in texts}

@@ -1,0 +1,1 @@
+"""The heat map of many runs: model by task."""

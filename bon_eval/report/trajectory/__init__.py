@@ -1,0 +1,1 @@
+"""The report of a training: a row of measures for each checkpoint."""
