@@ -9,12 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bon_eval.dpo.claims import ClaimResult, PartResult, decide, parse_claims
 from bon_eval.dpo.tracking.trajectory import Trajectory, load_trajectory
 from bon_eval.report.formats.csv_json import to_csv
 from bon_eval.report.formats.figures import inline_svg, save_figure
 from bon_eval.report.formats.html import document, table
 from bon_eval.store.files import write_text
+from squeeze.claims import ClaimResult, PartResult, decide, parse_claims
 from squeeze.plan import Cell, Plan, settings_text
 from squeeze.plots import Runs, panel_figures
 

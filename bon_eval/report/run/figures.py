@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from bon_eval.analysis.results import Analysis, CurvePoint
 from bon_eval.analysis.shapes import Histogram
 from bon_eval.report.formats.figures import (
-    GRID,
     BLUE,
     GREEN,
+    GRID,
     INK,
     ORANGE,
     PURPLE,

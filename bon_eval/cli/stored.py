@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from bon_eval.cli_options import (
+from bon_eval.cli.options import (
     PATH,
     arms_option,
     base_url_option,

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from bon_eval import __version__
-from bon_eval.cli_dpo import pairs
-from bon_eval.cli_options import (
+from bon_eval.cli.options import (
     PATH,
     arms_option,
     base_url_option,
@@ -27,7 +26,9 @@ from bon_eval.cli_options import (
     votes_option,
     with_server,
 )
-from bon_eval.cli_report import (
+from bon_eval.cli.pairs import pairs
+from bon_eval.cli.scale import merge, plan
+from bon_eval.cli.stored import (
     check_stored,
     compare,
     compare_pair,
@@ -39,9 +40,8 @@ from bon_eval.cli_report import (
     summarise_runs,
     summary,
 )
-from bon_eval.cli_scale import merge, plan
-from bon_eval.cli_tasks import tasks
-from bon_eval.cli_train import dpo, sft, track
+from bon_eval.cli.tasks import tasks
+from bon_eval.cli.train import dpo, sft, track
 from bon_eval.engines import REMOTE
 from bon_eval.errors import BonEvalError, ConfigError
 from bon_eval.run.signals import Stopped, stopping_at_once

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bon_eval.cli_options import PATH, data_option, train_data_option, trust_option
+from bon_eval.cli.options import PATH, data_option, train_data_option, trust_option
 
 
 @click.command()
@@ -84,7 +84,7 @@ def plan(
 @click.option("--quiet", is_flag=True, help="No progress.")
 def merge(shards: tuple[Path, ...], out: Path | None, partial: bool, seed: int, quiet: bool) -> None:
     """Join the shards of a run into that run, then grade and report it."""
-    from bon_eval.cli_report import report_run
+    from bon_eval.cli.stored import report_run
     from bon_eval.run.grading import grade_run
     from bon_eval.run.progress import say
     from bon_eval.store.merge import merge_shards

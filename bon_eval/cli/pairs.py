@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from bon_eval.cli_options import PATH
+from bon_eval.cli.options import PATH
 
 if TYPE_CHECKING:
     from bon_eval.dpo.pairs.from_run import RunPairs

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bon_eval.cli_options import (
+from bon_eval.cli.options import (
     PATH,
     data_option,
     draws_option,

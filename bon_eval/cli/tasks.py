@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bon_eval.cli_options import data_option, train_data_option, trust_option
+from bon_eval.cli.options import data_option, train_data_option, trust_option
 from bon_eval.errors import ConfigError
 
 

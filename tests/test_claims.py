@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from squeeze.claims import Outcome, Part, decide, numbers, outcome, over_seeds, parse_claims
 
 from bon_eval.analysis.sides import LABELS
-from bon_eval.dpo.claims import Outcome, Part, decide, numbers, outcome, over_seeds, parse_claims
 from bon_eval.dpo.pairs.recipes import RECIPES
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES
 from bon_eval.dpo.tracking.trajectory import Column, Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import Interval
 
-CONDITIONS = Path(__file__).resolve().parents[2] / "results" / "squeeze" / "conditions.yaml"
+CONDITIONS = Path(__file__).resolve().parents[1] / "results" / "squeeze" / "conditions.yaml"
 NAN = math.nan
 
 ABOVE = {"above": 0.0}
