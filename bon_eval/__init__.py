@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Run", "TaskSpec", "__version__", "load_run", "load_task"]
 
-_HOMES = {"Run": "runs", "load_run": "runs", "TaskSpec": "tasks", "load_task": "tasks"}
+_HOMES = {"Run": "store.reader", "load_run": "store.reader", "TaskSpec": "tasks.spec", "load_task": "tasks.load"}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from bon_eval.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Arm = Literal["greedy", "sample"]
 """How a stored response was drawn: ``greedy`` (temperature 0, one) or ``sample`` (one of the pool of N)."""
@@ -201,6 +202,8 @@ class Pool:
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Pool:
         """The same pool with the given problems only (without token log-probs)."""
+        import numpy as np  # the command line names records without it
+
         index = np.asarray(rows, dtype=np.intp)
         arrays = {name: getattr(self, name) for name in (*_ARRAYS, *_OPTIONAL)}
         taken: dict[str, Any] = {name: None if array is None else array[index] for name, array in arrays.items()}

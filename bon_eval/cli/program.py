@@ -181,7 +181,3 @@ def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> No
 
 for _command in (report, grade, score, compare, summary, scorers, plan, merge, tasks, pairs, dpo, sft, track):
     main.add_command(_command)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
 """Confidence intervals for means over problems: the problem is the sampling unit.
 
 Which method runs depends on the values alone and is named in `Interval.method`. The choices come from the simulation
-in tests/test_stats.py: no single method covers the truth often enough for single answers, pool accuracies, means of
-log-likelihoods and differences alike.
+in tests/stats/test_stats.py: no single method covers the truth often enough for single answers, pool accuracies, means
+of log-likelihoods and differences alike.
 
 * ``wilson-midp``: values all 0 or 1. Hull of Wilson's interval (1927, doi 10.1080/01621459.1927.10502953) and the
   mid-p Clopper-Pearson interval. Wilson's alone covers 84 % at accuracies near 0.18 / P; the hull covers at least

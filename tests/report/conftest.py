@@ -1,4 +1,4 @@
-"""The run of three problems that tests/test_analysis.py works out by hand."""
+"""The run of three problems that tests/analysis/test_analyse.py works out by hand."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 pytest.importorskip("trl")
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from bon_eval.store.merge import merge_shards
 from bon_eval.store.reader import iter_responses, load_problems, load_run, stored_parts
 from bon_eval.store.writer import read_meta
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 JOB = ["--model", "arith-mixed", "--task", "arith", "--limit", "24", "--n", "3", "--engine", "transformers"]
 OPTIONS = RunOptions("arith-mixed", "arith", limit=24, n=3, engine="transformers")
 SIZES = {1: 9, 2: 9, 3: 6}

@@ -37,8 +37,8 @@ def pool_of(stored: dict[str, Any]) -> Pool:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """The run of three problems of tests/test_analysis.py; correct by rank: a 1 1 0 0, b 1 0 0 0, c 0 0 0 1."""
-    stored = json.loads((Path(__file__).parent / "hand_run.json").read_text(encoding="utf-8"))
+    """The run of three problems of tests/analysis/test_analyse.py; correct by rank: a 1 1 0 0, b 1 0 0 0, c 0 0 0 1."""
+    stored = json.loads((Path(__file__).parents[1] / "hand_run.json").read_text(encoding="utf-8"))
     return Run(
         path=tmp_path,
         meta=stored["meta"],

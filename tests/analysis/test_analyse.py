@@ -49,7 +49,7 @@ def pool_of(stored: dict[str, Any]) -> Pool:
 @pytest.fixture
 def run() -> HandRun:
     """Three problems with a pool of four, worked out by hand below."""
-    stored = json.loads((Path(__file__).parent / "hand_run.json").read_text(encoding="utf-8"))
+    stored = json.loads((Path(__file__).parents[1] / "hand_run.json").read_text(encoding="utf-8"))
     return HandRun(
         meta=stored["meta"],
         problems=tuple(Problem(p["id"], {"question": "q"}, p["gold"]) for p in stored["problems"]),

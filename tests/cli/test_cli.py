@@ -26,7 +26,7 @@ from bon_eval.run.prepare import RunOptions, prepare
 from bon_eval.store.prompts import load_prompts
 from bon_eval.store.reader import iter_responses, load_run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BON_EVAL = [sys.executable, "-m", "bon_eval.cli"]
 N, LIMIT = 6, 12
 RUN = [

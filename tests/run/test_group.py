@@ -25,7 +25,7 @@ from bon_eval.tasks.groups import GroupSpec, GroupTask, find_group, list_groups
 from bon_eval.tasks.load import load_task
 from bon_eval.tasks.problems import load_problems
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_group(folder: Path, content: dict[str, Any]) -> Path:

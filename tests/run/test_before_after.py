@@ -29,7 +29,7 @@ from bon_eval.store.forced import ScoredBy, load_scores, scored_requests
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.reader import iter_responses, load_run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 N, LIMIT = 8, 16
 RUN = ["run", "--model", "arith-mixed", "--task", "arith", "--n", str(N), "--limit", str(LIMIT), "--draws", "500"]
 RUN += ["--dtype", "float32", "--quiet"]

@@ -29,10 +29,10 @@ DTYPES: dict[str, Any] = {
 
 
 class HandRun:
-    """The run of three problems whose numbers tests/test_analysis.py works out by hand."""
+    """The run of three problems whose numbers tests/analysis/test_analyse.py works out by hand."""
 
     def __init__(self) -> None:
-        stored = json.loads((Path(__file__).parent / "hand_run.json").read_text(encoding="utf-8"))
+        stored = json.loads((Path(__file__).parents[1] / "hand_run.json").read_text(encoding="utf-8"))
         self.meta: dict[str, Any] = stored["meta"]
         self.problems = tuple(Problem(p["id"], {"question": "q"}, p["gold"]) for p in stored["problems"])
         self.greedy, self.pool = (

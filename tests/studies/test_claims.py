@@ -18,7 +18,7 @@ from bon_eval.dpo.tracking.trajectory import Column, Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import Interval
 
-CONDITIONS = Path(__file__).resolve().parents[1] / "results" / "squeeze" / "conditions.yaml"
+CONDITIONS = Path(__file__).resolve().parents[2] / "results" / "squeeze" / "conditions.yaml"
 NAN = math.nan
 
 ABOVE = {"above": 0.0}

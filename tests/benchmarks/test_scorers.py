@@ -10,7 +10,7 @@ from pathlib import Path
 from bon_eval.analysis.vote_rules import ALL_VOTES
 from bon_eval.scorers import SCORERS
 
-SCRIPT = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "scorers.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "scorers.py"
 
 
 def test_the_benchmark_prints_its_lines() -> None:

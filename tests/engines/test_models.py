@@ -13,7 +13,7 @@ import pytest
 from bon_eval.engines.models import ASSETS, EMBEDDED, content_hash, resolve_adapter, resolve_model
 from bon_eval.errors import ModelError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

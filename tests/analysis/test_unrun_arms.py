@@ -30,7 +30,7 @@ class MadeRun:
     def __init__(self, problems: int = 60, n: int = 16, temperature: float = 1.0, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         ids = tuple(str(i) for i in range(problems))
-        self.meta: dict[str, Any] = json.loads((Path(__file__).parent / "hand_run.json").read_text())["meta"]
+        self.meta: dict[str, Any] = json.loads((Path(__file__).parents[1] / "hand_run.json").read_text())["meta"]
         self.meta["config"] |= {"temperature": temperature}
         self.problems = tuple(Problem(i, {"question": "q"}, "1") for i in ids)
         self.grader = {"name": "gsm8k", "version": "1"}

@@ -15,7 +15,7 @@ import pytest
 from bon_eval.scorers import get_scorer
 from bon_eval.store.reader import iter_responses, load_run
 
-SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "report.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "report.py"
 
 
 @pytest.fixture(scope="module")

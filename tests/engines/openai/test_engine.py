@@ -31,7 +31,7 @@ from bon_eval.store.reader import iter_responses
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MIXED = ASSETS / "arith-mixed"
 PYTHON = [sys.executable, "-m", "bon_eval.cli"]
 KEY = "sk-never-to-be-seen-0123456789"

@@ -22,13 +22,13 @@ from bon_eval.graders import grade_gsm8k, grade_math
 from bon_eval.graders.batch import answer_classes, grade_many
 from bon_eval.graders.workers.isolation import WorkerPool, shared_pool
 
-_SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).with_name("cases.py"))
+_SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).parents[1] / "cases.py")
 assert _SPEC is not None
 assert _SPEC.loader is not None
 CASES = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(CASES)
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SYMBOLIC = (r"\boxed{\sqrt{126}}", r"3\sqrt{14}")
 ENDLESS = {"op": "same", "gold": "5", "answer": r"\int_0^1 x^{x^{x^{x}}} dx"}
 

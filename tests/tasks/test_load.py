@@ -22,7 +22,7 @@ from bon_eval.tasks.problems import load_problems, load_train_problems, local_fi
 from bon_eval.tasks.spec import HubData, TaskSpec
 from bon_eval.tasks.templates import render_template, template_names
 
-REAL_DATA = Path(os.environ.get("BON_EVAL_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+REAL_DATA = Path(os.environ.get("BON_EVAL_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 
 TASK: dict[str, Any] = {
     "name": "mine",
@@ -77,7 +77,7 @@ def test_every_shipped_task_loads_under_its_own_name() -> None:
 
 
 def test_the_readme_lists_every_task_with_source_size_and_grader() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     rows = {
         m[1]: m[0]
         for m in re.finditer(r"^\| `([a-z0-9_]+)`\*? \| .* \| .*\d.* \| `.*` \| .* \|$", readme, re.MULTILINE)

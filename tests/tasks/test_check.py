@@ -14,7 +14,7 @@ from bon_eval.tasks.check import check_task
 from bon_eval.tasks.load import list_tasks, load_task
 from bon_eval.tasks.problems import load_problems, local_file
 
-REAL_DATA = Path(os.environ.get("BON_EVAL_DATA", Path(__file__).parents[1].parent / "shared" / "data"))
+REAL_DATA = Path(os.environ.get("BON_EVAL_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 
 
 COUNTS = {

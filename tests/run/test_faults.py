@@ -21,7 +21,7 @@ import pytest
 from bon_eval.records import Response
 from bon_eval.store.reader import iter_responses
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PROBLEMS, N = 60, 24
 JOB = ["--model", "arith-mixed", "--task", "arith", "--limit", str(PROBLEMS), "--n", str(N), "--draws", "200"]
 Table = dict[tuple[str, str, int], Response]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "bon_eval" / "assets"
 MODELS = ("arith-mixed", "arith-worked")
 MODEL_FILES = (
