@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # find it where it looks already.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test check install squeeze clean
+.PHONY: demo test quick check install squeeze clean
 
 demo: $(VENV)/installed
 	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32
@@ -20,6 +20,10 @@ squeeze: $(VENV)/installed
 # bind the engines of both to one core.
 test: $(VENV)/installed check
 	OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What needs no vLLM, browser, server or training: while you work.
+quick: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not vllm and not slow and not heavy"
 
 check: $(VENV)/installed
 	$(BIN)/ruff check .

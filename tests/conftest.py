@@ -19,6 +19,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+HEAVY_FIXTURES = {"chromium", "open_page", "serve", "smollm2", "smollm2_lora"}
+HEAVY_FOLDERS = {"training", "studies"}
+"""Where tests train models or sample from them at length."""
 REQUIRE_VLLM = os.environ.get("BON_EVAL_REQUIRE_VLLM") == "1"
 
 
@@ -28,6 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     Without vLLM its tests are skipped, unless it is required: then they must run.
     """
     engines = {item.path for item in items if item.get_closest_marker("vllm")}
+    for item in items:
+        if HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())) or item.path.parent.name in HEAVY_FOLDERS:
+            item.add_marker(pytest.mark.heavy)
     items.sort(key=lambda item: item.path not in engines)
     if REQUIRE_VLLM or importlib.util.find_spec("vllm") is not None:
         return

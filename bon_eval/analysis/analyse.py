@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from bon_eval.analysis import tables
 from bon_eval.analysis.arms import Array, Responses, compute_cells, compute_data
-from bon_eval.analysis.contrasts import arm_pairs
 from bon_eval.analysis.explain import explain
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.settings import DEFAULT_SCORERS, Settings, resolve_settings
+from bon_eval.analysis.tables import arm_pairs
 from bon_eval.analysis.unrun_arms import replay
 from bon_eval.analysis.variants import variants
 from bon_eval.analysis.vote_rules import get_vote

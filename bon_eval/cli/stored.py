@@ -239,7 +239,8 @@ def score(
 def grade(run_dir: Path, grader: str | None, deadline: float, memory_mb: int, quiet: bool) -> None:
     """Grade a stored run again; then `bon-eval report RUN` shows the result."""
     from bon_eval.run.grading import grade_run
-    from bon_eval.store.writer import lock, read_meta
+    from bon_eval.store.lock import lock
+    from bon_eval.store.writer import read_meta
 
     read_meta(run_dir)
     with contextlib.closing(lock(run_dir)):

@@ -21,8 +21,9 @@ from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
 from bon_eval.run.progress import say
 from bon_eval.run.same_model import check_log_probs
 from bon_eval.store.forced import ScoredBy, scored_requests
+from bon_eval.store.lock import lock
 from bon_eval.store.prompts import check_same_prompts, load_prompts
-from bon_eval.store.writer import RunStore, lock, read_meta
+from bon_eval.store.writer import RunStore, read_meta
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ from bon_eval.scorers import STATS
 from bon_eval.store import parts, token_stats
 from bon_eval.store.files import TEMPORARY, write_text
 from bon_eval.store.forced import stored_requests
+from bon_eval.store.lock import lock
 from bon_eval.store.prompts import load_prompts
-from bon_eval.store.writer import lock, read_meta
+from bon_eval.store.writer import read_meta
 
 
 def score_statistics(

@@ -18,8 +18,9 @@ from bon_eval.config import Shard, differences, digest, shard_index
 from bon_eval.errors import StoreError
 from bon_eval.store import parts
 from bon_eval.store.files import TEMPORARY, cannot_write, make_directory, write_atomic, write_text
+from bon_eval.store.lock import lock
 from bon_eval.store.reader import stored_parts
-from bon_eval.store.writer import lock, read_meta
+from bon_eval.store.writer import read_meta
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def test_a_shard_in_use_is_not_merged(shards: list[Path], tmp_path: Path) -> Non
 HOLD = """
 import sys, time
 from pathlib import Path
-from bon_eval.store.writer import lock
+from bon_eval.store.lock import lock
 with lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -223,7 +223,7 @@ with lock(Path(sys.argv[1])):
 SLOW = """
 import sys, time
 from pathlib import Path
-from bon_eval import merge, parts
+from bon_eval.store import merge, parts
 plain = parts.write_part
 def slow(*args):
     found = plain(*args)

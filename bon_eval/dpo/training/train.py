@@ -23,7 +23,7 @@ from bon_eval.engines.models import ResolvedModel
 from bon_eval.errors import BonEvalError, ConfigError, StoreError
 from bon_eval.run.progress import say
 from bon_eval.store.files import make_directory, write_text
-from bon_eval.store.writer import lock
+from bon_eval.store.lock import lock
 
 
 class TrainingError(BonEvalError):
