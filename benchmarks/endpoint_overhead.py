@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bon_eval.engines.openai.settings import SERVERS, Settings
+from bon_eval.engines.openai.settings import SERVERS, ServerSettings
 from bon_eval.engines.openai.wire import sampling_body
 from bon_eval.run.execute import open_model, open_store
 from bon_eval.run.prepare import RunOptions, prepare
@@ -121,7 +121,7 @@ async def bare(bodies: list[dict[str, Any]], url: str, concurrency: int) -> tupl
 def through_bare(args: argparse.Namespace, url: str) -> tuple[float, int]:
     """Seconds and tokens of the bare client."""
     ready = prepare(options(args, url, Path("unused")))
-    settings = Settings.of(ready.config.engine_args)
+    settings = ServerSettings.of(ready.config.engine_args)
     bodies = []
     for request in requests(ready.config, ready.prompts):
         jobs = -(-request.n // settings.max_n)

@@ -200,7 +200,7 @@ def served(options: RunOptions) -> RunOptions:
     Raises:
         ConfigError: an option that only the server can decide, or an engine argument that is not taken.
     """
-    from bon_eval.engines.openai.settings import Settings
+    from bon_eval.engines.openai.settings import ServerSettings
 
     for name, given, remedy in (
         ("--dtype", options.dtype != "auto", "start the server with it"),
@@ -209,5 +209,5 @@ def served(options: RunOptions) -> RunOptions:
         if given:
             raise ConfigError(f"{name} is the server's to set with engine {REMOTE}; {remedy}")
     args = {"served_model": options.model, **options.engine_args}
-    Settings.of(args)
+    ServerSettings.of(args)
     return replace(options, engine_args=args)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bon_eval.dpo.pairs.candidates import CandidatePool
 from bon_eval.dpo.pairs.files import Pair, Text
-from bon_eval.dpo.pairs.recipes import RECIPES, Order, PairOptions, Side, Sides, check_options, order_of
+from bon_eval.dpo.pairs.recipes import RECIPES, Order, PairOptions, PairSide, PairSides, check_options, order_of
 from bon_eval.stats.streams import seeded_stream
 
 # Shares such as 3/10 - 2/10 and ratios such as 23/20 are not exact in floating point.
@@ -82,7 +82,7 @@ def _pairs_of(pool: CandidatePool, recipe: str, options: PairOptions) -> tuple[l
     return pairs, None if len(pairs) == options.per_problem else _shortage(keys, rules, options.per_problem)
 
 
-def _grid(sides: Sides, order: Order | None, options: PairOptions) -> tuple[NDArray[np.int64], list[_Rule]]:
+def _grid(sides: PairSides, order: Order | None, options: PairOptions) -> tuple[NDArray[np.int64], list[_Rule]]:
     """For every (chosen, rejected) a number for its two texts, the same in either order, and the rules for pairs."""
     texts: dict[str, int] = {}
     ids: dict[tuple[int, ...] | None, int] = {}
@@ -118,7 +118,7 @@ def _shortage(keys: NDArray[np.int64], rules: Sequence[_Rule], wanted: int) -> s
     return f"fewer than {wanted} {'pair' if wanted == 1 else 'pairs'} {rule.unmet}"
 
 
-def _pair(pool: CandidatePool, recipe: str, k: int, chosen: Side, rejected: Side) -> Pair:
+def _pair(pool: CandidatePool, recipe: str, k: int, chosen: PairSide, rejected: PairSide) -> Pair:
     def form(text: str) -> Text:
         return text if isinstance(pool.prompt, str) else ({"role": "assistant", "content": text},)
 

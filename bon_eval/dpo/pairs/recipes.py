@@ -33,7 +33,7 @@ class PairOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class PairSide:
     """What a recipe may choose or reject."""
 
     text: str
@@ -44,11 +44,11 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class PairSides:
     """What a recipe may choose and what it may reject; one response may stand in both."""
 
-    chosen: Sequence[Side]
-    rejected: Sequence[Side]
+    chosen: Sequence[PairSide]
+    rejected: Sequence[PairSide]
     lacking: str | None = None
     """Why there is no pair at all."""
 
@@ -58,7 +58,7 @@ class Recipe:
     """A rule for pairs."""
 
     summary: str
-    sides: Callable[[CandidatePool, Order | None], Sides]
+    sides: Callable[[CandidatePool, Order | None], PairSides]
     order: Order | None = None
     """What chosen must lead in; None: nothing."""
     turned: str | None = None
@@ -99,43 +99,43 @@ def order_of(recipe: str, options: PairOptions) -> Order | None:
     return options.order or RECIPES[recipe].order
 
 
-def _side(candidate: Candidate, order: Order | None = None) -> Side:
+def _side(candidate: Candidate, order: Order | None = None) -> PairSide:
     value = candidate.vote_share if order == "votes" else candidate.log_likelihood
-    return Side(candidate.text, candidate.token_ids, len(candidate.token_ids), value)
+    return PairSide(candidate.text, candidate.token_ids, len(candidate.token_ids), value)
 
 
-def _correct_wrong(pool: CandidatePool, _: Order | None) -> Sides:
+def _correct_wrong(pool: CandidatePool, _: Order | None) -> PairSides:
     for name, found in (
         ("no correct response", [c for c in pool.candidates if c.correct]),
         ("no wrong response", [c for c in pool.candidates if c.wrong]),
     ):
         if not any(c.fit for c in found):
-            return Sides((), (), name + (_UNFIT if found else ""))
+            return PairSides((), (), name + (_UNFIT if found else ""))
     fit = [c for c in pool.candidates if c.fit]
-    return Sides([_side(c) for c in fit if c.correct], [_side(c) for c in fit if c.wrong])
+    return PairSides([_side(c) for c in fit if c.correct], [_side(c) for c in fit if c.wrong])
 
 
-def _wrong_wrong(pool: CandidatePool, order: Order | None) -> Sides:
+def _wrong_wrong(pool: CandidatePool, order: Order | None) -> PairSides:
     wrong = [c for c in pool.candidates if c.wrong]
     sides = [_side(c, order) for c in wrong if c.fit]
     if len(sides) < 2:
-        return Sides((), (), "fewer than two wrong responses" + (_UNFIT if len(wrong) >= 2 else ""))
-    return Sides(sides, sides)
+        return PairSides((), (), "fewer than two wrong responses" + (_UNFIT if len(wrong) >= 2 else ""))
+    return PairSides(sides, sides)
 
 
-def _best_random(pool: CandidatePool, order: Order | None) -> Sides:
+def _best_random(pool: CandidatePool, order: Order | None) -> PairSides:
     sides = [_side(c, order) for c in pool.candidates if c.fit]
     if len(sides) < 2:
-        return Sides((), (), "fewer than two responses" + _UNFIT)
-    return Sides([max(sides, key=lambda side: side.value)], sides)
+        return PairSides((), (), "fewer than two responses" + _UNFIT)
+    return PairSides([max(sides, key=lambda side: side.value)], sides)
 
 
-def _gold_sample(pool: CandidatePool, _: Order | None) -> Sides:
+def _gold_sample(pool: CandidatePool, _: Order | None) -> PairSides:
     if pool.solution is None:
-        return Sides((), (), "no solution in the data set")
-    gold = Side(pool.solution, None, len(pool.solution))
-    samples = [Side(c.text, c.token_ids, len(c.text)) for c in pool.candidates if c.fit]
-    return Sides([gold], samples, None if samples else "no response" + _UNFIT)
+        return PairSides((), (), "no solution in the data set")
+    gold = PairSide(pool.solution, None, len(pool.solution))
+    samples = [PairSide(c.text, c.token_ids, len(c.text)) for c in pool.candidates if c.fit]
+    return PairSides([gold], samples, None if samples else "no response" + _UNFIT)
 
 
 RECIPES: Mapping[str, Recipe] = {

@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from bon_eval.engines.openai.settings import Settings
+from bon_eval.engines.openai.settings import ServerSettings
 from bon_eval.errors import EngineError
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Client:
         EngineError: the openai package is missing.
     """
 
-    def __init__(self, settings: Settings, seed: int) -> None:
+    def __init__(self, settings: ServerSettings, seed: int) -> None:
         try:
             import openai
         except ImportError as error:

@@ -18,7 +18,7 @@ from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.openai.client import Client
 from bon_eval.engines.openai.probe import find, path, probe
-from bon_eval.engines.openai.settings import Settings
+from bon_eval.engines.openai.settings import ServerSettings
 from bon_eval.engines.openai.wire import Choice, read_answer, read_scores, sampling_body, scoring_body, to_response
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced, ForcedSequence, Request, Response
@@ -61,7 +61,7 @@ class OpenAIEngine:
     """
 
     def __init__(self, spec: EngineSpec) -> None:
-        self._settings = Settings.of(spec.engine_args)
+        self._settings = ServerSettings.of(spec.engine_args)
         self._client = Client(self._settings, spec.seed)
         self._spec = spec
         self._texts: dict[tuple[int, ...], frozenset[str]] = {}

@@ -8,7 +8,7 @@ from typing import Any
 
 from bon_eval.config import digest
 from bon_eval.engines.openai.client import Client, RefusedError
-from bon_eval.engines.openai.settings import SERVERS, Server, Settings
+from bon_eval.engines.openai.settings import SERVERS, Server, ServerSettings
 from bon_eval.engines.openai.wire import read_answer, sampling_body, top_logprobs
 from bon_eval.errors import EngineError
 from bon_eval.records import Request
@@ -45,7 +45,7 @@ class Probed:
     tells one served model from another."""
 
 
-async def find(client: Client, settings: Settings) -> Found:
+async def find(client: Client, settings: ServerSettings) -> Found:
     """Read the server's list of models.
 
     Raises:
@@ -70,7 +70,7 @@ async def find(client: Client, settings: Settings) -> Found:
 
 
 async def probe(
-    client: Client, settings: Settings, server: Server, request: Request, end_texts: frozenset[str]
+    client: Client, settings: ServerSettings, server: Server, request: Request, end_texts: frozenset[str]
 ) -> Probed:
     """Try a request of the run, short, and two of one token at different temperatures.
 
@@ -101,12 +101,12 @@ async def probe(
     )
 
 
-def path(settings: Settings) -> str:
+def path(settings: ServerSettings) -> str:
     """Where responses are asked for."""
     return "/chat/completions" if settings.api == "chat" else "/completions"
 
 
-async def _check_raw(client: Client, settings: Settings, server: Server, request: Request) -> dict[str, float]:
+async def _check_raw(client: Client, settings: ServerSettings, server: Server, request: Request) -> dict[str, float]:
     """Raise `EngineError` unless log-probs are the same at every temperature; returns those after the prompt.
 
     The log-probs of two tokens lie 4 times as far apart at temperature 1/2 as at 2 where they are of the tempered
@@ -139,7 +139,9 @@ async def _check_raw(client: Client, settings: Settings, server: Server, request
     )
 
 
-async def _top(client: Client, settings: Settings, server: Server, request: Request, t: float) -> dict[str, float]:
+async def _top(
+    client: Client, settings: ServerSettings, server: Server, request: Request, t: float
+) -> dict[str, float]:
     sampling = replace(_short(request, 1), temperature=t)
     body = sampling_body(settings, server, replace(request, sampling=sampling, n=1), 1)
     body["top_logprobs" if settings.api == "chat" else "logprobs"] = server.top
@@ -154,7 +156,7 @@ def _told_by(owner: str) -> Server:
     return next((s for s in SERVERS.values() if owner in s.owned_by), SERVERS["openai"])
 
 
-async def _version(client: Client, settings: Settings, server: Server) -> str | None:
+async def _version(client: Client, settings: ServerSettings, server: Server) -> str | None:
     if server.name != "vllm":
         return None
     try:

@@ -84,7 +84,7 @@ SERVERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServerSettings:
     """The engine arguments of the openai engine."""
 
     base_url: str
@@ -108,7 +108,7 @@ class Settings:
     """Seconds to wait at the start for a server that is not up yet."""
 
     @classmethod
-    def of(cls, args: Mapping[str, object]) -> Settings:
+    def of(cls, args: Mapping[str, object]) -> ServerSettings:
         """From engine arguments.
 
         Raises:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bon_eval.engines.openai.settings import Server, Settings
+from bon_eval.engines.openai.settings import Server, ServerSettings
 from bon_eval.errors import EngineError
 from bon_eval.records import TOPK, ForcedSequence, Request, Response
 
@@ -41,7 +41,7 @@ class Answer:
     """As the server counted them."""
 
 
-def sampling_body(settings: Settings, server: Server, request: Request, n: int) -> dict[str, object]:
+def sampling_body(settings: ServerSettings, server: Server, request: Request, n: int) -> dict[str, object]:
     """The JSON body that asks for `n` responses. Every field that shapes the distribution is sent.
 
     Raises:
@@ -77,7 +77,7 @@ def sampling_body(settings: Settings, server: Server, request: Request, n: int) 
     return body
 
 
-def scoring_body(settings: Settings, sequence: ForcedSequence, top: int) -> dict[str, object]:
+def scoring_body(settings: ServerSettings, sequence: ForcedSequence, top: int) -> dict[str, object]:
     """The JSON body that scores given tokens, with the `top` most likely ones beside each."""
     return {
         "model": settings.served_model,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bon_eval.engines.openai.client import delay
-from bon_eval.engines.openai.settings import SERVERS, Settings
+from bon_eval.engines.openai.settings import SERVERS, ServerSettings
 from bon_eval.engines.openai.wire import read_answer, read_scores, sampling_body, to_response, top_logprobs
 from bon_eval.errors import ConfigError, EngineError
 from bon_eval.records import ForcedSequence, Request, Sampling
@@ -147,7 +147,7 @@ def test_answers_that_are_none(body: object, named: str) -> None:
 @pytest.mark.parametrize("name", SERVERS)
 def test_every_field_that_shapes_the_distribution_is_sent(name: str) -> None:
     server = SERVERS[name]
-    body = sampling_body(Settings.of(URL), server, REQUEST, 2)
+    body = sampling_body(ServerSettings.of(URL), server, REQUEST, 2)
     assert body["prompt"] == [5, 6, 7]
     assert (body["temperature"], body["top_p"], body["presence_penalty"], body["frequency_penalty"]) == (0.7, 1, 0, 0)
     assert (body["n"], body["max_tokens"], body["stop"], body["logprobs"]) == (2, 3, ["\n\n"], server.logprobs)
@@ -156,7 +156,7 @@ def test_every_field_that_shapes_the_distribution_is_sent(name: str) -> None:
     if name != "openai":
         assert body["top_k"] in (0, -1)
         assert body["min_p"] == 0
-    chat = sampling_body(Settings.of(URL | {"api": "chat"}), server, REQUEST, 2)
+    chat = sampling_body(ServerSettings.of(URL | {"api": "chat"}), server, REQUEST, 2)
     assert "prompt" not in chat
     assert (chat["messages"], chat["logprobs"]) == ([{"role": "user", "content": "?"}], True)
 
@@ -164,7 +164,7 @@ def test_every_field_that_shapes_the_distribution_is_sent(name: str) -> None:
 def test_chat_needs_messages() -> None:
     plain = Request("p", "sample", (5,), 1, Sampling(1.0, 3))
     with pytest.raises(EngineError, match="plain text, and api=chat sends messages"):
-        sampling_body(Settings.of(URL | {"api": "chat"}), SERVERS["vllm"], plain, 1)
+        sampling_body(ServerSettings.of(URL | {"api": "chat"}), SERVERS["vllm"], plain, 1)
 
 
 def test_forced_log_probs_are_those_of_the_tokens_sent() -> None:
@@ -203,7 +203,7 @@ def test_forced_log_probs_are_those_of_the_tokens_sent() -> None:
 )
 def test_impossible_settings(change: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError, match=named) as caught:
-        Settings.of(URL | change)
+        ServerSettings.of(URL | change)
     assert "hidden" not in str(caught.value)
 
 
