@@ -197,36 +197,3 @@ class BatchGrader:
 def _forget(memory: dict[Any, Any], keep: int) -> None:
     for key in list(itertools.islice(memory, max(0, len(memory) - keep))):
         del memory[key]
-
-
-def answer_classes(grader_name: str, answers: Sequence[str | None]) -> list[int]:
-    r"""Classes of equivalent answers within one problem, numbered by first appearance; -1 for None.
-
-    Every distinct answer is reduced to its canonical key once (a worker does it where rational arithmetic is not
-    enough), so that the relation is an equivalence and the work is linear in the number of distinct answers. An answer
-    whose key cannot be had within the limits is equivalent to its own spelling only.
-
-    >>> answer_classes("math", ["0.5", "1/2", None, r"\frac12", "2"])
-    [0, 0, -1, 0, 1]
-    """
-    return answer_classes_many(grader_name, [answers])[0]
-
-
-def answer_classes_many(
-    grader_name: str,
-    pools: Iterable[Sequence[str | None]],
-    *,
-    workers: int | None = None,
-    deadline: float = DEADLINE,
-    memory_mb: int = MEMORY_MB,
-) -> list[list[int]]:
-    """`answer_classes` of many problems: a distinct answer is reduced once for all of them, workers in parallel."""
-    rows = [tuple(answers) for answers in pools]
-    with BatchGrader(grader_name, workers=workers, deadline=deadline, memory_mb=memory_mb) as batch:
-        keys = iter(batch.keys(answer for row in rows for answer in row))
-    return [_numbered(list(itertools.islice(keys, len(row)))) for row in rows]
-
-
-def _numbered(keys: list[str | None]) -> list[int]:
-    classes: dict[str, int] = {}
-    return [-1 if key is None else classes.setdefault(key, len(classes)) for key in keys]

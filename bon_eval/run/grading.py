@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bon_eval.graders import get_grader
+from bon_eval.graders.answer_classes import AnswerClasses
 from bon_eval.graders.batch import BatchGrader
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
 from bon_eval.run.progress import Progress
@@ -68,7 +69,7 @@ def grade_run(
     target = path / "grades.parquet"
 
     def write(temporary: Path) -> None:
-        numbering = _Numbering(size)
+        numbering = AnswerClasses(size)
         with (
             BatchGrader(name, deadline=deadline, memory_mb=memory_mb) as grader,
             pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
@@ -81,34 +82,6 @@ def grade_run(
 
     write_atomic(target, write)
     return target
-
-
-class _Numbering:
-    """Classes of equivalent answers, numbered within each problem by first appearance.
-
-    A problem's greedy answer and its pool may lie far apart in the store: its classes are kept until all of its
-    responses were seen.
-    """
-
-    def __init__(self, responses_per_problem: int) -> None:
-        self._size = responses_per_problem
-        self._open: dict[str, tuple[dict[str, int], int]] = {}
-        self._finished = 0
-
-    def number(self, problem: str, keys: Sequence[str | None]) -> list[int]:
-        """The class of each answer of one problem, given by canonical key; -1 for None."""
-        classes, seen = self._open.pop(problem, ({}, 0))
-        numbers = [-1 if key is None else classes.setdefault(key, len(classes)) for key in keys]
-        if seen + len(keys) < self._size:
-            self._open[problem] = (classes, seen + len(keys))
-        else:
-            self._finished += 1
-        return numbers
-
-    def take_finished(self) -> int:
-        """Problems finished since the last call."""
-        finished, self._finished = self._finished, 0
-        return finished
 
 
 def _batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -126,7 +99,7 @@ def _batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _grade_batch(
-    grader: BatchGrader, name: str, table: pa.Table, golds: Mapping[str, str], numbering: _Numbering
+    grader: BatchGrader, name: str, table: pa.Table, golds: Mapping[str, str], numbering: AnswerClasses
 ) -> pa.Table:
     ids = table["problem_id"].to_pylist()
     grades, stricts = grader.grade((t.as_py(), golds[p]) for p, t in zip(ids, table["text"], strict=True))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 
 from bon_eval.graders import GRADERS, same_answer, strict
-from bon_eval.graders.batch import answer_classes, grade_both
+from bon_eval.graders.batch import grade_both
+
+Classes = Callable[[str, Sequence[str | None]], list[int]]
 
 CHOICE = GRADERS["choice"]
 GOLD = "B\n(A) tibia\n(B) femur\n(C) E. coli\n(D) B cells\n(E) 2\n(F) 2.5\n(G) the kneecap\n(H) none of the above"
@@ -125,7 +129,7 @@ def test_strict_counts_a_stated_letter_only() -> None:
     assert strict("choice", "I think\nB", GOLD) is False
 
 
-def test_votes_join_letter_and_text() -> None:
+def test_votes_join_letter_and_text(answer_classes: Classes) -> None:
     responses = ["The answer is (B).", "The answer is femur.", r"\boxed{b}", "The answer is (A).", "What?"]
     grades, _ = grade_both("choice", [(r, GOLD) for r in responses])
     assert [g.correct for g in grades] == [True, True, True, False, False]

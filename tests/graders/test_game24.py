@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import itertools
 import random
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from bon_eval.graders import GRADERS, arithmetic, same_answer, strict
 from bon_eval.graders import choice_text as options
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
-from bon_eval.graders.batch import answer_classes
+
+Classes = Callable[[str, Sequence[str | None]], list[int]]
+
 
 GAME24 = GRADERS["game24"]
 GOLD = "4 4 6 8"
@@ -119,7 +122,7 @@ def test_numbers_are_compared_as_text_of_any_length() -> None:
     assert numbers_of(postfix("1" * 100_000)) == ["1" * 100_000]
 
 
-def test_order_does_not_matter_in_a_vote() -> None:
+def test_order_does_not_matter_in_a_vote(answer_classes: Classes) -> None:
     assert same_answer("game24", "(4+8)*(6-4)", "(6-4)*(8+4)")
     assert same_answer("game24", "4*(6-8/4)", "(6-8/4)*4")
     assert not same_answer("game24", "(4+8)*(6-4)", "(6-4)*8+4")

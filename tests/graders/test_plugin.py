@@ -86,9 +86,11 @@ def test_the_page_is_a_task_that_checks_and_runs(installed: Path) -> None:
 def test_votes_and_strict_follow_the_outside_answer(installed: Path) -> None:
     code = (
         "import json; from bon_eval.graders import get_grader, strict; from bon_eval.graders.batch import *\n"
+        "from bon_eval.graders.answer_classes import AnswerClasses\n"
         "rows = [('XIV', '14'), ('so XIIII', '14'), ('IX', '14'), ('none', '14')]\n"
         "grades = grade_many('roman', rows)\n"
-        "print(json.dumps([[g.correct for g in grades], answer_classes('roman', [g.answer for g in grades]),\n"
+        "keys = BatchGrader('roman').keys([g.answer for g in grades])\n"
+        "print(json.dumps([[g.correct for g in grades], AnswerClasses(4).number('p', keys),\n"
         "                  strict('roman', 'XIV', '14'), get_grader('roman').version]))"
     )
     done = python(installed, "-c", code)

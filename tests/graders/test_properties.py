@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import random
 import re
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
 from multiprocessing import get_context
@@ -15,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bon_eval.graders import Grade, grade_gsm8k, grade_math, same_answer
-from bon_eval.graders.batch import answer_classes, grade_both, grade_many
+from bon_eval.graders.batch import grade_both, grade_many
 from bon_eval.tasks.load import list_tasks, load_task
 from bon_eval.tasks.problems import load_problems
+
+Classes = Callable[[str, Sequence[str | None]], list[int]]
 
 _SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).with_name("cases.py"))
 assert _SPEC is not None
@@ -158,7 +161,7 @@ def test_no_text_raises(response: str, gold: str) -> None:
 
 @given(st.text(alphabet="\\{}()[]$^_,.+-*/=<>|&%! 0123456789abxyefracsqtpimnohdcul", max_size=80))
 @settings(LIMITS, max_examples=300)
-def test_no_latex_raises(answer: str) -> None:
+def test_no_latex_raises(answer_classes: Classes, answer: str) -> None:
     assert isinstance(grade_math("\\boxed{" + answer + "}", "7"), Grade)
     answer_classes("math", [answer, "7"])
 

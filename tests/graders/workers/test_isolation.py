@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,8 +19,10 @@ import pytest
 
 from bon_eval.errors import GraderError
 from bon_eval.graders import grade_gsm8k, grade_math
-from bon_eval.graders.batch import answer_classes, grade_many
+from bon_eval.graders.batch import grade_many
 from bon_eval.graders.workers.isolation import WorkerPool, shared_pool
+
+Classes = Callable[[str, Sequence[str | None]], list[int]]
 
 _SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).parents[1] / "cases.py")
 assert _SPEC is not None
@@ -335,7 +337,7 @@ def test_a_worker_that_cannot_start_is_one_clear_line(monkeypatch: pytest.Monkey
             pool.ask({"op": "key", "answer": "1"})
 
 
-def test_vote_classes_survive_hostile_answers() -> None:
+def test_vote_classes_survive_hostile_answers(answer_classes: Classes) -> None:
     answers = [r"9^{9^{9^{9}}}!", "5", r"9^{9^{9^{9}}}!", r"\frac{", "5.0"]
     assert answer_classes("math", answers) == [0, 1, 0, 2, 1]
     assert shared_pool().size >= 1
