@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from bon_eval.errors import ConfigError, unknown_name
 
@@ -124,6 +126,39 @@ class RunConfig:
     def run_id(self) -> str:
         """Twelve hex digits of the identity's SHA-256."""
         return digest(self.identity())[:12]
+
+
+Draw = Literal["greedy", "sample"]
+"""One of the requests that a run makes of each problem: `records.Arm`, which this file may not import (mypy compares)."""
+
+
+def draws(config: RunConfig | Mapping[str, Any]) -> dict[Draw, int]:
+    """Responses per problem of each draw, in the order of the requests; here alone stands what a run owes.
+
+    `config`: of a run, or as its run.json has it; of a mapping ``n`` is enough.
+    """
+    n = config.n if isinstance(config, RunConfig) else int(config["n"])
+    return {"greedy": 1, "sample": n}
+
+
+def draw_temperatures(config: RunConfig) -> dict[Draw, float]:
+    """The temperature of each of the `draws`."""
+    return {"greedy": 0.0, "sample": config.temperature}
+
+
+def responses_per_problem(config: RunConfig | Mapping[str, Any]) -> int:
+    """Responses that a run owes of each problem, over all draws."""
+    return sum(draws(config).values())
+
+
+def count_owed(config: RunConfig | Mapping[str, Any], n_problems: int) -> int:
+    """Requests that a run of so many problems owes."""
+    return len(draws(config)) * n_problems
+
+
+def owed_requests(config: RunConfig | Mapping[str, Any], problem_ids: Iterable[str]) -> set[tuple[str, Draw]]:
+    """(problem id, draw) of the requests that a run of these problems owes."""
+    return {(problem, draw) for problem in problem_ids for draw in draws(config)}
 
 
 def digest(value: object) -> str:

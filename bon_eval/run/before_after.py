@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bon_eval.config import count_owed
 from bon_eval.engines import REMOTE, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.engines.models import unchanged_model
@@ -181,7 +182,8 @@ class _Work:
         """Whether the model of `by` has still to score responses of `run`."""
         if run.config.prompts_hash != by.config.prompts_hash:
             return False
-        return len(scored_requests(run.directory, ScoredBy.of(by.config))) < 2 * len(run.problems)
+        scored = scored_requests(run.directory, ScoredBy.of(by.config))
+        return len(scored) < count_owed(run.config, len(run.problems))
 
     def _score(self, run: PreparedRun, by: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
         if self._unscored(run, by):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bon_eval.config import count_owed
 from bon_eval.engines import OpenEngine, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.records import Request
@@ -61,7 +62,7 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
 
 def owes(store: RunStore, prepared: PreparedRun) -> bool:
     """Whether responses are still to be sampled."""
-    return store.state != "sampled" or len(store.done) != 2 * len(prepared.problems)
+    return store.state != "sampled" or len(store.done) != count_owed(prepared.config, len(prepared.problems))
 
 
 def open_model(
@@ -126,7 +127,8 @@ def sample_into(
     stop_if_asked()
     store.begin_session(_now(), versions(), engine.facts, seed=seed)
     if store.done:
-        say(f"resuming: {len(store.done)} of {2 * len(prepared.problems)} requests are stored", quiet)
+        total = count_owed(config, len(prepared.problems))
+        say(f"resuming: {len(store.done)} of {total} requests are stored", quiet)
     sample(store, engine, prepared.prompts, use_adapter=use_adapter, quiet=quiet)
 
 

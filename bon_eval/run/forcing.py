@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bon_eval.config import digest
+from bon_eval.config import count_owed, digest
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence
@@ -60,7 +60,7 @@ def score_run(
     write_text(directory / "model.json", json.dumps({"by": asdict(by), "engine": engine.facts}, indent=2) + "\n")
     done = stored_requests(log.parts)
     groups: dict[tuple[str, str], Group] = {}
-    total = 2 * len(prompts)
+    total = count_owed(meta["config"], len(prompts))
     with Progress(total, done=len(done), label=f"scoring by {by.model}", unit="requests", quiet=quiet) as progress:
         for key, logprobs in engine.score(owed(path, meta, prompts, done, groups), use_adapter=use_adapter):
             problem, arm, first = json.loads(key)

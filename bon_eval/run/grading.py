@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bon_eval.config import responses_per_problem
 from bon_eval.graders import get_grader
 from bon_eval.graders.answer_classes import AnswerClasses
 from bon_eval.graders.batch import BatchGrader
@@ -65,7 +66,7 @@ def grade_run(
     meta = read_meta(path)
     name = grader_name or str(meta["config"]["grader"])
     golds = {p.id: p.gold for p in load_problems(path)}
-    size = int(meta["config"]["n"]) + 1
+    size = responses_per_problem(meta["config"])
     target = path / "grades.parquet"
 
     def write(temporary: Path) -> None:

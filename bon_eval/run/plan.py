@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bon_eval.config import shard_index
+from bon_eval.config import count_owed, responses_per_problem, shard_index
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.store import parts
 from bon_eval.store.reader import stored_parts
@@ -27,6 +27,15 @@ class Job:
     """Of each problem's prompt."""
     n: int
     max_tokens: int
+
+    @property
+    def per_problem(self) -> int:
+        """Responses to each problem."""
+        return responses_per_problem({"n": self.n})
+
+    def requests(self, problems: int) -> int:
+        """Requests of so many of its problems."""
+        return count_owed({"n": self.n}, problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +98,14 @@ def make_plan(jobs: Sequence[Job], rates: Rates, shards: int = 1) -> Plan:
         if figure is not None and not 0 < figure.value < float("inf"):
             raise ConfigError(f"{name} must be above 0, got {figure.value:g}")
     problems = sum(len(job.problem_ids) for job in jobs)
-    responses = sum(len(job.problem_ids) * (job.n + 1) for job in jobs)
-    most = sum(len(job.problem_ids) * (job.n + 1) * job.max_tokens for job in jobs)
+    responses = sum(len(job.problem_ids) * job.per_problem for job in jobs)
+    most = sum(len(job.problem_ids) * job.per_problem * job.max_tokens for job in jobs)
     mean = rates.response_tokens
     if mean is None:
         tokens = Figure(most, "at most; no length is known")
     else:
         # A response is never longer than the task allows.
-        expected = sum(len(job.problem_ids) * (job.n + 1) * min(mean.value, job.max_tokens) for job in jobs)
+        expected = sum(len(job.problem_ids) * job.per_problem * min(mean.value, job.max_tokens) for job in jobs)
         tokens = Figure(expected, f"{mean.value:,.1f} a response, {mean.source}")
     speed = rates.tokens_per_second
     hours = (
@@ -111,7 +120,7 @@ def make_plan(jobs: Sequence[Job], rates: Rates, shards: int = 1) -> Plan:
         disk = Figure(tokens.value * BYTES_PER_TOKEN, f"an estimate: {BYTES_PER_TOKEN:g} bytes a token")
     held, work = [0] * shards, [0.0] * shards
     for job in jobs:
-        of_problem = (job.n + 1) * min(job.max_tokens, job.max_tokens if mean is None else mean.value)
+        of_problem = job.per_problem * min(job.max_tokens, job.max_tokens if mean is None else mean.value)
         for problem in job.problem_ids:
             shard = shard_index(problem, shards) - 1
             held[shard] += 1
@@ -119,9 +128,9 @@ def make_plan(jobs: Sequence[Job], rates: Rates, shards: int = 1) -> Plan:
     share = max(work) / sum(work)
     return Plan(
         problems=problems,
-        requests=2 * problems,
+        requests=sum(job.requests(len(job.problem_ids)) for job in jobs),
         responses=responses,
-        prompt_tokens=2 * sum(sum(job.prompt_tokens) for job in jobs),
+        prompt_tokens=sum(job.requests(1) * sum(job.prompt_tokens) for job in jobs),
         longest_prompt=max(max(job.prompt_tokens, default=0) for job in jobs),
         most_tokens=most,
         tokens=tokens,

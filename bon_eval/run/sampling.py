@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from bon_eval.config import RunConfig
+from bon_eval.config import RunConfig, draw_temperatures, draws
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.records import ForcedSequence, Request, Sampling
@@ -21,11 +21,13 @@ def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[R
     Greedy and pool share one stream: neither waits for the other, and the slowest greedy response does not come last.
     """
     topk = config.token_stats == "topk"
-    greedy = Sampling(0.0, config.max_tokens, config.stop_token_ids, config.stop, topk)
-    pool = Sampling(config.temperature, config.max_tokens, config.stop_token_ids, config.stop, topk)
+    sampling = {
+        draw: Sampling(temperature, config.max_tokens, config.stop_token_ids, config.stop, topk)
+        for draw, temperature in draw_temperatures(config).items()
+    }
     for prompt in prompts:
-        yield Request(prompt.problem_id, "greedy", prompt.token_ids, 1, greedy, prompt.messages)
-        yield Request(prompt.problem_id, "sample", prompt.token_ids, config.n, pool, prompt.messages)
+        for draw, n in draws(config).items():
+            yield Request(prompt.problem_id, draw, prompt.token_ids, n, sampling[draw], prompt.messages)
 
 
 def sample(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from bon_eval.config import count_owed
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError, EngineError, unknown_name
@@ -56,7 +57,7 @@ def score_statistics(
         done = {name: stored_requests(log.parts) for name, log in logs.items()}
         prompts = load_prompts(path)
         complete = set.intersection(*done.values())
-        if len(complete) < 2 * len(prompts):
+        if len(complete) < count_owed(config, len(prompts)):
             model, adapter = unchanged_model(config, path)
             spec = EngineSpec(
                 model_dir=str(model.directory),
@@ -95,7 +96,7 @@ def _compute(
     complete = set.intersection(*done.values())
     groups: dict[tuple[str, str], Group] = {}
     label = f"scoring {', '.join(logs)}"
-    total = 2 * len(prompts)
+    total = count_owed(meta["config"], len(prompts))
     with (
         TransformersEngine(spec) as engine,
         Progress(total, done=len(complete), label=label, unit="requests", quiet=quiet) as progress,

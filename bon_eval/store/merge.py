@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bon_eval.config import Shard, differences, digest, shard_index
+from bon_eval.config import Draw, Shard, differences, digest, draws, owed_requests, shard_index
 from bon_eval.errors import StoreError
 from bon_eval.store import parts
 from bon_eval.store.files import TEMPORARY, cannot_write, make_directory, write_atomic, write_text
@@ -134,11 +134,11 @@ def _order(sources: Sequence[_Source]) -> list[str]:
 
 
 def _finished(sources: Sequence[_Source]) -> set[str]:
-    """Problems whose greedy response and whole pool are there."""
+    """Problems whose every request is there whole."""
     done: set[str] = set()
     for source in sources:
-        owed = {"greedy": 1, "sample": int(source.meta["config"]["n"])}
-        seen: dict[tuple[str, str], set[int]] = {}
+        config = source.meta["config"]
+        seen: dict[tuple[str, Draw], set[int]] = {}
         for table in parts.read_parts(stored_parts(source.path, source.meta), ["problem_id", "arm", "index"]):
             for row in table.group_by(["problem_id", "arm"]).aggregate([("index", "list")]).to_pylist():
                 found, more = seen.setdefault((row["problem_id"], row["arm"]), set()), row["index_list"]
@@ -148,8 +148,9 @@ def _finished(sources: Sequence[_Source]) -> set[str]:
                         f"belong to another shard than {source.shard}; the parts were edited or copied: restore them"
                     )
                 found.update(more)
-        whole = {key for key, indexes in seen.items() if indexes == set(range(owed[key[1]]))}
-        done |= {problem for problem, arm in whole if arm == "greedy" and (problem, "sample") in whole}
+        expected = draws(config)
+        whole = {key for key, indexes in seen.items() if indexes == set(range(expected[key[1]]))}
+        done |= {problem for problem, _ in whole if owed_requests(config, [problem]) <= whole}
     return done
 
 

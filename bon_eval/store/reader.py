@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bon_eval.config import digest
+from bon_eval.config import digest, draws, responses_per_problem
 from bon_eval.errors import StoreError
 from bon_eval.records import Arm, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
@@ -101,7 +101,6 @@ def load_run(
     directory = Path(path)
     meta = read_meta(directory)
     problems = load_problems(directory)
-    n = int(meta["config"]["n"])
     stored = stored_parts(directory, meta)
     tables: list[pa.Table] = []
     distinct: dict[str, int] = {}
@@ -112,32 +111,34 @@ def load_run(
         tables.append(batch.select(_COLUMNS).append_column(_BYTES, sizes).replace_schema_metadata(None))
     schema = pa.schema([*(parts.SCHEMA.field(name) for name in _COLUMNS), _BYTES])
     table = pa.concat_tables(tables) if tables else schema.empty_table()
-    complete = _complete(directory, problems, table, n, partial)
+    complete = _complete(directory, problems, table, responses_per_problem(meta["config"]), partial)
     grades, grader = _load_grades(directory)
-    greedy = _pool(directory, complete, table, grades, "greedy", 1)
-    pool = _pool(directory, complete, table, grades, "sample", n)
+    pools: dict[Arm, Pool] = {
+        arm: _pool(directory, complete, table, grades, arm, n) for arm, n in draws(meta["config"]).items()
+    }
     tokens: dict[str, tuple[Sequence[parts.Part], str]] = {}
     if token_logprobs or any(scorer.needs_tokens for scorer in wanted):
         tokens["token_logprobs"] = stored, "token_logprobs"
     for stat in dict.fromkeys(stat for scorer in wanted for stat in scorer.stats):
         tokens[stat] = token_stats.source(directory, meta, stat)
-    greedy, pool = _with_tokens(directory, tokens, greedy, "greedy"), _with_tokens(directory, tokens, pool, "sample")
+    pools = {arm: _with_tokens(directory, tokens, pool, arm) for arm, pool in pools.items()}
     own = [scorer for scorer in wanted if isinstance(scorer, PluginScorer)]
     if own:
-        greedy, pool = _with_plugin_scores(directory, own, greedy, pool)
-    duplicates = np.array([1 - distinct[p.id] / n for p in complete], dtype=np.float64)
+        pools = _with_plugin_scores(directory, own, pools)
+    greedy, pool = pools["greedy"], pools["sample"]
+    duplicates = np.array([1 - distinct[p.id] / pool.n for p in complete], dtype=np.float64)
     del table, tables, grades
     pa.default_memory_pool().release_unused()  # else the C library keeps what the batches took
     return Run(directory, meta, problems, greedy, pool, grader, duplicates)
 
 
 def _complete(
-    directory: Path, problems: tuple[Problem, ...], table: pa.Table, n: int, partial: bool
+    directory: Path, problems: tuple[Problem, ...], table: pa.Table, per_problem: int, partial: bool
 ) -> tuple[Problem, ...]:
     counts: dict[str, int] = {}
     for row in table.group_by("problem_id").aggregate([([], "count_all")]).to_pylist():
         counts[row["problem_id"]] = row["count_all"]
-    missing = [p.id for p in problems if counts.get(p.id, 0) != n + 1]
+    missing = [p.id for p in problems if counts.get(p.id, 0) != per_problem]
     if missing and not partial:
         raise StoreError(
             f"{directory} is unfinished: {len(missing)} of {len(problems)} problems lack responses (first: "
@@ -217,17 +218,16 @@ def _with_tokens(
     return replace(pool, token_logprobs=own, token_offsets=offsets, token_stats=statistics)
 
 
-def _with_plugin_scores(directory: Path, own: Sequence[Scorer], greedy: Pool, pool: Pool) -> tuple[Pool, Pool]:
+def _with_plugin_scores(directory: Path, own: Sequence[Scorer], pools: Mapping[Arm, Pool]) -> dict[Arm, Pool]:
     """The pools with the scores of functions that read whole responses, one response at a time."""
-    pools: dict[Arm, Pool] = {"greedy": greedy, "sample": pool}
     scores = {arm: {scorer.name: np.zeros(p.n_tokens.shape) for scorer in own} for arm, p in pools.items()}
-    row_of = {problem: row for row, problem in enumerate(pool.problem_ids)}
+    row_of = {problem: row for row, problem in enumerate(pools["sample"].problem_ids)}
     for response in iter_responses(directory):
         row = row_of.get(response.problem_id)
         if row is not None:
             for scorer in own:
                 scores[response.arm][scorer.name][row, response.index] = scorer(response)
-    return replace(greedy, plugin_scores=scores["greedy"]), replace(pool, plugin_scores=scores["sample"])
+    return {arm: replace(pool, plugin_scores=scores[arm]) for arm, pool in pools.items()}
 
 
 def _cells(table: pa.Table, ids: pa.Array, arm: Arm, n: int) -> tuple[pa.Table, NDArray[np.int64]]:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bon_eval.config import RunConfig, Shard, differences, digest
+from bon_eval.config import RunConfig, Shard, differences, digest, draws
 from bon_eval.errors import StoreError
 from bon_eval.records import Arm, Problem, Response
 from bon_eval.store import parts
@@ -97,12 +97,7 @@ class RunStore:
                 write_problems(stored, problems, prompts)  # shards were merged before all of them were there
             self._write_order(order)
         else:
-            self.meta = {
-                "format": FORMAT,
-                "identity": self.config.identity(),
-                "sessions": [],
-                "state": "new",
-            }
+            self.meta = {"format": FORMAT, "identity": self.config.identity(), "sessions": [], "state": "new"}
             self._created = True
             write_problems(self.directory / "problems.parquet", problems, prompts)
             self._write_order(order)
@@ -127,9 +122,9 @@ class RunStore:
             for group in table.group_by(["problem_id", "arm"]).aggregate([([], "count_all")]).to_pylist():
                 key = (group["problem_id"], group["arm"])
                 seen[key] = seen.get(key, 0) + group["count_all"]
+        expected = draws(self.config)
         for (problem, arm), count in seen.items():
-            owed = 1 if arm == "greedy" else self.config.n
-            if count != owed:
+            if count != (owed := expected.get(arm, 0)):
                 raise StoreError(
                     f"{self.directory}: problem {problem} has {count} {arm} responses, expected {owed}; "
                     "the parts were edited or copied: restore them, or run with --fresh"

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
+from bon_eval.config import draws
 from bon_eval.dpo.tracking.forced import read_forced
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES, Array, pair_measures, per_problem, side_scores
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
@@ -157,8 +158,7 @@ def _arms(directory: Path, base: Run, base_side: Side, seed: int) -> dict[str, C
     by = ScoredBy.of(base.meta["config"])
     ids = run.pool.problem_ids
     under_base = {
-        arm: load_scores(directory, by, ids, arm, n, source=base.path)
-        for arm, n in (("greedy", 1), ("sample", run.pool.n))
+        arm: load_scores(directory, by, ids, arm, n, source=base.path) for arm, n in draws(run.meta["config"]).items()
     }
     side = Side(run.greedy, run.pool, run.duplicates, under_base["greedy"], under_base["sample"])
     return _side_columns(side, seed)

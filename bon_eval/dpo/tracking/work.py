@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bon_eval.config import digest
+from bon_eval.config import count_owed, digest
 from bon_eval.dpo.pairs.tokens import TokenResponse, slots
 from bon_eval.dpo.tracking.forced import ForcedFile, Sets, force
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY, TrackPlan
@@ -131,7 +131,7 @@ class _Work:
 
     def _unscored(self, prepared: PreparedRun) -> bool:
         by = ScoredBy.of(self.plan.base.config)
-        return len(scored_requests(prepared.directory, by)) < 2 * len(prepared.problems)
+        return len(scored_requests(prepared.directory, by)) < count_owed(prepared.config, len(prepared.problems))
 
     def _score(self, prepared: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
         if self._unscored(prepared):
