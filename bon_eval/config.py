@@ -129,7 +129,7 @@ class RunConfig:
 
 
 Draw = Literal["greedy", "sample"]
-"""One of the requests that a run makes of each problem: `records.Arm`, which this file may not import (mypy compares)."""
+"""A request that a run makes of each problem: `records.Arm`, which this file may not import (mypy compares the two)."""
 
 
 def draws(config: RunConfig | Mapping[str, Any]) -> dict[Draw, int]:
