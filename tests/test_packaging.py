@@ -37,10 +37,11 @@ def test_the_wheel_holds_tasks_models_and_schema(wheel: Path) -> None:
     for model in ("arith-mixed", "arith-worked"):
         for file in ("config.json", "model.safetensors", "tokenizer.json"):
             assert f"bon_eval/assets/{model}/{file}" in names
-    for asset in (ROOT / "bon_eval" / "assets").rglob("*"):
+    package = ROOT / "bon_eval"
+    for asset in (*package.joinpath("assets").rglob("*"), *package.joinpath("report/templates").iterdir()):
         if asset.is_file():
             assert asset.relative_to(ROOT).as_posix() in names
-    assert {"bon_eval/assets/report_page/page.js", "bon_eval/assets/compare.schema.json"} <= names
+    assert {"bon_eval/assets/report_page/page.js", "bon_eval/report/templates/frame.html.jinja"} <= names
     assert not [n for n in names if n.startswith(("tests/", "benchmarks/", "scripts/"))]
 
 

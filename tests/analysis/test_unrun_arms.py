@@ -18,10 +18,9 @@ from bon_eval.records import Pool, Problem
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.run.figures import figures
+from bon_eval.report.run.page import page
 from bon_eval.report.run.rows import document, power_cells
-from bon_eval.report.run.sections import explanation
 from bon_eval.report.run.terminal import render
-from bon_eval.report.run.unrun_sections import replayed
 
 
 class MadeRun:
@@ -64,6 +63,10 @@ def analysis() -> Analysis:
     return analyse(MadeRun(), scorers=scorers, votes=votes, ns=[4, 16], draws=300)
 
 
+def page_of(analysis: Analysis) -> str:
+    return "".join(page(MadeRun(), analysis, texts=False))
+
+
 def arm(analysis: Analysis, name: str) -> Any:
     return next(row for row in analysis.arms if row.name == name)
 
@@ -89,7 +92,7 @@ def test_a_tempered_pool_has_no_curve_and_says_why() -> None:
     assert found.replayed.power == ()
     assert "not drawn at temperature 1" in found.replayed.reasons["power"]
     validate(document(found))
-    assert "not drawn at temperature 1" in "".join(replayed(found))
+    assert "not drawn at temperature 1" in page_of(found)
 
 
 def test_stopping_rows_stand_beside_fixed_n_of_their_cost(analysis: Analysis) -> None:
@@ -190,7 +193,7 @@ def test_scorers_are_ranked_against_the_primary_one(analysis: Analysis) -> None:
             assert row.auroc_difference.difference == pytest.approx(auroc)
     assert rows["shortest"].auroc is not None
     ranks = sorted(rows.values(), key=lambda row: row.accuracy_rank)
-    html = "".join(explanation(analysis))
+    _, html = page_of(analysis).split("<h2>What explains the lift</h2>")
     places = [html.index(f">{scorer_label(row.scorer)}<") for row in ranks]
     assert places == sorted(places)
 
@@ -229,7 +232,7 @@ def test_the_document_fits_its_schema_and_infinity_is_a_word(analysis: Analysis)
     validate(content)
     json.dumps(content, allow_nan=False)
     assert power_cells(analysis.replayed.power[-1])["alpha"] == "infinity"
-    assert "too small to believe" in "".join(replayed(analysis))
+    assert "too small to believe" in page_of(analysis)
 
 
 def test_an_unknown_vote_is_one_line() -> None:

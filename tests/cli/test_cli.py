@@ -362,7 +362,8 @@ def test_doctor_on_the_transformers_engine() -> None:
 def test_help_starts_fast_because_it_imports_little() -> None:
     code = "import sys; from bon_eval.cli import main; print(sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    for heavy in ("torch", "vllm", "transformers", "datasets", "pandas", "numpy", "scipy", "sympy", "pyarrow"):
+    unwanted = ("torch", "vllm", "transformers", "datasets", "pandas", "numpy", "scipy", "sympy", "pyarrow", "jinja2")
+    for heavy in unwanted:
         assert f"'{heavy}'" not in loaded
 
 
@@ -372,7 +373,7 @@ def test_analysis_needs_no_engine(finished: Path) -> None:
         f"analyse(load_run({str(finished)!r}), draws=200); print(sorted({{m.split('.')[0] for m in sys.modules}}))"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    for heavy in ("torch", "vllm", "transformers", "trl", "sympy", "datasets"):
+    for heavy in ("torch", "vllm", "transformers", "trl", "sympy", "datasets", "jinja2"):
         assert f"'{heavy}'" not in loaded
 
 

@@ -150,6 +150,18 @@ def pieces(head: Mapping[str, Any], problems: Iterable[str]) -> Iterator[str]:
     yield "]}"
 
 
+def left_out(head: Mapping[str, Any]) -> str:
+    """What the browser leaves to the Parquet files; empty where it holds everything."""
+    notes = []
+    if head["rows"] != head["responses"]:
+        notes.append(f"{head['rows']:,} of the {head['responses']:,} responses have a row here")
+    if head["texts_left_out"]:
+        notes.append(f"{head['texts_left_out']:,} of them without their text")
+    if head["texts_cut"]:
+        notes.append(f"{head['texts_cut']:,} texts are cut after {head['text_chars']:,} characters")
+    return f"{'; '.join(notes)}. The run’s Parquet files hold everything." if notes else ""
+
+
 def as_json(content: object) -> str:
     """JSON that is inert inside a script element: no <, > or & and no line separators, lone surrogates replaced."""
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -1,16 +1,88 @@
-"""What the pages share: the frame with its content-security policy, tables, numbers with intervals."""
+"""What the pages share: templates in which everything is escaped but what this module marks safe.
+
+Safe are figures that were drawn here, the package's own script and style, and JSON that `browser` made inert. Every
+other value of a page, model output above all, is text to its template.
+"""
 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from bon_eval.report.formats.figures import inline_svg, scorer_label
 from bon_eval.stats import Interval, PairedTest
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A figure within a page."""
+
+    svg: Markup
+    label: str
+    """Said in place of the figure."""
+    caption: str = ""
+
+
+def panel(figure: Figure, stem: str, label: str, caption: str = "") -> Panel:
+    """A figure that was drawn here; `stem` makes its ids its own within the page."""
+    return Panel(Markup(inline_svg(figure, stem)), label, caption)
+
+
+def render(template: str, values: dict[str, Any], *, folder: Path | None = None) -> str:
+    """A whole page without a script; `folder` holds templates besides the package's."""
+    return "".join(render_pieces(template, values, None, folder=folder))
+
+
+def render_pieces(
+    template: str, values: dict[str, Any], data: Iterable[str] | None, *, folder: Path | None = None
+) -> Iterator[str]:
+    """A whole page in pieces; `data` is JSON from `browser.pieces` for the page's script, and is never held as one."""
+    inert = None if data is None else map(Markup, data)
+    for piece in _environment(folder).get_template(template).generate(values, data=inert):
+        yield piece.encode("utf-8", "replace").decode("utf-8")
+
+
+@functools.cache
+def _environment(folder: Path | None) -> Environment:
+    package = PackageLoader("bon_eval.report")
+    loader: BaseLoader = package if folder is None else ChoiceLoader([package, FileSystemLoader(folder)])
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["asset"] = _asset
+    environment.filters |= {
+        "fixed": lambda value, digits: f"{value:.{digits}f}",
+        "general": lambda value: f"{value:g}",
+        "plain_json": lambda value: json.dumps(value, ensure_ascii=False),
+        "scorer_label": scorer_label,
+        "sha256": lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
+        "signed": lambda value, digits: f"{value:+.{digits}f}",
+        "thousands": lambda value: f"{value:,}",
+    }
+    return environment
+
+
+def _asset(name: str) -> Markup:
+    return Markup(resources.files("bon_eval").joinpath("assets", name).read_text(encoding="utf-8"))
 
 
 def document(title: str, body: str, *, style: str = "") -> str:
@@ -20,7 +92,7 @@ def document(title: str, body: str, *, style: str = "") -> str:
 
 def document_pieces(title: str, body: str, data: Iterable[str] | None, *, style: str = "") -> Iterator[str]:
     """A whole page; `data` is JSON from `browser.pieces` for the page's script."""
-    script = _asset("page.js")
+    script = _asset("report_page/page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     allowed = f"'sha256-{digest}'" if data is not None else "'none'"
     # Styles are inline in the figures; they can load nothing, since every source is closed.
@@ -38,7 +110,7 @@ def document_pieces(title: str, body: str, data: Iterable[str] | None, *, style:
 <title>{escape(title)}</title>
 <link rel="icon" href="data:,">
 <style>
-{_asset("page.css")}{style}</style>
+{_asset("report_page/page.css")}{style}</style>
 </head>
 <body>
 {body}
@@ -75,10 +147,6 @@ def browser_section(head: Mapping[str, Any], filters: Sequence[tuple[str, str]])
 </div>
 <div id="problems"></div>
 </section>"""
-
-
-def _asset(name: str) -> str:
-    return resources.files("bon_eval").joinpath("assets/report_page", name).read_text(encoding="utf-8")
 
 
 _NONE = "–"

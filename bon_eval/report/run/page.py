@@ -7,54 +7,33 @@ element and reach the page as text only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from html import escape
 from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
-from bon_eval.report.formats.browser import Budget, browser_data, pieces
+from bon_eval.estimators.reweighting import BELIEVABLE
+from bon_eval.report.formats.browser import Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.figures import scorer_label
-from bon_eval.report.formats.html import browser_section, configuration, document_pieces
-from bon_eval.report.run import sections
+from bon_eval.report.formats.html import panel, render_pieces
+from bon_eval.report.run.figures import MOST_SCORERS, figures
 from bon_eval.report.run.terminal import engine_label
-from bon_eval.report.run.unrun_sections import replayed
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 
-_DEFINITIONS = (
-    (
-        "Log-likelihood",
-        "Sum of the log-probs of a response’s own tokens, end token included, under the model’s raw distribution, in "
-        "nats.",
+_CAPTIONS = {
+    "lift": (
+        "Lift over greedy decoding, by scorer and n. Bars are 95 % intervals over problems, paired by problem; they "
+        "are drawn side by side to keep them apart."
     ),
-    (
-        "Greedy, sample, pool",
-        "Greedy is temperature 0, one response. The pool holds N responses at the pool’s temperature without top-p, "
-        "top-k or penalties; sample is the mean over the pool.",
+    "accuracy": "Accuracy against n (log axis). The oracle counts a problem where any of n responses is correct.",
+    "log_likelihood": (
+        "Pool responses by log-likelihood, whole and per token. The outermost bins hold everything beyond them."
     ),
-    (
-        "Best-of-n",
-        "The exact expected value of the response that the scorer ranks first in a random n-subset of the pool; ties "
-        "share. It is the unbiased estimate of best-of-n under fresh sampling.",
+    "sharpening": (
+        "The pool reweighted to the power distribution: power 1 is one sample, infinity best-of-N by log-likelihood. "
+        "Bands are 95 % intervals (left) and quartiles over problems (right); hollow points have too small an "
+        "effective sample size to be believed."
     ),
-    (
-        "Intervals and tests",
-        "Problems are the sampling unit. Lifts are paired by problem. A star marks p below 5 % after Holm’s correction "
-        "over the n of the table.",
-    ),
-    (
-        "Cut, unscored",
-        "Cut responses reached the token limit. Unscored ones got no verdict; they count as not correct.",
-    ),
-)
-
-_FILTERS = (
-    ("all", "all problems"),
-    ("gained", "greedy wrong, best-of-N right"),
-    ("lost", "greedy right, best-of-N wrong"),
-    ("contested", "pool holds right and wrong"),
-    ("cut", "with a response cut at the token limit"),
-    ("unscored", "with an unscored response"),
-)
+}
 
 
 def write_page(
@@ -93,37 +72,19 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         f"{config['max_tokens']} tokens, seed {config['seed']}."
         + (f" Shard {config['shard']}: a part of the problems." if config.get("shard") else "")
     )
-    primary = analysis.settings.primary_scorer
-    first, second = (comparison.sentence for comparison in analysis.facts.comparisons)
-    body = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="soft">{escape(sent)}</p>',
-        f'<p class="verdict">{escape(first)}</p>',
-        f"<p>{escape(second)}</p>",
-        *(f'<p class="warning">{escape(w)}</p>' for w in sections.warnings(analysis)),
-        "<h2>Arms</h2>",
-        sections.arms(
-            analysis.arms,
-            primary,
-            f"Best-of-n picks by {scorer_label(primary)}; “by …” is best-of-{analysis.settings.ns[-1]} under another "
-            "scorer. Lift is over greedy.",
-        ),
-        sections.pairs(analysis),
-        "<h2>Panels</h2>",
-        *sections.panels(analysis),
-        "<h2>What explains the lift</h2>",
-        *sections.explanation(analysis),
-        "<h2>Arms that were not run</h2>",
-        *replayed(analysis),
-        "<h2>Under other rules</h2>",
-        *sections.variants(analysis),
-        browser_section(data.head, _FILTERS) if data is not None else "",
-        "<h2>Definitions</h2>",
-        '<dl class="defs">' + "".join(f"<dt>{t}</dt><dd>{d}</dd>" for t, d in _DEFINITIONS) + "</dl>",
-        "<h2>Configuration</h2>",
-        "<details><summary>Every resolved parameter, versions, engine facts and hashes</summary>",
-        *configuration(analysis.run),
-        "</details>",
-    ]
+    lengths = analysis.explanation.lengths
+    picked_by = tuple(lengths[0].picked)[:MOST_SCORERS] if lengths else ()
+    values = {
+        "title": title,
+        "sent": sent,
+        "analysis": analysis,
+        "primary": analysis.settings.primary_scorer,
+        "last": analysis.settings.ns[-1],
+        "panels": [panel(figure, name, _CAPTIONS[name], _CAPTIONS[name]) for name, figure in figures(analysis)],
+        "picked_by": picked_by,
+        "picked_heads": tuple(f"picked by {scorer_label(scorer)}, %" for scorer in picked_by),
+        "believable": BELIEVABLE,
+        "left_out": None if data is None else left_out(data.head),
+    }
     listed = None if data is None else pieces(data.head, (problem.joined() for problem in data.problems.values()))
-    yield from document_pieces(title, "\n".join(body), listed)
+    yield from render_pieces("report.html.jinja", values, listed)

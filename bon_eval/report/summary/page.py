@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 import textwrap
-from html import escape
-from importlib import resources
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bon_eval.report.formats.csv_json import to_csv
 from bon_eval.report.formats.figures import scorer_label
-from bon_eval.report.formats.html import document, table
+from bon_eval.report.formats.html import render
 from bon_eval.report.summary.rows import Summary, SummaryCell
 from bon_eval.store.files import write_atomic, write_text
 
@@ -91,69 +91,73 @@ def ink(background: tuple[int, int, int]) -> str:
     return "#000000" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "#ffffff"
 
 
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """One run in the heat map."""
+
+    background: str
+    ink: str
+    text: str
+    settings: str
+    """Empty where all runs have the same."""
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class _TableRow:
+    """One run in the table."""
+
+    cell: SummaryCell
+    how: Sequence[str]
+    """Parts that stand on lines of their own."""
+    points: str
+    range: str
+    percent: str
+    p: str
+
+
 def summary_page(summary: Summary) -> str:
     """summary.html: the heat map, a table of the same runs, and what the numbers are. It holds no script."""
-    style = resources.files("bon_eval").joinpath("assets/summary.css").read_text(encoding="utf-8")
     limit, cell = colour_limit(summary), summary.cells[0]
-    same = "" if summary.settings_differ else f" at n = {cell.n} by {_how(cell)}"
-    left, middle, right = (_css(c) for c in (_VERMILLION, _MIDDLE, _BLUE))
-    beyond = any(c.lift_percent is not None and abs(c.lift_percent) > limit for c in summary.cells)
-    gradient = f"background: linear-gradient(90deg, {left}, {middle}, {right})"
-    marks = f"lift over greedy{', full colour beyond' if beyond else ''}; *: p &lt; 0.05, Holm-adjusted over the n of"
-    body = f"""<h1>Best-of-n against greedy decoding</h1>
-<p>Lift of best-of-n over greedy decoding in percent of greedy’s accuracy{escape(same)}:
-{_count(len(summary.cells), "run")}. Point at a cell, or move to it with the Tab key, for percentage points and
-interval; the table below has them too.</p>
-<div class="scroll roomy"><table class="heat">
-<thead><tr><th scope="col">model</th>{"".join(f'<th scope="col">{escape(t)}</th>' for t in summary.tasks)}</tr></thead>
-<tbody>{"".join(_html_row(summary, row, limit) for row in summary.rows)}</tbody></table></div>
-<p class="scale"><span>{_MINUS}{limit:g} %</span><span class="bar" style="{gradient}"></span><span>+{limit:g} %</span>
-<span>{marks} the run’s table</span></p>
-<h2>The runs</h2>
-{_runs_table(summary)}
-<h2>Definitions</h2>
-<p>Best-of-n is the exact expected accuracy of the response that the scorer ranks first in a random n-subset of the
-pool. Lift in points is its accuracy minus greedy’s, paired by problem, with a 95 % interval over problems; in percent
-it is divided by greedy’s accuracy and does not exist where that is 0. n is the largest n of each run’s table.</p>"""
-    return document("Best-of-n against greedy decoding", body, style=style)
+    values = {
+        "title": "Best-of-n against greedy decoding",
+        "same": "" if summary.settings_differ else f" at n = {cell.n} by {_how(cell)}",
+        "runs": _count(len(summary.cells), "run"),
+        "tasks": summary.tasks,
+        "heat": [
+            (row, [_tile(summary.at(row, task), limit, summary.settings_differ) for task in summary.tasks])
+            for row in summary.rows
+        ],
+        "limit": f"{limit:g}",
+        "gradient": [_css(c) for c in (_VERMILLION, _MIDDLE, _BLUE)],
+        "beyond": any(c.lift_percent is not None and abs(c.lift_percent) > limit for c in summary.cells),
+        "rows": [_table_row(c) for c in summary.cells],
+    }
+    return render("summary.html.jinja", values)
 
 
-def _html_row(summary: Summary, row: str, limit: float) -> str:
-    cells = []
-    for task in summary.tasks:
-        cell = summary.at(row, task)
-        if cell is None:
-            cells.append('<td class="none">no run</td>')
-            continue
-        background = colour(cell.lift_percent, limit)
-        small = f"<small>{escape(_settings(cell))}</small>" if summary.settings_differ else ""
-        cells.append(
-            f'<td tabindex="0" style="background: {_css(background)}; color: {ink(background)}">{_percent(cell)}'
-            f'{small}<span class="more" role="tooltip">{escape(_sentence(cell))}</span></td>'
-        )
-    return f'<tr><th scope="row">{escape(row)}</th>{"".join(cells)}</tr>'
-
-
-def _runs_table(summary: Summary) -> str:
-    heads = (
-        *("model", "task", "run", "n", "picked by", "problems"),
-        *("greedy", "best-of-n", "lift, points [95 %]", "lift, %", "p (Holm)"),
+def _tile(cell: SummaryCell | None, limit: float, settings_differ: bool) -> _Tile | None:
+    if cell is None:
+        return None
+    background = colour(cell.lift_percent, limit)
+    return _Tile(
+        background=_css(background),
+        ink=ink(background),
+        text=_percent(cell),
+        settings=_settings(cell) if settings_differ else "",
+        sentence=_sentence(cell),
     )
-    rows = [
-        (
-            *(escape(text) for text in (cell.model, cell.task, cell.run)),
-            str(cell.n),
-            escape(_how(cell)).replace(", ", ",<br>"),
-            f"{cell.n_problems:,}",
-            f"{cell.greedy:.3f}",
-            f"{cell.accuracy:.3f}",
-            f'{_signed(cell.lift_points)} <span class="range">{_range(cell)}</span>',
-            _NONE if cell.lift_percent is None else _signed(cell.lift_percent),
-            _NONE if cell.p_holm is None else "&lt; 0.001" if cell.p_holm < 0.001 else f"{cell.p_holm:.3f}",
-        )
-        for cell in summary.cells
-    ]
-    return table(heads, rows, kind="runs")
+
+
+def _table_row(cell: SummaryCell) -> _TableRow:
+    return _TableRow(
+        cell=cell,
+        how=_how(cell).split(", "),
+        points=_signed(cell.lift_points),
+        range=_range(cell),
+        percent=_NONE if cell.lift_percent is None else _signed(cell.lift_percent),
+        p=_NONE if cell.p_holm is None else "< 0.001" if cell.p_holm < 0.001 else f"{cell.p_holm:.3f}",
+    )
 
 
 def _save(summary: Summary, path: Path) -> None:

@@ -19,7 +19,7 @@ from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.errors import StoreError
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.trajectory.figures import trajectory_figures
-from bon_eval.report.trajectory.page import measure_tables, write_trajectory_page
+from bon_eval.report.trajectory.page import write_trajectory_page
 from bon_eval.report.trajectory.terminal import document, render, write_trajectory
 from bon_eval.stats.bootstrap import Interval
 from bon_eval.stats.paired import PairedTest
@@ -262,8 +262,15 @@ def test_lines_draw_the_points(small: Trajectory) -> None:
     assert greedy.get_ydata().tolist() == [25.0, 50.0, 12.5], "in percent"
 
 
-def test_a_set_named_like_an_arms_measure_keeps_the_arms_apart() -> None:
-    tables = list(measure_tables(hostile(["accuracy", "held.out"], ["held"])))
+def measure_tables(found: Trajectory, directory: Path) -> list[str]:
+    write_trajectory_page(found, directory)
+    text = (directory / "trajectory.html").read_text(encoding="utf-8")
+    part = text[text.index("<h2>Every measure") : text.index("<h2>CHES")]
+    return re.findall(r'<figure class="table">.*?</figure>', part, re.DOTALL)
+
+
+def test_a_set_named_like_an_arms_measure_keeps_the_arms_apart(tmp_path: Path) -> None:
+    tables = measure_tables(hostile(["accuracy", "held.out"], ["held"]), tmp_path)
     captions = [re.search(r"<figcaption>(.*?)</figcaption>", table) for table in tables]
     assert [c and c[1] for c in captions] == [
         "Arms, likelihoods and spread",
@@ -275,8 +282,8 @@ def test_a_set_named_like_an_arms_measure_keeps_the_arms_apart() -> None:
     assert '<th scope="row">log-likelihood of chosen</th>' in tables[1], "the caption names the set once"
 
 
-def test_cells_of_the_page(small: Trajectory) -> None:
-    own, pairs, probes = measure_tables(small)
+def test_cells_of_the_page(small: Trajectory, tmp_path: Path) -> None:
+    own, pairs, probes = measure_tables(small, tmp_path)
     cells = re.findall(r"<td>(.*?)</td>", own[own.index("accuracy.greedy") :])[:4]
     plain = [re.sub(r"<.*?>", "", cell) for cell in cells]
     assert plain == ["%", "25.0 [-25.0, 75.0]", "50.0 [0.0, 100.0] ↑", "12.5 [-37.5, 62.5] ↓"]
