@@ -23,7 +23,7 @@ from report import write_run
 
 from bon_eval.config import digest
 from bon_eval.store import parts
-from bon_eval.store.forced import SCHEMA, ScoredBy
+from bon_eval.store.forced import SCHEMA, ForcedBy
 from bon_eval.store.writer import read_meta
 
 
@@ -42,7 +42,7 @@ def rename_model(run: Path, name: str) -> None:
 def write_scores(run: Path, by_run: Path, shift: float) -> None:
     """Forced log-probs that differ from the sampled ones by noise and a shift."""
     meta = read_meta(run)
-    by = ScoredBy.of(read_meta(by_run)["config"])
+    by = ForcedBy.of(read_meta(by_run)["config"])
     directory = run / "scores" / by.id
     directory.mkdir(parents=True)
     rng = np.random.default_rng(1)

@@ -20,7 +20,7 @@ from bon_eval.estimators.equivalent_n import kl_divergence, sharpening_equivalen
 from bon_eval.stats import align, bootstrap_cis, holm, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED
 from bon_eval.stats.streams import streams
-from bon_eval.store.forced import ScoredBy, load_scores
+from bon_eval.store.forced import ForcedBy, load_forced
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.reader import Run
 
@@ -37,7 +37,7 @@ def compare_runs(
     """Compare a tuned model's run with its base model's on the same problems.
 
     Args:
-        before, after: graded runs; each was scored by the other's model (`bon_eval.run.forcing.score_run`).
+        before, after: graded runs; each was scored by the other's model (`bon_eval.run.forcing.force_run`).
         seed: of all randomness.
         draws: bootstrap and permutation draws.
         allow_different_prompts: compare accuracies, without likelihoods, where the prompts differ.
@@ -51,7 +51,7 @@ def compare_runs(
         check_same_prompts(load_prompts(before.path), load_prompts(after.path))
     reasons: dict[str, str] = {}
     if same_prompts(before, after):
-        cross = cross_scores(before, after)
+        cross = cross_forced(before, after)
     else:
         cross = None
         reasons |= dict.fromkeys(
@@ -189,15 +189,15 @@ def _change(change: Change) -> str:
     return f"{scale * d.difference:+.2f} {unit} [{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
 
 
-def cross_scores(before: Run, after: Run) -> dict[str, Array]:
+def cross_forced(before: Run, after: Run) -> dict[str, Array]:
     """The tuned run's responses under the base model (rows as in the tuned run), and the base pool under the tuned."""
-    base, tuned = ScoredBy.of(_config(before)), ScoredBy.of(_config(after))
+    base, tuned = ForcedBy.of(_config(before)), ForcedBy.of(_config(after))
     ids = after.pool.problem_ids
     return {
-        "greedy": load_scores(after.path, base, ids, "greedy", 1, source=before.path),
-        "sample": load_scores(after.path, base, ids, "sample", after.pool.n, source=before.path),
-        "base": load_scores(before.path, tuned, before.pool.problem_ids, "sample", before.pool.n, source=after.path),
-        "base_greedy": load_scores(before.path, tuned, before.pool.problem_ids, "greedy", 1, source=after.path),
+        "greedy": load_forced(after.path, base, ids, "greedy", 1, source=before.path),
+        "sample": load_forced(after.path, base, ids, "sample", after.pool.n, source=before.path),
+        "base": load_forced(before.path, tuned, before.pool.problem_ids, "sample", before.pool.n, source=after.path),
+        "base_greedy": load_forced(before.path, tuned, before.pool.problem_ids, "greedy", 1, source=after.path),
     }
 
 

@@ -149,10 +149,10 @@ def run(
         summarise_runs(directories, together.summary)
         return
     if after is not None:
-        from bon_eval.run.before_after import execute_pair, prepare_pair
+        from bon_eval.run.before_after import execute_before_after, prepare_before_after
 
-        pair = prepare_pair(options, after, allow_different_prompts=allow_different_prompts)
-        for directory in execute_pair(pair, fresh=options.fresh, quiet=quiet):
+        pair = prepare_before_after(options, after, allow_different_prompts=allow_different_prompts)
+        for directory in execute_before_after(pair, fresh=options.fresh, quiet=quiet):
             report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
         compare_pair(pair.before.directory, pair.after.directory, None, options.seed, draws, allow_different_prompts)
         return

@@ -170,11 +170,11 @@ def compare_pair(
     names = list(write_comparison(found, directory))
     if html:
         from bon_eval.analysis.analyse import analyse
-        from bon_eval.analysis.compare import cross_scores, same_prompts
+        from bon_eval.analysis.compare import cross_forced, same_prompts
         from bon_eval.report.comparison.page import write_pair_page
 
         first, second = (analyse(run, seed=seed, draws=draws, duplicates=run.duplicates) for run in runs)
-        cross = cross_scores(*runs) if same_prompts(*runs) else {}
+        cross = cross_forced(*runs) if same_prompts(*runs) else {}
         pool, greedy = cross.get("sample"), cross.get("greedy")
         names.append(write_pair_page(runs, (first, second), found, pool, greedy, directory).name)
     click.echo(render(found))
@@ -218,16 +218,16 @@ def score(
     if stats is not None:
         if base_url is not None:
             raise ConfigError("--base-url goes with --by; --stats are of the full vocabulary, which no server gives")
-        from bon_eval.run.token_stats import score_statistics
+        from bon_eval.run.token_stats import force_statistics
 
-        for path in score_statistics(run_dir, stats.split(","), engine_args=engine_args(engine_arg), quiet=quiet):
+        for path in force_statistics(run_dir, stats.split(","), engine_args=engine_args(engine_arg), quiet=quiet):
             click.echo(path)
     elif by is not None:
         if engine_arg:
             raise ConfigError("--engine-arg goes with --stats; with --by the engine runs as it did for that run")
-        from bon_eval.run.before_after import score_stored
+        from bon_eval.run.before_after import force_stored
 
-        click.echo(score_stored(run_dir, by, base_url=base_url, quiet=quiet))
+        click.echo(force_stored(run_dir, by, base_url=base_url, quiet=quiet))
 
 
 @click.command()

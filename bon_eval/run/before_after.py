@@ -16,19 +16,19 @@ from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError
 from bon_eval.run.execute import open_model, open_store, owes, sample_into
-from bon_eval.run.forcing import score_run
+from bon_eval.run.forcing import force_run
 from bon_eval.run.grading import grade_run
 from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
 from bon_eval.run.progress import say
 from bon_eval.run.same_model import check_log_probs
-from bon_eval.store.forced import ScoredBy, scored_requests
+from bon_eval.store.forced import ForcedBy, forced_requests
 from bon_eval.store.lock import lock
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.writer import RunStore, read_meta
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedPair:
+class PreparedBeforeAfter:
     """Two runs that differ in the model alone; nothing written and no model loaded yet."""
 
     before: PreparedRun
@@ -40,7 +40,9 @@ class PreparedPair:
         return self.after.config.adapter is not None
 
 
-def prepare_pair(options: RunOptions, after: str, *, allow_different_prompts: bool = False) -> PreparedPair:
+def prepare_before_after(
+    options: RunOptions, after: str, *, allow_different_prompts: bool = False
+) -> PreparedBeforeAfter:
     """Resolve the base run that `options` describe and the same run of the tuned model.
 
     Args:
@@ -76,10 +78,10 @@ def prepare_pair(options: RunOptions, after: str, *, allow_different_prompts: bo
         check_same_prompts(
             {p.problem_id: p.token_ids for p in before.prompts}, {p.problem_id: p.token_ids for p in tuned.prompts}
         )
-    return PreparedPair(before, tuned)
+    return PreparedBeforeAfter(before, tuned)
 
 
-def execute_pair(pair: PreparedPair, *, fresh: bool = False, quiet: bool = False) -> tuple[Path, Path]:
+def execute_before_after(pair: PreparedBeforeAfter, *, fresh: bool = False, quiet: bool = False) -> tuple[Path, Path]:
     """Sample, grade and cross-score what either run still owes; returns both run directories.
 
     Where the prompts differ nothing is cross-scored. Raises `BonEvalError`; what was stored before is kept.
@@ -97,7 +99,7 @@ def execute_pair(pair: PreparedPair, *, fresh: bool = False, quiet: bool = False
     return pair.before.directory, pair.after.directory
 
 
-def score_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: bool = False) -> Path:
+def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: bool = False) -> Path:
     """Score a stored run's responses by the model of another stored run; returns the directory of the scores.
 
     `base_url`: where that model is served now, where it was served for `by`.
@@ -106,7 +108,7 @@ def score_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
         ConfigError: the two runs have other problems or other prompts.
         ModelError: that model is not where it was, or its files have changed since.
         EngineError: the server has another model under that name now.
-        BonEvalError: as `score_run` does.
+        BonEvalError: as `force_run` does.
     """
     meta = read_meta(by)
     config = meta["config"]
@@ -129,12 +131,12 @@ def score_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
         say(f"loading {config['model']} ({config['engine']})", quiet)
         with open_engine(config["engine"], spec) as engine:
             check_log_probs(engine, by, prompts, "serve that model again")
-            return score_run(run, engine, ScoredBy.of(config), prompts, quiet=quiet)
+            return force_run(run, engine, ForcedBy.of(config), prompts, quiet=quiet)
 
 
 @dataclass
 class _Work:
-    pair: PreparedPair
+    pair: PreparedBeforeAfter
     first: RunStore
     second: RunStore
     quiet: bool
@@ -182,11 +184,11 @@ class _Work:
         """Whether the model of `by` has still to score responses of `run`."""
         if run.config.prompts_hash != by.config.prompts_hash:
             return False
-        scored = scored_requests(run.directory, ScoredBy.of(by.config))
+        scored = forced_requests(run.directory, ForcedBy.of(by.config))
         return len(scored) < count_owed(run.config, len(run.problems))
 
     def _score(self, run: PreparedRun, by: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
         if self._unscored(run, by):
             prompts = {p.problem_id: p.token_ids for p in by.prompts}
-            model = ScoredBy.of(by.config)
-            score_run(run.directory, engine, model, prompts, use_adapter=use_adapter, quiet=self.quiet)
+            model = ForcedBy.of(by.config)
+            force_run(run.directory, engine, model, prompts, use_adapter=use_adapter, quiet=self.quiet)

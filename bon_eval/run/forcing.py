@@ -23,16 +23,16 @@ from bon_eval.records import ForcedSequence
 from bon_eval.run.progress import Progress
 from bon_eval.store import parts
 from bon_eval.store.files import TEMPORARY, write_text
-from bon_eval.store.forced import SCHEMA, ScoredBy, stored_requests
+from bon_eval.store.forced import SCHEMA, ForcedBy, stored_requests
 from bon_eval.store.prompts import check_token_ids
 from bon_eval.store.reader import stored_parts
 from bon_eval.store.writer import read_meta
 
 
-def score_run(
+def force_run(
     path: Path,
     engine: Engine,
-    by: ScoredBy,
+    by: ForcedBy,
     prompts: dict[str, tuple[int, ...]],
     *,
     use_adapter: bool = True,

@@ -30,7 +30,7 @@ from bon_eval.store.prompts import load_prompts
 from bon_eval.store.writer import read_meta
 
 
-def score_statistics(
+def force_statistics(
     path: Path, names: Sequence[str], *, engine_args: Mapping[str, object] | None = None, quiet: bool = False
 ) -> list[Path]:
     """Compute statistics of every stored response that lacks them; returns the directories that hold them.

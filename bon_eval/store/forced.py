@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredBy:
+class ForcedBy:
     """The model behind forced log-probs, and how it was run. Names are for people, hashes decide."""
 
     model: str
@@ -54,7 +54,7 @@ class ScoredBy:
         return digest(content)[:12]
 
     @classmethod
-    def of(cls, config: RunConfig | Mapping[str, Any]) -> ScoredBy:
+    def of(cls, config: RunConfig | Mapping[str, Any]) -> ForcedBy:
         """The model of a run, as its own configuration has it."""
         given = config.as_dict() if isinstance(config, RunConfig) else config
         names = ("model", "model_hash", "adapter", "adapter_hash", "engine", "dtype", "prompts_hash", "engine_args")
@@ -62,14 +62,14 @@ class ScoredBy:
         return cls(**fields)
 
 
-def scored_requests(path: Path, by: ScoredBy) -> set[tuple[str, str]]:
+def forced_requests(path: Path, by: ForcedBy) -> set[tuple[str, str]]:
     """(problem id, arm) of the requests whose responses `by` has scored."""
     owner = digest({"run": read_meta(path)["identity"], "by": by.id})
     return stored_requests(parts.list_parts(path / "scores" / by.id, owner, SCHEMA))
 
 
-def load_scores(
-    path: Path, by: ScoredBy, problem_ids: Sequence[str], arm: str, n: int, *, source: Path
+def load_forced(
+    path: Path, by: ForcedBy, problem_ids: Sequence[str], arm: str, n: int, *, source: Path
 ) -> NDArray[np.float64]:
     """Log-likelihoods of a run's responses under another model, shape (P, n), in nats.
 

@@ -25,7 +25,7 @@ from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.records import ForcedSequence
 from bon_eval.report.comparison.terminal import document, equivalent_text, render
-from bon_eval.store.forced import ScoredBy, load_scores, scored_requests
+from bon_eval.store.forced import ForcedBy, forced_requests, load_forced
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.reader import iter_responses, load_run
 
@@ -77,14 +77,14 @@ def directories(place: Path) -> tuple[Path, Path]:
 
 def assert_scored(run: Path, by_run: Path, spec: EngineSpec, *, use_adapter: bool = True) -> None:
     """The stored scores are what the engine gives for those tokens."""
-    by = ScoredBy.of(json.loads((by_run / "run.json").read_text())["config"])
+    by = ForcedBy.of(json.loads((by_run / "run.json").read_text())["config"])
     prompts = load_prompts(run)
     responses = [r for r in iter_responses(run) if r.arm == "greedy" or r.index < 2]
     sequences = [
         ForcedSequence(f"{r.problem_id}/{r.arm}/{r.index}", prompts[r.problem_id], r.token_ids) for r in responses
     ]
     ids = sorted(prompts)
-    stored = {arm: load_scores(run, by, ids, arm, n, source=by_run) for arm, n in (("greedy", 1), ("sample", N))}
+    stored = {arm: load_forced(run, by, ids, arm, n, source=by_run) for arm, n in (("greedy", 1), ("sample", N))}
     with open_engine(by.engine, spec) as engine:
         for key, logprobs in engine.score(sequences, use_adapter=use_adapter):
             problem, arm, index = key.rsplit("/", 2)
@@ -116,8 +116,8 @@ def test_the_comparison_of_a_colder_model(pair: tuple[Path, Path]) -> None:
     assert 1.0 < found.equivalent_n["log_likelihood"].estimate < N
     # By hand, from the stored responses alone.
     own = np.array([[r.log_likelihood for r in pool_of(pair[1], p)] for p in after.pool.problem_ids])
-    by = ScoredBy.of(before.meta["config"])
-    base = load_scores(pair[1], by, after.pool.problem_ids, "sample", N, source=pair[0])
+    by = ForcedBy.of(before.meta["config"])
+    base = load_forced(pair[1], by, after.pool.problem_ids, "sample", N, source=pair[0])
     assert found.divergences["KL(after || before)"].estimate == pytest.approx((own - base).mean(axis=1).mean())
     assert changes["log_likelihood_base.sample"].after.estimate == pytest.approx(base.mean())
     assert changes["accuracy.sample"].after.estimate == pytest.approx(after.pool.correct.mean())
@@ -194,8 +194,8 @@ def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(
         assert all(dict(now)[key] == response for key, response in stored.items())
     before, after = directories(tmp_path)
     for run, by in ((before, after), (after, before)):
-        model = ScoredBy.of(json.loads((by / "run.json").read_text())["config"])
-        assert len(scored_requests(run, model)) == 2 * LIMIT
+        model = ForcedBy.of(json.loads((by / "run.json").read_text())["config"])
+        assert len(forced_requests(run, model)) == 2 * LIMIT
 
 
 def test_an_adapter_shares_one_engine(lora_adapter: Path, tmp_path: Path) -> None:
@@ -230,10 +230,10 @@ def check_adapter_pair(place: Path, adapter: Path, model_dir: Path = ASSETS / "a
     assert [m["config"]["adapter"] for m in meta] == [None, str(adapter)]
     assert meta[0]["sessions"][0]["seed"] == meta[1]["sessions"][0]["seed"]
     for run, by, adapter_dir in ((after, before, None), (before, after, str(adapter))):
-        model = ScoredBy.of(json.loads((by / "run.json").read_text())["config"])
+        model = ForcedBy.of(json.loads((by / "run.json").read_text())["config"])
         spec = EngineSpec(str(model_dir), dtype="float32", max_length=256, adapter_dir=adapter_dir, adapter_hash="x")
         prompts, ids = load_prompts(run), sorted(load_prompts(run))
-        stored = load_scores(run, model, ids, "sample", 4, source=by)
+        stored = load_forced(run, model, ids, "sample", 4, source=by)
         sequences = [
             ForcedSequence(f"{r.problem_id}/{r.index}", prompts[r.problem_id], r.token_ids)
             for r in iter_responses(run)
@@ -339,13 +339,13 @@ def test_pools_of_different_size_are_compared_at_the_smaller_n(pair: tuple[Path,
     names = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "answer_class")
     strict = {name: getattr(pool, name)[:, :5] for name in ("correct_strict", "unscored_strict")}
     small = replace(pool, **{name: getattr(pool, name)[:, :5] for name in names}, **strict, n_bytes=None)
-    by = ScoredBy.of(before.meta["config"])
-    full = load_scores(pair[1], by, pool.problem_ids, "sample", N, source=pair[0])
+    by = ForcedBy.of(before.meta["config"])
+    full = load_forced(pair[1], by, pool.problem_ids, "sample", N, source=pair[0])
     with pytest.MonkeyPatch.context() as patch:
         # The smaller run has scores of its own five responses only.
         patch.setattr(
-            "bon_eval.analysis.compare.load_scores",
-            lambda path, by, ids, arm, n, source: load_scores(
+            "bon_eval.analysis.compare.load_forced",
+            lambda path, by, ids, arm, n, source: load_forced(
                 path, by, ids, arm, N if arm == "sample" else n, source=source
             )[:, :n],
         )
@@ -367,7 +367,7 @@ def test_equivalent_n_in_words() -> None:
 
 
 def test_forced_log_probs_that_cannot_be_true_are_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    from bon_eval.run.forcing import score_run
+    from bon_eval.run.forcing import force_run
 
     class Broken:
         facts = {"name": "broken"}  # noqa: RUF012
@@ -377,7 +377,7 @@ def test_forced_log_probs_that_cannot_be_true_are_refused(pair: tuple[Path, Path
                 yield s.key, (0.5,) * len(s.response_token_ids)
 
     run = Path(shutil.copytree(pair[0], tmp_path / "run"))
-    by = ScoredBy("other", "h", None, None, "transformers", "float32", "p", {})
+    by = ForcedBy("other", "h", None, None, "transformers", "float32", "p", {})
     with pytest.raises(EngineError, match="above 0"):
-        score_run(run, Broken(), by, load_prompts(run), quiet=True)  # type: ignore[arg-type]
-    assert not scored_requests(run, by)
+        force_run(run, Broken(), by, load_prompts(run), quiet=True)  # type: ignore[arg-type]
+    assert not forced_requests(run, by)

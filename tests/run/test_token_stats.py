@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from bon_eval.cli import main
 from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.records import Response
-from bon_eval.run.token_stats import score_statistics
+from bon_eval.run.token_stats import force_statistics
 from bon_eval.scorers import SCORERS, get_scorer, mean_confidence, negative_entropy, self_certainty
 from bon_eval.store import parts, token_stats
 from bon_eval.store.reader import iter_responses, load_run
@@ -71,7 +71,7 @@ def test_stored_confidences_are_the_forced_ones(carrying: Path) -> None:
         if response.arm == "sample":
             row = run.pool.problem_ids.index(response.problem_id)
             assert mean_confidence.over(run.pool)[row, response.index] == mean_confidence(response)
-    score_statistics(carrying, ["topk"], quiet=True)
+    force_statistics(carrying, ["topk"], quiet=True)
     forced = np.concatenate([np.concatenate(rows) for rows in values(carrying, "topk", run.pool.problem_ids)])
     np.testing.assert_allclose(sampled, forced, atol=1e-4)
 
@@ -131,14 +131,14 @@ def test_what_was_stored_is_not_computed_again(scored: Path, tmp_path: Path) -> 
     parts.write_part(folder, 0, 0, token_stats.owner(meta, "entropy"), [first], token_stats.SCHEMA)
     with pytest.raises(StoreError, match=r"has no entropy; run: bon-eval score .* --stats entropy"):
         load_run(path, scorers=["negative_entropy"])
-    score_statistics(path, ["entropy", "self_certainty"], quiet=True)
+    force_statistics(path, ["entropy", "self_certainty"], quiet=True)
     joined = pa.concat_tables([pq.read_table(file) for file in folder.glob("part-*")])
     again = joined.sort_by([("problem_id", "ascending"), ("arm", "ascending"), ("index", "ascending")])
     assert again.select(["problem_id", "arm", "index"]).equals(whole.select(["problem_id", "arm", "index"]))
     for old, new in zip(whole["values"].to_pylist(), again["values"].to_pylist(), strict=True):
         np.testing.assert_allclose(old, new, atol=1e-4)
     before = sorted(p.name for p in folder.iterdir())
-    score_statistics(path, ["entropy"], quiet=True)
+    force_statistics(path, ["entropy"], quiet=True)
     assert sorted(p.name for p in folder.iterdir()) == before
 
 

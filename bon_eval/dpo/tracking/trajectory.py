@@ -26,7 +26,7 @@ from bon_eval.stats import bootstrap_cis, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval
 from bon_eval.stats.paired import PairedTest
 from bon_eval.stats.streams import streams
-from bon_eval.store.forced import ScoredBy, load_scores
+from bon_eval.store.forced import ForcedBy, load_forced
 from bon_eval.store.reader import Run, load_run
 
 
@@ -155,10 +155,10 @@ def _arms(directory: Path, base: Run, base_side: Side, seed: int) -> dict[str, C
     run = load_run(directory)
     if run.pool.problem_ids != base_side.pool.problem_ids:
         raise StoreError(f"{directory} holds other problems than the base run; track again into another directory")
-    by = ScoredBy.of(base.meta["config"])
+    by = ForcedBy.of(base.meta["config"])
     ids = run.pool.problem_ids
     under_base = {
-        arm: load_scores(directory, by, ids, arm, n, source=base.path) for arm, n in draws(run.meta["config"]).items()
+        arm: load_forced(directory, by, ids, arm, n, source=base.path) for arm, n in draws(run.meta["config"]).items()
     }
     side = Side(run.greedy, run.pool, run.duplicates, under_base["greedy"], under_base["sample"])
     return _side_columns(side, seed)

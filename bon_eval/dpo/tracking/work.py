@@ -16,11 +16,11 @@ from bon_eval.engines.base import Engine
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import chosen_index
 from bon_eval.run.execute import open_model, open_store, owes, sample_into
-from bon_eval.run.forcing import score_run
+from bon_eval.run.forcing import force_run
 from bon_eval.run.grading import grade_run
 from bon_eval.run.prepare import PreparedRun
 from bon_eval.store.files import TEMPORARY
-from bon_eval.store.forced import ScoredBy, scored_requests
+from bon_eval.store.forced import ForcedBy, forced_requests
 from bon_eval.store.reader import iter_responses, load_run
 from bon_eval.store.writer import RunStore, read_meta
 
@@ -130,13 +130,13 @@ class _Work:
         grade_run(prepared.directory, quiet=self.quiet)
 
     def _unscored(self, prepared: PreparedRun) -> bool:
-        by = ScoredBy.of(self.plan.base.config)
-        return len(scored_requests(prepared.directory, by)) < count_owed(prepared.config, len(prepared.problems))
+        by = ForcedBy.of(self.plan.base.config)
+        return len(forced_requests(prepared.directory, by)) < count_owed(prepared.config, len(prepared.problems))
 
     def _score(self, prepared: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
         if self._unscored(prepared):
-            by = ScoredBy.of(self.plan.base.config)
-            score_run(prepared.directory, engine, by, self.prompts, use_adapter=use_adapter, quiet=self.quiet)
+            by = ForcedBy.of(self.plan.base.config)
+            force_run(prepared.directory, engine, by, self.prompts, use_adapter=use_adapter, quiet=self.quiet)
 
     def _with_base_responses(self) -> Sets:
         best, greedy = base_responses(self.plan.base.directory, self.prompts)
