@@ -12,7 +12,7 @@ import numpy as np
 
 from bon_eval.analysis.arms import Array
 from bon_eval.analysis.best_response import best_responses
-from bon_eval.analysis.comparison import BeforeAfter, Change, Finding
+from bon_eval.analysis.comparison import Change, Comparison, Finding
 from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.amortised import amortised_share, explained_gain
@@ -33,7 +33,7 @@ MOST = 0.5
 
 def compare_runs(
     before: Run, after: Run, *, seed: int = 0, draws: int = 10_000, allow_different_prompts: bool = False
-) -> BeforeAfter:
+) -> Comparison:
     """Compare a tuned model's run with its base model's on the same problems.
 
     Args:
@@ -98,7 +98,7 @@ def compare_runs(
             }
         else:
             reasons["divergences"] = _NOT_TEMPERATURE_1
-    found = BeforeAfter(
+    found = Comparison(
         before=_facts(before),
         after=_facts(after),
         n_problems=len(first.pool.problem_ids),
@@ -139,7 +139,7 @@ def check_comparable(before: Run, after: Run) -> None:
             raise ConfigError(f"problem {problem.id!r} has another gold answer in the run after; use the same data")
 
 
-def findings(found: BeforeAfter) -> tuple[Finding, ...]:
+def findings(found: Comparison) -> tuple[Finding, ...]:
     """The verdicts, each from one interval: sharper, more accurate, explained by sharpening, coverage."""
     changes = {change.name: change for change in (*found.accuracies, *found.quantities)}
     out = []
@@ -163,7 +163,7 @@ def findings(found: BeforeAfter) -> tuple[Finding, ...]:
     return tuple(out)
 
 
-def _explained(found: BeforeAfter) -> Finding:
+def _explained(found: Comparison) -> Finding:
     e = found.explained
     assert e is not None
     if e.reason:

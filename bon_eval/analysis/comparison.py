@@ -43,7 +43,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class BeforeAfter:
+class Comparison:
     """Everything that the comparison of two runs prints."""
 
     before: Mapping[str, object]

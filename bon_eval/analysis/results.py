@@ -109,7 +109,7 @@ class ProblemRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Headline:
     """Best-of-n by the primary scorer minus another arm, paired by problem, with the verdict of its interval."""
 
     against: Literal["greedy", "sample"]
@@ -122,7 +122,7 @@ class Comparison:
 class Facts:
     """Headline facts of a run."""
 
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Headline, ...]
     """Against greedy, then against one sample."""
     sharper_than_greedy: Interval
     """Share of problems whose pool holds a response of higher log-likelihood than greedy's.

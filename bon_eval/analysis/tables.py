@@ -27,9 +27,9 @@ from bon_eval.analysis.results import (
     ArmKind,
     ArmPair,
     ArmRow,
-    Comparison,
     CurvePoint,
     Facts,
+    Headline,
     PairFamily,
     ProblemRow,
     Verdict,
@@ -184,7 +184,7 @@ def facts(data: Data, settings: Settings, cells: Cells) -> Facts:
     )
 
 
-def _comparison(arm: str, against: Literal["greedy", "sample"], test: PairedTest, n_problems: int) -> Comparison:
+def _comparison(arm: str, against: Literal["greedy", "sample"], test: PairedTest, n_problems: int) -> Headline:
     other = {"greedy": "greedy decoding", "sample": "one sample"}[against]
     numbers = f"{100 * test.difference:+.1f} points [{100 * test.low:+.1f}, {100 * test.high:+.1f}]"
     numbers += f" over {n_problems} problem{'s' if n_problems != 1 else ''}"
@@ -193,7 +193,7 @@ def _comparison(arm: str, against: Literal["greedy", "sample"], test: PairedTest
         sentence = f"A difference in accuracy between {arm} and {other} is not shown: {numbers}."
     else:
         sentence = f"The accuracy of {arm} is {verdict} than that of {other}: {numbers}."
-    return Comparison(against=against, test=test, verdict=verdict, sentence=sentence)
+    return Headline(against=against, test=test, verdict=verdict, sentence=sentence)
 
 
 def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]) -> tuple[ArmPair, ...]:

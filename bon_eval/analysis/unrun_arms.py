@@ -33,7 +33,7 @@ _UNFINISHED = "no problem has a finished response: a truncated one's log-likelih
 def replay(data: Data, settings: Settings, temperature: float | None) -> Replayed:
     """All of it for one analysis; `temperature` is the pool's, None where it is not recorded."""
     reasons: dict[str, str] = {}
-    power: tuple[PowerPoint, ...] = ()
+    power: tuple[ReweightedPoint, ...] = ()
     if temperature == 1.0:
         power = tuple(_power(data, settings))
     else:
@@ -49,7 +49,7 @@ def replay(data: Data, settings: Settings, temperature: float | None) -> Replaye
     return Replayed(power, stopping, coverage, reasons)
 
 
-def _power(data: Data, settings: Settings) -> Iterator[PowerPoint]:
+def _power(data: Data, settings: Settings) -> Iterator[ReweightedPoint]:
     pool = data.responses.pool
     correct = pool.correct.astype(np.float64)
     columns, likelihoods, sizes = [], [], []
@@ -64,7 +64,7 @@ def _power(data: Data, settings: Settings) -> Iterator[PowerPoint]:
     )
     for alpha, interval, likelihood, size in zip(ALPHAS, intervals, likelihoods, sizes, strict=True):
         low, median, high = (float(x) for x in np.quantile(size, (0.25, 0.5, 0.75)))
-        yield PowerPoint(
+        yield ReweightedPoint(
             alpha=alpha,
             accuracy=interval,
             log_likelihood=likelihood,
@@ -139,7 +139,7 @@ def _coverage(data: Data, settings: Settings) -> Coverage | None:
 
 
 @dataclass(frozen=True, slots=True)
-class PowerPoint:
+class ReweightedPoint:
     """The pool reweighted to the power distribution pi^alpha; alpha = 1 is the sample arm, infinity best-of-N."""
 
     alpha: float
@@ -205,7 +205,7 @@ class Coverage:
 class Replayed:
     """All of it for one run."""
 
-    power: tuple[PowerPoint, ...]
+    power: tuple[ReweightedPoint, ...]
     """By alpha, increasing; empty where the pool was not drawn at temperature 1."""
     stopping: tuple[StoppingRow, ...]
     coverage: Coverage | None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.comparison import BeforeAfter, Change
+from bon_eval.analysis.comparison import Change, Comparison
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.figures import Groups, pair_figures
@@ -42,7 +42,7 @@ class ChangeRow:
 def write_pair_page(
     runs: tuple[Run, Run],
     analyses: tuple[Analysis, Analysis],
-    found: BeforeAfter,
+    found: Comparison,
     base_pool: NDArray[np.float64] | None,
     base_greedy: NDArray[np.float64] | None,
     directory: Path,

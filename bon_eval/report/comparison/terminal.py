@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bon_eval.analysis.comparison import BeforeAfter, Change
+from bon_eval.analysis.comparison import Change, Comparison
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.formats.csv_json import to_csv, validate
 from bon_eval.stats import Interval
@@ -19,7 +19,7 @@ FORMAT_VERSION = 1
 """Of compare.json."""
 
 
-def render(found: BeforeAfter) -> str:
+def render(found: Comparison) -> str:
     """Header, tables, derived numbers and verdicts as lines of text, ending in a newline."""
     header = [
         f"before: {_model(found.before)} ({found.before['path']})",
@@ -55,7 +55,7 @@ def _interval(interval: Interval, digits: int) -> str:
     return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def _notes(found: BeforeAfter) -> Iterator[str]:
+def _notes(found: Comparison) -> Iterator[str]:
     for name, kl in found.divergences.items():
         limits = f"[{kl.low:.3f}, {kl.high:.3f}], standard error {kl.standard_error:.3f}"
         yield f"{name} = {kl.estimate:.3f} {limits}; nats per response."
@@ -94,7 +94,7 @@ def _model(facts: Mapping[str, object]) -> str:
     return f"{config['model']}" + (f" + adapter {config['adapter']}" if config.get("adapter") else "")
 
 
-def write_comparison(found: BeforeAfter, directory: Path) -> dict[str, Path]:
+def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
     """Write compare.csv and compare.json into an existing directory.
 
     Raises:
@@ -109,7 +109,7 @@ def write_comparison(found: BeforeAfter, directory: Path) -> dict[str, Path]:
     return {name: directory / name for name in texts}
 
 
-def document(found: BeforeAfter) -> dict[str, object]:
+def document(found: Comparison) -> dict[str, object]:
     """The content of compare.json: JSON-ready; infinity is the text ``not reached``, and nulls have reasons."""
     reasons = dict(found.reasons)
     if found.amortised.reason:
@@ -148,7 +148,7 @@ def document(found: BeforeAfter) -> dict[str, object]:
     }
 
 
-def _all_changes(found: BeforeAfter) -> Iterator[tuple[str, Change]]:
+def _all_changes(found: Comparison) -> Iterator[tuple[str, Change]]:
     yield from (("accuracy", c) for c in found.accuracies)
     yield from (("quantity", c) for c in found.quantities)
 

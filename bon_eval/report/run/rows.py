@@ -9,15 +9,15 @@ import math
 from collections.abc import Mapping
 
 from bon_eval.analysis.explain import Explanation, Power, ScorerRow
-from bon_eval.analysis.results import Analysis, ArmPair, ArmRow, Comparison, CurvePoint, ProblemRow
+from bon_eval.analysis.results import Analysis, ArmPair, ArmRow, CurvePoint, Headline, ProblemRow
 from bon_eval.analysis.shapes import LengthRow
-from bon_eval.analysis.unrun_arms import PowerPoint, Replayed, StoppingRow
+from bon_eval.analysis.unrun_arms import Replayed, ReweightedPoint, StoppingRow
 from bon_eval.stats import Interval, PairedTest
 
 FORMAT_VERSION = 3
 """Of report.json; grows when a reader of the older one would misread it."""
 
-Cells = dict[str, object]
+CsvRow = dict[str, object]
 
 _NOT_FINITE = "not defined for these values: the interval or test gave no finite number"
 _INTERVAL_ELSEWHERE = "intervals are computed at n = 1 and at the n of the arms table"
@@ -29,10 +29,10 @@ _PRIMARY = "the primary scorer is what the others are compared with"
 _EXACT = "exact: no subsets were drawn"
 
 
-def arm_cells(row: ArmRow) -> tuple[Cells, dict[str, str]]:
+def arm_cells(row: ArmRow) -> tuple[CsvRow, dict[str, str]]:
     """The cells of one row of the arms table, in the order of the columns, and why its nulls are null."""
     reasons = dict(row.null_reasons)
-    cells: Cells = {"arm": row.arm, "n": row.n, "scorer": row.scorer}
+    cells: CsvRow = {"arm": row.arm, "n": row.n, "scorer": row.scorer}
     cells |= _interval_cells("accuracy", row.accuracy)
     cells |= _lift_cells(row.lift) | {"lift_percent": row.lift_percent, "p_holm": row.p_holm}
     cells |= _interval_cells("log_likelihood", row.log_likelihood)
@@ -44,9 +44,9 @@ def arm_cells(row: ArmRow) -> tuple[Cells, dict[str, str]]:
     return _finite(cells, reasons)
 
 
-def curve_cells(point: CurvePoint) -> tuple[Cells, dict[str, str]]:
+def curve_cells(point: CurvePoint) -> tuple[CsvRow, dict[str, str]]:
     """The cells of one point of the curves, in the order of the columns, and why its nulls are null."""
-    cells: Cells = {"scorer": point.scorer, "n": point.n}
+    cells: CsvRow = {"scorer": point.scorer, "n": point.n}
     cells |= _interval_cells("accuracy", point.interval) | {"accuracy": point.accuracy}
     cells |= _lift_cells(point.lift) | {"lift_points": 100.0 * point.difference}
     cells |= {"log_likelihood": point.log_likelihood, "n_tokens": point.n_tokens}
@@ -57,7 +57,7 @@ def curve_cells(point: CurvePoint) -> tuple[Cells, dict[str, str]]:
     return _finite(cells, reasons)
 
 
-def pair_cells(pair: ArmPair) -> Cells:
+def pair_cells(pair: ArmPair) -> CsvRow:
     """The cells of one pair of arms, in the order of the columns."""
     test = pair.test
     return {
@@ -74,9 +74,9 @@ def pair_cells(pair: ArmPair) -> Cells:
     }
 
 
-def problem_cells(row: ProblemRow) -> Cells:
+def problem_cells(row: ProblemRow) -> CsvRow:
     """The cells of one problem, in the order of the columns."""
-    cells: Cells = {
+    cells: CsvRow = {
         "problem_id": row.problem_id,
         "gold": row.gold,
         "greedy_correct": row.greedy_correct,
@@ -96,9 +96,9 @@ def problem_cells(row: ProblemRow) -> Cells:
     }
 
 
-def scorer_cells(row: ScorerRow) -> tuple[Cells, dict[str, str]]:
+def scorer_cells(row: ScorerRow) -> tuple[CsvRow, dict[str, str]]:
     """The cells of what explains one scorer, in the order of the columns, and why its nulls are null."""
-    cells: Cells = {"scorer": row.scorer} | _interval_cells("auroc", row.auroc)
+    cells: CsvRow = {"scorer": row.scorer} | _interval_cells("auroc", row.auroc)
     cells |= {"auroc_problems": row.auroc_problems, "auroc_rank": row.auroc_rank}
     cells |= _difference_cells("auroc_difference", row.auroc_difference, 1.0)
     cells |= _interval_cells("accuracy", row.accuracy) | {"accuracy_rank": row.accuracy_rank}
@@ -112,9 +112,9 @@ def scorer_cells(row: ScorerRow) -> tuple[Cells, dict[str, str]]:
     return _finite(cells, reasons | {"saturation_n": _NOTHING_AT_N})
 
 
-def length_cells(row: LengthRow) -> Cells:
+def length_cells(row: LengthRow) -> CsvRow:
     """The cells of one tenth of the lengths, in the order of the columns."""
-    cells: Cells = {
+    cells: CsvRow = {
         "decile": row.decile,
         "tokens_low": row.tokens_low,
         "tokens_high": row.tokens_high,
@@ -199,17 +199,17 @@ def _explanation(explanation: Explanation) -> dict[str, object]:
     }
 
 
-def power_cells(point: PowerPoint) -> Cells:
+def power_cells(point: ReweightedPoint) -> CsvRow:
     """The cells of one point of the curve over alpha, in the order of the columns; infinity is a word."""
-    cells: Cells = {"alpha": "infinity" if math.isinf(point.alpha) else point.alpha}
+    cells: CsvRow = {"alpha": "infinity" if math.isinf(point.alpha) else point.alpha}
     cells |= _interval_cells("accuracy", point.accuracy) | {"log_likelihood": point.log_likelihood}
     cells |= {"ess_median": point.ess_median, "ess_quartile_low": point.ess_low, "ess_quartile_high": point.ess_high}
     return cells | {"believable": point.believable}
 
 
-def stopping_cells(row: StoppingRow) -> Cells:
+def stopping_cells(row: StoppingRow) -> CsvRow:
     """The cells of one stopping rule, in the order of the columns."""
-    cells: Cells = {"rule": row.rule, "parameter": row.parameter, "samples": row.samples, "exhausted": row.exhausted}
+    cells: CsvRow = {"rule": row.rule, "parameter": row.parameter, "samples": row.samples, "exhausted": row.exhausted}
     cells |= _interval_cells("accuracy", row.accuracy) | {"fixed_accuracy": row.fixed_accuracy}
     return cells | _difference_cells("difference_points", row.difference, 100.0)
 
@@ -242,17 +242,17 @@ def _length(row: LengthRow) -> dict[str, object]:
 
 def _power(power: Power) -> dict[str, object]:
     points = None if power.detectable is None else 100.0 * power.detectable
-    cells: Cells = {"against": power.against, "detectable_points": points}
+    cells: CsvRow = {"against": power.against, "detectable_points": points}
     cells |= {f"problems_for_{points}_points": needed for points, needed in power.problems.items()}
     return _row(*_finite(cells, dict.fromkeys(cells, _NO_SPREAD)))
 
 
-def _comparison(comparison: Comparison) -> dict[str, object]:
-    cells: Cells = {"against": comparison.against, "verdict": comparison.verdict, "sentence": comparison.sentence}
+def _comparison(comparison: Headline) -> dict[str, object]:
+    cells: CsvRow = {"against": comparison.against, "verdict": comparison.verdict, "sentence": comparison.sentence}
     return _row(*_finite(cells | _lift_cells(comparison.test), {}))
 
 
-def _interval_cells(name: str, interval: Interval | None) -> Cells:
+def _interval_cells(name: str, interval: Interval | None) -> CsvRow:
     return {
         name: None if interval is None else interval.estimate,
         f"{name}_low": None if interval is None else interval.low,
@@ -261,7 +261,7 @@ def _interval_cells(name: str, interval: Interval | None) -> Cells:
     }
 
 
-def _lift_cells(test: PairedTest | None) -> Cells:
+def _lift_cells(test: PairedTest | None) -> CsvRow:
     return {
         "lift_points": None if test is None else 100.0 * test.difference,
         "lift_points_low": None if test is None else 100.0 * test.low,
@@ -272,7 +272,7 @@ def _lift_cells(test: PairedTest | None) -> Cells:
     }
 
 
-def _difference_cells(name: str, test: PairedTest | None, scale: float) -> Cells:
+def _difference_cells(name: str, test: PairedTest | None, scale: float) -> CsvRow:
     return {
         name: None if test is None else scale * test.difference,
         f"{name}_low": None if test is None else scale * test.low,
@@ -282,12 +282,12 @@ def _difference_cells(name: str, test: PairedTest | None, scale: float) -> Cells
     }
 
 
-def _spread(reasons: dict[str, str], group: str, cells: Cells) -> None:
+def _spread(reasons: dict[str, str], group: str, cells: CsvRow) -> None:
     if group in reasons:
         reasons |= dict.fromkeys(cells, reasons[group])
 
 
-def _finite(cells: Cells, reasons: Mapping[str, str]) -> tuple[Cells, dict[str, str]]:
+def _finite(cells: CsvRow, reasons: Mapping[str, str]) -> tuple[CsvRow, dict[str, str]]:
     """Cells without NaN and infinity, and the reason of each null; a null without a reason is a bug (KeyError)."""
     undefined = [name for name, cell in cells.items() if isinstance(cell, float) and not math.isfinite(cell)]
     cells = cells | dict.fromkeys(undefined)
@@ -295,5 +295,5 @@ def _finite(cells: Cells, reasons: Mapping[str, str]) -> tuple[Cells, dict[str, 
     return cells, {name: reasons[name] for name, cell in cells.items() if cell is None}
 
 
-def _row(cells: Cells, reasons: dict[str, str]) -> dict[str, object]:
+def _row(cells: CsvRow, reasons: dict[str, str]) -> dict[str, object]:
     return {**cells, "null_reasons": reasons}
