@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from html import escape
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bon_eval.dpo.tracking.trajectory import Trajectory, load_trajectory
 from bon_eval.report.formats.csv_json import to_csv
-from bon_eval.report.formats.figures import inline_svg, save_figure
-from bon_eval.report.formats.html import document, table
+from bon_eval.report.formats.figures import save_figure
+from bon_eval.report.formats.html import panel, render
 from bon_eval.store.files import write_text
 from squeeze.claims import ClaimResult, PartResult, decide, parse_claims
 from squeeze.plan import Cell, Plan, settings_text
 from squeeze.plots import Runs, panel_figures
 
 _MARK = {"holds": "holds", "fails": "the opposite", "open": "open"}
-_STYLE = """td, th { white-space: normal; }
-.claim { margin: 1.6rem 0; }
-.claim table td:nth-child(3) { white-space: nowrap; }
-"""
 Results = dict[str, tuple[ClaimResult, ...]]
 """Setting -> every claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PartRow:
+    """One part of a claim in one setting."""
+
+    setting: str
+    measure: str
+    estimate: str
+    low: str
+    high: str
+    unit: str
+    by_seed: str
+    claimed: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """One claim over all settings."""
+
+    id: str
+    text: str
+    verdicts: Sequence[tuple[str, str]]
+    """(setting, verdict)."""
+    rows: Sequence[_PartRow]
 
 
 def write_page(plan: Plan, out: Path, seconds: float | None) -> str:
@@ -34,36 +56,25 @@ def write_page(plan: Plan, out: Path, seconds: float | None) -> str:
     results: Results = {s: decide(claims, conditions) for s, conditions in runs.items()}
     out.mkdir(parents=True, exist_ok=True)
     (out / "figures").mkdir(exist_ok=True)
-    figures = []
+    panels = []
     for stem, title, figure in panel_figures(runs):
         save_figure(figure, out / "figures", stem)
         (out / "figures" / f"{stem}.svg").unlink()
-        figures.append(f'<figure role="img" aria-label="{escape(title)}">{inline_svg(figure, stem)}</figure>')
+        panels.append(panel(figure, stem, title))
     write_text(out / "trajectories.csv", to_csv(_trajectory_rows(plan, runs)))
     write_text(out / "claims.csv", to_csv(_claim_rows(results)))
     facts = _facts(plan, runs, seconds)
     content = {"facts": facts, "conditions": plan.content, "claims": list(_claim_rows(results))}
     write_text(out / "claims.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
-    title = f"Squeezing and sharpening through DPO: {plan.content['model']}"
-    body = [
-        f"<h1>{escape(title)}</h1>",
-        f'<p class="soft">{escape(facts["summary"])} conditions.yaml fixed settings and rules before the runs.</p>',
-        "<h2>The claims</h2>",
-        _overview(results),
-        *(_claim(id_, results) for id_ in claims),
-        "<h2>Trajectories</h2>",
-        '<p class="soft">Lines are means over seeds, thin lines single seeds; the dotted line is the base model.</p>',
-        *figures,
-        "<h2>How a claim is decided</h2>",
-        "<p>A part is the change from the base model at the last checkpoint (or the value there), problem by problem, "
-        "averaged over seeds, with a 95 % interval over problems. It holds where the interval and every seed's own "
-        "estimate lie on the claimed side; it is the opposite where they all lie on the other side; otherwise it is "
-        "open. A claim is reproduced where all parts hold, not reproduced where any part is the opposite, and not "
-        "decided otherwise.</p>",
-        "<h2>Conditions</h2>",
-        f"<details><summary>conditions.yaml</summary><pre>{escape(plan.path.read_text(encoding='utf-8'))}</pre></details>",
-    ]
-    write_text(out / "squeeze.html", document(title, "\n".join(body), style=_STYLE))
+    values = {
+        "title": f"Squeezing and sharpening through DPO: {plan.content['model']}",
+        "summary": facts["summary"],
+        "settings": tuple(results),
+        "claims": [_claim(id_, results) for id_ in claims],
+        "panels": panels,
+        "conditions": plan.path.read_text(encoding="utf-8"),
+    }
+    write_text(out / "squeeze.html", render("squeeze.html.jinja", values, folder=Path(__file__).parent))
     return verdicts(results, facts)
 
 
@@ -106,31 +117,28 @@ def _facts(plan: Plan, runs: Runs, seconds: float | None) -> dict[str, Any]:
     }
 
 
-def _overview(results: Results) -> str:
-    rows = []
-    for k, first in enumerate(next(iter(results.values()))):
-        marks = [_badge(claims[k].verdict) for claims in results.values()]
-        rows.append((f"({first.id}) {escape(first.text)}", *marks))
-    return table(("claim", *results), rows)
-
-
-def _badge(verdict: str) -> str:
-    kind = {"reproduced": "yes", "not reproduced": "no"}.get(verdict, "soft")
-    return f'<span class="{kind}">{verdict}</span>'
-
-
-def _claim(id_: str, results: Results) -> str:
+def _claim(id_: str, results: Results) -> _Claim:
     found = {setting: next(c for c in claims if c.id == id_) for setting, claims in results.items()}
-    text = next(iter(found.values())).text
-    rows = []
-    for setting, claim in found.items():
-        for part in claim.parts:
-            seeds = ", ".join(_number(x, part) for x in part.by_seed)
-            mark = _MARK[part.outcome] + (f" ({escape(part.note)})" if part.note else "")
-            rows.append((escape(setting), escape(_what(part)), _limits(part), seeds, part.part.threshold(), mark))
-    heads = ("setting", "measure", "mean over seeds [95 %]", "by seed", "claimed", "outcome")
-    badges = ", ".join(f"{escape(setting)}: {_badge(claim.verdict)}" for setting, claim in found.items())
-    return f'<section class="claim"><h3>({id_}) {escape(text)}</h3><p>{badges}</p>{table(heads, rows)}</section>'
+    return _Claim(
+        id=id_,
+        text=next(iter(found.values())).text,
+        verdicts=[(setting, claim.verdict) for setting, claim in found.items()],
+        rows=[_part_row(setting, part) for setting, claim in found.items() for part in claim.parts],
+    )
+
+
+def _part_row(setting: str, part: PartResult) -> _PartRow:
+    return _PartRow(
+        setting=setting,
+        measure=_what(part),
+        estimate=_number(part.value.estimate, part),
+        low=_number(part.value.low, part),
+        high=_number(part.value.high, part),
+        unit=part.unit,
+        by_seed=", ".join(_number(x, part) for x in part.by_seed),
+        claimed=part.part.threshold(),
+        outcome=_MARK[part.outcome] + (f" ({part.note})" if part.note else ""),
+    )
 
 
 def _what(part: PartResult) -> str:
@@ -141,12 +149,6 @@ def _what(part: PartResult) -> str:
 def _number(value: float, part: PartResult) -> str:
     sign = "+" if part.part.what == "change" else ""
     return f"{value:{sign}.3f}"
-
-
-def _limits(part: PartResult) -> str:
-    v = part.value
-    low, high = _number(v.low, part), _number(v.high, part)
-    return f'{_number(v.estimate, part)} <span class="range">[{low}, {high}]</span> {escape(part.unit)}'
 
 
 def _claim_rows(results: Results) -> Iterator[dict[str, object]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bon_eval.analysis.comparison import Change, Comparison
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.formats.csv_json import to_csv, validate
+from bon_eval.report.formats.text import text_table
 from bon_eval.stats import Interval
 from bon_eval.store.files import write_text
 
@@ -46,9 +47,7 @@ def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
                 "<0.001" if p < 0.001 else f"{p:.3f}",
             )
         )
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+    return text_table(rows)
 
 
 def _interval(interval: Interval, digits: int) -> str:

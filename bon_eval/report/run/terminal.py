@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from bon_eval.analysis.explain import Power
 from bon_eval.analysis.results import Analysis, ArmRow, Variant
 from bon_eval.analysis.settings import Settings
+from bon_eval.report.formats.text import text_table
 from bon_eval.stats import Interval, PairedTest
 
 WIDTH = 100
@@ -22,16 +23,7 @@ _FEW_SCORERS = 6
 def render(analysis: Analysis) -> str:
     """Header, arms table, notes and verdicts as lines of text, ending in a newline."""
     rows = [_HEADINGS, *(_row(row, analysis.settings) for row in analysis.arms)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
-    lines = [
-        "  ".join(_pad(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))) for row in rows
-    ]
-    rule = "-" * max(len(line) for line in lines)
-    return "\n".join([*_header(analysis), "", lines[0].rstrip(), rule, *lines[1:], "", *_notes(analysis)]) + "\n"
-
-
-def _pad(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column < 3 else cell.rjust(width)
+    return "\n".join([*_header(analysis), "", *text_table(rows, left=3), "", *_notes(analysis)]) + "\n"
 
 
 def _header(analysis: Analysis) -> list[str]:
@@ -146,9 +138,7 @@ def _ranking(analysis: Analysis) -> list[str]:
                 _NONE if gain is None else f"{gain.difference:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]",
             )
         )
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+    return text_table(rows)
 
 
 def _explanation(analysis: Analysis) -> list[str]:

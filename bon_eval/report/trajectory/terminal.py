@@ -11,6 +11,7 @@ from typing import Any
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.report.formats.csv_json import to_csv, validate
+from bon_eval.report.formats.text import text_table
 from bon_eval.store.files import write_text
 
 WIDTH = 100
@@ -73,9 +74,7 @@ def _table(found: Trajectory, title: str, columns: Sequence[tuple[str, str, int]
             point = points.get((step, name))
             cells.append("-" if point is None else f"{point.value.estimate:.{digits}f}{_mark(point)}")
         rows.append((str(step), *cells))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return [title, lines[0], "-" * len(lines[0]), *lines[1:]]
+    return [title, *text_table(rows, left=0)]
 
 
 def _mark(point: Point) -> str:
