@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from bon_eval.estimators.amortised import AmortisedShare, ExplainedGain
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.units import Count, Limits, Share, Size
+
+UNITS = ("share", "nats", "tokens", "answers")
+"""What a quantity can be measured in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,12 @@ class Change:
     """Stable name, such as ``accuracy.sample`` or ``log_likelihood_base.greedy``."""
     label: str
     """For people."""
-    unit: str
+    unit: Annotated[str, Limits(enum=UNITS)]
     before: Interval
     after: Interval
     difference: PairedTest
     """After minus before."""
-    p_holm: float | None
+    p_holm: Share | None
     """Holm-adjusted over the accuracies of the table; None for other quantities."""
 
 
@@ -37,7 +41,7 @@ class Finding:
     """One verdict in words, drawn from an interval alone."""
 
     name: Literal["sharper", "more accurate", "explained by sharpening", "coverage"]
-    verdict: str
+    verdict: Annotated[str, Limits(enum=("yes", "no", "lost", "gained", "not shown"))]
     """``yes``, ``no`` (the opposite is shown) or ``not shown``; for coverage ``lost``, ``gained`` or ``not shown``."""
     sentence: str
 
@@ -49,11 +53,11 @@ class Comparison:
     before: Mapping[str, object]
     after: Mapping[str, object]
     """Facts of the runs as in `bon_eval.analysis.results.Analysis.run`, with ``path``."""
-    n_problems: int
-    n: int
+    n_problems: Size
+    n: Size
     """Responses of each pool that are compared: the smaller of the two N."""
-    draws: int
-    seed: int
+    draws: Size
+    seed: Count
     accuracies: tuple[Change, ...]
     quantities: tuple[Change, ...]
     divergences: Mapping[str, Divergence]

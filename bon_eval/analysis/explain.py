@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
+from bon_eval.stats.units import AT_LEAST_1, SHARE, Count, FromOne, Limits, Positive, Size
 
 SATURATION = 0.01
 """How close to its value at n = N best-of-n counts as saturated, as a fraction of that value."""
@@ -155,21 +156,21 @@ class ScorerRow:
     """How well one scorer tells correct responses from incorrect ones, and what it picks."""
 
     scorer: str
-    auroc: Interval | None
+    auroc: Annotated[Interval, SHARE] | None
     """Within-problem AUROC for correctness (ties count one half), averaged over the problems whose pool holds both
     kinds; 0.5 is chance. None where no problem holds both."""
-    auroc_problems: int
+    auroc_problems: Count
     """Problems behind `auroc`."""
-    n_tokens: float
+    n_tokens: Positive
     """Mean length of what best-of-n picks at the table's last n."""
-    saturation_n: int | None
+    saturation_n: Size | None
     """Smallest n from which on best-of-n's accuracy stays within 1 % of its value at n = N; None where that value is
     0."""
-    accuracy: Interval
+    accuracy: Annotated[Interval, SHARE]
     """Of best-of-n at the table's last n."""
-    accuracy_rank: int
+    accuracy_rank: Size
     """1 for the highest accuracy; equal ones share the lower number."""
-    auroc_rank: int | None
+    auroc_rank: Size | None
     accuracy_difference: PairedTest | None
     """Accuracy minus that of the primary scorer, paired by problem; None for the primary scorer itself."""
     auroc_difference: PairedTest | None
@@ -181,11 +182,11 @@ class ScorerRow:
 class GreedyRank:
     """Where greedy's log-likelihood stands among the pool's: 1 + the number of sharper responses."""
 
-    mean: Interval
+    mean: Annotated[Interval, AT_LEAST_1]
     """Mean rank over problems, between 1 and N + 1."""
-    median: float
-    quartile_low: float
-    quartile_high: float
+    median: FromOne
+    quartile_low: FromOne
+    quartile_high: FromOne
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +194,10 @@ class Power:
     """What a run of this size and spread could have seen of best-of-n (primary scorer, last n) minus another arm."""
 
     against: Literal["greedy", "sample"]
-    detectable: float | None
+    detectable: Positive | None
     """Smallest true difference found with 80 % power at the two-sided 5 % level, as a fraction; None without
     spread."""
-    problems: Mapping[int, int | None]
+    problems: Mapping[int, Annotated[int, Limits(minimum=2)] | None]
     """Points of `POINTS` -> problems that such a difference would need; None without spread."""
 
 

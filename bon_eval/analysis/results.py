@@ -9,12 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from bon_eval.analysis.explain import Explanation
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.unrun_arms import Replayed
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.units import (
+    NOT_POSITIVE,
+    SHARE,
+    Count,
+    EstimateOnly,
+    LogLikelihood,
+    NotNegative,
+    Positive,
+    Share,
+    Size,
+)
 
 ArmKind = Literal["greedy", "sample", "best-of-n", "vote", "oracle"]
 """The ways to answer that a table compares."""
@@ -31,23 +42,23 @@ class ArmRow:
     """One line of the arms table: means over problems with intervals over problems."""
 
     arm: ArmKind
-    n: int
+    n: Size
     """Responses that the arm draws for one answer (1 for greedy and sample)."""
     scorer: str | None
     """What best-of-n picks by, or the name of a weighted vote; None for the other arms."""
-    accuracy: Interval
+    accuracy: Annotated[Interval, SHARE]
     lift: PairedTest | None
     """Accuracy minus greedy's, paired by problem, as a fraction; None for greedy itself."""
     lift_percent: float | None
     """The difference in percent of greedy's accuracy."""
-    p_holm: float | None
+    p_holm: Share | None
     """Holm-adjusted p-value of `lift` in the family best-of-n, all n of the table, primary scorer."""
-    log_likelihood: Interval | None
+    log_likelihood: Annotated[Interval, NOT_POSITIVE, EstimateOnly()] | None
     """Of the picked responses under the model, in nats."""
-    n_tokens: float | None
-    truncated: float | None
-    unscored: float | None
-    monte_carlo_error: float | None = None
+    n_tokens: NotNegative | None
+    truncated: Share | None
+    unscored: Share | None
+    monte_carlo_error: Positive | None = None
     """Standard error of `accuracy` from drawing subsets; None where the arm is exact."""
     null_reasons: Mapping[str, str] = field(default_factory=dict)
 
@@ -68,19 +79,19 @@ class CurvePoint:
     scorer: str
     """A scorer, or ``vote`` (with the name of a weighted vote behind it) or ``oracle``: those pick answers and have no
     likelihood, length or shares."""
-    n: int
-    accuracy: float
-    interval: Interval | None
+    n: Size
+    accuracy: Share
+    interval: Annotated[Interval, SHARE] | None
     """Of `accuracy`; at n = 1 and the table's n, at every n in a small run, otherwise None."""
     difference: float
     """Accuracy minus greedy's, as a fraction."""
     lift: PairedTest | None
     """The same with interval and test, where `interval` is."""
-    log_likelihood: float | None
-    n_tokens: float | None
-    truncated: float | None
-    unscored: float | None
-    monte_carlo_error: float | None = None
+    log_likelihood: LogLikelihood | None
+    n_tokens: NotNegative | None
+    truncated: Share | None
+    unscored: Share | None
+    monte_carlo_error: Positive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +104,19 @@ class ProblemRow:
     """False for an unscored response, too."""
     greedy_unscored: bool
     greedy_truncated: bool
-    greedy_log_likelihood: float
-    pool_accuracy: float
+    greedy_log_likelihood: LogLikelihood
+    pool_accuracy: Share
     """The value of one sample."""
-    best_of_n: Mapping[str, float]
+    best_of_n: Mapping[str, Share]
     """Scorer -> value of best-of-n at the table's last n."""
-    vote: float
-    oracle: float
-    best_log_likelihood: float
+    vote: Share
+    oracle: Share
+    best_log_likelihood: LogLikelihood
     """Highest of the pool."""
-    above_greedy: float
+    above_greedy: Share
     """Share of the pool that is sharper than greedy (see `Facts.sharper_than_greedy`)."""
-    pool_truncated: float
-    pool_unscored: float
+    pool_truncated: Share
+    pool_unscored: Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +135,16 @@ class Facts:
 
     comparisons: tuple[Headline, ...]
     """Against greedy, then against one sample."""
-    sharper_than_greedy: Interval
+    sharper_than_greedy: Annotated[Interval, SHARE]
     """Share of problems whose pool holds a response of higher log-likelihood than greedy's.
 
     A pool response of greedy's own length whose log-likelihood lies within `sharper_tolerance` nats per token of
     greedy's is the greedy response itself as far as the engine's arithmetic can tell, and does not count.
     """
-    sharper_tolerance: float
-    above_greedy: float
+    sharper_tolerance: NotNegative
+    above_greedy: Share
     """Mean over problems of the share of the pool that is sharper than greedy."""
-    duplicate_share: float | None
+    duplicate_share: Share | None
     """Mean over problems of the share of pool responses that repeat an earlier one; None if it was not given."""
 
     @property
@@ -156,7 +167,7 @@ class ArmPair:
     test: PairedTest
     """Accuracy of `arm` minus that of `other`, as a fraction."""
     family: PairFamily
-    p_holm: float
+    p_holm: Share
     """Holm-adjusted within the family."""
 
 
@@ -167,7 +178,7 @@ class Variant:
     name: VariantName
     note: str
     """What the rule is and what it leaves out."""
-    n_problems: int
+    n_problems: Size
     arms: tuple[ArmRow, ...]
 
 
@@ -178,13 +189,13 @@ class Analysis:
     run: Mapping[str, object]
     """``config``, ``versions``, ``engine``, ``hashes``, ``state``, ``grader`` and the number of ``sessions``."""
     settings: Settings
-    pool_size: int
+    pool_size: Size
     """N, responses per problem."""
-    n_problems: int
+    n_problems: Size
     """Problems analysed."""
-    n_excluded: int
+    n_excluded: Count
     """Problems left out because a response of theirs was truncated (0 unless `Settings.exclude_truncated`)."""
-    n_missing: int
+    n_missing: Count
     """Problems of the run that have no complete responses yet (0 unless the run was loaded as partial)."""
     arms: tuple[ArmRow, ...]
     curves: tuple[CurvePoint, ...]

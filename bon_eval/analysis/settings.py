@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from bon_eval.analysis.vote_rules import MAJORITY, get_vote
 from bon_eval.errors import ConfigError
 from bon_eval.scorers import get_scorer
+from bon_eval.stats.units import UNIQUE, Count, InnerShare, Limits, Size
 
 DEFAULT_SCORERS = ("log_likelihood", "mean_log_likelihood", "shortest", "random")
 
@@ -19,17 +21,17 @@ _VOTE_SUBSETS = 100_000
 class Settings:
     """How the analysis was made; with the stored run it determines every number."""
 
-    scorers: tuple[str, ...]
-    ns: tuple[int, ...]
+    scorers: Annotated[tuple[str, ...], Limits(min_items=1, unique_items=True)]
+    ns: Annotated[tuple[Size, ...], Limits(min_items=1, unique_items=True)]
     """Increasing; the last one is the n of the controls, the vote, the oracle and the verdicts."""
-    seed: int
-    draws: int
+    seed: Count
+    draws: Size
     """Bootstrap resamples of problems, and random sign patterns of the paired tests."""
-    vote_draws: int
+    vote_draws: Annotated[int, Limits(minimum=2)]
     """Random subsets of each pool behind a vote of fewer than all responses."""
     exclude_truncated: bool
-    confidence: float = 0.95
-    votes: tuple[str, ...] = ()
+    confidence: InnerShare = 0.95
+    votes: Annotated[tuple[str, ...], UNIQUE] = ()
     """Weighted votes besides the majority's, as `bon_eval.analysis.vote_rules.get_vote` names them."""
 
     @property

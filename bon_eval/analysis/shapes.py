@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +17,24 @@ from bon_eval.stats import (
     Interval,
 )
 from bon_eval.stats.closed_form import ratio_interval
+from bon_eval.stats.units import SHARE, Count, Limits, LogLikelihood, Share, Size
 
 
 @dataclass(frozen=True, slots=True)
 class LengthRow:
     """Pool responses of one tenth of the lengths; equal lengths are never split, so the tenths are about equal."""
 
-    decile: int
+    decile: Annotated[int, Limits(minimum=1, maximum=10)]
     """1 (shortest) to 10."""
-    tokens_low: int
-    tokens_high: int
+    tokens_low: Size
+    tokens_high: Size
     """Both inclusive."""
-    responses: int
-    accuracy: Interval
+    responses: Size
+    accuracy: Annotated[Interval, SHARE]
     """Share correct of the responses, interval over problems."""
-    log_likelihood: float
+    log_likelihood: LogLikelihood
     """Mean over the responses."""
-    picked: Mapping[str, float]
+    picked: Mapping[str, Share]
     """Scorer -> share of its best-of-n picks (table's last n) that have a length of this row."""
 
 
@@ -42,10 +43,10 @@ class Histogram:
     """Pool responses by log-likelihood and correctness. Unscored responses are counted as incorrect."""
 
     quantity: Literal["log_likelihood", "mean_log_likelihood"]
-    edges: tuple[float, ...]
+    edges: Annotated[tuple[float, ...], Limits(min_items=2)]
     """Increasing, one more than the bins; the outer ones hold all responses."""
-    correct: tuple[int, ...]
-    incorrect: tuple[int, ...]
+    correct: Annotated[tuple[Count, ...], Limits(min_items=1)]
+    incorrect: Annotated[tuple[Count, ...], Limits(min_items=1)]
 
 
 _MOST_BINS = 40

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_covera
 from bon_eval.estimators.reweighting import ALPHAS, BELIEVABLE, effective_sample_size, power_weights
 from bon_eval.estimators.stopping import Stopping, likelihood_stopping, patience_stopping
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
+from bon_eval.stats.units import SHARE, Count, FromOne, InnerShare, LogLikelihood, NotNegative, Positive, Share, Size
 
 STOPPING_DELTAS = (0.5, 0.1, 0.01)
 """Of the likelihood rule."""
@@ -142,14 +143,14 @@ def _coverage(data: Data, settings: Settings) -> Coverage | None:
 class ReweightedPoint:
     """The pool reweighted to the power distribution pi^alpha; alpha = 1 is the sample arm, infinity best-of-N."""
 
-    alpha: float
-    accuracy: Interval
-    log_likelihood: float
+    alpha: FromOne
+    accuracy: Annotated[Interval, SHARE]
+    log_likelihood: LogLikelihood
     """Mean over problems."""
-    ess_median: float
+    ess_median: Positive
     """Effective sample size, over problems."""
-    ess_low: float
-    ess_high: float
+    ess_low: Positive
+    ess_high: Positive
     """Quartiles."""
     believable: bool
     """Whether `ess_median` is at least `bon_eval.estimators.reweighting.BELIEVABLE`."""
@@ -160,14 +161,14 @@ class StoppingRow:
     """Best-of-n that stops by a rule, replayed over all orders of each pool, beside fixed n of the same mean cost."""
 
     rule: Literal["likelihood", "patience"]
-    parameter: float
+    parameter: Positive
     """delta of the likelihood rule, draws of the patience rule."""
-    samples: float
+    samples: FromOne
     """Mean over problems of the responses drawn; a lower bound where pools were exhausted."""
-    exhausted: float
+    exhausted: Share
     """Mean probability that the pool ended before the rule stopped."""
-    accuracy: Interval
-    fixed_accuracy: float
+    accuracy: Annotated[Interval, SHARE]
+    fixed_accuracy: Share
     """Of best-of-n by log-likelihood at n = `samples`, interpolated between the neighbouring n."""
     difference: PairedTest
     """`accuracy` minus that, paired by problem."""
@@ -177,8 +178,8 @@ class StoppingRow:
 class SharpShare:
     """How many problems have a response of at least a given probability."""
 
-    delta: float
-    share: Interval
+    delta: InnerShare
+    share: Annotated[Interval, SHARE]
     """Of the problems with pi(y_best|x) >= 1 - delta; 1 minus it bounds epsilon of (epsilon, delta)-sharpness."""
 
 
@@ -189,14 +190,14 @@ class Coverage:
     See `bon_eval.estimators.coverage`.
     """
 
-    problems: int
+    problems: Size
     """With a finished response; the others are left out."""
-    left_out: int
+    left_out: Count
     log_coverage: float
     """ln of the mean of 1 / pi(y_best|x): an upper bound of ln C_cov."""
-    median: float
+    median: NotNegative
     """Median over problems of -ln pi(y_best|x)."""
-    heaviest: float
+    heaviest: Share
     """Share of the mean of 1 / pi(y_best|x) that one problem carries."""
     sharp: tuple[SharpShare, ...]
 

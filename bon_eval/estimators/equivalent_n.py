@@ -16,6 +16,7 @@ from bon_eval.errors import ConfigError
 from bon_eval.estimators.selection import best_of_n
 from bon_eval.stats.array_checks import CHUNK_ELEMENTS
 from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci
+from bon_eval.stats.units import Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class EquivalentN:
     """1.0 where the tuned model is no further than one base sample."""
     low: float
     high: float
-    largest: int
+    largest: Size
     """N of the base pool: what an infinite value exceeds."""
 
     @property

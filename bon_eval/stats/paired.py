@@ -13,6 +13,7 @@ from bon_eval.errors import ConfigError
 from bon_eval.stats.array_checks import CHUNK_ELEMENTS
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval, resolve_intervals
 from bon_eval.stats.closed_form import is_binary, pseudo_t, pseudo_t_p_value, student_t
+from bon_eval.stats.units import Count, Share
 
 _ROUNDING = 1e-12
 
@@ -26,11 +27,11 @@ class PairedTest:
     low: float
     high: float
     """Both NaN where one problem gives no interval."""
-    p_value: float
+    p_value: Share
     """Two-sided; 1.0 where no problem is contested, never below 0.5 where one is."""
     method: str
     """The test and the interval, as ``sign-flip (10000 draws); bootstrap-t``."""
-    n_contested: int
+    n_contested: Count
     """Problems on which a and b differ."""
 
 

@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from bon_eval.analysis.comparison import UNITS
 from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.config import draws
 from bon_eval.dpo.tracking.forced import read_forced
@@ -26,6 +27,7 @@ from bon_eval.stats import bootstrap_cis, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval
 from bon_eval.stats.paired import PairedTest
 from bon_eval.stats.streams import streams
+from bon_eval.stats.units import Count, Limits, Positive, Size
 from bon_eval.store.forced import ForcedBy, load_forced
 from bon_eval.store.reader import Run, load_run
 
@@ -48,10 +50,10 @@ class Column:
 class Point:
     """One measure at one checkpoint."""
 
-    step: int
+    step: Count
     name: str
     label: str
-    unit: str
+    unit: Annotated[str, Limits(enum=(*UNITS, "nats per token"))]
     value: Interval
     change: PairedTest | None
     """From the base model; None at step 0."""
@@ -61,18 +63,18 @@ class Point:
 class Trajectory:
     """Everything that `bon-eval track` prints."""
 
-    steps: tuple[int, ...]
+    steps: Annotated[tuple[Count, ...], Limits(min_items=2)]
     points: tuple[Point, ...]
     """By step, then in table order."""
     columns: Mapping[int, Mapping[str, Column]]
     """Step -> measure -> its numbers by problem; for further statistics over several trajectories."""
     ches: Mapping[str, tuple[Interval, Interval]]
     """Pair set -> CHES and its length-normalised form at the base model, means over pairs."""
-    n: int
-    n_problems: int
-    pair_counts: Mapping[str, int]
-    probe_counts: Mapping[str, int]
-    beta: float
+    n: Size
+    n_problems: Size
+    pair_counts: Mapping[str, Size]
+    probe_counts: Mapping[str, Size]
+    beta: Positive
     base: Mapping[str, Any]
     """run.json of the base run."""
     skipped: tuple[str, ...]
