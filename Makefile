@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # find it where it looks already.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test quick check install squeeze clean
+.PHONY: demo test quick check install schemas squeeze clean
 
 demo: $(VENV)/installed
 	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32
@@ -30,6 +30,10 @@ check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The schemas of report.json, compare.json and trajectory.json, from the rows in bon_eval/report.
+schemas: $(VENV)/installed
+	$(BIN)/python scripts/write_schemas.py
 
 install: $(VENV)/installed
 

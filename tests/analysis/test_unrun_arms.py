@@ -17,9 +17,10 @@ from bon_eval.errors import ConfigError
 from bon_eval.records import Pool, Problem
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.formats.figures import scorer_label
+from bon_eval.report.run.explain_rows import REWEIGHTED
 from bon_eval.report.run.figures import figures
 from bon_eval.report.run.page import page
-from bon_eval.report.run.rows import document, power_cells
+from bon_eval.report.run.rows import document
 from bon_eval.report.run.terminal import render
 
 
@@ -231,7 +232,7 @@ def test_the_document_fits_its_schema_and_infinity_is_a_word(analysis: Analysis)
     content = document(analysis)
     validate(content)
     json.dumps(content, allow_nan=False)
-    assert power_cells(analysis.replayed.power[-1])["alpha"] == "infinity"
+    assert REWEIGHTED.cells(analysis.replayed.power[-1])["alpha"] == "infinity"
     assert "too small to believe" in page_of(analysis)
 
 

@@ -24,7 +24,8 @@ from bon_eval.engines.models import ASSETS
 from bon_eval.errors import ConfigError, EngineError, StoreError
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.records import ForcedSequence
-from bon_eval.report.comparison.terminal import document, equivalent_text, render
+from bon_eval.report.comparison.rows import document
+from bon_eval.report.comparison.terminal import equivalent_text, render
 from bon_eval.store.forced import ForcedBy, forced_requests, load_forced
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.reader import iter_responses, load_run

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from bon_eval.analysis.comparison import Change, Comparison
 from bon_eval.estimators.equivalent_n import EquivalentN
+from bon_eval.report.comparison.rows import CHANGE, document
 from bon_eval.report.formats.csv_json import to_csv, validate
 from bon_eval.report.formats.text import text_table
 from bon_eval.stats import Interval
 from bon_eval.store.files import write_text
 
 WIDTH = 100
-FORMAT_VERSION = 1
-"""Of compare.json."""
 
 
 def render(found: Comparison) -> str:
@@ -101,76 +100,13 @@ def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
     """
     content = document(found)
     validate(content, "compare")
-    rows = [{"table": t, **_cells(c)} for t, c in _all_changes(found)]
+    rows = [{"table": t, **CHANGE.cells(c)} for t, c in _all_changes(found)]
     texts = {"compare.csv": to_csv(rows), "compare.json": json.dumps(content, indent=2, allow_nan=False) + "\n"}
     for name, text in texts.items():
         write_text(directory / name, text)
     return {name: directory / name for name in texts}
 
 
-def document(found: Comparison) -> dict[str, object]:
-    """The content of compare.json: JSON-ready; infinity is the text ``not reached``, and nulls have reasons."""
-    reasons = dict(found.reasons)
-    if found.amortised.reason:
-        reasons["amortised_share"] = found.amortised.reason
-    if found.explained is not None and found.explained.reason:
-        reasons["explained"] = found.explained.reason
-    explained = found.explained
-    return {
-        "format": "bon-eval comparison",
-        "format_version": FORMAT_VERSION,
-        "before": dict(found.before),
-        "after": dict(found.after),
-        "analysis": {"problems": found.n_problems, "n": found.n, "draws": found.draws, "seed": found.seed},
-        "accuracies": [_cells(c) for c in found.accuracies],
-        "quantities": [_cells(c) for c in found.quantities],
-        "divergences": {
-            name: _limits(kl.estimate, kl.low, kl.high) | {"standard_error": _number(kl.standard_error)}
-            for name, kl in found.divergences.items()
-        },
-        "equivalent_n": {
-            name: _limits(e.estimate, e.low, e.high) | {"largest": e.largest} for name, e in found.equivalent_n.items()
-        },
-        "amortised_share": None
-        if found.amortised.share is None
-        else _limits(found.amortised.share, found.amortised.low, found.amortised.high),
-        "explained": None
-        if explained is None
-        else {
-            "predicted_accuracy": _number(explained.predicted),
-            "residual": _limits(explained.residual, explained.residual_low, explained.residual_high),
-            "share": _limits(explained.share, explained.share_low, explained.share_high),
-        },
-        "log_coverage": dict(found.log_coverage),
-        "findings": [{"name": f.name, "verdict": f.verdict, "sentence": f.sentence} for f in found.findings],
-        "null_reasons": reasons,
-    }
-
-
 def _all_changes(found: Comparison) -> Iterator[tuple[str, Change]]:
     yield from (("accuracy", c) for c in found.accuracies)
     yield from (("quantity", c) for c in found.quantities)
-
-
-def _cells(change: Change) -> dict[str, object]:
-    test = change.difference
-    cells: dict[str, object] = {"name": change.name, "label": change.label, "unit": change.unit}
-    for side, interval in (("before", change.before), ("after", change.after)):
-        cells |= {side: interval.estimate, f"{side}_low": _number(interval.low), f"{side}_high": _number(interval.high)}
-        cells[f"{side}_method"] = interval.method
-    cells |= {"difference": test.difference, "difference_low": _number(test.low), "difference_high": _number(test.high)}
-    return cells | {
-        "difference_method": test.method,
-        "contested": test.n_contested,
-        "p_value": test.p_value,
-        "p_holm": change.p_holm,
-    }
-
-
-def _limits(estimate: float, low: float, high: float) -> dict[str, object]:
-    return {"estimate": _number(estimate), "low": _number(low), "high": _number(high)}
-
-
-def _number(value: float) -> float | str | None:
-    """NaN becomes null, infinity words: JSON has neither."""
-    return None if math.isnan(value) else "not reached" if math.isinf(value) else value

@@ -7,17 +7,8 @@ from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.csv_json import replace_all, to_csv, validate
-from bon_eval.report.run.rows import (
-    arm_cells,
-    curve_cells,
-    document,
-    length_cells,
-    pair_cells,
-    power_cells,
-    problem_cells,
-    scorer_cells,
-    stopping_cells,
-)
+from bon_eval.report.run.explain_rows import REWEIGHTED, SCORER, STOPPING, length_cells
+from bon_eval.report.run.rows import ARM, CURVE, PAIR, document, problem_cells
 
 
 def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
@@ -36,13 +27,13 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
     content = document(analysis)
     validate(content)
     texts = {
-        "report.csv": to_csv(arm_cells(row)[0] for row in analysis.arms),
-        "curves.csv": to_csv(curve_cells(point)[0] for point in analysis.curves),
+        "report.csv": to_csv(ARM.cells(row) for row in analysis.arms),
+        "curves.csv": to_csv(CURVE.cells(point) for point in analysis.curves),
         "problems.csv": to_csv(problem_cells(row) for row in analysis.problems),
-        "scorers.csv": to_csv(scorer_cells(row)[0] for row in analysis.explanation.scorers),
-        "pairs.csv": to_csv(pair_cells(pair) for pair in analysis.pairs),
-        "sharpening.csv": to_csv(power_cells(point) for point in analysis.replayed.power),
-        "adaptive.csv": to_csv(stopping_cells(row) for row in analysis.replayed.stopping),
+        "scorers.csv": to_csv(SCORER.cells(row) for row in analysis.explanation.scorers),
+        "pairs.csv": to_csv(PAIR.cells(pair) for pair in analysis.pairs),
+        "sharpening.csv": to_csv(REWEIGHTED.cells(point) for point in analysis.replayed.power),
+        "adaptive.csv": to_csv(STOPPING.cells(row) for row in analysis.replayed.stopping),
         "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
         # Last: a report.json in place means that the tables beside it are of the same analysis.
         "report.json": json.dumps(content, indent=2, allow_nan=False) + "\n",

@@ -7,16 +7,14 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.report.formats.csv_json import to_csv, validate
 from bon_eval.report.formats.text import text_table
+from bon_eval.report.trajectory.rows import document
 from bon_eval.store.files import write_text
 
 WIDTH = 100
-FORMAT_VERSION = 1
-"""Of trajectory.json."""
 
 _ARMS = (
     ("greedy", "accuracy.greedy", 3),
@@ -111,41 +109,6 @@ def write_trajectory(found: Trajectory, directory: Path) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def document(found: Trajectory) -> dict[str, Any]:
-    """The content of trajectory.json."""
-    return {
-        "format": "bon-eval trajectory",
-        "format_version": FORMAT_VERSION,
-        "base": {key: found.base[key] for key in ("config", "versions", "engine")},
-        "n": found.n,
-        "problems": found.n_problems,
-        "pairs": dict(found.pair_counts),
-        "probes": dict(found.probe_counts),
-        "beta": found.beta,
-        "steps": list(found.steps),
-        "skipped": list(found.skipped),
-        "ches": {
-            name: {
-                "ches": _limits(plain.estimate, plain.low, plain.high),
-                "length_normalised": _limits(per_token.estimate, per_token.low, per_token.high),
-            }
-            for name, (plain, per_token) in found.ches.items()
-        },
-        "points": [
-            {"step": p.step, "name": p.name, "label": p.label, "unit": p.unit}
-            | _limits(p.value.estimate, p.value.low, p.value.high)
-            | {"method": p.value.method}
-            | {
-                "change": None
-                if p.change is None
-                else _limits(p.change.difference, p.change.low, p.change.high)
-                | {"p_value": p.change.p_value, "method": p.change.method}
-            }
-            for p in found.points
-        ],
-    }
-
-
 def _rows(found: Trajectory) -> Iterator[Mapping[str, object]]:
     names = list(dict.fromkeys(point.name for point in found.points))
     points = {(p.step, p.name): p for p in found.points}
@@ -164,10 +127,6 @@ def _rows(found: Trajectory) -> Iterator[Mapping[str, object]]:
                 f"{name}.change_high": None if change is None else _number(change.high),
             }
         yield row
-
-
-def _limits(estimate: float, low: float, high: float) -> dict[str, float | None]:
-    return {"estimate": estimate, "low": _number(low), "high": _number(high)}
 
 
 def _number(value: float) -> float | None:

@@ -20,7 +20,8 @@ from bon_eval.errors import StoreError
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.trajectory.figures import trajectory_figures
 from bon_eval.report.trajectory.page import write_trajectory_page
-from bon_eval.report.trajectory.terminal import document, render, write_trajectory
+from bon_eval.report.trajectory.rows import document
+from bon_eval.report.trajectory.terminal import render, write_trajectory
 from bon_eval.stats.bootstrap import Interval
 from bon_eval.stats.paired import PairedTest
 

@@ -1,0 +1,121 @@
+"""The rows of compare.json and compare.csv, column by column, and the document that they make."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, Literal
+
+from bon_eval.analysis.comparison import Change, Comparison, Finding
+from bon_eval.estimators.amortised import AmortisedShare, ExplainedGain
+from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
+from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, interval, own, renamed
+from bon_eval.stats.units import NotNegative
+
+FORMAT_VERSION = 1
+"""Of compare.json."""
+
+_End = float | Literal["not reached"] | None
+
+
+def _ends(estimate: str = "estimate", low: str = "low", high: str = "high") -> tuple[Column[Any], ...]:
+    """Three fields that may be NaN, which is null, or infinite, which is in words: JSON has neither."""
+    fields = {"estimate": estimate, "low": low, "high": high}
+    return tuple(Column(name, _End, _in_words(field)) for name, field in fields.items())
+
+
+def _in_words(field: str) -> Callable[[object], object]:
+    get = attrgetter(field)
+    return lambda row: "not reached" if math.isinf(get(row)) else get(row)
+
+
+CHANGE = Row[Change](
+    "change",
+    (
+        *own(Change, "name", "label", "unit"),
+        *interval(Change, "before"),
+        *interval(Change, "after"),
+        *own(Change, "difference.difference"),
+        Column("difference_low", float | None, lambda change: change.difference.low),
+        Column("difference_high", float | None, lambda change: change.difference.high),
+        *renamed(Change, difference_method="difference.method", contested="difference.n_contested"),
+        *own(Change, "difference.p_value", "p_holm"),
+    ),
+)
+
+_DIVERGENCE = Row[Divergence](
+    "divergence", (*_ends(), Column("standard_error", NotNegative | None, lambda found: found.standard_error))
+)
+
+_EQUIVALENT_N = Row[EquivalentN]("equivalentN", (*_ends(), *own(EquivalentN, "largest")))
+
+_EXPLAINED = Row[ExplainedGain](
+    "",
+    (
+        Column("predicted_accuracy", float | None, lambda found: found.predicted),
+        Column("residual", Row("limits", _ends("residual", "residual_low", "residual_high")), lambda found: found),
+        Column("share", Row("limits", _ends("share", "share_low", "share_high")), lambda found: found),
+    ),
+)
+
+_RUN_KEYS: Mapping[str, object] = {
+    "path": str,
+    "config": Stored({}, required=("model", "task", "n")),
+    "engine": Stored({}, nullable=True),
+    "versions": Stored({}, nullable=True),
+    "grader": Stored({}),
+}
+_RUN = Stored(_RUN_KEYS, required=tuple(_RUN_KEYS))
+
+_ANALYSIS = Row[Comparison]("", (*renamed(Comparison, problems="n_problems"), *own(Comparison, "n", "draws", "seed")))
+
+_Direction = Literal["KL(after || before)", "KL(before || after)"]
+_Curve = Literal["log_likelihood", "accuracy"]
+_Seen = Literal["before", "after", "after, at the base model's best"]
+
+
+def _amortised(found: Comparison) -> AmortisedShare | None:
+    return None if found.amortised.share is None else found.amortised
+
+
+def _reasons(found: Comparison) -> dict[str, str]:
+    reasons = dict(found.reasons)
+    if found.amortised.reason:
+        reasons["amortised_share"] = found.amortised.reason
+    if found.explained is not None and found.explained.reason:
+        reasons["explained"] = found.explained.reason
+    return reasons
+
+
+DOCUMENT = Row[Comparison](
+    "",
+    (
+        Column("format", Literal["bon-eval comparison"], lambda _: "bon-eval comparison"),
+        Column("format_version", Literal[1], lambda _: FORMAT_VERSION),
+        Column("before", _RUN, lambda found: found.before),
+        Column("after", _RUN, lambda found: found.after),
+        Column("analysis", _ANALYSIS, lambda found: found),
+        Column("accuracies", Many(CHANGE, 5), lambda found: found.accuracies),
+        Column("quantities", Many(CHANGE), lambda found: found.quantities),
+        Column("divergences", Keyed(_DIVERGENCE, _Direction), lambda found: found.divergences),
+        Column("equivalent_n", Keyed(_EQUIVALENT_N, _Curve), lambda found: found.equivalent_n),
+        Column("amortised_share", Maybe(Row("limits", _ends("share"))), _amortised),
+        Column("explained", Maybe(_EXPLAINED), lambda found: found.explained),
+        Column(
+            "log_coverage",
+            Mapping[_Seen, float],
+            lambda found: found.log_coverage,
+            description="Upper bounds of ln C_cov in nats.",
+        ),
+        Column("findings", Many(Row("", own(Finding, "name", "verdict", "sentence"))), lambda found: found.findings),
+        Column("null_reasons", Mapping[str, str], _reasons),
+    ),
+    description="compare.json: a base model's run and its tuned model's on the same problems. Shares are fractions "
+    "of 1; log-likelihoods are nats per response.",
+)
+
+
+def document(found: Comparison) -> dict[str, object]:
+    """The content of compare.json: JSON-ready; infinity is the text ``not reached``, and nulls have reasons."""
+    return DOCUMENT.json(found)

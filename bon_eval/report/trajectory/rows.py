@@ -1,0 +1,73 @@
+"""The rows of trajectory.json, column by column, and the document that they make."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from bon_eval.dpo.tracking.trajectory import Point, Trajectory
+from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, own, renamed
+from bon_eval.stats import Interval, PairedTest
+
+FORMAT_VERSION = 1
+"""Of trajectory.json."""
+
+_BASE = Stored({}, required=("config", "versions", "engine"))
+
+_CHANGE = Row[PairedTest](
+    "change",
+    (
+        *renamed(PairedTest, estimate="difference"),
+        Column("low", float | None, lambda change: change.low),
+        Column("high", float | None, lambda change: change.high),
+        *own(PairedTest, "p_value", "method"),
+    ),
+)
+
+_POINT = Row[Point](
+    "point",
+    (
+        *own(Point, "step", "name", "label", "unit", "value.estimate"),
+        Column("low", float | None, lambda point: point.value.low),
+        Column("high", float | None, lambda point: point.value.high),
+        *own(Point, "value.method"),
+        Column("change", Maybe(_CHANGE), lambda point: point.change),
+    ),
+)
+
+_LIMITS = Row[Interval](
+    "limits",
+    (
+        *own(Interval, "estimate"),
+        Column("low", float | None, lambda found: found.low),
+        Column("high", float | None, lambda found: found.high),
+    ),
+)
+
+_CHES = Row[tuple[Interval, Interval]](
+    "",
+    (
+        Column("ches", _LIMITS, lambda found: found[0]),
+        Column("length_normalised", _LIMITS, lambda found: found[1]),
+    ),
+)
+
+DOCUMENT = Row[Trajectory](
+    "",
+    (
+        Column("format", Literal["bon-eval trajectory"], lambda _: "bon-eval trajectory"),
+        Column("format_version", Literal[1], lambda _: FORMAT_VERSION),
+        Column("base", _BASE, lambda found: {key: found.base[key] for key in _BASE.required}),
+        *own(Trajectory, "n"),
+        *renamed(Trajectory, problems="n_problems", pairs="pair_counts", probes="probe_counts"),
+        *own(Trajectory, "beta", "steps", "skipped"),
+        Column("ches", Keyed(_CHES), lambda found: found.ches),
+        Column("points", Many(_POINT), lambda found: found.points),
+    ),
+    description="trajectory.json: every measure at every checkpoint of a training, with its paired change from the "
+    "base model (step 0). Shares are fractions of 1; log-likelihoods are nats per response.",
+)
+
+
+def document(found: Trajectory) -> dict[str, Any]:
+    """The content of trajectory.json."""
+    return DOCUMENT.json(found)
