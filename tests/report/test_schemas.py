@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from bon_eval.report.formats.columns import REASONS, Column, Keyed, Many, Maybe,
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.formats.json_schema import schema_text
 from bon_eval.report.run.rows import document
-from bon_eval.stats import Interval
+from bon_eval.report.trajectory.rows import CHANGE
+from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import SHARE, Limits, Share, Size
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
@@ -183,3 +185,9 @@ def test_two_kinds_of_row_cannot_share_a_name() -> None:
 def test_a_type_without_a_schema_is_named() -> None:
     with pytest.raises(TypeError, match="complex"):
         schema_text(Row[Outer]("", (Column("a", complex, lambda _: 1j),)), "odd")
+
+
+def test_an_infinite_limit_is_refused_where_a_null_would_have_no_reason() -> None:
+    test = PairedTest(0.1, -math.inf, 0.3, 0.5, "student-t", 3)
+    with pytest.raises(StoreError, match="low of a change is infinite"):
+        CHANGE.json(test)

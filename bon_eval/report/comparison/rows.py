@@ -42,6 +42,7 @@ CHANGE = Row[Change](
         *renamed(Change, difference_method="difference.method", contested="difference.n_contested"),
         *own(Change, "difference.p_value", "p_holm"),
     ),
+    finite=True,
 )
 
 _DIVERGENCE = Row[Divergence](
@@ -57,6 +58,7 @@ _EXPLAINED = Row[ExplainedGain](
         Column("residual", Row("limits", _ends("residual", "residual_low", "residual_high")), lambda found: found),
         Column("share", Row("limits", _ends("share", "share_low", "share_high")), lambda found: found),
     ),
+    finite=True,
 )
 
 _RUN_KEYS: Mapping[str, object] = {

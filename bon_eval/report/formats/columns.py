@@ -1,7 +1,8 @@
 """Rows declared column by column: name, type and value stand once, for CSV, for JSON and for the JSON schema.
 
 A `Row` makes the cells of a value; `bon_eval.report.formats.json_schema` makes its schema from the same columns. NaN
-and infinity become null, and every null of a row with `REASONS` has its reason in ``null_reasons``.
+and infinity become null, and every null of a row with `REASONS` has its reason in ``null_reasons``. Without reasons a
+null would hide what an infinity says: such rows refuse it (`Row.finite`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from bon_eval.errors import StoreError
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import Count, EstimateOnly, Limits, Points, Share
 
@@ -87,17 +89,31 @@ class Row(Generic[T]):
     description: str = ""
     reasons: Callable[[T], Mapping[str, str]] | None = None
     """Why the cells of a field are null: field -> reason."""
+    finite: bool = False
+    """Whether an infinite number is refused; else it becomes null."""
 
     def cells(self, value: T) -> CsvRow:
         """The cells for CSV: no nested rows, nothing but finite numbers."""
         return {column.name: _finite(column.value(value)) for column in self.columns if _is_cell(column)}
 
     def json(self, value: T) -> dict[str, object]:
-        """The row for JSON; a null without a reason is a bug (KeyError)."""
+        """The row for JSON; a null without a reason is a bug (KeyError).
+
+        Raises:
+            StoreError: an infinite number in a row that must be finite.
+        """
+        if self.finite:
+            self._refuse_infinity(value)
         found = {column.name: _plain(column.type, column.value(value)) for column in self.columns}
         if REASONS in self.columns:
             found[REASONS.name] = self._null_reasons(value)
         return found
+
+    def _refuse_infinity(self, value: T) -> None:
+        for column in self.columns:
+            cell = column.value(value)
+            if isinstance(cell, float) and math.isinf(cell):
+                raise StoreError(f"{column.name} of a {self.name or 'row'} is infinite; nothing was written")
 
     def _null_reasons(self, value: T) -> dict[str, str]:
         known = {} if self.reasons is None else self.reasons(value)

@@ -13,7 +13,7 @@ FORMAT_VERSION = 1
 
 _BASE = Stored({}, required=("config", "versions", "engine"))
 
-_CHANGE = Row[PairedTest](
+CHANGE = Row[PairedTest](
     "change",
     (
         *renamed(PairedTest, estimate="difference"),
@@ -21,6 +21,7 @@ _CHANGE = Row[PairedTest](
         Column("high", float | None, lambda change: change.high),
         *own(PairedTest, "p_value", "method"),
     ),
+    finite=True,
 )
 
 _POINT = Row[Point](
@@ -30,8 +31,9 @@ _POINT = Row[Point](
         Column("low", float | None, lambda point: point.value.low),
         Column("high", float | None, lambda point: point.value.high),
         *own(Point, "value.method"),
-        Column("change", Maybe(_CHANGE), lambda point: point.change),
+        Column("change", Maybe(CHANGE), lambda point: point.change),
     ),
+    finite=True,
 )
 
 _LIMITS = Row[Interval](
@@ -41,6 +43,7 @@ _LIMITS = Row[Interval](
         Column("low", float | None, lambda found: found.low),
         Column("high", float | None, lambda found: found.high),
     ),
+    finite=True,
 )
 
 _CHES = Row[tuple[Interval, Interval]](
