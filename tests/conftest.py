@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -16,7 +17,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from bon_eval.records import Pool, Problem
+from bon_eval.store.reader import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY_FIXTURES = {"chromium", "open_page", "serve", "smollm2", "smollm2_lora"}
@@ -40,6 +45,38 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.skip(reason="vLLM is not installed (BON_EVAL_REQUIRE_VLLM=1 makes this fail)"))
+
+
+@pytest.fixture(scope="session")
+def make_hand_run() -> Callable[[], Run]:
+    """() -> the run of three problems with a pool of four that tests/analysis/test_analyse.py works out by hand."""
+    types = {
+        "log_likelihood": np.float64,
+        "n_tokens": np.int32,
+        "truncated": np.bool_,
+        "correct": np.bool_,
+        "unscored": np.bool_,
+        "answer_class": np.int32,
+    }
+
+    def made() -> Run:
+        stored = json.loads((ROOT / "tests" / "hand_run.json").read_text(encoding="utf-8"))
+
+        def pool(name: str) -> Pool:
+            arrays: dict[str, Any] = {field: np.array(stored[name][field], dtype=of) for field, of in types.items()}
+            return Pool(problem_ids=tuple(stored[name]["problem_ids"]), **arrays)
+
+        return Run(
+            path=Path("hand run"),
+            meta=stored["meta"],
+            problems=tuple(Problem(p["id"], {"question": "q"}, p["gold"]) for p in stored["problems"]),
+            greedy=pool("greedy"),
+            pool=pool("pool"),
+            grader={"name": "gsm8k", "version": "1"},
+            duplicates=np.zeros(3),
+        )
+
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ By log-likelihood the pools are already in order, so values by rank are a: 1 1 0
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,6 @@ from bon_eval.records import Pool, Problem
 from bon_eval.stats import holm
 from bon_eval.store.reader import Run
 
-_DTYPES = {
-    "log_likelihood": np.float64,
-    "n_tokens": np.int32,
-    "truncated": np.bool_,
-    "correct": np.bool_,
-    "unscored": np.bool_,
-    "answer_class": np.int32,
-}
-
 
 @dataclass(frozen=True)
 class HandRun:
@@ -41,22 +32,11 @@ class HandRun:
     grader: dict[str, str]
 
 
-def pool_of(stored: dict[str, Any]) -> Pool:
-    arrays: dict[str, Any] = {name: np.array(stored[name], dtype=dtype) for name, dtype in _DTYPES.items()}
-    return Pool(problem_ids=tuple(stored["problem_ids"]), **arrays)
-
-
 @pytest.fixture
-def run() -> HandRun:
-    """Three problems with a pool of four, worked out by hand below."""
-    stored = json.loads((Path(__file__).parents[1] / "hand_run.json").read_text(encoding="utf-8"))
-    return HandRun(
-        meta=stored["meta"],
-        problems=tuple(Problem(p["id"], {"question": "q"}, p["gold"]) for p in stored["problems"]),
-        greedy=pool_of(stored["greedy"]),
-        pool=pool_of(stored["pool"]),
-        grader={"name": "gsm8k", "version": "1"},
-    )
+def run(make_hand_run: Callable[[], Run]) -> HandRun:
+    """Three problems with a pool of four, worked out by hand below; what is analysed need not be a stored run."""
+    made = make_hand_run()
+    return HandRun(made.meta, made.problems, made.greedy, made.pool, made.grader)
 
 
 def arm(analysis: Analysis, name: str) -> ArmRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,34 +20,11 @@ from bon_eval.stats import detectable_difference
 from bon_eval.stats.closed_form import ratio_interval
 from bon_eval.store.reader import Run
 
-_DTYPES = {
-    "log_likelihood": np.float64,
-    "n_tokens": np.int32,
-    "truncated": np.bool_,
-    "correct": np.bool_,
-    "unscored": np.bool_,
-    "answer_class": np.int32,
-}
-
-
-def pool_of(stored: dict[str, Any]) -> Pool:
-    arrays: dict[str, Any] = {name: np.array(stored[name], dtype=dtype) for name, dtype in _DTYPES.items()}
-    return Pool(problem_ids=tuple(stored["problem_ids"]), **arrays)
-
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(make_hand_run: Callable[[], Run]) -> Run:
     """The run of three problems of tests/analysis/test_analyse.py; correct by rank: a 1 1 0 0, b 1 0 0 0, c 0 0 0 1."""
-    stored = json.loads((Path(__file__).parents[1] / "hand_run.json").read_text(encoding="utf-8"))
-    return Run(
-        path=tmp_path,
-        meta=stored["meta"],
-        problems=tuple(Problem(p["id"], {"question": "q"}, p["gold"]) for p in stored["problems"]),
-        greedy=pool_of(stored["greedy"]),
-        pool=pool_of(stored["pool"]),
-        grader={"name": "gsm8k", "version": "1"},
-        duplicates=np.zeros(3),
-    )
+    return make_hand_run()
 
 
 def random_run(rng: np.random.Generator, n_problems: int, n: int) -> Run:

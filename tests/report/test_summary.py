@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +14,15 @@ import pytest
 
 from bon_eval.analysis.analyse import analyse
 from bon_eval.errors import ConfigError, StoreError
-from bon_eval.records import Pool, Problem
 from bon_eval.report.run.rows import document
 from bon_eval.report.summary.page import colour, colour_limit, ink, summary_csv, summary_page, write_summary
 from bon_eval.report.summary.rows import summarise
-
-DTYPES: dict[str, Any] = {
-    "log_likelihood": np.float64,
-    "n_tokens": np.int32,
-    "truncated": np.bool_,
-    "correct": np.bool_,
-    "unscored": np.bool_,
-    "answer_class": np.int32,
-}
-
-
-class HandRun:
-    """The run of three problems whose numbers tests/analysis/test_analyse.py works out by hand."""
-
-    def __init__(self) -> None:
-        stored = json.loads((Path(__file__).parents[1] / "hand_run.json").read_text(encoding="utf-8"))
-        self.meta: dict[str, Any] = stored["meta"]
-        self.problems = tuple(Problem(p["id"], {"question": "q"}, p["gold"]) for p in stored["problems"])
-        self.greedy, self.pool = (
-            Pool(
-                problem_ids=tuple(stored[arm]["problem_ids"]),
-                **{name: np.array(stored[arm][name], dtype=dtype) for name, dtype in DTYPES.items()},
-            )
-            for arm in ("greedy", "pool")
-        )
-        self.grader = {"name": "gsm8k", "version": "1"}
+from bon_eval.store.reader import Run
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    return document(analyse(HandRun(), draws=200))
+def report(make_hand_run: Callable[[], Run]) -> dict[str, Any]:
+    return document(analyse(make_hand_run(), draws=200))
 
 
 def put(directory: Path, report: dict[str, Any], **changes: Any) -> Path:
