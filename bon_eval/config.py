@@ -7,9 +7,10 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from bon_eval.errors import ConfigError, unknown_name
+from bon_eval.records import Draw
 
 TOKEN_STATS = ("none", "topk")
 """What a run can store for each token besides its log-prob."""
@@ -128,10 +129,6 @@ class RunConfig:
         return digest(self.identity())[:12]
 
 
-Draw = Literal["greedy", "sample"]
-"""A request that a run makes of each problem: `records.Arm`, which this file may not import (mypy compares the two)."""
-
-
 def draws(config: RunConfig | Mapping[str, Any]) -> dict[Draw, int]:
     """Responses per problem of each draw, in the order of the requests; here alone stands what a run owes.
 
@@ -141,9 +138,10 @@ def draws(config: RunConfig | Mapping[str, Any]) -> dict[Draw, int]:
     return {"greedy": 1, "sample": n}
 
 
-def draw_temperatures(config: RunConfig) -> dict[Draw, float]:
-    """The temperature of each of the `draws`."""
-    return {"greedy": 0.0, "sample": config.temperature}
+def draw_temperatures(config: RunConfig | Mapping[str, Any]) -> dict[Draw, float]:
+    """The temperature of each of the `draws`; of a mapping ``temperature`` is enough."""
+    pool = config.temperature if isinstance(config, RunConfig) else float(config["temperature"])
+    return {"greedy": 0.0, "sample": pool}
 
 
 def responses_per_problem(config: RunConfig | Mapping[str, Any]) -> int:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Arm = Literal["greedy", "sample"]
+Draw = Literal["greedy", "sample"]
 """How a stored response was drawn: ``greedy`` (temperature 0, one) or ``sample`` (one of the pool of N)."""
 
 
@@ -55,7 +55,7 @@ class Request:
     """N responses to one prompt."""
 
     problem_id: str
-    arm: Arm
+    arm: Draw
     prompt_token_ids: tuple[int, ...]
     n: int
     sampling: Sampling
@@ -68,7 +68,7 @@ class Response:
     """One generated text with the log-probs of its own tokens under the model's raw distribution, in nats."""
 
     problem_id: str
-    arm: Arm
+    arm: Draw
     index: int
     """0 .. n-1 within the problem and arm."""
     text: str

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bon_eval.analysis.arms import Array
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
-from bon_eval.records import Pool
+from bon_eval.records import Draw, Pool
 from bon_eval.stats.streams import Streams
 from bon_eval.store.reader import Run
 
@@ -36,13 +36,29 @@ class Side:
         return cls(run.greedy, run.pool, run.duplicates, run.greedy.log_likelihood, run.pool.log_likelihood)
 
     @classmethod
-    def of_tuned(cls, run: Run, cross: Mapping[str, Array] | None) -> Side:
-        """`cross`: ``greedy`` and ``sample`` of this run under the base model, ``base`` and ``base_greedy`` the other
-        way round."""
-        if cross is None:
-            return cls(run.greedy, run.pool, run.duplicates, None, None)
-        under_base = cross["greedy"], cross["sample"]
-        return cls(run.greedy, run.pool, run.duplicates, *under_base, cross["base"], cross["base_greedy"])
+    def of_tuned(
+        cls,
+        run: Run,
+        under_base: Mapping[Draw, Array] | None = None,
+        under_tuned: Mapping[Draw, Array] | None = None,
+    ) -> Side:
+        """A tuned model's run.
+
+        Args:
+            run: the run.
+            under_base: draw -> its own responses under the base model, (P, n); None where the prompts differ.
+            under_tuned: draw -> the base run's responses under the tuned model.
+        """
+        own, other = under_base or {}, under_tuned or {}
+        return cls(
+            run.greedy,
+            run.pool,
+            run.duplicates,
+            base_greedy=own.get("greedy"),
+            base_pool=own.get("sample"),
+            base_under=other.get("sample"),
+            base_under_greedy=other.get("greedy"),
+        )
 
     def rows(self, order: NDArray[np.intp]) -> Side:
         """The problems in another order; what is of the base run has its order already."""

@@ -34,9 +34,9 @@ _UNFINISHED = "no problem has a finished response: a truncated one's log-likelih
 def replay(data: Data, settings: Settings, temperature: float | None) -> Replayed:
     """All of it for one analysis; `temperature` is the pool's, None where it is not recorded."""
     reasons: dict[str, str] = {}
-    power: tuple[ReweightedPoint, ...] = ()
+    reweighted: tuple[ReweightedPoint, ...] = ()
     if temperature == 1.0:
-        power = tuple(_power(data, settings))
+        reweighted = tuple(_reweighted(data, settings))
     else:
         reasons["power"] = _TEMPERED
     stopping: tuple[StoppingRow, ...] = ()
@@ -47,10 +47,10 @@ def replay(data: Data, settings: Settings, temperature: float | None) -> Replaye
     coverage = _coverage(data, settings)
     if coverage is None:
         reasons["coverage"] = _UNFINISHED
-    return Replayed(power, stopping, coverage, reasons)
+    return Replayed(reweighted, stopping, coverage, reasons)
 
 
-def _power(data: Data, settings: Settings) -> Iterator[ReweightedPoint]:
+def _reweighted(data: Data, settings: Settings) -> Iterator[ReweightedPoint]:
     pool = data.responses.pool
     correct = pool.correct.astype(np.float64)
     columns, likelihoods, sizes = [], [], []
@@ -206,7 +206,7 @@ class Coverage:
 class Replayed:
     """All of it for one run."""
 
-    power: tuple[ReweightedPoint, ...]
+    reweighted: tuple[ReweightedPoint, ...]
     """By alpha, increasing; empty where the pool was not drawn at temperature 1."""
     stopping: tuple[StoppingRow, ...]
     coverage: Coverage | None

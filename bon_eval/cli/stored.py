@@ -159,7 +159,7 @@ def compare_pair(
     html: bool = True,
 ) -> None:
     """Compare two stored runs, write the comparison's files, print it."""
-    from bon_eval.analysis.compare import compare_runs
+    from bon_eval.analysis.comparison import compare_runs
     from bon_eval.report.comparison.terminal import render, write_comparison
     from bon_eval.store.reader import load_run
 
@@ -170,12 +170,13 @@ def compare_pair(
     names = list(write_comparison(found, directory))
     if html:
         from bon_eval.analysis.analyse import analyse
-        from bon_eval.analysis.compare import cross_forced, same_prompts
+        from bon_eval.analysis.comparison import same_prompts
         from bon_eval.report.comparison.page import write_pair_page
+        from bon_eval.store.forced import load_forced_by
 
         first, second = (analyse(run, seed=seed, draws=draws, duplicates=run.duplicates) for run in runs)
-        cross = cross_forced(*runs) if same_prompts(*runs) else {}
-        pool, greedy = cross.get("sample"), cross.get("greedy")
+        under_base = load_forced_by(runs[1], runs[0]) if same_prompts(*runs) else {}
+        pool, greedy = under_base.get("sample"), under_base.get("greedy")
         names.append(write_pair_page(runs, (first, second), found, pool, greedy, directory).name)
     click.echo(render(found))
     click.echo(f"written to {directory}: {', '.join(names)}")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from bon_eval.config import draw_temperatures, draws
 from bon_eval.errors import EngineError
 from bon_eval.records import Response
 
@@ -119,9 +120,16 @@ def examine(
         RunOptions(model, "arith", limit=limit, revision=revision, adapter=adapter, trust_remote_code=trust_remote_code)
     )
     prompts = {p.problem_id: p.token_ids for p in ready.prompts}
-    greedy, pool = (Sampling(temperature, max_tokens, ready.stop_token_ids) for temperature in (0.0, 1.0))
-    requests = [Request(p.problem_id, "greedy", p.token_ids, 1, greedy) for p in ready.prompts]
-    requests += [Request(p.problem_id, "sample", p.token_ids, n, pool) for p in ready.prompts]
+    asked = {"n": n, "temperature": 1.0}
+    sampling = {
+        draw: Sampling(temperature, max_tokens, ready.stop_token_ids)
+        for draw, temperature in draw_temperatures(asked).items()
+    }
+    requests = [
+        Request(prompt.problem_id, draw, prompt.token_ids, size, sampling[draw])
+        for draw, size in draws(asked).items()
+        for prompt in ready.prompts
+    ]
     spec = EngineSpec(
         model_dir=str(ready.model.directory),
         dtype=dtype,

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from bon_eval.config import PLACEMENT_ARGS, RunConfig, digest
 from bon_eval.errors import StoreError
+from bon_eval.records import Draw
 from bon_eval.store import parts
+from bon_eval.store.reader import Run
 from bon_eval.store.writer import read_meta
 
 SCHEMA = pa.schema(
@@ -100,6 +102,19 @@ def load_forced(
             f"{by.model} ({by.engine}, {by.dtype}); run: bon-eval score {path} --by {source}"
         )
     return out
+
+
+def load_forced_by(run: Run, other: Run) -> dict[Draw, NDArray[np.float64]]:
+    """Log-likelihoods of all of a run's responses under another run's model: draw -> (P, n) in the run's own order.
+
+    Raises:
+        StoreError: the run was not scored by that model, or not all of it.
+    """
+    by = ForcedBy.of(other.meta["config"])
+    return {
+        draw: load_forced(run.path, by, pool.problem_ids, draw, pool.n, source=other.path)
+        for draw, pool in run.draws.items()
+    }
 
 
 def stored_requests(stored: Sequence[parts.Part]) -> set[tuple[str, str]]:

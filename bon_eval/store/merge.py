@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bon_eval.config import Draw, Shard, differences, digest, draws, owed_requests, shard_index
+from bon_eval.config import Shard, differences, digest, draws, owed_requests, shard_index
 from bon_eval.errors import StoreError
+from bon_eval.records import Draw
 from bon_eval.store import parts
 from bon_eval.store.files import TEMPORARY, cannot_write, make_directory, write_atomic, write_text
 from bon_eval.store.lock import lock

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bon_eval.config import digest, draws, responses_per_problem
 from bon_eval.errors import StoreError
-from bon_eval.records import Arm, Pool, Problem, Response
+from bon_eval.records import Draw, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import parts, token_stats
 from bon_eval.store.writer import read_meta
@@ -44,6 +44,11 @@ class Run:
     """Name and version of the grader behind the grades."""
     duplicates: NDArray[np.float64]
     """Shape (P,): share of each pool whose text repeats an earlier one of the same pool."""
+
+    @property
+    def draws(self) -> dict[Draw, Pool]:
+        """The responses of each draw."""
+        return {"greedy": self.greedy, "sample": self.pool}
 
 
 def stored_parts(path: Path, meta: dict[str, Any]) -> list[parts.Part]:
@@ -113,7 +118,7 @@ def load_run(
     table = pa.concat_tables(tables) if tables else schema.empty_table()
     complete = _complete(directory, problems, table, responses_per_problem(meta["config"]), partial)
     grades, grader = _load_grades(directory)
-    pools: dict[Arm, Pool] = {
+    pools: dict[Draw, Pool] = {
         arm: _pool(directory, complete, table, grades, arm, n) for arm, n in draws(meta["config"]).items()
     }
     tokens: dict[str, tuple[Sequence[parts.Part], str]] = {}
@@ -183,7 +188,7 @@ def _load_grades(directory: Path) -> tuple[pa.Table, dict[str, str]]:
 
 
 def _with_tokens(
-    directory: Path, sources: Mapping[str, tuple[Sequence[parts.Part], str]], pool: Pool, arm: Arm
+    directory: Path, sources: Mapping[str, tuple[Sequence[parts.Part], str]], pool: Pool, arm: Draw
 ) -> Pool:
     """The pool with numbers of its tokens: name -> (parts, column), read a batch at a time into their places."""
     if not sources:
@@ -218,7 +223,7 @@ def _with_tokens(
     return replace(pool, token_logprobs=own, token_offsets=offsets, token_stats=statistics)
 
 
-def _with_plugin_scores(directory: Path, own: Sequence[Scorer], pools: Mapping[Arm, Pool]) -> dict[Arm, Pool]:
+def _with_plugin_scores(directory: Path, own: Sequence[Scorer], pools: Mapping[Draw, Pool]) -> dict[Draw, Pool]:
     """The pools with the scores of functions that read whole responses, one response at a time."""
     scores = {arm: {scorer.name: np.zeros(p.n_tokens.shape) for scorer in own} for arm, p in pools.items()}
     row_of = {problem: row for row, problem in enumerate(pools["sample"].problem_ids)}
@@ -230,7 +235,7 @@ def _with_plugin_scores(directory: Path, own: Sequence[Scorer], pools: Mapping[A
     return {arm: replace(pool, plugin_scores=scores[arm]) for arm, pool in pools.items()}
 
 
-def _cells(table: pa.Table, ids: pa.Array, arm: Arm, n: int) -> tuple[pa.Table, NDArray[np.int64]]:
+def _cells(table: pa.Table, ids: pa.Array, arm: Draw, n: int) -> tuple[pa.Table, NDArray[np.int64]]:
     """Rows of one arm, and the cell (row-major in (P, n)) that each belongs to."""
     rows = table.filter(pc.equal(table["arm"], arm))
     row = pc.index_in(rows["problem_id"], value_set=ids)
@@ -241,7 +246,7 @@ def _cells(table: pa.Table, ids: pa.Array, arm: Arm, n: int) -> tuple[pa.Table, 
     return rows, problem * n + index
 
 
-def _pool(directory: Path, problems: Sequence[Problem], table: pa.Table, grades: pa.Table, arm: Arm, n: int) -> Pool:
+def _pool(directory: Path, problems: Sequence[Problem], table: pa.Table, grades: pa.Table, arm: Draw, n: int) -> Pool:
     ids = pa.array([p.id for p in problems], pa.string())
     shape = (len(problems), n)
     rows, cells = _cells(table, ids, arm, n)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from bon_eval.config import RunConfig, Shard, differences, digest, draws
 from bon_eval.errors import StoreError
-from bon_eval.records import Arm, Problem, Response
+from bon_eval.records import Draw, Problem, Response
 from bon_eval.store import parts
 from bon_eval.store.files import TEMPORARY, cannot_write, write_atomic, write_text
 from bon_eval.store.lock import lock
@@ -59,7 +59,7 @@ class RunStore:
         """`order`: of a shard, the ids of the whole run's problems in task order."""
         self.directory = directory
         self.config = config
-        self.done: set[tuple[str, Arm]] = set()
+        self.done: set[tuple[str, Draw]] = set()
         self._created = False
         self._made: list[Path] = []
         self._lock: IO[str] | None = None
@@ -115,9 +115,9 @@ class RunStore:
             table = pa.table({"problem_id": pa.array(list(order), pa.string())})
             write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 
-    def _read_done(self) -> set[tuple[str, Arm]]:
+    def _read_done(self) -> set[tuple[str, Draw]]:
         """Requests whose responses are all stored."""
-        seen: dict[tuple[str, Arm], int] = {}
+        seen: dict[tuple[str, Draw], int] = {}
         for table in parts.read_parts(self._log.parts, ["problem_id", "arm"]):
             for group in table.group_by(["problem_id", "arm"]).aggregate([([], "count_all")]).to_pylist():
                 key = (group["problem_id"], group["arm"])

@@ -27,7 +27,7 @@ _KEYS = {"what", "condition", "measure", "above", "below", "within", "fails", "m
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ClaimPart:
     """One number of a claim and what is claimed of it."""
 
     what: Literal["change", "value"]
@@ -41,7 +41,7 @@ class Part:
     """Where the other side begins; None: at the threshold itself."""
     minus: tuple[str, str] | None = None
     """(condition, measure) that is subtracted, problem by problem."""
-    only_if: Part | None = None
+    only_if: ClaimPart | None = None
 
     def threshold(self) -> str:
         """The claim as text."""
@@ -54,7 +54,7 @@ class Part:
 class PartResult:
     """A part with its measurement."""
 
-    part: Part
+    part: ClaimPart
     label: str
     unit: str
     value: Interval
@@ -78,7 +78,7 @@ Trajectories = Mapping[str, Sequence[Trajectory]]
 """Condition -> one trajectory for each seed."""
 
 
-def parse_claims(content: object) -> dict[str, tuple[str, tuple[Part, ...]]]:
+def parse_claims(content: object) -> dict[str, tuple[str, tuple[ClaimPart, ...]]]:
     """Id -> (text, parts) of the ``claims`` of a conditions file.
 
     Raises:
@@ -97,7 +97,7 @@ def parse_claims(content: object) -> dict[str, tuple[str, tuple[Part, ...]]]:
 
 
 def decide(
-    claims: Mapping[str, tuple[str, tuple[Part, ...]]],
+    claims: Mapping[str, tuple[str, tuple[ClaimPart, ...]]],
     trajectories: Trajectories,
     *,
     seed: int = 0,
@@ -119,10 +119,10 @@ def decide(
     return tuple(out)
 
 
-def outcome(part: Part, value: Interval, by_seed: Sequence[float]) -> Outcome:
+def outcome(part: ClaimPart, value: Interval, by_seed: Sequence[float]) -> Outcome:
     """Whether a part holds: the interval and every seed's estimate on the claimed side.
 
-    >>> part = Part("change", "x", "m", above=0.0)
+    >>> part = ClaimPart("change", "x", "m", above=0.0)
     >>> outcome(part, Interval(0.2, 0.1, 0.3, ""), [0.1, 0.3]), outcome(part, Interval(0.2, 0.1, 0.3, ""), [-0.1, 0.3])
     ('holds', 'open')
     """
@@ -181,7 +181,7 @@ def over_seeds(by_seed: Sequence[Mapping[str, float]]) -> tuple[Array, bool]:
     return per_problem(np.array([value for _, value in numbers]), [problem for problem, _ in numbers])
 
 
-def _measure(part: Part, trajectories: Trajectories, seed: int, draws: int) -> PartResult:
+def _measure(part: ClaimPart, trajectories: Trajectories, seed: int, draws: int) -> PartResult:
     by_seed, label, unit, bounded = numbers(trajectories, part.what, part.condition, part.measure)
     if part.minus is not None:
         others, other_label, _, other_bounded = numbers(trajectories, part.what, *part.minus)
@@ -211,7 +211,7 @@ def _measure(part: Part, trajectories: Trajectories, seed: int, draws: int) -> P
     return PartResult(part, label, unit, value, means, found, note)
 
 
-def _part(entry: Any, claim: str) -> Part:
+def _part(entry: Any, claim: str) -> ClaimPart:
     if not isinstance(entry, Mapping) or not {"what", "condition", "measure"} <= set(entry) <= _KEYS:
         raise ConfigError(f"claim {claim!r}: a part has what, condition, measure and one of above, below, within")
     if entry["what"] not in ("change", "value"):
@@ -226,7 +226,7 @@ def _part(entry: Any, claim: str) -> Part:
     minus = entry.get("minus")
     if minus is not None and (not isinstance(minus, Mapping) or set(minus) != {"condition", "measure"}):
         raise ConfigError(f"claim {claim!r}: minus has a condition and a measure, and nothing else")
-    return Part(
+    return ClaimPart(
         what=entry["what"],
         condition=str(entry["condition"]),
         measure=str(entry["measure"]),

@@ -73,24 +73,24 @@ def arm(analysis: Analysis, name: str) -> Any:
 
 
 def test_the_curve_begins_at_the_sample_arm_and_ends_at_best_of_n(analysis: Analysis) -> None:
-    first, *_, last = analysis.replayed.power
+    first, *_, last = analysis.replayed.reweighted
     assert (first.alpha, last.alpha) == (1.0, math.inf)
     for point, name in ((first, "sample"), (last, "best-of-16 log_likelihood")):
         row = arm(analysis, name)
         assert abs(point.accuracy.estimate - row.accuracy.estimate) < 1e-12
         assert abs(point.log_likelihood - row.log_likelihood.estimate) < 1e-12
-    likelihoods = [p.log_likelihood for p in analysis.replayed.power]
+    likelihoods = [p.log_likelihood for p in analysis.replayed.reweighted]
     assert likelihoods == sorted(likelihoods)
-    sizes = [p.ess_median for p in analysis.replayed.power]
+    sizes = [p.ess_median for p in analysis.replayed.reweighted]
     assert sizes == sorted(sizes, reverse=True)
     assert first.ess_median == pytest.approx(16.0)
-    assert [p.believable for p in analysis.replayed.power] == [s >= 10 for s in sizes]
+    assert [p.believable for p in analysis.replayed.reweighted] == [s >= 10 for s in sizes]
     assert not last.believable
 
 
 def test_a_tempered_pool_has_no_curve_and_says_why() -> None:
     found = analyse(MadeRun(temperature=0.7), draws=100)
-    assert found.replayed.power == ()
+    assert found.replayed.reweighted == ()
     assert "not drawn at temperature 1" in found.replayed.reasons["power"]
     validate(document(found))
     assert "not drawn at temperature 1" in page_of(found)
@@ -232,7 +232,7 @@ def test_the_document_fits_its_schema_and_infinity_is_a_word(analysis: Analysis)
     content = document(analysis)
     validate(content)
     json.dumps(content, allow_nan=False)
-    assert REWEIGHTED.cells(analysis.replayed.power[-1])["alpha"] == "infinity"
+    assert REWEIGHTED.cells(analysis.replayed.reweighted[-1])["alpha"] == "infinity"
     assert "too small to believe" in page_of(analysis)
 
 

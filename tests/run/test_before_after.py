@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bon_eval.analysis.compare import compare_runs
+from bon_eval.analysis.comparison import compare_runs
 from bon_eval.cli import main
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec
@@ -345,7 +345,7 @@ def test_pools_of_different_size_are_compared_at_the_smaller_n(pair: tuple[Path,
     with pytest.MonkeyPatch.context() as patch:
         # The smaller run has scores of its own five responses only.
         patch.setattr(
-            "bon_eval.analysis.compare.load_forced",
+            "bon_eval.store.forced.load_forced",
             lambda path, by, ids, arm, n, source: load_forced(
                 path, by, ids, arm, N if arm == "sample" else n, source=source
             )[:, :n],

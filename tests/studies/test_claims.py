@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from squeeze.claims import Outcome, Part, decide, numbers, outcome, over_seeds, parse_claims
+from squeeze.claims import ClaimPart, Outcome, decide, numbers, outcome, over_seeds, parse_claims
 
 from bon_eval.analysis.sides import LABELS
 from bon_eval.dpo.pairs.recipes import RECIPES
@@ -64,7 +64,7 @@ OUTCOMES: dict[str, tuple[dict[str, float], float, float, list[float], Outcome]]
 
 @pytest.mark.parametrize(("claimed", "low", "high", "seeds", "expected"), OUTCOMES.values(), ids=OUTCOMES)
 def test_outcome(claimed: dict[str, Any], low: float, high: float, seeds: list[float], expected: Outcome) -> None:
-    part = Part("change", "x", "m", **claimed)
+    part = ClaimPart("change", "x", "m", **claimed)
     assert outcome(part, Interval(sum(seeds) / len(seeds), low, high, ""), seeds) == expected
 
 
@@ -73,7 +73,7 @@ def test_outcome(claimed: dict[str, Any], low: float, high: float, seeds: list[f
     [({"above": 0.5}, "above 0.5"), ({"below": 0.0}, "below 0"), ({"within": 0.05}, "within ±0.05")],
 )
 def test_thresholds_as_text(claimed: dict[str, Any], text: str) -> None:
-    assert Part("value", "x", "m", **claimed).threshold() == text
+    assert ClaimPart("value", "x", "m", **claimed).threshold() == text
 
 
 P = 40
@@ -108,7 +108,7 @@ def moving(base: float, now: float, **options: Any) -> Trajectory:
     return trajectory({step: {"m": column(value + SPREAD * (step > 0), **options)} for step, value in at.items()})
 
 
-def decided(part: Part, trajectories: dict[str, list[Trajectory]]) -> Any:
+def decided(part: ClaimPart, trajectories: dict[str, list[Trajectory]]) -> Any:
     [claim] = decide({"a": ("a claim", (part,))}, trajectories, draws=200)
     assert (claim.id, claim.text) == ("a", "a claim")
     [result] = claim.parts
@@ -116,7 +116,7 @@ def decided(part: Part, trajectories: dict[str, list[Trajectory]]) -> Any:
 
 
 def test_a_change_is_the_last_step_minus_step_0() -> None:
-    result = decided(Part("change", "x", "m", above=0.0), {"x": [moving(-3.0, -2.0), moving(-3.0, -1.0)]})
+    result = decided(ClaimPart("change", "x", "m", above=0.0), {"x": [moving(-3.0, -2.0), moving(-3.0, -1.0)]})
     assert result.value.estimate == pytest.approx(1.5, abs=1e-12)
     assert result.by_seed == pytest.approx((1.0, 2.0), abs=1e-12)
     assert 1.4 < result.value.low < 1.5 < result.value.high < 1.6
@@ -124,19 +124,21 @@ def test_a_change_is_the_last_step_minus_step_0() -> None:
 
 
 def test_a_value_is_the_last_steps_own() -> None:
-    result = decided(Part("value", "x", "m", below=-2.5), {"x": [moving(-3.0, -2.0)]})
+    result = decided(ClaimPart("value", "x", "m", below=-2.5), {"x": [moving(-3.0, -2.0)]})
     assert result.value.estimate == pytest.approx(-2.0, abs=1e-12)
     assert result.outcome == "fails"
 
 
 def test_base_is_step_0_once() -> None:
-    result = decided(Part("value", "base", "m", above=-4.0), {"x": [moving(-3.0, -2.0)] * 3, "y": [moving(5.0, 6.0)]})
+    result = decided(
+        ClaimPart("value", "base", "m", above=-4.0), {"x": [moving(-3.0, -2.0)] * 3, "y": [moving(5.0, 6.0)]}
+    )
     assert result.by_seed == (-3.0,)
     assert (result.value.estimate, result.value.method, result.outcome) == (-3.0, "constant", "holds")
 
 
 def test_seeds_that_disagree_leave_a_part_open() -> None:
-    part = Part("change", "x", "m", above=0.0)
+    part = ClaimPart("change", "x", "m", above=0.0)
     assert decided(part, {"x": [moving(0.0, 3.0), moving(0.0, 2.0)]}).outcome == "holds"
     result = decided(part, {"x": [moving(0.0, 3.0), moving(0.0, -0.5)]})
     assert result.value.low > 0.0
@@ -146,7 +148,7 @@ def test_seeds_that_disagree_leave_a_part_open() -> None:
 def test_minus_subtracts_problem_by_problem_and_seed_by_seed() -> None:
     # The spread is common to both sides and cancels: every problem's number is 2 in seed 1 and 4 in seed 2.
     pairs = {"x": [moving(0.0, 3.0), moving(0.0, 3.0)], "y": [moving(0.0, 1.0), moving(0.0, -1.0)]}
-    result = decided(Part("change", "x", "m", above=0.0, minus=("y", "m")), pairs)
+    result = decided(ClaimPart("change", "x", "m", above=0.0, minus=("y", "m")), pairs)
     assert result.by_seed == pytest.approx((2.0, 4.0), abs=1e-12)
     assert result.value.high - result.value.low < 1e-9
     assert result.label == "the measure minus y: the measure"
@@ -156,20 +158,20 @@ def test_minus_keeps_the_problems_that_both_have() -> None:
     # x has q0 and q1, y has q1 and q2: only q1 counts, 5 - 1.
     left = trajectory({s: {"m": column([2.0, 5.0], ids=("q0", "q1"))} for s in (0, 10)})
     right = trajectory({s: {"m": column([1.0, 7.0], ids=("q1", "q2"))} for s in (0, 10)})
-    result = decided(Part("value", "x", "m", above=0.0, minus=("y", "m")), {"x": [left], "y": [right]})
+    result = decided(ClaimPart("value", "x", "m", above=0.0, minus=("y", "m")), {"x": [left], "y": [right]})
     assert result.value.estimate == 4.0
     assert result.outcome == "open", "one problem gives no interval"
 
 
 @pytest.mark.parametrize(("condition", "other", "sign"), [("x", "base", 1.0), ("base", "x", -1.0)])
 def test_the_base_model_stands_against_every_seed(condition: str, other: str, sign: float) -> None:
-    part = Part("value", condition, "m", above=0.0, minus=(other, "m"))
+    part = ClaimPart("value", condition, "m", above=0.0, minus=(other, "m"))
     result = decided(part, {"x": [moving(-3.0, -2.0), moving(-3.0, -1.0)]})
     assert result.by_seed == pytest.approx((sign, 2 * sign), abs=1e-12)
 
 
 def test_conditions_with_other_numbers_of_seeds_cannot_be_subtracted() -> None:
-    part = Part("value", "x", "m", above=0.0, minus=("y", "m"))
+    part = ClaimPart("value", "x", "m", above=0.0, minus=("y", "m"))
     with pytest.raises(ConfigError, match=r"subtracts 'y' with 1 seeds from 'x' with 2"):
         decided(part, {"x": [moving(0.0, 1.0)] * 2, "y": [moving(0.0, 1.0)]})
 
@@ -202,7 +204,7 @@ def test_shares_keep_their_range() -> None:
     # 38 of 40 answers right: an interval of the mean alone would reach above 1.
     right = column([1.0] * 38 + [0.0] * 2, share=True)
     found = trajectory({s: {"m": right} for s in (0, 10)})
-    result = decided(Part("value", "x", "m", above=0.5), {"x": [found]})
+    result = decided(ClaimPart("value", "x", "m", above=0.5), {"x": [found]})
     assert result.value.high <= 1.0
     assert result.value.method == "wilson-midp"
     assert result.unit == "share"
@@ -210,8 +212,8 @@ def test_shares_keep_their_range() -> None:
 
 def test_only_if_opens_a_part_whose_condition_does_not_hold() -> None:
     falls, rises = moving(0.0, -1.0), moving(0.0, 1.0)
-    needed = Part("change", "y", "m", below=0.0)
-    part = Part("change", "x", "m", above=0.0, only_if=needed)
+    needed = ClaimPart("change", "y", "m", below=0.0)
+    part = ClaimPart("change", "x", "m", above=0.0, only_if=needed)
     assert decided(part, {"x": [rises], "y": [falls]}).outcome == "holds"
     result = decided(part, {"x": [rises], "y": [rises]})
     assert (result.outcome, result.note) == ("open", "y: the measure is not below 0")
@@ -230,13 +232,13 @@ VERDICTS = {
 @pytest.mark.parametrize(("changes", "verdict"), VERDICTS.values(), ids=VERDICTS)
 def test_verdicts(changes: list[float], verdict: str) -> None:
     trajectories = {f"c{k}": [moving(0.0, change)] for k, change in enumerate(changes)}
-    parts = tuple(Part("change", f"c{k}", "m", above=0.0) for k in range(len(changes)))
+    parts = tuple(ClaimPart("change", f"c{k}", "m", above=0.0) for k in range(len(changes)))
     [claim] = decide({"a": ("", parts)}, trajectories, draws=200)
     assert claim.verdict == verdict
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
-    claims = {"a": ("", (Part("change", "x", "m", above=0.0),))}
+    claims = {"a": ("", (ClaimPart("change", "x", "m", above=0.0),))}
     first, again, other = (decide(claims, {"x": [moving(0.0, 1.0)]}, seed=s, draws=200) for s in (1, 1, 2))
     assert first == again
     assert first[0].parts[0].value != other[0].parts[0].value
@@ -249,7 +251,9 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
 )
 def test_unknown_names(condition: str, measure: str, message: str, minus: tuple[str, str] | None) -> None:
     names = (condition, measure)
-    part = Part("change", *names, above=0.0) if minus is None else Part("change", *minus, above=0.0, minus=names)
+    part = (
+        ClaimPart("change", *names, above=0.0) if minus is None else ClaimPart("change", *minus, above=0.0, minus=names)
+    )
     with pytest.raises(ConfigError, match=message):
         decided(part, {"x": [moving(0.0, 1.0)]})
 
@@ -257,7 +261,7 @@ def test_unknown_names(condition: str, measure: str, message: str, minus: tuple[
 def test_a_measure_that_only_the_last_step_has() -> None:
     found = trajectory({0: {}, 10: {"m": column(SPREAD)}})
     with pytest.raises(ConfigError, match="measure 'm', which there is not"):
-        decided(Part("value", "x", "m", above=0.0), {"x": [found]})
+        decided(ClaimPart("value", "x", "m", above=0.0), {"x": [found]})
 
 
 PART: dict[str, Any] = {"what": "change", "condition": "x", "measure": "m", "above": 0}
@@ -274,15 +278,15 @@ def test_parse_every_word() -> None:
         "1": (
             "t",
             (
-                Part("change", "x", "m", above=0.0),
-                Part(
+                ClaimPart("change", "x", "m", above=0.0),
+                ClaimPart(
                     "change",
                     "x",
                     "m",
                     below=0.02,
                     fails=0.0,
                     minus=("y", "k"),
-                    only_if=Part("value", "x", "m", within=0.5),
+                    only_if=ClaimPart("value", "x", "m", within=0.5),
                 ),
             ),
         )

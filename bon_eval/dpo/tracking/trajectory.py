@@ -14,9 +14,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bon_eval.analysis.comparison import UNITS
+from bon_eval.analysis.findings import UNITS
 from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
-from bon_eval.config import draws
 from bon_eval.dpo.tracking.forced import read_forced
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES, Array, pair_measures, per_problem, side_scores
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
@@ -28,7 +27,7 @@ from bon_eval.stats.bootstrap import UNBOUNDED, Interval
 from bon_eval.stats.paired import PairedTest
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Limits, Positive, Size
-from bon_eval.store.forced import ForcedBy, load_forced
+from bon_eval.store.forced import load_forced_by
 from bon_eval.store.reader import Run, load_run
 
 
@@ -157,13 +156,7 @@ def _arms(directory: Path, base: Run, base_side: Side, seed: int) -> dict[str, C
     run = load_run(directory)
     if run.pool.problem_ids != base_side.pool.problem_ids:
         raise StoreError(f"{directory} holds other problems than the base run; track again into another directory")
-    by = ForcedBy.of(base.meta["config"])
-    ids = run.pool.problem_ids
-    under_base = {
-        arm: load_forced(directory, by, ids, arm, n, source=base.path) for arm, n in draws(run.meta["config"]).items()
-    }
-    side = Side(run.greedy, run.pool, run.duplicates, under_base["greedy"], under_base["sample"])
-    return _side_columns(side, seed)
+    return _side_columns(Side.of_tuned(run, load_forced_by(run, base)), seed)
 
 
 def _side_columns(side: Side, seed: int) -> dict[str, Column]:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.comparison import Change, Comparison
+from bon_eval.analysis.comparison import Comparison
+from bon_eval.analysis.findings import Change
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.figures import Groups, pair_figures

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, Literal
 
-from bon_eval.analysis.comparison import Change, Comparison, Finding
+from bon_eval.analysis.comparison import Comparison
+from bon_eval.analysis.findings import Change, Finding
 from bon_eval.estimators.amortised import AmortisedShare, ExplainedGain
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
 from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, interval, own, renamed

@@ -8,7 +8,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bon_eval.analysis.comparison import Change, Comparison
+from bon_eval.analysis.comparison import Comparison
+from bon_eval.analysis.findings import Change
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.comparison.rows import CHANGE, document
 from bon_eval.report.formats.csv_json import to_csv, validate

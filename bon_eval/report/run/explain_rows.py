@@ -165,7 +165,7 @@ _COVERAGE = Row[Coverage](
 REPLAYED = Row[Replayed](
     "",
     (
-        Column("power", Many(REWEIGHTED), lambda found: found.power),
+        Column("power", Many(REWEIGHTED), lambda found: found.reweighted),
         Column("stopping", Many(STOPPING), lambda found: found.stopping),
         Column("coverage", Maybe(_COVERAGE), lambda found: found.coverage),
         *renamed(Replayed, null_reasons="reasons"),

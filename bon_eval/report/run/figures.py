@@ -51,7 +51,7 @@ def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
     import matplotlib
 
     panels = [("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)]
-    if analysis.replayed.power:
+    if analysis.replayed.reweighted:
         panels.append(("sharpening", sharpening))
     for name, draw in panels:
         with matplotlib.rc_context(SETTINGS):

@@ -19,7 +19,7 @@ _TICKS = (1.0, 1.5, 2.0, 4.0, math.inf)
 def sharpening(analysis: Analysis) -> Figure:
     """Two axes over 1 - 1/alpha; points that are not to be believed are hollow. Use it within the settings."""
     figure, [left, right] = new_figure(2)
-    points = analysis.replayed.power
+    points = analysis.replayed.reweighted
     x = [1.0 - 1.0 / p.alpha for p in points]
     value = [100 * p.accuracy.estimate for p in points]
     left.fill_between(

@@ -32,7 +32,7 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         "problems.csv": to_csv(problem_cells(row) for row in analysis.problems),
         "scorers.csv": to_csv(SCORER.cells(row) for row in analysis.explanation.scorers),
         "pairs.csv": to_csv(PAIR.cells(pair) for pair in analysis.pairs),
-        "sharpening.csv": to_csv(REWEIGHTED.cells(point) for point in analysis.replayed.power),
+        "sharpening.csv": to_csv(REWEIGHTED.cells(point) for point in analysis.replayed.reweighted),
         "adaptive.csv": to_csv(STOPPING.cells(row) for row in analysis.replayed.stopping),
         "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
         # Last: a report.json in place means that the tables beside it are of the same analysis.
