@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +19,17 @@ from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import parts, token_stats
+from bon_eval.store.pools import BATCH_BYTES, distinct_texts, make_pool, with_tokens
 from bon_eval.store.writer import read_meta
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bon_eval.store.frames import Table
 
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
 _GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
 _BYTES = pa.field("n_bytes", pa.int32())
-_BATCH_BYTES = 8 << 20
 _ROWS = 64
 
 
@@ -49,6 +54,23 @@ class Run:
     def draws(self) -> dict[Draw, Pool]:
         """The responses of each draw."""
         return {"greedy": self.greedy, "sample": self.pool}
+
+    def to_pandas(self, table: Table = "responses") -> pd.DataFrame:
+        """The run as a tidy frame, rows in task order.
+
+        Args:
+            table: ``responses``: a row for each response of the finished problems, with ``problem_id``, ``arm``,
+                ``index``, ``log_likelihood`` (nats), ``n_tokens``, ``truncated``, ``correct`` (<NA>: unscored),
+                ``answer_class`` (-1: no answer), ``correct_strict`` and ``n_bytes`` where they are known, and
+                ``score.NAME`` for each scorer of one's own that was loaded. ``problems``: a row for each problem, with
+                ``problem_id``, ``gold``, ``finished`` and ``fields.NAME`` for each column of the task.
+
+        Raises:
+            ConfigError: another table.
+        """
+        from bon_eval.store.frames import frame  # pandas takes as long to import as all the rest
+
+        return frame(self, table)
 
 
 def stored_parts(path: Path, meta: dict[str, Any]) -> list[parts.Part]:
@@ -110,8 +132,8 @@ def load_run(
     tables: list[pa.Table] = []
     distinct: dict[str, int] = {}
     # One pass: opening the row groups costs more than reading them, and no text is kept.
-    for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=_BATCH_BYTES):
-        distinct |= _distinct_texts(batch)
+    for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=BATCH_BYTES):
+        distinct |= distinct_texts(batch)
         sizes = pc.binary_length(batch["text"])
         tables.append(batch.select(_COLUMNS).append_column(_BYTES, sizes).replace_schema_metadata(None))
     schema = pa.schema([*(parts.SCHEMA.field(name) for name in _COLUMNS), _BYTES])
@@ -119,14 +141,14 @@ def load_run(
     complete = _complete(directory, problems, table, responses_per_problem(meta["config"]), partial)
     grades, grader = _load_grades(directory)
     pools: dict[Draw, Pool] = {
-        arm: _pool(directory, complete, table, grades, arm, n) for arm, n in draws(meta["config"]).items()
+        arm: make_pool(directory, complete, table, grades, arm, n) for arm, n in draws(meta["config"]).items()
     }
     tokens: dict[str, tuple[Sequence[parts.Part], str]] = {}
     if token_logprobs or any(scorer.needs_tokens for scorer in wanted):
         tokens["token_logprobs"] = stored, "token_logprobs"
     for stat in dict.fromkeys(stat for scorer in wanted for stat in scorer.stats):
         tokens[stat] = token_stats.source(directory, meta, stat)
-    pools = {arm: _with_tokens(directory, tokens, pool, arm) for arm, pool in pools.items()}
+    pools = {arm: with_tokens(directory, tokens, pool, arm) for arm, pool in pools.items()}
     own = [scorer for scorer in wanted if isinstance(scorer, PluginScorer)]
     if own:
         pools = _with_plugin_scores(directory, own, pools)
@@ -156,18 +178,6 @@ def _complete(
     return kept
 
 
-def _distinct_texts(table: pa.Table) -> dict[str, int]:
-    """Different texts of each pool in the table, by problem: a pool always lies within one row group."""
-    pools = table.filter(pc.equal(table["arm"], "sample")).combine_chunks()
-    if not pools.num_rows:
-        return {}
-    # Numbered and counted by hand: Arrow's own count of distinct strings takes many times their memory.
-    problems, texts = (pools[name].combine_chunks().dictionary_encode() for name in ("problem_id", "text"))
-    pairs = problems.indices.to_numpy().astype(np.int64) * len(texts.dictionary) + texts.indices.to_numpy()
-    of_problem, counts = np.unique(np.unique(pairs) // len(texts.dictionary), return_counts=True)
-    return dict(zip(problems.dictionary.take(pa.array(of_problem)).to_pylist(), counts.tolist(), strict=True))
-
-
 def _load_grades(directory: Path) -> tuple[pa.Table, dict[str, str]]:
     """What the pools need of the grades, and the grader's name and version."""
     path = directory / "grades.parquet"
@@ -187,42 +197,6 @@ def _load_grades(directory: Path) -> tuple[pa.Table, dict[str, str]]:
     return grades, {"name": rows[0]["grader"], "version": rows[0]["grader_version"]} if rows else {}
 
 
-def _with_tokens(
-    directory: Path, sources: Mapping[str, tuple[Sequence[parts.Part], str]], pool: Pool, arm: Draw
-) -> Pool:
-    """The pool with numbers of its tokens: name -> (parts, column), read a batch at a time into their places."""
-    if not sources:
-        return pool
-    ids = pa.array(pool.problem_ids, pa.string())
-    lengths = pool.n_tokens.ravel()
-    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-    found: dict[str, NDArray[np.float32]] = {}
-    for name, (stored, column) in sources.items():
-        flat = found[name] = np.empty(offsets[-1], dtype=np.float32)
-        there = np.zeros(len(lengths), dtype=np.bool_)
-        for batch in parts.read_parts(stored, ["problem_id", "arm", "index", column], batch_bytes=_BATCH_BYTES):
-            rows, cells = _cells(batch, ids, arm, pool.n)
-            counts = pc.list_value_length(rows[column]).to_numpy()
-            if not np.array_equal(counts, lengths[cells]):
-                raise StoreError(
-                    f"the stored token counts of {arm} responses are not those of their {name}; "
-                    "restore the parts or run with --fresh"
-                )
-            starts = np.cumsum(counts) - counts
-            places = np.repeat(offsets[cells] - starts, counts) + np.arange(counts.sum())
-            flat[places] = pc.list_flatten(rows[column]).to_numpy()
-            there[cells] = True
-        if not there.all():
-            problem, index = divmod(int(np.flatnonzero(~there)[0]), pool.n)
-            raise StoreError(
-                f"{directory}: {arm} response {index} of problem {pool.problem_ids[problem]} has no {name}; "
-                f"run: bon-eval score {directory} --stats {name}"
-            )
-    statistics = {name: flat for name, flat in found.items() if name != "token_logprobs"}
-    own = found.get("token_logprobs")
-    return replace(pool, token_logprobs=own, token_offsets=offsets, token_stats=statistics)
-
-
 def _with_plugin_scores(directory: Path, own: Sequence[Scorer], pools: Mapping[Draw, Pool]) -> dict[Draw, Pool]:
     """The pools with the scores of functions that read whole responses, one response at a time."""
     scores = {arm: {scorer.name: np.zeros(p.n_tokens.shape) for scorer in own} for arm, p in pools.items()}
@@ -233,53 +207,3 @@ def _with_plugin_scores(directory: Path, own: Sequence[Scorer], pools: Mapping[D
             for scorer in own:
                 scores[response.arm][scorer.name][row, response.index] = scorer(response)
     return {arm: replace(pool, plugin_scores=scores[arm]) for arm, pool in pools.items()}
-
-
-def _cells(table: pa.Table, ids: pa.Array, arm: Draw, n: int) -> tuple[pa.Table, NDArray[np.int64]]:
-    """Rows of one arm, and the cell (row-major in (P, n)) that each belongs to."""
-    rows = table.filter(pc.equal(table["arm"], arm))
-    row = pc.index_in(rows["problem_id"], value_set=ids)
-    if row.null_count:  # problems that are not complete
-        rows, row = rows.filter(row.is_valid()), row.drop_null()
-    problem = row.to_numpy().astype(np.int64)
-    index = rows["index"].to_numpy().astype(np.int64)
-    return rows, problem * n + index
-
-
-def _pool(directory: Path, problems: Sequence[Problem], table: pa.Table, grades: pa.Table, arm: Draw, n: int) -> Pool:
-    ids = pa.array([p.id for p in problems], pa.string())
-    shape = (len(problems), n)
-    rows, cells = _cells(table, ids, arm, n)
-    graded, graded_cells = _cells(grades, ids, arm, n)
-    for name, found in (("responses", cells), ("grades", graded_cells)):
-        if not np.array_equal(np.sort(found), np.arange(shape[0] * n)):
-            lacking = np.setdiff1d(np.arange(shape[0] * n), found)
-            which = (
-                f"problem {problems[int(lacking[0]) // n].id}, {arm} {int(lacking[0]) % n} is missing"
-                if len(lacking)
-                else "some twice"
-            )
-            remedy = f"run: bon-eval grade {directory}" if name == "grades" else "restore the parts or run with --fresh"
-            raise StoreError(f"{directory}: {name} do not cover the run ({which}); {remedy}")
-
-    def place(values: NDArray[Any], at: NDArray[np.int64], dtype: type) -> NDArray[Any]:
-        out: NDArray[Any] = np.empty(shape[0] * n, dtype=dtype)
-        out[at] = values
-        return out.reshape(shape)
-
-    correct = graded["correct"]
-    strict = graded["correct_strict"] if "correct_strict" in graded.column_names else None
-    return Pool(
-        problem_ids=tuple(p.id for p in problems),
-        log_likelihood=place(rows["log_likelihood"].to_numpy(), cells, np.float64),
-        n_tokens=place(rows["n_tokens"].to_numpy(), cells, np.int32),
-        truncated=place(pc.equal(rows["finish_reason"], "length").to_numpy(), cells, np.bool_),
-        correct=place(pc.fill_null(correct, False).to_numpy(), graded_cells, np.bool_),
-        unscored=place(pc.is_null(correct).to_numpy(), graded_cells, np.bool_),
-        answer_class=place(graded["answer_class"].to_numpy(), graded_cells, np.int32),
-        correct_strict=None
-        if strict is None
-        else place(pc.fill_null(strict, False).to_numpy(), graded_cells, np.bool_),
-        n_bytes=place(rows["n_bytes"].to_numpy(), cells, np.int32),
-        unscored_strict=None if strict is None else place(pc.is_null(strict).to_numpy(), graded_cells, np.bool_),
-    )
