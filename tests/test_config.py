@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import get_args
 
 import pytest
+from example_config import CONFIG as EXAMPLE
 
 from bon_eval.config import (
-    Draw,
     RunConfig,
+    Shard,
     count_owed,
     draw_temperatures,
     draws,
     owed_requests,
     responses_per_problem,
+    shard_index,
 )
-from bon_eval.records import Arm
+from bon_eval.errors import ConfigError
+from bon_eval.records import Draw
 from bon_eval.run.sampling import requests
 from bon_eval.tasks.prompts import RenderedPrompt
 
-CONFIG = RunConfig(
-    task="t",
-    model="m",
-    revision=None,
-    adapter=None,
-    engine="transformers",
-    dtype="float32",
-    n=4,
-    limit=None,
-    temperature=0.7,
-    max_tokens=8,
-    stop=("\n",),
-    stop_token_ids=(2,),
-    prompt_style="plain",
-    shots=0,
-    seed=0,
-    grader="gsm8k",
-    data=None,
-    train_data=None,
-    task_hash="a",
-    model_hash="b",
-    adapter_hash=None,
-    prompts_hash="c",
-)
+CONFIG = replace(EXAMPLE, temperature=0.7, stop=("\n",))
 IDS = ("p0", "p1", "p2")
 
 
@@ -64,7 +46,7 @@ def test_a_pool_of_one_is_a_request_of_its_own_beside_greedy() -> None:
 
 
 def test_every_draw_has_a_temperature_and_is_an_arm_of_the_records() -> None:
-    assert list(draws(CONFIG)) == list(draw_temperatures(CONFIG)) == list(get_args(Draw)) == list(get_args(Arm))
+    assert list(draws(CONFIG)) == list(draw_temperatures(CONFIG)) == list(get_args(Draw))
 
 
 @pytest.mark.parametrize("n", [1, 4])
@@ -77,3 +59,24 @@ def test_the_requests_of_a_run_are_those_that_it_owes(n: int) -> None:
     assert [(r.problem_id, r.arm, r.n, r.sampling.temperature) for r in asked] == [
         (i, *drawn) for i in IDS for drawn in (("greedy", 1, 0.0), ("sample", n, 0.7))
     ]
+
+
+def test_the_hash_is_the_first_eight_bytes_of_sha256() -> None:
+    assert hashlib.sha256(b"algebra/1").hexdigest()[:16] == "4bb90fa718f6596d"
+    assert shard_index("algebra/1", 7) == 0x4BB90FA718F6596D % 7 + 1
+    assert Counter(shard_index(str(i), 3) for i in range(24)) == {1: 9, 2: 9, 3: 6}
+
+
+def test_shards_are_of_about_one_size_and_disjoint() -> None:
+    ids = [f"test/algebra/{i}.json" for i in range(5000)]
+    for of in (2, 7, 64):
+        counts = Counter(shard_index(i, of) for i in ids)
+        expected = 5000 / of
+        assert sum((c - expected) ** 2 / expected for c in counts.values()) < of + 5 * (2 * of) ** 0.5
+        assert all(sum(Shard(k, of).holds(i) for k in range(1, of + 1)) == 1 for i in ids[:50])
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/", "a/b", "1/0", "-1/4", "1/4/2", ""])
+def test_what_is_no_shard(text: str) -> None:
+    with pytest.raises(ConfigError, match="is not I/K"):
+        replace(CONFIG, shard=text)

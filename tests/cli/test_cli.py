@@ -132,6 +132,7 @@ def test_the_same_command_again_samples_nothing(finished: Path, copy: Path) -> N
     assert same["arms"] == json.loads((finished / "report.json").read_text())["arms"]
 
 
+@pytest.mark.slow
 def test_kill_and_resume_equals_an_uninterrupted_store(tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [*BON_EVAL, *RUN, *FAST, "--n", "48", "--limit", "40", "--out", str(out)]

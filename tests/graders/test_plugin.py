@@ -69,6 +69,7 @@ def python(installed: Path, *args: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_the_page_is_a_task_that_checks_and_runs(installed: Path) -> None:
     checked = python(installed, "-m", "bon_eval.cli", "tasks", "check", "roman.yaml")
     assert checked.stdout.strip() == (

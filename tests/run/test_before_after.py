@@ -159,6 +159,7 @@ def test_the_same_command_again_samples_and_scores_nothing(pair: tuple[Path, Pat
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")} == stamps
 
 
+@pytest.mark.slow
 def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(
     cold: Path, tmp_path: Path, wait_for_parts: Callable[..., None]
 ) -> None:
@@ -199,6 +200,7 @@ def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(
         assert len(forced_requests(run, model)) == 2 * LIMIT
 
 
+@pytest.mark.slow
 def test_an_adapter_shares_one_engine(lora_adapter: Path, tmp_path: Path) -> None:
     done = bon_eval(*RUN, *ON_TRANSFORMERS, "--n", "4", "--limit", "6", "--after", lora_adapter, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -184,6 +184,7 @@ def test_ctrl_c_on_the_transformers_engine(tmp_path: Path, wait_for_parts: Wait)
     assert_complete(out, kept)
 
 
+@pytest.mark.slow
 def test_signals_where_nothing_is_in_flight(tmp_path: Path) -> None:
     """While a model loads, the first signal stops."""
     out = tmp_path / "run"

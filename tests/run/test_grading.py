@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from example_config import CONFIG as EXAMPLE
 
-from bon_eval.config import RunConfig
 from bon_eval.graders import grade_math
 from bon_eval.graders.batch import BatchGrader, grade_many
-from bon_eval.records import Arm, Problem, Response
+from bon_eval.records import Draw, Problem, Response
 from bon_eval.run import grading
 from bon_eval.run.grading import grade_run
 from bon_eval.store import parts
@@ -24,35 +25,12 @@ POOLS = {
     "p3": (r"\sqrt{12}", [r"2\sqrt{3}", r"\sqrt{12}", "3.46", r"\frac{6}{\sqrt3}"]),
 }
 GOLDS = {"p0": "0.5", "p1": "x+1", "p2": "7", "p3": r"2\sqrt3"}
-CONFIG = RunConfig(
-    task="t",
-    model="m",
-    revision=None,
-    adapter=None,
-    engine="transformers",
-    dtype="float32",
-    n=4,
-    limit=None,
-    temperature=1.0,
-    max_tokens=8,
-    stop=(),
-    stop_token_ids=(2,),
-    prompt_style="plain",
-    shots=0,
-    seed=0,
-    grader="math",
-    data=None,
-    train_data=None,
-    task_hash="a",
-    model_hash="b",
-    adapter_hash=None,
-    prompts_hash="c",
-)
+CONFIG = replace(EXAMPLE, grader="math")
 PROMPTS = pa.table({"prompt": ["?"] * 4, "prompt_token_ids": pa.array([[1]] * 4, pa.list_(pa.int32()))})
 PROBLEMS = tuple(Problem(name, {"question": "?"}, gold) for name, gold in GOLDS.items())
 
 
-def responses(problem: str, arm: Arm, answers: list[str]) -> list[Response]:
+def responses(problem: str, arm: Draw, answers: list[str]) -> list[Response]:
     return [
         Response(
             problem, arm, i, "no answer" if a == "no answer" else rf"so \boxed{{{a}}}", (5, 2), (-0.5, -0.5), "stop"
@@ -61,7 +39,7 @@ def responses(problem: str, arm: Arm, answers: list[str]) -> list[Response]:
     ]
 
 
-def store_run(path: Path, order: list[tuple[str, Arm]]) -> Path:
+def store_run(path: Path, order: list[tuple[str, Draw]]) -> Path:
     with RunStore(path, CONFIG, PROBLEMS, PROMPTS) as store:
         store.begin_session("now", {}, {})
         for problem, arm in order:
@@ -76,8 +54,8 @@ def grades_of(path: Path) -> list[dict[str, object]]:
     return sorted(rows, key=lambda row: (row["problem_id"], row["arm"], row["index"]))
 
 
-IN_ORDER: list[tuple[str, Arm]] = [(name, arm) for name in POOLS for arm in ("greedy", "sample")]
-GREEDY_FIRST: list[tuple[str, Arm]] = sorted(IN_ORDER, key=lambda key: key[1])
+IN_ORDER: list[tuple[str, Draw]] = [(name, arm) for name in POOLS for arm in ("greedy", "sample")]
+GREEDY_FIRST: list[tuple[str, Draw]] = sorted(IN_ORDER, key=lambda key: key[1])
 
 
 @pytest.mark.parametrize("rows", [1, 6, 1000])

@@ -152,6 +152,7 @@ def run(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_one_load_for_all_tasks_and_only_what_is_owed_again(two_tasks: Path) -> None:
     args = ("--model", "arith-mixed", "--task", "group.yaml", "--out", "out")
     done = run(*args, cwd=two_tasks)
@@ -179,6 +180,7 @@ def test_one_load_for_all_tasks_and_only_what_is_owed_again(two_tasks: Path) -> 
     assert pq.read_table(out / "second" / "grades.parquet").num_rows == 2 * 4
 
 
+@pytest.mark.slow
 def test_a_stopped_group_goes_on(two_tasks: Path, wait_for_parts: Callable[..., None]) -> None:
     args = ["--model", "arith-mixed", "--task", "group.yaml", "--out", "out", "--n", "200", "--engine-arg"]
     process = subprocess.Popen(

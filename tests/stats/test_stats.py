@@ -168,6 +168,7 @@ def test_best_of_n_is_unbiased(outcomes, scenario):
         assert abs(errors.mean()) < 4 * errors.std(ddof=1) / np.sqrt(len(errors)), name
 
 
+@pytest.mark.slow
 def test_the_simulation_contests_enough_problems(outcomes):
     for name in ("sample - greedy", "sample - sample"):
         assert np.mean(outcomes["250 alike"].contested[name]) >= 100

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from bon_eval.cli import main
-from bon_eval.config import Shard, digest, shard_index
-from bon_eval.errors import ConfigError, StoreError
+from bon_eval.config import digest, shard_index
+from bon_eval.errors import StoreError
 from bon_eval.run.prepare import RunOptions, prepare
 from bon_eval.store import parts
 from bon_eval.store.merge import merge_shards
@@ -55,27 +53,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def copies(shards: list[Path], folder: Path) -> list[Path]:
     return [Path(shutil.copytree(path, folder / path.name)) for path in shards]
-
-
-def test_the_hash_is_the_first_eight_bytes_of_sha256() -> None:
-    assert hashlib.sha256(b"algebra/1").hexdigest()[:16] == "4bb90fa718f6596d"
-    assert shard_index("algebra/1", 7) == 0x4BB90FA718F6596D % 7 + 1
-    assert Counter(shard_index(str(i), 3) for i in range(24)) == SIZES
-
-
-def test_shards_are_of_about_one_size_and_disjoint() -> None:
-    ids = [f"test/algebra/{i}.json" for i in range(5000)]
-    for of in (2, 7, 64):
-        counts = Counter(shard_index(i, of) for i in ids)
-        expected = 5000 / of
-        assert sum((c - expected) ** 2 / expected for c in counts.values()) < of + 5 * (2 * of) ** 0.5
-        assert all(sum(Shard(k, of).holds(i) for k in range(1, of + 1)) == 1 for i in ids[:50])
-
-
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/", "a/b", "1/0", "-1/4", "1/4/2", ""])
-def test_what_is_no_shard(text: str) -> None:
-    with pytest.raises(ConfigError, match="is not I/K"):
-        replace(prepare(OPTIONS).config, shard=text)
 
 
 def test_a_shard_is_the_whole_run_but_for_its_name() -> None:

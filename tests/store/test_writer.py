@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from example_config import CONFIG
 
 from bon_eval.config import RunConfig, differences, digest
 from bon_eval.errors import ConfigError, EngineError, StoreError
@@ -33,30 +34,6 @@ PROMPTS = pa.table(
         "prompt": pa.array([f"{i}?" for i in range(150)]),
         "prompt_token_ids": pa.array([[i, 1] for i in range(150)], pa.list_(pa.int32())),
     }
-)
-CONFIG = RunConfig(
-    task="t",
-    model="m",
-    revision=None,
-    adapter=None,
-    engine="transformers",
-    dtype="float32",
-    n=N,
-    limit=None,
-    temperature=1.0,
-    max_tokens=8,
-    stop=(),
-    stop_token_ids=(2,),
-    prompt_style="plain",
-    shots=0,
-    seed=0,
-    grader="gsm8k",
-    data=None,
-    train_data=None,
-    task_hash="a",
-    model_hash="b",
-    adapter_hash=None,
-    prompts_hash="c",
 )
 
 
