@@ -203,7 +203,7 @@ def test_differences_name_both_values() -> None:
 def test_second_process_is_refused(tmp_path: Path) -> None:
     with open_store(tmp_path):
         script = (
-            "import sys; sys.path.insert(0, sys.argv[1]); from test_writer import *\n"
+            "import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + '/..']; from test_writer import *\n"
             "try: open_store(Path(sys.argv[2]))\n"
             "except StoreError as e: print(e); sys.exit(2)"
         )
@@ -295,7 +295,7 @@ def test_a_single_append_between_merged_parts_is_not_merged_over_them(tmp_path: 
 def test_kill_at_any_moment_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """kill -9 again and again while a run is written; in the end the table is that of an uninterrupted run."""
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from test_writer import *\n"
+        "import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + '/..']; from test_writer import *\n"
         "with open_store(Path(sys.argv[2])) as s: print('ready', flush=True); fill(s, 0.002)"
     )
     rng = random.Random(0)
@@ -323,7 +323,7 @@ def test_a_full_disk_leaves_the_store_readable(tmp_path: Path) -> None:
     """A file-size limit makes the kernel refuse a write in the middle of a part, as a full disk does."""
     script = """
 import errno, resource, signal, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + '/..']
 from test_writer import *
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with open_store(Path(sys.argv[2])) as store:
