@@ -1,8 +1,8 @@
 """Confidence intervals for means over problems: the problem is the sampling unit.
 
-Which method runs depends on the values alone and is named in `Interval.method`. The choices come from the simulation
-in tests/stats/test_stats.py: no single method covers the truth often enough for single answers, pool accuracies, means
-of log-likelihoods and differences alike.
+Which method runs depends on the values alone and is named in `Interval.method`. The choices come from simulations
+(benchmarks/coverage.py, tests/stats): no single method covers the truth often enough for single answers, pool
+accuracies, means of log-likelihoods and differences alike.
 
 * ``wilson-midp``: values all 0 or 1. Hull of Wilson's interval (1927, doi 10.1080/01621459.1927.10502953) and the
   mid-p Clopper-Pearson interval. Wilson's alone covers 84 % at accuracies near 0.18 / P; the hull covers at least
@@ -11,18 +11,19 @@ of log-likelihoods and differences alike.
 * ``wilson-design``: accuracies with few contributing problems, where a bootstrap cannot see what it has not drawn.
   Wilson's interval with the effective sample size of a survey (Korn & Graubard 1998), the design effect pulled
   towards 1 by `closed_form._PRIOR_PROBLEMS` problems, and Student's t in place of the normal quantile.
-* ``bootstrap-t + student-t``: the hull of both, for differences of accuracies that are means of many answers. Where
-  most problems tie, the bootstrap alone covers 92 %.
+* ``bootstrap-t + student-t``: the hull of both, for differences of accuracies that are means of many answers and for
+  unbounded values. Where most problems tie, the bootstrap alone covers 92 %; of unbounded values the hull is widened
+  (`bon_eval.stats.heavy_tails`).
 * ``pseudo-t``: differences of accuracies that involve single answers or have few contested problems. Student's t
   after adding a fraction of a problem with difference +1 and of one with -1 (Bonett & Price 2012,
   doi 10.3102/1076998611411915).
-* ``student-t``: unbounded values, few contributing problems.
-* ``constant`` (all values equal, low = high) and ``one problem`` (low and high are NaN): the data hold no spread.
+* ``none: ...``: low and high are NaN, and why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,14 +33,15 @@ from bon_eval.errors import ConfigError
 from bon_eval.stats.array_checks import CHUNK_ELEMENTS
 from bon_eval.stats.closed_form import (
     ENOUGH_PROBLEMS,
-    Limits,
     effective_problems,
     is_binary,
     pseudo_t,
+    pseudo_t_p_value,
     share_interval,
     student_t,
     student_t_p_value,
 )
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS, is_too_skewed, varied_problems, widening
 
 Support = tuple[float, float]
 """Smallest and largest possible value."""
@@ -48,7 +50,10 @@ UNBOUNDED: Support = (-np.inf, np.inf)
 """For quantities such as nats or tokens, which may lie between 0 and 1 by chance."""
 
 _UNIT: Support = (0.0, 1.0)
-_DIFFERENCE: Support = (-1.0, 1.0)
+DIFFERENCE: Support = (-1.0, 1.0)
+"""For differences of accuracies and other shares."""
+_LEAST_DIFFERENCES = 3
+"""Problems from which on a difference of accuracies has an interval: of two it would be all of [-1, 1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,11 @@ class Interval:
     """The plain mean."""
     low: float
     high: float
-    """Both NaN where one problem gives no interval."""
+    """Both NaN where there is no interval."""
     method: str
-    """Which method ran: see the module's docstring."""
+    """Which method ran, or ``none`` and why: see the module's docstring."""
+    marked: bool = False
+    """The values are too skewed for the interval to be relied on (`bon_eval.stats.heavy_tails`)."""
 
 
 def bootstrap_ci(
@@ -115,61 +122,94 @@ def bootstrap_cis(
     given = support if isinstance(support, list) else [support] * columns.shape[1]
     if len(given) != columns.shape[1]:
         raise ConfigError(f"bootstrap_cis got {len(given)} supports for {columns.shape[1]} columns; pass one for each")
-    supports: list[Support | None] = []
-    for column, stated in zip(columns.T, given, strict=True):
-        inside = bool(np.all((column >= 0.0) & (column <= 1.0)))
-        supports.append(_UNIT if stated is None and inside else stated)
-        if stated is not None and not np.all((column >= stated[0]) & (column <= stated[1])):
-            raise ConfigError(f"values reach outside their support {stated}; pass the support that they have")
-    small = [_small_sample_method(s) for s in supports]
-    return resolve_intervals(columns, supports, small, [False] * len(supports), rng, draws, confidence)[0]
-
-
-SmallSample = Callable[[NDArray[np.float64], float], Limits]
-"""(values of one column, confidence) -> low, high, method."""
+    supports = [
+        (_UNIT if np.all((column >= 0.0) & (column <= 1.0)) else UNBOUNDED) if stated is None else stated
+        for column, stated in zip(columns.T, given, strict=True)
+    ]
+    for column, used in zip(columns.T, supports, strict=True):
+        _check_support(column, used)
+    found = resolve_intervals(columns, supports, [np.inf] * len(supports), rng, draws, confidence)
+    return [interval for interval, _ in found]
 
 
 def resolve_intervals(
     columns: NDArray[np.float64],
-    supports: Sequence[Support | None],
-    small: Sequence[SmallSample],
-    always_small: Sequence[bool],
+    supports: Sequence[Support],
+    rarest: Sequence[float],
     rng: np.random.Generator,
     draws: int,
     confidence: float,
-) -> tuple[list[Interval], list[float]]:
-    """Bootstrap-t for the columns that allow it, `small` for the others; (P, K) in, K intervals out.
+) -> list[tuple[Interval, float]]:
+    """The method that fits each column of (P, K), with the two-sided p-value of a mean of 0 that goes with it.
 
-    Beside each interval: two-sided p-value of a mean of 0 that goes with it, NaN where no bootstrap ran.
+    The p-value is at most 1 - confidence exactly where the interval excludes 0; NaN for shares and without an interval.
+
+    Args:
+        columns: finite values.
+        supports: (0, 1), (-1, 1) or `UNBOUNDED`, one for each column.
+        rarest: of a difference from single answers how many are of the rarer kind, for each column; infinity for
+            others. A bootstrap of (single answer - mean of many) underestimates the rare whole-problem differences.
+        rng, draws, confidence: as in `bootstrap_ci`.
     """
-    results: dict[int, Limits] = {}
-    p_values = [np.nan] * columns.shape[1]
-    wanted = []
-    for k, column in enumerate(columns.T):
-        if (
-            always_small[k]
-            or (is_binary(column) and supports[k] != UNBOUNDED)
-            or effective_problems(column) < ENOUGH_PROBLEMS
-        ):
-            results[k] = small[k](column, confidence)
-        else:
-            wanted.append(k)
-    low, high, p_bootstrap = _bootstrap_t(columns[:, wanted], rng, draws, confidence)
-    for i, k in enumerate(wanted):
-        bounds = supports[k] or (-np.inf, np.inf)
-        if np.isfinite(low[i]) and np.isfinite(high[i]):
-            ends, method = (float(low[i]), float(high[i])), "bootstrap-t"
-            p_values[k] = float(p_bootstrap[i])
-            if bounds == _DIFFERENCE:
-                plain = student_t(columns[:, k], confidence)
-                ends, method = (min(ends[0], plain[0]), max(ends[1], plain[1])), "bootstrap-t + student-t"
-                p_values[k] = max(p_values[k], student_t_p_value(columns[:, k]))
-            # No truth lies outside the support, so cutting there cannot cost coverage.
-            results[k] = (max(ends[0], bounds[0]), min(ends[1], bounds[1]), method)
-        else:
-            results[k] = small[k](columns[:, k], confidence)
-    intervals = [Interval(float(columns[:, k].mean()), *results[k]) for k in range(columns.shape[1])]
-    return intervals, p_values
+    closed = [_closed_form(c, s, r, confidence) for c, s, r in zip(columns.T, supports, rarest, strict=True)]
+    wanted = [k for k, found in enumerate(closed) if found is None]
+    n = len(columns)
+    factors = np.array([widening(n) if supports[k] == UNBOUNDED else 1.0 for k in wanted])
+    limits = _bootstrap_t(columns[:, wanted], factors, rng, draws, confidence)
+    for k, factor, low, high, p_value in zip(wanted, factors.tolist(), *limits, strict=True):
+        closed[k] = _with_bootstrap(columns[:, k], supports[k], factor, (low, high, p_value), confidence)
+    return [found for found in closed if found is not None]
+
+
+Resolved = tuple[Interval, float]
+
+
+def _closed_form(column: NDArray[np.float64], support: Support, rarest: float, confidence: float) -> Resolved | None:
+    """The interval of a column that no bootstrap is for; None for others."""
+    n, mean = len(column), float(column.mean())
+    if support == _UNIT:
+        if is_binary(column) or effective_problems(column) < ENOUGH_PROBLEMS:
+            return Interval(mean, *share_interval(column, confidence)), np.nan
+        return None
+    least = LEAST_PROBLEMS if support == UNBOUNDED else _LEAST_DIFFERENCES
+    if n < least:
+        return _none(mean, f"{n} problem{'s' if n != 1 else ''}; from {least} on")
+    if support == UNBOUNDED:
+        varied = varied_problems(column)
+        return _none(mean, f"{'no' if varied == 1 else f'only {varied}'} problems differ") if varied < least else None
+    if rarest < np.inf or effective_problems(column) < ENOUGH_PROBLEMS:
+        ends = pseudo_t(column, confidence, rarest)
+        return Interval(mean, *ends, "pseudo-t"), pseudo_t_p_value(column, rarest)
+    return None
+
+
+def _with_bootstrap(
+    column: NDArray[np.float64],
+    support: Support,
+    factor: float,
+    bootstrap: tuple[float, float, float],
+    confidence: float,
+) -> Resolved:
+    low, high, p_value = bootstrap
+    mean = float(column.mean())
+    if not (np.isfinite(low) and np.isfinite(high)):  # too many resamples held one value only
+        if support == _UNIT:
+            return Interval(mean, *share_interval(column, confidence)), np.nan
+        if support == DIFFERENCE:
+            return Interval(mean, *pseudo_t(column, confidence), "pseudo-t"), pseudo_t_p_value(column)
+        return _none(mean, "too few problems differ")
+    method = "bootstrap-t"
+    if support != _UNIT:
+        plain = [mean + factor * (end - mean) for end in student_t(column, confidence)]
+        low, high, method = min(low, plain[0]), max(high, plain[1]), "bootstrap-t + student-t"
+        p_value = max(p_value, student_t_p_value(column, factor))
+    marked = support == UNBOUNDED and is_too_skewed(column)
+    # No truth lies outside the support, so cutting there cannot cost coverage.
+    return Interval(mean, max(low, support[0]), min(high, support[1]), method, marked), p_value
+
+
+def _none(mean: float, why: str) -> Resolved:
+    return Interval(mean, np.nan, np.nan, f"none: {why}"), np.nan
 
 
 def _checked(values: ArrayLike, draws: int, confidence: float) -> NDArray[np.float64]:
@@ -179,33 +219,37 @@ def _checked(values: ArrayLike, draws: int, confidence: float) -> NDArray[np.flo
     bad = np.argwhere(~np.isfinite(out))
     if len(bad):
         raise ConfigError(f"value of problem row {bad[0, 0]} is not finite and has no mean; leave the problem out")
-    if draws < 100:
-        raise ConfigError(f"draws = {draws} is too few for an interval; use at least 100")
-    if not 0.0 < confidence < 1.0:
-        raise ConfigError(f"confidence = {confidence} is not between 0 and 1")
+    check_draws(draws, confidence)
     return out
 
 
-def _small_sample_method(support: Support | None) -> SmallSample:
-    if support is None or support == UNBOUNDED:
-        return student_t
-    if support == _DIFFERENCE:
-        return pseudo_t
-    if support == _UNIT:
-        return share_interval
-    raise ConfigError(f"support {support} is not (0, 1), (-1, 1) or None")
+def check_draws(draws: int, confidence: float) -> None:
+    """`ConfigError` unless there are 100 draws, and one beyond each end of the interval, and a confidence in (0, 1)."""
+    if not 0.0 < confidence < 1.0:
+        raise ConfigError(f"confidence = {confidence} is not between 0 and 1")
+    least = max(100, math.ceil(2.0 / (1.0 - confidence) - 1e-9) - 1)
+    if draws < least:
+        raise ConfigError(f"draws = {draws} is too few for an interval; use at least {least}")
+
+
+def _check_support(column: NDArray[np.float64], support: Support) -> None:
+    if support not in (_UNIT, DIFFERENCE, UNBOUNDED):
+        raise ConfigError(f"support {support} is not (0, 1), (-1, 1) or None")
+    if not np.all((column >= support[0]) & (column <= support[1])):
+        raise ConfigError(f"values reach outside their support {support}; pass the support that they have")
 
 
 def _bootstrap_t(
-    columns: NDArray[np.float64], rng: np.random.Generator, draws: int, confidence: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Studentised bootstrap limits of every column, (K,) each; not finite where too many resamples had no spread.
+    columns: NDArray[np.float64], factors: NDArray[np.float64], rng: np.random.Generator, draws: int, confidence: float
+) -> tuple[list[float], list[float], list[float]]:
+    """Studentised bootstrap limits of every column, K each; not finite where too many resamples had no spread.
 
-    The third array holds the two-sided p-value of a mean of 0: the level at which the limits would just touch 0.
+    `factors` move the limits away from the mean. The third list holds the two-sided p-value of a mean of 0: it is at
+    most 1 - confidence exactly where the limits exclude 0.
     """
     n, k = columns.shape
     if k == 0:
-        return np.empty(0), np.empty(0), np.empty(0)
+        return [], [], []
     mean = columns.mean(axis=0)
     centred = columns - mean
     error = centred.std(axis=0, ddof=1) / np.sqrt(n)
@@ -217,15 +261,15 @@ def _bootstrap_t(
         spread = np.sqrt(np.maximum(square - shift**2, 0.0) / (n - 1))
         flat = spread <= 1e-12 * error * np.sqrt(n)
         t[start : start + rows] = np.where(flat, np.copysign(np.inf, shift), shift / np.where(flat, 1.0, spread))
-    tail = (1.0 - confidence) / 2.0
     t.sort(axis=0)
-    at = np.clip(np.round(np.array([tail, 1.0 - tail]) * (draws + 1)).astype(int) - 1, 0, draws - 1)
-    lower, upper = t[at[0]], t[at[1]]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        observed = mean / error
+    # So many draws may lie at least as far out as the data for the p-value to stay within the level.
+    allowed = math.floor((1.0 - confidence) / 2.0 * (draws + 1) + 1e-9)
+    lower, upper = t[max(allowed - 1, 0)], t[min(draws - allowed, draws - 1)]
+    observed = mean / (factors * error)
     further = np.minimum(np.sum(t >= observed, axis=0), np.sum(t <= observed, axis=0))
     p_values = np.minimum(1.0, 2.0 * (further + 1.0) / (draws + 1.0))
-    return mean - upper * error, mean - lower * error, p_values
+    low, high = mean - factors * upper * error, mean - factors * lower * error
+    return low.tolist(), high.tolist(), p_values.tolist()
 
 
 def _resampled_moments(

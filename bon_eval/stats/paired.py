@@ -4,35 +4,66 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.stats.array_checks import CHUNK_ELEMENTS
-from bon_eval.stats.bootstrap import UNBOUNDED, Interval, resolve_intervals
-from bon_eval.stats.closed_form import is_binary, pseudo_t, pseudo_t_p_value, student_t
+from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, check_draws, resolve_intervals
+from bon_eval.stats.closed_form import is_binary
+from bon_eval.stats.signs import SignTest, sign_test
 from bon_eval.stats.units import Count, Share
+
+Verdict = Literal["higher", "lower", "not shown"]
+"""What a test says of a difference."""
 
 _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """Mean difference over problems, its confidence interval, and a two-sided test that it is 0."""
+    """Mean difference over problems, its confidence interval, and the two-sided test that it is 0: one method."""
 
     difference: float
     """mean(a) - mean(b), in the unit of the values."""
     low: float
     high: float
-    """Both NaN where one problem gives no interval."""
+    """Both NaN where there is no interval."""
     p_value: Share
-    """Two-sided; 1.0 where no problem is contested, never below 0.5 where one is."""
+    """At most 1 - confidence exactly where the interval excludes 0; 1.0 where there is no interval."""
     method: str
-    """The test and the interval, as ``sign-flip (10000 draws); bootstrap-t``."""
+    """As in `bon_eval.stats.bootstrap`."""
     n_contested: Count
     """Problems on which a and b differ."""
+    marked: bool = False
+    """The differences are too skewed for interval and p-value to be relied on: the verdict goes by `signs`."""
+    signs: SignTest | None = None
+    """Of nats or tokens, how many problems rose; None for accuracies and other shares."""
+
+    @property
+    def by_signs(self) -> bool:
+        """Whether the verdict is that of the problems' signs and not of the mean."""
+        return self.marked and self.signs is not None
+
+    @property
+    def verdict_p_value(self) -> Share:
+        """The p-value that the verdict goes by, before any correction for a family."""
+        return self.signs.p_value if self.by_signs and self.signs is not None else self.p_value
+
+    def verdict(self, *, p_value: float | None = None, alpha: float = 0.05) -> Verdict:
+        """What the test says.
+
+        Args:
+            p_value: adjusted for the family that the comparison belongs to, in place of `verdict_p_value`.
+            alpha: the level.
+        """
+        used = self.verdict_p_value if p_value is None else p_value
+        if used > alpha or not np.isfinite(self.low):
+            return "not shown"
+        if self.by_signs and self.signs is not None:
+            return "higher" if self.signs.above > self.signs.below else "lower"
+        return "higher" if self.low + self.high > 0.0 else "lower"
 
 
 def paired_test(
@@ -45,28 +76,24 @@ def paired_test(
 ) -> PairedTest:
     """Compare two arms on the same problems, row by row.
 
-    The test is exact McNemar with mid-p where both sides are single answers (all 0 or 1; Fagerland et al. 2013,
-    doi 10.1186/1471-2288-13-91), otherwise the sign-flip permutation test of the mean: all sign patterns where that
-    takes no more than `draws`, else `draws` random ones with p = (r + 1) / (draws + 1) (Phipson & Smyth 2010,
-    arXiv 1603.05766). Sign flips take the differences to be symmetric about 0, which single answers minus the mean of
-    many are not: at an accuracy of 3 % and 30 problems they reject a true null in a third of all runs. There the
-    p-value is the larger of the sign-flip test's and that of the t test behind the ``pseudo-t`` interval. Means
-    of many answers with few contested problems are skewed too (6.5 % rejections at an accuracy of 2 %): there it is the
-    larger of the sign-flip test's and that of the ``bootstrap-t + student-t`` interval, so that p is below 5 % only
-    where the 95 % interval excludes 0. The interval is chosen as in `bon_eval.stats.bootstrap`.
+    The p-value is the level at which the interval would just touch 0, so that the two never disagree: of Student's t
+    with pseudo-problems where single answers take part or few problems are contested, else the larger one of
+    bootstrap-t and Student's t (see `bon_eval.stats.bootstrap`). A permutation test of signs would need differences
+    that are symmetric about 0: single answers minus the mean of many are not, and at an accuracy of 3 % and 30
+    problems it rejects a true null in a third of all runs.
 
     Args:
         a, b: (P,), one number for each problem, the same problem in the same row (see `align`).
-        rng: the generator of sign patterns and bootstrap draws.
-        draws: of each kind, at least 100.
+        rng: resamples problems (used by bootstrap-t only).
+        draws: bootstrap draws, at least 100.
         confidence: coverage of the interval in (0, 1).
 
     Raises:
         ConfigError: no problems, shapes that differ, a value that is not finite, draws or confidence out of range.
 
-    >>> test = paired_test([1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0], rng=np.random.default_rng(0))
-    >>> test.n_contested, test.p_value, test.method
-    (5, 0.03125, 'mcnemar mid-p; pseudo-t')
+    >>> test = paired_test([1, 1, 1, 1, 1, 1, 1, 0], [0] * 8, rng=np.random.default_rng(0))
+    >>> test.n_contested, round(test.p_value, 3), test.method, test.verdict()
+    (7, 0.025, 'pseudo-t', 'higher')
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape:
@@ -85,19 +112,16 @@ def paired_tests(
 ) -> list[PairedTest]:
     """`paired_test` of every column of a (P, K) against that of b, (P, K) or (P, 1).
 
-    All columns share the sign patterns and the resampled problems: K tests cost little more than one, and Holm's
-    correction holds under any dependence. `shares` says for each column whether it holds accuracies or other shares,
-    and not nats or tokens that lie between 0 and 1 by chance; default: whether all its values lie there.
+    All columns share the resampled problems: K tests cost little more than one. `shares` says for each column whether
+    it holds accuracies or other shares, and not nats or tokens that lie between 0 and 1 by chance; default: whether all
+    its values lie there.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.ndim != 2 or second.shape not in (first.shape, (len(first), 1)) or len(first) == 0:
         raise ConfigError(f"paired_tests got shapes {first.shape} and {second.shape}; expected (problems, K) twice")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ConfigError("a value to compare is not finite; leave the problem out of both sides")
-    if draws < 100:
-        raise ConfigError(f"draws = {draws} is too few for a test; use at least 100")
-    if not 0.0 < confidence < 1.0:
-        raise ConfigError(f"confidence = {confidence} is not between 0 and 1")
+    check_draws(draws, confidence)
     second = np.broadcast_to(second, first.shape)
     difference = first - second
     # One quantity reached by two sums (best-of-1 and the pool's mean) differs by rounding: that contests nothing.
@@ -117,26 +141,22 @@ def paired_tests(
         min((_rarer(side) for side, is_single in zip(pair, kinds, strict=True) if is_single), default=np.inf)
         for pair, kinds in zip(zip(first.T, second.T, strict=True), single, strict=True)
     ]
-    intervals, p_intervals = _intervals(difference, bounded, rarest, rng, draws, confidence)
-    p_values, methods = _p_values(difference, [all(pair) for pair in single], rng, draws)
-    for k, interval in enumerate(intervals):
-        if any(single[k]) and not all(single[k]) and interval.method == "pseudo-t":
-            p_values[k] = max(p_values[k], pseudo_t_p_value(difference[:, k], rarest[k]))
-            methods[k] += " and pseudo-t"
-        elif bounded[k] and not all(single[k]) and np.isfinite(p_intervals[k]):
-            p_values[k] = max(p_values[k], p_intervals[k])
-            methods[k] += f" and {interval.method}"
+    rarest = [0.0 if all(kinds) else r for kinds, r in zip(single, rarest, strict=True)]
+    supports = [DIFFERENCE if share else UNBOUNDED for share in bounded]
+    found = resolve_intervals(difference, supports, rarest, rng, draws, confidence)
     contested = np.count_nonzero(difference, axis=0)
     return [
         PairedTest(
             difference=interval.estimate,
             low=interval.low,
             high=interval.high,
-            p_value=p_values[k],
-            method=f"{methods[k]}; {interval.method}",
+            p_value=p_value if np.isfinite(p_value) else 1.0,
+            method=interval.method,
             n_contested=int(contested[k]),
+            marked=interval.marked,
+            signs=None if bounded[k] else sign_test(difference[:, k], confidence),
         )
-        for k, interval in enumerate(intervals)
+        for k, (interval, p_value) in enumerate(found)
     ]
 
 
@@ -169,81 +189,3 @@ def align(ids_a: Sequence[str], ids_b: Sequence[str]) -> NDArray[np.intp]:
 def _rarer(answers: NDArray[np.float64]) -> float:
     """How many single answers are of the rarer kind, correct or incorrect."""
     return float(min(answers.sum(), len(answers) - answers.sum()))
-
-
-def _intervals(
-    difference: NDArray[np.float64],
-    shares: list[bool],
-    rarest: list[float],
-    rng: np.random.Generator,
-    draws: int,
-    confidence: float,
-) -> tuple[list[Interval], list[float]]:
-    return resolve_intervals(
-        difference,
-        [(-1.0, 1.0) if share else UNBOUNDED for share in shares],
-        [partial(pseudo_t, rarest=r) if share else student_t for share, r in zip(shares, rarest, strict=True)],
-        # A bootstrap of (single answer - mean of many) underestimates the rare whole-problem differences.
-        [share and r < np.inf for share, r in zip(shares, rarest, strict=True)],
-        rng,
-        draws,
-        confidence,
-    )
-
-
-def _p_values(
-    difference: NDArray[np.float64], mcnemar: list[bool], rng: np.random.Generator, draws: int
-) -> tuple[list[float], list[str]]:
-    p_values, methods = [1.0] * difference.shape[1], [""] * difference.shape[1]
-    sampled = []
-    for k, column in enumerate(difference.T):
-        contested = column[column != 0.0]
-        if mcnemar[k]:
-            p_values[k], methods[k] = _mcnemar_midp(contested), "mcnemar mid-p"
-        elif 2 ** len(contested) <= draws:
-            p_values[k], methods[k] = _sign_flip_exact(contested), "sign-flip (exact)"
-        else:
-            sampled.append(k)
-            methods[k] = f"sign-flip ({draws} draws)"
-    for k, p_value in zip(sampled, _sign_flip_sampled(difference[:, sampled], rng, draws), strict=True):
-        p_values[k] = float(p_value)
-    return p_values, methods
-
-
-def _mcnemar_midp(contested: NDArray[np.float64]) -> float:
-    from scipy import special
-
-    n, fewer = len(contested), int(min(np.sum(contested > 0.0), np.sum(contested < 0.0)))
-    if 2 * fewer == n:
-        return 1.0
-    below = special.bdtr(fewer - 1, n, 0.5) if fewer else 0.0
-    return float(below + special.bdtr(fewer, n, 0.5))
-
-
-def _sign_flip_exact(contested: NDArray[np.float64]) -> float:
-    sums = np.zeros(1)
-    for value in contested:
-        sums = np.concatenate([sums + value, sums - value])
-    return float(np.mean(_at_least(sums, contested.sum(), np.abs(contested).sum())))
-
-
-def _sign_flip_sampled(difference: NDArray[np.float64], rng: np.random.Generator, draws: int) -> NDArray[np.float64]:
-    n_columns = difference.shape[1]
-    if n_columns == 0:
-        return np.empty(0)
-    rows = difference[np.any(difference != 0.0, axis=1)]
-    observed, scale = rows.sum(axis=0), np.abs(rows).sum(axis=0)
-    exceed = np.zeros(n_columns)
-    step = max(1, CHUNK_ELEMENTS // len(rows))
-    for start in range(0, draws, step):
-        size = (min(step, draws - start), len(rows))
-        flips = rng.integers(0, 2, size=size, dtype=np.int8).astype(np.float64)
-        exceed += _at_least(2.0 * (flips @ rows) - observed, observed, scale).sum(axis=0)
-    return (exceed + 1.0) / (draws + 1.0)
-
-
-def _at_least(
-    sums: NDArray[np.float64], observed: NDArray[np.float64] | np.float64, scale: NDArray[np.float64] | np.float64
-) -> NDArray[np.bool_]:
-    """Sums at least as far from 0 as the observed one; equal up to rounding counts as equal."""
-    return np.asarray(np.abs(sums) >= np.abs(observed) - 1e-9 * scale)

@@ -7,7 +7,6 @@ unit, so the truth is the mean over the distribution of problems.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from math import comb
 
@@ -129,7 +128,7 @@ def test_intervals_cover_the_truth(outcomes, scenario):
     for name in SINGLES + MEANS + PAIRS:
         coverage = outcomes[scenario].coverage(name)
         assert coverage >= 0.93, f"{name}: {coverage}"
-        assert coverage <= 0.97 or not central, f"{name}: {coverage}"
+        assert coverage <= 0.975 or not central, f"{name}: {coverage}"
 
 
 @pytest.mark.slow
@@ -206,7 +205,7 @@ def test_bootstrap_t_of_normal_values_is_close_to_students():
     values = np.random.default_rng(0).normal(-50, 7, size=400)
     ci = bootstrap_ci(values, rng=np.random.default_rng(1))
     half = 1.966 * values.std(ddof=1) / 20
-    assert ci.method == "bootstrap-t"
+    assert (ci.method, ci.marked) == ("bootstrap-t + student-t", False)
     assert ci.estimate == pytest.approx(values.mean())
     assert ci.low == pytest.approx(values.mean() - half, abs=0.08 * half)
     assert ci.high == pytest.approx(values.mean() + half, abs=0.08 * half)
@@ -242,17 +241,19 @@ def test_seeded():
 def test_degenerate_values_say_so():
     rng = np.random.default_rng(0)
     one = bootstrap_ci([-3.0], rng=rng)
-    assert (one.estimate, one.method) == (-3.0, "one problem")
+    assert (one.estimate, one.method) == (-3.0, "none: 1 problem; from 10 on")
     assert np.isnan(one.low)
     assert np.isnan(one.high)
     same = bootstrap_ci([-3.0] * 50, rng=rng)
-    assert (same.low, same.high, same.method) == (-3.0, -3.0, "constant")
+    assert (same.estimate, same.method) == (-3.0, "none: no problems differ")
+    assert np.isnan(same.low)
     half = bootstrap_ci([0.5] * 50, rng=rng)
     assert half.method == "wilson-design"
     assert 0.3 < half.low < 0.5 < half.high < 0.7
     assert bootstrap_ci([0.25], rng=rng).method == "wilson-design"
     assert bootstrap_ci([1.0], rng=rng).method == "wilson-midp"
-    assert bootstrap_ci([-1.0, -2.0, -4.0], rng=rng).method == "student-t"
+    assert bootstrap_ci([-1.0, -2.0, -4.0], rng=rng).method == "none: 3 problems; from 10 on"
+    assert bootstrap_ci([-1.0] * 20 + [-2.0, -4.0], rng=rng).method == "none: only 3 problems differ"
     none = bootstrap_ci([0.0] * 50, rng=rng, support=(-1, 1))
     assert none.method == "pseudo-t"
     assert -0.1 < none.low < 0.0 < none.high < 0.1
@@ -278,6 +279,7 @@ def test_effective_problems():
         ([1.0, np.nan], {}, "value of problem row 1 is not finite"),
         ([[1.0]], {}, r"expected \(problems,\)"),
         ([1.0, 2.0], {"draws": 10}, "draws = 10 is too few"),
+        ([1.0, 2.0], {"draws": 198, "confidence": 0.99}, "use at least 199"),
         ([1.0, 2.0], {"confidence": 95}, "confidence = 95 is not between 0 and 1"),
         ([1.0, 2.0], {"support": (0, 1)}, r"outside their support \(0, 1\)"),
         ([1.0, 2.0], {"support": (0, 3)}, r"support \(0, 3\) is not"),
@@ -291,62 +293,82 @@ def test_bad_input_to_intervals(values, options, message):
 # --- paired tests
 
 
-def test_mcnemar_midp_by_hand():
-    rng = np.random.default_rng(0)
+def test_pseudo_t_by_hand():
+    """Ten contested single answers, 8 to 2, and two that tie: 3/2 of a problem with +1 and with -1 are added."""
     a, b = [1] * 8 + [0] * 2 + [1, 0], [0] * 8 + [1] * 2 + [1, 0]
-    test = paired_test(a, b, rng=rng)
-    # 2 (P(X < 2) + P(X = 2) / 2) for X binomial(10, 1/2): 2 (1 + 10 + 45 / 2) / 1024
-    assert test.p_value == pytest.approx(67 / 1024)
-    assert (test.n_contested, test.difference) == (10, pytest.approx(0.5))
-    assert test.method.startswith("mcnemar mid-p; ")
-    assert paired_test([1, 0], [0, 1], rng=rng).p_value == 1.0
-    assert paired_test([1, 0], [1, 0], rng=rng).p_value == 1.0
+    test = paired_test(a, b, rng=np.random.default_rng(0))
+    mean, n = 6 / 15, 15
+    error = np.sqrt(((10 + 3) / n - mean**2) / (n - 1))
+    assert (test.n_contested, test.difference, test.method) == (10, pytest.approx(0.5), "pseudo-t")
+    assert test.p_value == pytest.approx(2 * special.stdtr(11, -mean / error))
+    assert test.low == pytest.approx(mean - special.stdtrit(11, 0.975) * error)
+    assert test.signs is None
 
 
-@pytest.mark.parametrize("n", [100, 137, 250])
-def test_mcnemar_midp_holds_its_level(n):
-    """The exact size of the test with n contested problems."""
+@pytest.mark.parametrize("n", [*range(3, 31), 41, 48, 73, 100, 113, 250])
+def test_single_answers_hold_their_level(n):
+    """The exact size of the test of two arms of equal accuracy, whatever share of the problems they contest."""
     rng = np.random.default_rng(0)
-    size = 0.0
-    for k in range(n + 1):
-        if paired_test([1] * k + [0] * (n - k), [0] * k + [1] * (n - k), rng=rng).p_value <= 0.05:
-            size += comb(n, k) / 2**n
-    assert 0.035 <= size <= 0.06
+    size = np.zeros(n + 1)
+    for contested in range(n + 1):
+        for k in range(contested // 2 + 1):
+            ties = [1] * (n - contested)
+            a, b = [1] * k + [0] * (contested - k) + ties, [0] * k + [1] * (contested - k) + ties
+            if paired_test(a, b, rng=rng, draws=100).p_value > 0.05:
+                break
+            size[contested] += (2 if 2 * k < contested else 1) * comb(contested, k) / 2**contested
+    q, c = np.linspace(0.01, 1.0, 100)[:, None], np.arange(n + 1)
+    weight = np.array([float(comb(n, int(i))) for i in c]) * q**c * (1 - q) ** (n - c)
+    assert (weight @ size).max() <= 0.06
 
 
-def test_sign_flip_equals_enumeration_of_all_signs():
+@pytest.mark.parametrize("draws", [199, 333, 999, 10_000])
+@pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
+def test_a_p_value_and_its_interval_never_disagree(draws, confidence):
+    rng = np.random.default_rng([draws, int(100 * confidence)])
+    near = 0
+    for repetition in range(300):
+        n = int(rng.integers(3, 60))
+        p = rng.beta(1, 2, size=n)
+        shift = rng.normal(0, 0.15)
+        single = (rng.random((2, n)) < np.clip(p + np.array([[0], [shift]]), 0, 1)).astype(float)
+        many = rng.binomial(16, np.clip(p + np.array([[0], [shift / 2]]), 0, 1)) / 16
+        nats = np.exp(rng.normal(size=n)) * [[1.0], [0.0]] - [[1.6 + shift], [0.0]]
+        sides = [np.stack([single[k], many[k], single[0] if k else many[1], nats[k]], axis=1) for k in (0, 1)]
+        shares = [True, True, True, False]
+        tests = paired_tests(*sides, rng=rng, draws=draws, confidence=confidence, shares=shares)
+        for test in tests:
+            if np.isnan(test.low):
+                assert test.p_value == 1.0, test
+                continue
+            near += abs(test.p_value - (1 - confidence)) < 0.02
+            assert (test.low > 0 or test.high < 0) == (test.p_value <= 1 - confidence + 1e-12), (repetition, test)
+    assert near > 20
+
+
+def test_alike_differences_are_found():
+    """15 problems whose differences all lie near +.2 had p = 1e-4 beside an interval that held 0."""
     rng = np.random.default_rng(0)
-    d = np.concatenate([rng.normal(0.3, 1.0, size=9), np.zeros(5)]) * 10
-    signs = np.array(list(itertools.product([1, -1], repeat=9)))
-    expected = np.mean(np.abs(signs @ d[:9]) >= abs(d.sum()) - 1e-9)
-    test = paired_test(d - 20.0, np.full(14, -20.0), rng=rng)
-    assert test.p_value == pytest.approx(expected)
-    assert test.method.startswith("sign-flip (exact); ")
-    sampled = paired_test(d - 20.0, np.full(14, -20.0), rng=rng, draws=500)
-    assert sampled.method.startswith("sign-flip (500 draws); ")
-    assert sampled.p_value == pytest.approx(expected, abs=4 * np.sqrt(expected / 500))
-
-
-def test_equal_sums_count_whatever_their_rounding():
-    # In floating point 0.1 + 0.2 is not 0.3: every case is compared with the same one in whole numbers.
-    rng = np.random.default_rng(0)
-    for whole in rng.integers(-5, 6, size=(50, 8)):
-        sums = np.array(list(itertools.product([1, -1], repeat=8))) @ whole
-        test = paired_test(10.0 + 0.1 * whole, np.full(8, 10.0), rng=rng)
-        assert test.p_value == pytest.approx(np.mean(np.abs(sums) >= abs(whole.sum())))
+    for n in (15, 16, 20, 40):
+        differences = 0.2 + rng.normal(0, 0.01, size=n)
+        test = paired_test(0.3 + differences, np.full(n, 0.3), rng=rng)
+        assert (test.p_value <= 0.05) == (test.low > 0)
+        assert test.verdict() == ("higher" if test.low > 0 else "not shown")
 
 
 def test_rounding_contests_nothing():
     a = np.random.default_rng(0).random(50)
     test = paired_test(a, a * (1 + 2e-16) + 1e-17, rng=np.random.default_rng(0))
     assert (test.n_contested, test.p_value, test.difference) == (0, 1.0, 0.0)
-    assert bootstrap_ci(np.full(50, -3.0) + 1e-15 * a, rng=np.random.default_rng(0)).method == "constant"
+    assert (
+        bootstrap_ci(np.full(50, -3.0) + 1e-15 * a, rng=np.random.default_rng(0)).method == "none: no problems differ"
+    )
 
 
 def test_sampled_p_values_are_never_zero():
     rng = np.random.default_rng(0)
     test = paired_test(rng.normal(9, 1, 100), np.zeros(100), rng=rng, draws=1000)
-    assert test.p_value == pytest.approx(1 / 1001)
+    assert test.p_value == pytest.approx(2 / 1001)
 
 
 @pytest.mark.parametrize("gap", [1.0, 0.5, 1e-12, -0.3, 40.0])
