@@ -1,11 +1,12 @@
-"""Numbers over problems: confidence intervals of means, paired tests, Holm's correction, power.
+"""Numbers over problems: confidence intervals of means, paired tests, families of them, power.
 
 Problems are the sampling unit; every function takes arrays whose first axis is problems.
 """
 
 from bon_eval.stats.bootstrap import Interval, bootstrap_ci, bootstrap_cis
-from bon_eval.stats.holm_power import detectable_difference, holm, problems_needed
+from bon_eval.stats.families import holm, step_down
 from bon_eval.stats.paired import PairedTest, align, paired_test, paired_tests
+from bon_eval.stats.power import detectable_difference, problems_needed
 
 __all__ = [
     "Interval",
@@ -18,4 +19,5 @@ __all__ = [
     "paired_test",
     "paired_tests",
     "problems_needed",
+    "step_down",
 ]

@@ -129,7 +129,22 @@ def bootstrap_cis(
     for column, used in zip(columns.T, supports, strict=True):
         _check_support(column, used)
     found = resolve_intervals(columns, supports, [np.inf] * len(supports), rng, draws, confidence)
-    return [interval for interval, _ in found]
+    return [resolved.interval for resolved in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An interval with the test that goes with it."""
+
+    interval: Interval
+    p_value: float
+    """Two-sided, of a mean of 0; at most 1 - confidence exactly where the interval excludes 0. NaN for shares and
+    without an interval."""
+    inner: tuple[float, float]
+    """The same interval at confidence 1 - 2 (1 - confidence): what two one-sided tests go by. NaN as above."""
+
+
+_NO_INNER = (np.nan, np.nan)
 
 
 def resolve_intervals(
@@ -139,10 +154,8 @@ def resolve_intervals(
     rng: np.random.Generator,
     draws: int,
     confidence: float,
-) -> list[tuple[Interval, float]]:
-    """The method that fits each column of (P, K), with the two-sided p-value of a mean of 0 that goes with it.
-
-    The p-value is at most 1 - confidence exactly where the interval excludes 0; NaN for shares and without an interval.
+) -> list[Resolved]:
+    """The method that fits each column of (P, K), with the test that goes with it.
 
     Args:
         columns: finite values.
@@ -156,12 +169,9 @@ def resolve_intervals(
     n = len(columns)
     factors = np.array([widening(n) if supports[k] == UNBOUNDED else 1.0 for k in wanted])
     limits = _bootstrap_t(columns[:, wanted], factors, rng, draws, confidence)
-    for k, factor, low, high, p_value in zip(wanted, factors.tolist(), *limits, strict=True):
-        closed[k] = _with_bootstrap(columns[:, k], supports[k], factor, (low, high, p_value), confidence)
+    for k, factor, *bootstrap in zip(wanted, factors.tolist(), *limits, strict=True):
+        closed[k] = _with_bootstrap(columns[:, k], supports[k], factor, bootstrap, confidence)
     return [found for found in closed if found is not None]
-
-
-Resolved = tuple[Interval, float]
 
 
 def _closed_form(column: NDArray[np.float64], support: Support, rarest: float, confidence: float) -> Resolved | None:
@@ -169,7 +179,7 @@ def _closed_form(column: NDArray[np.float64], support: Support, rarest: float, c
     n, mean = len(column), float(column.mean())
     if support == _UNIT:
         if is_binary(column) or effective_problems(column) < ENOUGH_PROBLEMS:
-            return Interval(mean, *share_interval(column, confidence)), np.nan
+            return Resolved(Interval(mean, *share_interval(column, confidence)), np.nan, _NO_INNER)
         return None
     least = LEAST_PROBLEMS if support == UNBOUNDED else _LEAST_DIFFERENCES
     if n < least:
@@ -178,38 +188,47 @@ def _closed_form(column: NDArray[np.float64], support: Support, rarest: float, c
         varied = varied_problems(column)
         return _none(mean, f"{'no' if varied == 1 else f'only {varied}'} problems differ") if varied < least else None
     if rarest < np.inf or effective_problems(column) < ENOUGH_PROBLEMS:
-        ends = pseudo_t(column, confidence, rarest)
-        return Interval(mean, *ends, "pseudo-t"), pseudo_t_p_value(column, rarest)
+        return _pseudo_t(column, confidence, rarest)
     return None
 
 
 def _with_bootstrap(
-    column: NDArray[np.float64],
-    support: Support,
-    factor: float,
-    bootstrap: tuple[float, float, float],
-    confidence: float,
+    column: NDArray[np.float64], support: Support, factor: float, bootstrap: Sequence[float], confidence: float
 ) -> Resolved:
-    low, high, p_value = bootstrap
+    """`bootstrap`: low, high, p-value, and low and high of the inner interval."""
+    low, high, p_value, *inner = bootstrap
     mean = float(column.mean())
     if not (np.isfinite(low) and np.isfinite(high)):  # too many resamples held one value only
         if support == _UNIT:
-            return Interval(mean, *share_interval(column, confidence)), np.nan
-        if support == DIFFERENCE:
-            return Interval(mean, *pseudo_t(column, confidence), "pseudo-t"), pseudo_t_p_value(column)
-        return _none(mean, "too few problems differ")
-    method = "bootstrap-t"
-    if support != _UNIT:
-        plain = [mean + factor * (end - mean) for end in student_t(column, confidence)]
-        low, high, method = min(low, plain[0]), max(high, plain[1]), "bootstrap-t + student-t"
-        p_value = max(p_value, student_t_p_value(column, factor))
-    marked = support == UNBOUNDED and is_too_skewed(column)
+            return Resolved(Interval(mean, *share_interval(column, confidence)), np.nan, _NO_INNER)
+        return _pseudo_t(column, confidence) if support == DIFFERENCE else _none(mean, "too few problems differ")
     # No truth lies outside the support, so cutting there cannot cost coverage.
-    return Interval(mean, max(low, support[0]), min(high, support[1]), method, marked), p_value
+    if support == _UNIT:
+        return Resolved(Interval(mean, max(low, 0.0), min(high, 1.0), "bootstrap-t"), np.nan, _NO_INNER)
+    (low, high), inner = (
+        _hull(ends, [mean + factor * (end - mean) for end in student_t(column, level)], support)
+        for ends, level in (((low, high), confidence), (inner, _inner(confidence)))
+    )
+    marked = support == UNBOUNDED and is_too_skewed(column)
+    interval = Interval(mean, low, high, "bootstrap-t + student-t", marked)
+    return Resolved(interval, max(p_value, student_t_p_value(column, factor)), inner)
+
+
+def _hull(one: Sequence[float], other: Sequence[float], support: Support) -> tuple[float, float]:
+    return max(min(one[0], other[0]), support[0]), min(max(one[1], other[1]), support[1])
+
+
+def _pseudo_t(column: NDArray[np.float64], confidence: float, rarest: float = np.inf) -> Resolved:
+    interval = Interval(float(column.mean()), *pseudo_t(column, confidence, rarest), "pseudo-t")
+    return Resolved(interval, pseudo_t_p_value(column, rarest), pseudo_t(column, _inner(confidence), rarest))
+
+
+def _inner(confidence: float) -> float:
+    return max(1.0 - 2.0 * (1.0 - confidence), 0.0)
 
 
 def _none(mean: float, why: str) -> Resolved:
-    return Interval(mean, np.nan, np.nan, f"none: {why}"), np.nan
+    return Resolved(Interval(mean, np.nan, np.nan, f"none: {why}"), np.nan, _NO_INNER)
 
 
 def _checked(values: ArrayLike, draws: int, confidence: float) -> NDArray[np.float64]:
@@ -241,15 +260,15 @@ def _check_support(column: NDArray[np.float64], support: Support) -> None:
 
 def _bootstrap_t(
     columns: NDArray[np.float64], factors: NDArray[np.float64], rng: np.random.Generator, draws: int, confidence: float
-) -> tuple[list[float], list[float], list[float]]:
-    """Studentised bootstrap limits of every column, K each; not finite where too many resamples had no spread.
+) -> tuple[list[float], ...]:
+    """Studentised bootstrap of every column: low, high, p-value, low and high of the inner interval, K each.
 
-    `factors` move the limits away from the mean. The third list holds the two-sided p-value of a mean of 0: it is at
-    most 1 - confidence exactly where the limits exclude 0.
+    Limits are not finite where too many resamples had no spread; `factors` move them away from the mean. The two-sided
+    p-value of a mean of 0 is at most 1 - confidence exactly where the limits exclude 0.
     """
     n, k = columns.shape
     if k == 0:
-        return [], [], []
+        return [], [], [], [], []
     mean = columns.mean(axis=0)
     centred = columns - mean
     error = centred.std(axis=0, ddof=1) / np.sqrt(n)
@@ -262,14 +281,17 @@ def _bootstrap_t(
         flat = spread <= 1e-12 * error * np.sqrt(n)
         t[start : start + rows] = np.where(flat, np.copysign(np.inf, shift), shift / np.where(flat, 1.0, spread))
     t.sort(axis=0)
-    # So many draws may lie at least as far out as the data for the p-value to stay within the level.
-    allowed = math.floor((1.0 - confidence) / 2.0 * (draws + 1) + 1e-9)
-    lower, upper = t[max(allowed - 1, 0)], t[min(draws - allowed, draws - 1)]
     observed = mean / (factors * error)
     further = np.minimum(np.sum(t >= observed, axis=0), np.sum(t <= observed, axis=0))
     p_values = np.minimum(1.0, 2.0 * (further + 1.0) / (draws + 1.0))
-    low, high = mean - factors * upper * error, mean - factors * lower * error
-    return low.tolist(), high.tolist(), p_values.tolist()
+    ends = []
+    for level in (confidence, _inner(confidence)):
+        # So many draws may lie at least as far out as the data for the p-value to stay within the level.
+        allowed = math.floor((1.0 - level) / 2.0 * (draws + 1) + 1e-9)
+        lower, upper = t[max(allowed - 1, 0)], t[min(draws - allowed, draws - 1)]
+        ends += [mean - factors * upper * error, mean - factors * lower * error]
+    low, high, *inner = (end.tolist() for end in ends)
+    return low, high, p_values.tolist(), *inner
 
 
 def _resampled_moments(

@@ -15,8 +15,8 @@ from bon_eval.stats.closed_form import is_binary
 from bon_eval.stats.signs import SignTest, sign_test
 from bon_eval.stats.units import Count, Share
 
-Verdict = Literal["higher", "lower", "not shown"]
-"""What a test says of a difference."""
+Verdict = Literal["higher", "lower", "same", "not shown"]
+"""What a test says of a difference: ``same`` where it is shown to be smaller than a margin."""
 
 _ROUNDING = 1e-12
 
@@ -40,6 +40,9 @@ class PairedTest:
     """The differences are too skewed for interval and p-value to be relied on: the verdict goes by `signs`."""
     signs: SignTest | None = None
     """Of nats or tokens, how many problems rose; None for accuracies and other shares."""
+    inner_low: float = np.nan
+    inner_high: float = np.nan
+    """The interval of confidence 1 - 2 (1 - confidence), 90 % for 95 %: what two one-sided tests go by."""
 
     @property
     def by_signs(self) -> bool:
@@ -51,16 +54,25 @@ class PairedTest:
         """The p-value that the verdict goes by, before any correction for a family."""
         return self.signs.p_value if self.by_signs and self.signs is not None else self.p_value
 
-    def verdict(self, *, p_value: float | None = None, alpha: float = 0.05) -> Verdict:
-        """What the test says.
+    def is_within(self, margin: float) -> bool:
+        """Whether the difference is shown to be smaller than a margin either way, by two one-sided tests.
+
+        Each test is at the level that one end of a two-sided interval has twice of: 5 % for a 95 % interval
+        (Schuirmann 1987, doi 10.1007/BF01068419). `margin` is above 0, in the unit of the values.
+        """
+        return bool(-margin < self.inner_low and self.inner_high < margin)
+
+    def verdict(self, *, p_value: float | None = None, margin: float | None = None, alpha: float = 0.05) -> Verdict:
+        """What the test says: a difference, or that it is smaller than a margin, or neither.
 
         Args:
             p_value: adjusted for the family that the comparison belongs to, in place of `verdict_p_value`.
+            margin: as in `is_within`; None: nothing is shown to be the same.
             alpha: the level.
         """
         used = self.verdict_p_value if p_value is None else p_value
         if used > alpha or not np.isfinite(self.low):
-            return "not shown"
+            return "same" if margin is not None and self.is_within(margin) else "not shown"
         if self.by_signs and self.signs is not None:
             return "higher" if self.signs.above > self.signs.below else "lower"
         return "higher" if self.low + self.high > 0.0 else "lower"
@@ -147,16 +159,18 @@ def paired_tests(
     contested = np.count_nonzero(difference, axis=0)
     return [
         PairedTest(
-            difference=interval.estimate,
-            low=interval.low,
-            high=interval.high,
-            p_value=p_value if np.isfinite(p_value) else 1.0,
-            method=interval.method,
+            difference=resolved.interval.estimate,
+            low=resolved.interval.low,
+            high=resolved.interval.high,
+            p_value=resolved.p_value if np.isfinite(resolved.p_value) else 1.0,
+            method=resolved.interval.method,
             n_contested=int(contested[k]),
-            marked=interval.marked,
+            marked=resolved.interval.marked,
             signs=None if bounded[k] else sign_test(difference[:, k], confidence),
+            inner_low=resolved.inner[0],
+            inner_high=resolved.inner[1],
         )
-        for k, (interval, p_value) in enumerate(found)
+        for k, resolved in enumerate(found)
     ]
 
 

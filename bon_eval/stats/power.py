@@ -1,44 +1,14 @@
-"""Holm's correction of many p-values, and the power of a paired comparison.
+"""The power of a paired comparison.
 
 Every function takes one number for each problem, because problems are the sampling unit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bon_eval.errors import ConfigError
-
-
-def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Holm's step-down correction of a family of m tests, valid under any dependence.
-
-    The i-th smallest p-value (i = 0..m-1) becomes the largest of (m - j) * p_(j) over j <= i, at most 1.
-    Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
-
-    Args:
-        p_values: (m,), each in [0, 1].
-
-    Returns:
-        (m,) adjusted p-values in the given order.
-
-    Raises:
-        ConfigError: a p-value outside [0, 1] or NaN.
-
-    >>> holm([0.04, 0.01, 0.03]).round(6).tolist()
-    [0.06, 0.03, 0.06]
-    """
-    p = np.asarray(p_values, dtype=np.float64)
-    if p.ndim != 1 or not np.all((p >= 0.0) & (p <= 1.0)):
-        raise ConfigError("holm got p-values that are not a flat list of numbers between 0 and 1")
-    order = np.argsort(p, kind="stable")
-    adjusted = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
-    out = np.empty(len(p))
-    out[order] = np.minimum(adjusted, 1.0)
-    return out
 
 
 def detectable_difference(differences: ArrayLike, *, power: float = 0.8, alpha: float = 0.05) -> float | None:
