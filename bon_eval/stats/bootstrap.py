@@ -30,7 +30,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.stats.array_checks import CHUNK_ELEMENTS
 from bon_eval.stats.closed_form import (
     ENOUGH_PROBLEMS,
     effective_problems,
@@ -42,6 +41,7 @@ from bon_eval.stats.closed_form import (
     student_t_p_value,
 )
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS, is_too_skewed, varied_problems, widening
+from bon_eval.stats.resampling import bootstrap_t, inner_confidence
 
 Support = tuple[float, float]
 """Smallest and largest possible value."""
@@ -168,7 +168,7 @@ def resolve_intervals(
     wanted = [k for k, found in enumerate(closed) if found is None]
     n = len(columns)
     factors = np.array([widening(n) if supports[k] == UNBOUNDED else 1.0 for k in wanted])
-    limits = _bootstrap_t(columns[:, wanted], factors, rng, draws, confidence)
+    limits = bootstrap_t(columns[:, wanted], factors, rng, draws, confidence)
     for k, factor, *bootstrap in zip(wanted, factors.tolist(), *limits, strict=True):
         closed[k] = _with_bootstrap(columns[:, k], supports[k], factor, bootstrap, confidence)
     return [found for found in closed if found is not None]
@@ -205,13 +205,13 @@ def _with_bootstrap(
     # No truth lies outside the support, so cutting there cannot cost coverage.
     if support == _UNIT:
         return Resolved(Interval(mean, max(low, 0.0), min(high, 1.0), "bootstrap-t"), np.nan, _NO_INNER)
-    (low, high), inner = (
+    outer, inside = (
         _hull(ends, [mean + factor * (end - mean) for end in student_t(column, level)], support)
-        for ends, level in (((low, high), confidence), (inner, _inner(confidence)))
+        for ends, level in (((low, high), confidence), (inner, inner_confidence(confidence)))
     )
     marked = support == UNBOUNDED and is_too_skewed(column)
-    interval = Interval(mean, low, high, "bootstrap-t + student-t", marked)
-    return Resolved(interval, max(p_value, student_t_p_value(column, factor)), inner)
+    interval = Interval(mean, *outer, "bootstrap-t + student-t", marked)
+    return Resolved(interval, max(p_value, student_t_p_value(column, factor)), inside)
 
 
 def _hull(one: Sequence[float], other: Sequence[float], support: Support) -> tuple[float, float]:
@@ -220,11 +220,7 @@ def _hull(one: Sequence[float], other: Sequence[float], support: Support) -> tup
 
 def _pseudo_t(column: NDArray[np.float64], confidence: float, rarest: float = np.inf) -> Resolved:
     interval = Interval(float(column.mean()), *pseudo_t(column, confidence, rarest), "pseudo-t")
-    return Resolved(interval, pseudo_t_p_value(column, rarest), pseudo_t(column, _inner(confidence), rarest))
-
-
-def _inner(confidence: float) -> float:
-    return max(1.0 - 2.0 * (1.0 - confidence), 0.0)
+    return Resolved(interval, pseudo_t_p_value(column, rarest), pseudo_t(column, inner_confidence(confidence), rarest))
 
 
 def _none(mean: float, why: str) -> Resolved:
@@ -256,54 +252,3 @@ def _check_support(column: NDArray[np.float64], support: Support) -> None:
         raise ConfigError(f"support {support} is not (0, 1), (-1, 1) or None")
     if not np.all((column >= support[0]) & (column <= support[1])):
         raise ConfigError(f"values reach outside their support {support}; pass the support that they have")
-
-
-def _bootstrap_t(
-    columns: NDArray[np.float64], factors: NDArray[np.float64], rng: np.random.Generator, draws: int, confidence: float
-) -> tuple[list[float], ...]:
-    """Studentised bootstrap of every column: low, high, p-value, low and high of the inner interval, K each.
-
-    Limits are not finite where too many resamples had no spread; `factors` move them away from the mean. The two-sided
-    p-value of a mean of 0 is at most 1 - confidence exactly where the limits exclude 0.
-    """
-    n, k = columns.shape
-    if k == 0:
-        return [], [], [], [], []
-    mean = columns.mean(axis=0)
-    centred = columns - mean
-    error = centred.std(axis=0, ddof=1) / np.sqrt(n)
-    t = np.empty((draws, k))
-    step = max(1, CHUNK_ELEMENTS // n)
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
-        shift, square = _resampled_moments(centred, rng.integers(0, n, size=(rows, n)))
-        spread = np.sqrt(np.maximum(square - shift**2, 0.0) / (n - 1))
-        flat = spread <= 1e-12 * error * np.sqrt(n)
-        t[start : start + rows] = np.where(flat, np.copysign(np.inf, shift), shift / np.where(flat, 1.0, spread))
-    t.sort(axis=0)
-    observed = mean / (factors * error)
-    further = np.minimum(np.sum(t >= observed, axis=0), np.sum(t <= observed, axis=0))
-    p_values = np.minimum(1.0, 2.0 * (further + 1.0) / (draws + 1.0))
-    ends = []
-    for level in (confidence, _inner(confidence)):
-        # So many draws may lie at least as far out as the data for the p-value to stay within the level.
-        allowed = math.floor((1.0 - level) / 2.0 * (draws + 1) + 1e-9)
-        lower, upper = t[max(allowed - 1, 0)], t[min(draws - allowed, draws - 1)]
-        ends += [mean - factors * upper * error, mean - factors * lower * error]
-    low, high, *inner = (end.tolist() for end in ends)
-    return low, high, p_values.tolist(), *inner
-
-
-def _resampled_moments(
-    centred: NDArray[np.float64], chosen: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and mean square of every column (n, K) over the chosen rows (draws, n): (draws, K) each."""
-    (rows, n), k = chosen.shape, centred.shape[1]
-    if k <= 2:  # gathering is faster than counting for so few columns
-        drawn = [column[chosen] for column in np.ascontiguousarray(centred.T)]
-        squares = [np.einsum("ij,ij->i", x, x) / n for x in drawn]
-        return np.stack([x.mean(axis=1) for x in drawn], axis=1), np.stack(squares, axis=1)
-    chosen += np.arange(0, rows * n, n)[:, None]
-    times = np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-    moments = times @ np.concatenate([centred, centred**2], axis=1) / n
-    return moments[:, :k], moments[:, k:]
