@@ -23,6 +23,7 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
+from bon_eval.stats.paired import pseudo_problems
 from bon_eval.stats.units import AT_LEAST_1, SHARE, Count, FromOne, Limits, Positive, Size
 
 SATURATION = 0.01
@@ -140,10 +141,11 @@ def _power(data: Data, settings: Settings) -> Iterator[Power]:
     for against, other in others:
         # One value reached by two sums differs by rounding, which is no spread.
         differences = np.round(best - other, 12)
+        pseudo = pseudo_problems(best, other)
         yield Power(
             against=against,
-            detectable=detectable_difference(differences),
-            problems={points: problems_needed(differences, points / 100.0) for points in POINTS},
+            detectable=detectable_difference(differences, pseudo=pseudo),
+            problems={points: problems_needed(differences, points / 100.0, pseudo=pseudo) for points in POINTS},
         )
 
 
@@ -195,10 +197,10 @@ class Power:
 
     against: Literal["greedy", "sample"]
     detectable: Positive | None
-    """Smallest true difference found with 80 % power at the two-sided 5 % level, as a fraction; None without
-    spread."""
+    """Smallest true difference that the report's own test finds with 80 % power at the 5 % level, as a fraction; None
+    without spread and with fewer than `bon_eval.stats.power.LEAST_PROBLEMS` problems."""
     problems: Mapping[int, Annotated[int, Limits(minimum=2)] | None]
-    """Points of `POINTS` -> problems that such a difference would need; None without spread."""
+    """Points of `POINTS` -> problems that such a difference would need; None as above."""
 
 
 @dataclass(frozen=True, slots=True)

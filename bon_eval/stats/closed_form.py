@@ -160,10 +160,15 @@ def pseudo_t_p_value(values: NDArray[np.float64], rarest: float = np.inf) -> flo
     return float(2.0 * special.stdtr(len(values) - 1, -abs(mean) / error))
 
 
+def pseudo_weight(values: NDArray[np.float64], rarest: float) -> float:
+    """Pseudo-problems of each sign that `pseudo_t` adds."""
+    few = effective_problems(values) < ENOUGH_PROBLEMS or rarest < _ENOUGH_ANSWERS
+    return 1.5 if few else 0.25
+
+
 def _pseudo_moments(values: NDArray[np.float64], rarest: float) -> tuple[float, float]:
     """Mean and its standard error, pseudo-problems included."""
-    few = effective_problems(values) < ENOUGH_PROBLEMS or rarest < _ENOUGH_ANSWERS
-    weight = 1.5 if few else 0.25
+    weight = pseudo_weight(values, rarest)
     n = len(values) + 2.0 * weight
     mean = float(values.sum()) / n
     variance = (float(values @ values) + 2.0 * weight) / n - mean**2

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, check_draws, resolve_intervals
-from bon_eval.stats.closed_form import is_binary
+from bon_eval.stats.closed_form import ENOUGH_PROBLEMS, effective_problems, is_binary, pseudo_weight
 from bon_eval.stats.signs import SignTest, sign_test
 from bon_eval.stats.units import Count, Share
 
@@ -145,15 +145,7 @@ def paired_tests(
         raise ConfigError(
             "paired_tests got `shares` that do not fit: one for each column, true only for values in [0, 1]"
         )
-    single = [
-        [b and is_binary(side) for side in pair]
-        for pair, b in zip(zip(first.T, second.T, strict=True), bounded, strict=True)
-    ]
-    rarest = [
-        min((_rarer(side) for side, is_single in zip(pair, kinds, strict=True) if is_single), default=np.inf)
-        for pair, kinds in zip(zip(first.T, second.T, strict=True), single, strict=True)
-    ]
-    rarest = [0.0 if all(kinds) else r for kinds, r in zip(single, rarest, strict=True)]
+    rarest = [_rarest(*pair) if share else np.inf for *pair, share in zip(first.T, second.T, bounded, strict=True)]
     supports = [DIFFERENCE if share else UNBOUNDED for share in bounded]
     found = resolve_intervals(difference, supports, rarest, rng, draws, confidence)
     contested = np.count_nonzero(difference, axis=0)
@@ -200,6 +192,18 @@ def align(ids_a: Sequence[str], ids_b: Sequence[str]) -> NDArray[np.intp]:
     return np.array([rows[problem_id] for problem_id in ids_a], dtype=np.intp)
 
 
-def _rarer(answers: NDArray[np.float64]) -> float:
-    """How many single answers are of the rarer kind, correct or incorrect."""
-    return float(min(answers.sum(), len(answers) - answers.sum()))
+def pseudo_problems(a: ArrayLike, b: ArrayLike) -> float:
+    """Pseudo-problems of each sign that the paired test of two arms' accuracies, (P,) each, adds; 0 where none."""
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    rarest = _rarest(first, second)
+    few = effective_problems(first - second) < ENOUGH_PROBLEMS
+    return pseudo_weight(first - second, rarest) if few or rarest < np.inf else 0.0
+
+
+def _rarest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """How many of a side of single answers are of the rarer kind, correct or incorrect.
+
+    0 where both sides are single answers and infinity where none is.
+    """
+    sides = [float(min(side.sum(), len(side) - side.sum())) for side in (a, b) if is_binary(side)]
+    return 0.0 if len(sides) == 2 else min(sides, default=np.inf)
