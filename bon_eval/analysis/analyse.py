@@ -59,6 +59,7 @@ def analyse(
     draws: int = 10_000,
     exclude_truncated: bool = False,
     duplicates: Array | None = None,
+    margin: float = 0.02,
 ) -> Analysis:
     """Arms, curves, problems and facts of one run.
 
@@ -79,6 +80,7 @@ def analyse(
             `Analysis.n_excluded` says how many were left out.
         duplicates: (P,) in the order of ``run.pool``: share of each pool that repeats an earlier text; optional,
             since pools hold no texts.
+        margin: difference in accuracy, as a fraction, below which two arms are as good as the same.
 
     Raises:
         ConfigError: an unknown scorer, n < 1 or larger than the pool, a negative seed, no problem left.
@@ -93,6 +95,7 @@ def analyse(
         seed=seed,
         draws=draws,
         exclude_truncated=exclude_truncated,
+        margin=margin,
     )
     responses = _responses(run, settings, duplicates)
     if settings.exclude_truncated:
@@ -105,6 +108,7 @@ def analyse(
     cells = compute_cells(data, settings)
     others, reasons = variants(responses, settings)
     arms = tables.arm_rows(data, settings, cells)
+    pairs = arm_pairs(data, settings, cells, arms)
     return Analysis(
         run=_run_facts(run),
         settings=settings,
@@ -115,9 +119,9 @@ def analyse(
         arms=arms,
         curves=tuple(tables.curve_points(data, cells)),
         problems=tuple(tables.problem_rows(data, settings)),
-        facts=tables.facts(data, settings, cells),
+        facts=tables.facts(data, settings, cells, arms, pairs),
         explanation=explain(data, settings, cells),
-        pairs=arm_pairs(data, settings, cells, arms),
+        pairs=pairs,
         replayed=replay(data, settings, _mapping(run.meta, "config").get("temperature")),
         variants=others,
         variant_reasons=reasons,

@@ -20,6 +20,7 @@ from bon_eval.stats.units import (
     SHARE,
     Count,
     EstimateOnly,
+    Limits,
     LogLikelihood,
     NotNegative,
     Positive,
@@ -29,9 +30,6 @@ from bon_eval.stats.units import (
 
 ArmKind = Literal["greedy", "sample", "best-of-n", "vote", "oracle"]
 """The ways to answer that a table compares."""
-
-Verdict = Literal["higher", "lower", "not shown"]
-"""What the interval of a paired difference says: all above 0, all below 0, or neither."""
 
 VariantName = Literal["without truncated", "strict format"]
 """The other rules under which the arms table is made again."""
@@ -53,6 +51,8 @@ class ArmRow:
     """The difference in percent of greedy's accuracy."""
     p_holm: Share | None
     """Holm-adjusted p-value of `lift` in the family best-of-n, all n of the table, primary scorer."""
+    p_joint: Share | None
+    """Step-down p-value of `lift` in the family of all other arms of the table (`bon_eval.stats.step_down`)."""
     log_likelihood: Annotated[Interval, NOT_POSITIVE, EstimateOnly()] | None
     """Of the picked responses under the model, in nats."""
     n_tokens: NotNegative | None
@@ -61,6 +61,11 @@ class ArmRow:
     monte_carlo_error: Positive | None = None
     """Standard error of `accuracy` from drawing subsets; None where the arm is exact."""
     null_reasons: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def p_family(self) -> float | None:
+        """The p-value of `lift` in its family, whichever it is; None for greedy."""
+        return self.p_joint if self.p_holm is None else self.p_holm
 
     @property
     def name(self) -> str:
@@ -125,7 +130,10 @@ class Headline:
 
     against: Literal["greedy", "sample"]
     test: PairedTest
-    verdict: Verdict
+    p_holm: Share
+    """Adjusted over the n of the table: the verdict goes by it."""
+    verdict: Annotated[str, Limits(enum=("higher", "lower", "same", "not shown"))]
+    """``same``: the difference is shown to be smaller than `Settings.margin`."""
     sentence: str
 
 
@@ -154,7 +162,7 @@ class Facts:
 
 
 PairFamily = Literal["n against greedy", "n against sample", "other pairs"]
-"""Which Holm correction a pair of arms belongs to."""
+"""Which family of comparisons a pair of arms belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +175,17 @@ class ArmPair:
     test: PairedTest
     """Accuracy of `arm` minus that of `other`, as a fraction."""
     family: PairFamily
-    p_holm: Share
-    """Holm-adjusted within the family."""
+    p_holm: Share | None
+    """Holm-adjusted within the family of n; None for other pairs."""
+    p_joint: Share | None
+    """Step-down p-value within the family of other pairs (`bon_eval.stats.step_down`); None for the families of n."""
+
+    @property
+    def p_family(self) -> float:
+        """The p-value in its family, whichever it is."""
+        found = self.p_joint if self.p_holm is None else self.p_holm
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,13 @@ class Settings:
     """Increasing; the last one is the n of the controls, the vote, the oracle and the verdicts."""
     seed: Count
     draws: Size
-    """Bootstrap resamples of problems, and random sign patterns of the paired tests."""
+    """Bootstrap resamples of problems, and random sign patterns of families of comparisons."""
     vote_draws: Annotated[int, Limits(minimum=2)]
     """Random subsets of each pool behind a vote of fewer than all responses."""
     exclude_truncated: bool
     confidence: InnerShare = 0.95
+    margin: InnerShare = 0.02
+    """Differences in accuracy below this are as good as none: what "shown to be the same" goes by."""
     votes: Annotated[tuple[str, ...], UNIQUE] = ()
     """Weighted votes besides the majority's, as `bon_eval.analysis.vote_rules.get_vote` names them."""
 
@@ -60,6 +62,7 @@ def resolve_settings(
     seed: int = 0,
     draws: int = 10_000,
     exclude_truncated: bool = False,
+    margin: float = 0.02,
 ) -> Settings:
     """Check what an analysis is asked for, before any sampling is paid for; arguments as in `analyse`.
 
@@ -73,6 +76,8 @@ def resolve_settings(
     weighted = tuple(dict.fromkeys(name for name in votes if get_vote(name).name != MAJORITY))
     if seed < 0:
         raise ConfigError(f"analysis seed {seed} is negative; give a whole number >= 0")
+    if not 0.0 < margin < 1.0:
+        raise ConfigError(f"a margin of {100 * margin:g} points is not between 0 and 100; give a few points, such as 2")
     if draws < 100:
         raise ConfigError(f"{draws} bootstrap draws cannot give a 95 % interval; give at least 100")
     sizes = default_ns(pool_size) if ns is None else tuple(sorted(set(ns)))
@@ -92,5 +97,6 @@ def resolve_settings(
         draws=draws,
         vote_draws=min(200, max(20, _VOTE_SUBSETS // max(1, n_problems))),
         exclude_truncated=exclude_truncated,
+        margin=margin,
         votes=weighted,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -32,34 +33,60 @@ from bon_eval.analysis.results import (
     Headline,
     PairFamily,
     ProblemRow,
-    Verdict,
 )
 from bon_eval.analysis.settings import Settings
-from bon_eval.stats import PairedTest, holm, paired_tests
+from bon_eval.stats import PairedTest, holm, paired_tests, step_down
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 _PICKS_AN_ANSWER = "the arm picks an answer, not one response"
 
 
 def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]:
-    """The arms table: greedy, sample, best-of-n by the primary scorer, by the others at the last n, vote, oracle."""
+    """The arms table: greedy, sample, best-of-n by the primary scorer, by the others at the last n, vote, oracle.
+
+    Two families of comparisons with greedy are adjusted, each by itself: best-of-n by the primary scorer (Holm over the
+    n of the table) and all other arms (step-down by their joint distribution).
+    """
     primary, last = settings.primary_scorer, settings.ns[-1]
-    family = holm([cells.lift[cell_label(primary, n)].p_value for n in settings.ns])
-    p_holm = dict(zip(settings.ns, family.tolist(), strict=True))
     arms = data.responses
     means = {scorer: picks.means for scorer, picks in data.picks.items()}
     rows = [
         _arm_row(cells, "greedy", 1, None, stacked(arms.greedy).mean(axis=(1, 2))),
         _arm_row(cells, "sample", 1, None, stacked(arms.pool).mean(axis=(1, 2))),
     ]
-    for n in settings.ns:
-        rows.append(_arm_row(cells, "best-of-n", n, primary, means[primary][n], p_holm=p_holm[n]))
+    rows += [_arm_row(cells, "best-of-n", n, primary, means[primary][n]) for n in settings.ns]
     for scorer in settings.scorers:
         if scorer != primary:
             rows.append(_arm_row(cells, "best-of-n", last, scorer, means[scorer][last]))
     rows.append(_arm_row(cells, "vote", last, None, None, error=data.vote_error[last]))
     rows += [_arm_row(cells, "vote", last, name, None, error=v.error[last]) for name, v in data.weighted.items()]
     rows.append(_arm_row(cells, "oracle", last, None, None))
+    family = [k for k, row in enumerate(rows) if row.arm == "best-of-n" and row.scorer == primary]
+    others = [k for k, row in enumerate(rows) if row.lift is not None and k not in family]
+    for members, adjusted, name in (
+        (family, holm([_p_value(rows[k]) for k in family]), "p_holm"),
+        (others, _joint(data, settings, [(rows[k], rows[0]) for k in others], cells), "p_joint"),
+    ):
+        for k, p_value in zip(members, adjusted.tolist(), strict=True):
+            rows[k] = replace(rows[k], **{name: p_value})
     return tuple(rows)
+
+
+def _p_value(row: ArmRow) -> float:
+    assert row.lift is not None
+    return row.lift.p_value
+
+
+def _joint(data: Data, settings: Settings, pairs: Sequence[tuple[ArmRow, ArmRow]], cells: Cells) -> Array:
+    """Step-down p-values of arms against greedy."""
+    values = {row.name: _values(data, row) for pair in pairs for row in pair}
+    differences = np.column_stack([values[a.name] - values[b.name] for a, b in pairs])
+    return step_down(
+        differences,
+        [_p_value(row) for row, _ in pairs],
+        rng=stream(settings, "family of arms"),
+        draws=settings.draws,
+    )
 
 
 def _arm_row(
@@ -69,7 +96,6 @@ def _arm_row(
     scorer: str | None,
     means: Array | None,
     *,
-    p_holm: float | None = None,
     error: float = 0.0,
 ) -> ArmRow:
     """`means` over problems and picks, (quantities,); None for an arm of which only the accuracy exists."""
@@ -84,8 +110,8 @@ def _arm_row(
             percent = 100.0 * lift.difference / cells.accuracy["greedy"].estimate
         else:
             reasons["lift_percent"] = "greedy's accuracy is 0"
-    if p_holm is None:
-        reasons["p_holm"] = "not in the family of n of the primary scorer"
+    reasons["p_holm"] = "not in the family of n of the primary scorer"
+    reasons["p_joint"] = "not in the family of other arms"
     if means is not None:
         log_likelihood = cells.log_likelihood[label]
         n_tokens, truncated, unscored = means[N_TOKENS:].tolist()
@@ -100,7 +126,8 @@ def _arm_row(
         accuracy=cells.accuracy[label],
         lift=lift,
         lift_percent=percent,
-        p_holm=p_holm,
+        p_holm=None,
+        p_joint=None,
         log_likelihood=log_likelihood,
         n_tokens=n_tokens,
         truncated=truncated,
@@ -167,15 +194,18 @@ def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
         )
 
 
-def facts(data: Data, settings: Settings, cells: Cells) -> Facts:
+def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...], pairs: tuple[ArmPair, ...]) -> Facts:
     """The verdicts against greedy and against one sample, and how often the pool is sharper than greedy."""
-    scorer, last, n_problems = settings.primary_scorer, settings.ns[-1], len(data.responses.golds)
+    scorer, last = settings.primary_scorer, settings.ns[-1]
     duplicates = data.responses.duplicates
-    arm = f"best-of-{last} by {scorer}"
+    best = next(row for row in arms if (row.arm, row.n, row.scorer) == ("best-of-n", last, scorer))
+    # Best-of-1 is the sample: no pair of its own.
+    over_sample = next((pair.p_family for pair in pairs if (pair.arm, pair.other) == (best.name, "sample")), 1.0)
+    assert best.p_holm is not None
     return Facts(
         comparisons=(
-            _comparison(arm, "greedy", cells.lift[cell_label(scorer, last)], n_problems),
-            _comparison(arm, "sample", cells.over_sample, n_problems),
+            _headline(settings, len(data.responses.golds), "greedy", cells.lift[cell_label(scorer, last)], best.p_holm),
+            _headline(settings, len(data.responses.golds), "sample", cells.over_sample, over_sample),
         ),
         sharper_than_greedy=cells.sharper,
         sharper_tolerance=SHARPER_TOLERANCE,
@@ -184,24 +214,39 @@ def facts(data: Data, settings: Settings, cells: Cells) -> Facts:
     )
 
 
-def _comparison(arm: str, against: Literal["greedy", "sample"], test: PairedTest, n_problems: int) -> Headline:
+def _headline(
+    settings: Settings, n_problems: int, against: Literal["greedy", "sample"], test: PairedTest, p_holm: float
+) -> Headline:
+    arm = f"best-of-{settings.ns[-1]} by {settings.primary_scorer}"
     other = {"greedy": "greedy decoding", "sample": "one sample"}[against]
+    if n_problems < LEAST_PROBLEMS:
+        problems = f"{n_problems} problem{'s' if n_problems != 1 else ''}"
+        sentence = f"Whether {arm} is more accurate than {other} is not said of {problems}; from {LEAST_PROBLEMS} on."
+        return Headline(against, test, p_holm, "not shown", sentence)
+    verdict = test.verdict(p_value=p_holm, margin=settings.margin)
     numbers = f"{100 * test.difference:+.1f} points [{100 * test.low:+.1f}, {100 * test.high:+.1f}]"
-    numbers += f" over {n_problems} problem{'s' if n_problems != 1 else ''}"
-    verdict: Verdict = "higher" if test.low > 0.0 else "lower" if test.high < 0.0 else "not shown"
+    numbers += f" over {n_problems} problems"
     if verdict == "not shown":
-        sentence = f"A difference in accuracy between {arm} and {other} is not shown: {numbers}."
+        sentence = f"A difference in accuracy between {arm} and {other} is not shown: {numbers}"
+        if not test.low <= 0.0 <= test.high:
+            sentence += f"; by itself p = {test.p_value:.3f}, over the n of the table {p_holm:.3f}"
+        sentence += "."
+    elif verdict == "same":
+        sentence = (
+            f"The accuracy of {arm} is shown to be that of {other} within {100 * settings.margin:g} points: {numbers}, "
+            f"90 % [{100 * test.inner_low:+.1f}, {100 * test.inner_high:+.1f}]."
+        )
     else:
         sentence = f"The accuracy of {arm} is {verdict} than that of {other}: {numbers}."
-    return Headline(against=against, test=test, verdict=verdict, sentence=sentence)
+    return Headline(against=against, test=test, p_holm=p_holm, verdict=verdict, sentence=sentence)
 
 
 def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]) -> tuple[ArmPair, ...]:
     """Differences in accuracy of all pairs of arms, the later one in the table minus the earlier one.
 
-    Three families are Holm-adjusted, each by itself: best-of-n by the primary scorer against greedy (all n of the
-    table, the p-values of the arms table), the same against one sample, and all other pairs. Arms that are one and the
-    same (best-of-1 is the sample) count once.
+    Three families are adjusted, each by itself: best-of-n by the primary scorer against greedy (Holm over all n of the
+    table, the p-values of the arms table), the same against one sample, and all other pairs (step-down by their joint
+    distribution). Arms that are one and the same (best-of-1 is the sample) count once.
 
     Source: the tests are those of `bon_eval.stats.paired_tests`.
     """
@@ -230,9 +275,25 @@ def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, 
     adjusted: dict[tuple[int, int], float] = {}
     for family in dict.fromkeys(families.values()):
         members = [pair for pair in pairs if families[pair] == family]
-        p_values = holm([known[pair].p_value for pair in members])
+        own = [known[pair].p_value for pair in members]
+        if family == "other pairs":
+            differences = np.column_stack([values[later] - values[earlier] for later, earlier in members])
+            rng = stream(settings, "family of pairs")
+            p_values = step_down(differences, own, rng=rng, draws=settings.draws)
+        else:
+            p_values = holm(own)
         adjusted |= dict(zip(members, p_values.tolist(), strict=True))
-    return tuple(ArmPair(rows[a].name, rows[b].name, known[a, b], families[a, b], adjusted[a, b]) for a, b in pairs)
+    return tuple(
+        ArmPair(
+            arm=rows[a].name,
+            other=rows[b].name,
+            test=known[a, b],
+            family=families[a, b],
+            p_holm=None if families[a, b] == "other pairs" else adjusted[a, b],
+            p_joint=adjusted[a, b] if families[a, b] == "other pairs" else None,
+        )
+        for a, b in pairs
+    )
 
 
 def _family(later: ArmRow, earlier: ArmRow, settings: Settings) -> PairFamily:

@@ -22,6 +22,7 @@ from bon_eval.stats.units import Count, EstimateOnly, Limits, Points, Share
 T = TypeVar("T")
 CsvRow = dict[str, object]
 
+_NONE = "none: "
 _NOT_FINITE = "not defined for these values: the interval or test gave no finite number"
 
 
@@ -76,6 +77,8 @@ class Column(Generic[T]):
     """The field behind it, by which `Row.reasons` names it."""
     why: str | None = None
     """Why a null is null, where `Row.reasons` does not say."""
+    method: Callable[[T], str | None] | None = None
+    """The method behind an end of an interval: ``none: ...`` says why there is none."""
     description: str = ""
 
 
@@ -123,7 +126,9 @@ class Row(Generic[T]):
             if cell is None:
                 found[column.name] = known.get(column.source) or column.why or known[column.source]
             elif _finite(cell) is None:
-                found[column.name] = _NOT_FINITE
+                method = None if column.method is None else column.method(value)
+                none = method is not None and method.startswith(_NONE)
+                found[column.name] = f"no interval: {method[len(_NONE) :]}" if method and none else _NOT_FINITE
         return found
 
 
@@ -203,8 +208,12 @@ def _spread(
         found = None if whole is None else getattr(whole, part)
         return scale * found if found is not None and scale != 1.0 and part in _SCALED else found
 
+    def method(row: object) -> str | None:
+        whole: Interval | PairedTest | None = getattr(row, field)
+        return None if whole is None else whole.method
+
     return tuple(
-        Column(name, kind | None if optional else kind, functools.partial(value, part), source=field, why=why)
+        Column(name, kind | None if optional else kind, functools.partial(value, part), field, why, method=method)
         for name, kind, part in parts
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 
@@ -28,3 +29,14 @@ def text_table(rows: Sequence[Sequence[str]], *, left: int | None = None) -> lis
         for row in rows
     ]
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def ends(low: float, high: float, form: str, scale: float = 1.0, *, marked: bool = False) -> str:
+    """The ends of an interval with a blank before them; nothing where there is none, a dagger where it is marked.
+
+    >>> ends(0.1, 0.25, "+.0f", 100.0), ends(math.nan, math.nan, ".2f")
+    (' [+10, +25]', '')
+    """
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return f" [{scale * low:{form}}, {scale * high:{form}}]" + ("†" if marked else "")

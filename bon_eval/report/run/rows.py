@@ -24,7 +24,7 @@ from bon_eval.report.formats.columns import (
 from bon_eval.report.run.explain_rows import EXPLANATION, REPLAYED
 from bon_eval.stats.units import Count, Limits, Points, Positive, Size
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Of report.json; grows when a reader of the older one would misread it."""
 
 _INTERVAL_ELSEWHERE = "intervals are computed at n = 1 and at the n of the arms table"
@@ -37,7 +37,7 @@ ARM = Row[ArmRow](
         *own(ArmRow, "arm", "n", "scorer"),
         *interval(ArmRow, "accuracy"),
         *lift(ArmRow, "lift"),
-        *own(ArmRow, "lift_percent", "p_holm"),
+        *own(ArmRow, "lift_percent", "p_holm", "p_joint"),
         *interval(ArmRow, "log_likelihood"),
         *own(ArmRow, "n_tokens", "truncated", "unscored", "monte_carlo_error"),
         REASONS,
@@ -66,7 +66,9 @@ PAIR = Row[ArmPair](
         Column("difference_points_low", Points | None, lambda pair: 100.0 * pair.test.low),
         Column("difference_points_high", Points | None, lambda pair: 100.0 * pair.test.high),
         *renamed(ArmPair, method="test.method", contested="test.n_contested"),
-        *own(ArmPair, "test.p_value", "family", "p_holm"),
+        *own(ArmPair, "test.p_value", "family"),
+        *own(ArmPair, "p_holm", why="of the families of n"),
+        *own(ArmPair, "p_joint", why="of the family of other pairs"),
         REASONS,
     ),
 )
@@ -90,7 +92,8 @@ def problem_cells(row: ProblemRow) -> CsvRow:
 
 
 _HEADLINE = Row[Headline](
-    "comparison", (*own(Headline, "against", "verdict", "sentence"), *lift(Headline, "test"), REASONS)
+    "comparison",
+    (*own(Headline, "against", "verdict", "sentence"), *lift(Headline, "test"), *own(Headline, "p_holm"), REASONS),
 )
 
 _SHARPER = Row[Facts](
@@ -128,6 +131,7 @@ _SETTINGS = Row[Analysis](
     (
         *own(Analysis, "settings.scorers", "settings.votes", "settings.primary_scorer", "settings.ns", "settings.seed"),
         *own(Analysis, "settings.draws", "settings.vote_draws", "settings.confidence", "settings.exclude_truncated"),
+        *own(Analysis, "settings.margin"),
         *own(Analysis, "pool_size"),
         *renamed(Analysis, problems="n_problems", problems_excluded="n_excluded", problems_missing="n_missing"),
     ),
@@ -166,7 +170,7 @@ DOCUMENT = Row[Analysis](
     "",
     (
         Column("format", Literal["bon-eval report"], lambda _: "bon-eval report"),
-        Column("format_version", Literal[3], lambda _: FORMAT_VERSION),
+        Column("format_version", Literal[4], lambda _: FORMAT_VERSION),
         Column("run", Stored(_RUN_KEYS, required=tuple(_RUN_KEYS), closed=True), lambda found: found.run),
         Column("analysis", _SETTINGS, lambda found: found),
         Column(

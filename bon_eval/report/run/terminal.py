@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from bon_eval.analysis.explain import Power
 from bon_eval.analysis.results import Analysis, ArmRow, Variant
 from bon_eval.analysis.settings import Settings
-from bon_eval.report.formats.text import text_table
+from bon_eval.report.formats.text import ends, text_table
 from bon_eval.stats import Interval, PairedTest
 
 WIDTH = 100
@@ -61,7 +61,7 @@ def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
     return (
         _name(row, settings),
         _accuracy(row.accuracy),
-        _lift(row.lift, row.p_holm),
+        _lift(row.lift, row.p_family),
         _NONE if row.lift_percent is None else f"{row.lift_percent:+.1f}",
         _NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         _NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
@@ -79,14 +79,14 @@ def _name(row: ArmRow, settings: Settings) -> str:
 
 
 def _accuracy(interval: Interval) -> str:
-    return f"{interval.estimate:.3f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.estimate:.3f}{ends(interval.low, interval.high, '.2f')}"
 
 
-def _lift(test: PairedTest | None, p_holm: float | None) -> str:
+def _lift(test: PairedTest | None, p_family: float | None) -> str:
     if test is None:
         return _NONE
-    mark = "*" if p_holm is not None and p_holm < _SIGNIFICANT else ""
-    return f"{100 * test.difference:+.1f} [{100 * test.low:+.0f}, {100 * test.high:+.0f}]{mark}"
+    mark = "*" if p_family is not None and p_family <= _SIGNIFICANT else ""
+    return f"{100 * test.difference:+.1f}{ends(test.low, test.high, '+.0f', 100.0)}{mark}"
 
 
 def _nats(value: float) -> str:
@@ -104,8 +104,11 @@ def _notes(analysis: Analysis) -> list[str]:
         f"best-of-n picks the response of highest {settings.primary_scorer.replace('_', ' ')}; intervals (95 %) are "
         "over problems, lifts are paired by problem; log-lik in nats per response, raw distribution.",
     ]
-    if any(row.p_holm is not None and row.p_holm < _SIGNIFICANT for row in analysis.arms):
-        notes.append(f"*: p < {_SIGNIFICANT} against greedy, Holm-adjusted over the n of the table.")
+    if any(row.p_family is not None and row.p_family <= _SIGNIFICANT for row in analysis.arms):
+        notes.append(
+            f"*: p at most {_SIGNIFICANT} against greedy, adjusted: best-of-n over the n of the table (Holm), other arms "
+            "over all of them (max-t)."
+        )
     if len(settings.scorers) > 1:
         notes.append(f"by ...: best-of-{last} under another scorer.")
     if settings.votes:
@@ -113,7 +116,7 @@ def _notes(analysis: Analysis) -> list[str]:
     notes += _warnings(analysis)
     sharper = facts.sharper_than_greedy
     notes.append(
-        f"sharper than greedy: {_share(sharper.estimate)} % [{100 * sharper.low:.0f}, {100 * sharper.high:.0f}] of "
+        f"sharper than greedy: {_share(sharper.estimate)} %{ends(sharper.low, sharper.high, '.0f', 100.0)} of "
         "problems have a pool response of higher log-likelihood than greedy's."
     )
     if facts.duplicate_share is not None:
@@ -134,8 +137,8 @@ def _ranking(analysis: Analysis) -> list[str]:
                 _spoken(row.scorer),
                 f"{row.accuracy.estimate:.3f}",
                 _lift(row.accuracy_difference, None),
-                _NONE if auroc is None else f"{auroc.estimate:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]",
-                _NONE if gain is None else f"{gain.difference:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}]",
+                _NONE if auroc is None else f"{auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}",
+                _NONE if gain is None else f"{gain.difference:+.2f}{ends(gain.low, gain.high, '+.2f')}",
             )
         )
     return text_table(rows)
@@ -147,7 +150,7 @@ def _explanation(analysis: Analysis) -> list[str]:
     out = []
     if known and len(explanation.scorers) <= _FEW_SCORERS:
         values = ", ".join(
-            f"{_spoken(name)} {auroc.estimate:.2f} [{auroc.low:.2f}, {auroc.high:.2f}]" for name, auroc in known
+            f"{_spoken(name)} {auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}" for name, auroc in known
         )
         n = explanation.scorers[0].auroc_problems
         out.append(f"AUROC within problems, 0.5 is chance: {values} (the {n} with both kinds of response).")
