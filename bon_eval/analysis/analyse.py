@@ -11,18 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from bon_eval.analysis import tables
 from bon_eval.analysis.arms import Array, Responses, compute_cells, compute_data
 from bon_eval.analysis.explain import explain
+from bon_eval.analysis.families import arm_pairs, selected_scorer
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.settings import DEFAULT_SCORERS, Settings, resolve_settings
-from bon_eval.analysis.tables import arm_pairs
 from bon_eval.analysis.unrun_arms import replay
 from bon_eval.analysis.variants import variants
 from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.records import Pool, Problem
-from bon_eval.scorers import get_scorer
+from bon_eval.scorers import Scorer, get_scorer
 
 
 class AnalysedRun(Protocol):
@@ -122,6 +124,7 @@ def analyse(
         facts=tables.facts(data, settings, cells, arms, pairs),
         explanation=explain(data, settings, cells),
         pairs=pairs,
+        selected=selected_scorer(data, settings, cells),
         replayed=replay(data, settings, _mapping(run.meta, "config").get("temperature")),
         variants=others,
         variant_reasons=reasons,
@@ -170,10 +173,15 @@ def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -
         golds=tuple(gold_of[problem_id] for problem_id in pool.problem_ids),
         greedy=greedy.take([greedy_row[problem_id] for problem_id in pool.problem_ids]),
         pool=pool,
-        scores={name: get_scorer(name, seed=settings.seed).over(pool) for name in settings.scorers},
+        scores={name: _scores(get_scorer(name, seed=settings.seed), pool) for name in settings.scorers},
         duplicates=duplicates,
         vote_scores={
             name: get_scorer(name, seed=settings.seed).over(pool)
             for name in dict.fromkeys(get_vote(vote).scorer for vote in settings.votes)
         },
     )
+
+
+def _scores(scorer: Scorer, pool: Pool) -> Array:
+    """Of a blind scorer all alike: ties share, so that best-of-n by it is its expectation and no one draw of it."""
+    return np.zeros(pool.log_likelihood.shape) if scorer.blind else scorer.over(pool)

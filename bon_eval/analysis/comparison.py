@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bon_eval.analysis.arms import Array
-from bon_eval.analysis.best_response import best_responses
 from bon_eval.analysis.findings import Change, Finding, findings
-from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
+from bon_eval.analysis.sides import LABELS, Side, accuracies, best_responses, quantities, unit
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.amortised import AmortisedShare, ExplainedGain, amortised_share, explained_gain
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN, kl_divergence, sharpening_equivalent_n

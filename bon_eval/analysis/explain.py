@@ -86,19 +86,36 @@ def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[Score
     correct = {name: picks.per_problem[last][CORRECT] for name, picks in data.picks.items()}
     differences = _against(primary, correct, settings, "scorer gains")
     accuracy = {name: cells.accuracy[cell_label(name, last)] for name in values}
+    doublings = _last_doublings(data, settings)
     for name, picks in data.picks.items():
+        flat = name in doublings and doublings[name].is_within(settings.margin)
         yield ScorerRow(
             scorer=name,
             auroc=intervals.get(name),
             auroc_problems=int(np.count_nonzero(both)),
             n_tokens=float(picks.means[last][N_TOKENS]),
-            saturation_n=saturation_n({n: float(means[CORRECT]) for n, means in picks.means.items()}),
+            saturation_n=saturation_n({n: float(means[CORRECT]) for n, means in picks.means.items()}) if flat else None,
+            last_doubling=doublings.get(name),
+            is_flat=flat,
             accuracy=accuracy[name],
             accuracy_rank=_rank(name, accuracy),
             auroc_rank=_rank(name, intervals) if intervals else None,
             accuracy_difference=differences.get(name),
             auroc_difference=gains.get(name),
         )
+
+
+def _last_doublings(data: Data, settings: Settings) -> dict[str, PairedTest]:
+    """Scorer -> what the last doubling of n adds to its accuracy; empty where the last n is 1."""
+    last = settings.ns[-1]
+    if last == 1:
+        return {}
+    half = max(n for n in data.interval_ns if n <= last // 2)
+    ends = (np.column_stack([picks.per_problem[n][CORRECT] for picks in data.picks.values()]) for n in (last, half))
+    tests = paired_tests(
+        *ends, rng=stream(settings, "last doubling"), draws=settings.draws, confidence=settings.confidence
+    )
+    return dict(zip(data.picks, tests, strict=True))
 
 
 def _against(primary: str, values: Mapping[str, Array], settings: Settings, name: str) -> dict[str, PairedTest]:
@@ -167,7 +184,12 @@ class ScorerRow:
     """Mean length of what best-of-n picks at the table's last n."""
     saturation_n: Size | None
     """Smallest n from which on best-of-n's accuracy stays within 1 % of its value at n = N; None where that value is
-    0."""
+    0, and where the curve is not shown to be flat at its end."""
+    last_doubling: PairedTest | None
+    """Accuracy at the table's last n minus that at half of it (the next smaller n that has an interval); None where the
+    last n is 1."""
+    is_flat: bool
+    """Whether `last_doubling` is shown to be smaller than `Settings.margin`."""
     accuracy: Annotated[Interval, SHARE]
     """Of best-of-n at the table's last n."""
     accuracy_rank: Size

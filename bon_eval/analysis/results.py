@@ -189,6 +189,19 @@ class ArmPair:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectedScorer:
+    """The scorer whose best-of-n at the table's last n is most accurate on these problems."""
+
+    scorer: str
+    of: Size
+    """Scorers that it was selected among; blind controls are none."""
+    accuracy: Annotated[Interval, SHARE]
+    """Its accuracy on the problems that selected it: too high by what it was selected for."""
+    cross_fitted: Annotated[Interval, SHARE]
+    """Accuracy of the scorer that one half of the problems selects, on the other half; mean over random halves."""
+
+
+@dataclass(frozen=True, slots=True)
 class Variant:
     """The arms table under another rule, on the same stored responses."""
 
@@ -222,6 +235,8 @@ class Analysis:
     explanation: Explanation
     pairs: tuple[ArmPair, ...]
     """Every arm of the table against every earlier one."""
+    selected: SelectedScorer | None
+    """The scorer of the highest accuracy; None with one scorer or too few problems."""
     replayed: Replayed
     """Arms that were not run: the power distribution, adaptive stopping, coverage."""
     variants: tuple[Variant, ...] = ()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Literal
-
-import numpy as np
 
 from bon_eval.analysis.arms import (
     CORRECT,
@@ -22,8 +19,8 @@ from bon_eval.analysis.arms import (
     row_label,
     sharper_than_greedy,
     stacked,
-    stream,
 )
+from bon_eval.analysis.families import adjust_arms
 from bon_eval.analysis.results import (
     ArmKind,
     ArmPair,
@@ -31,22 +28,17 @@ from bon_eval.analysis.results import (
     CurvePoint,
     Facts,
     Headline,
-    PairFamily,
     ProblemRow,
 )
 from bon_eval.analysis.settings import Settings
-from bon_eval.stats import PairedTest, holm, paired_tests, step_down
+from bon_eval.stats import PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 _PICKS_AN_ANSWER = "the arm picks an answer, not one response"
 
 
 def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]:
-    """The arms table: greedy, sample, best-of-n by the primary scorer, by the others at the last n, vote, oracle.
-
-    Two families of comparisons with greedy are adjusted, each by itself: best-of-n by the primary scorer (Holm over the
-    n of the table) and all other arms (step-down by their joint distribution).
-    """
+    """The arms table: greedy, sample, best-of-n by the primary scorer, by the others at the last n, vote, oracle."""
     primary, last = settings.primary_scorer, settings.ns[-1]
     arms = data.responses
     means = {scorer: picks.means for scorer, picks in data.picks.items()}
@@ -61,32 +53,7 @@ def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]
     rows.append(_arm_row(cells, "vote", last, None, None, error=data.vote_error[last]))
     rows += [_arm_row(cells, "vote", last, name, None, error=v.error[last]) for name, v in data.weighted.items()]
     rows.append(_arm_row(cells, "oracle", last, None, None))
-    family = [k for k, row in enumerate(rows) if row.arm == "best-of-n" and row.scorer == primary]
-    others = [k for k, row in enumerate(rows) if row.lift is not None and k not in family]
-    for members, adjusted, name in (
-        (family, holm([_p_value(rows[k]) for k in family]), "p_holm"),
-        (others, _joint(data, settings, [(rows[k], rows[0]) for k in others], cells), "p_joint"),
-    ):
-        for k, p_value in zip(members, adjusted.tolist(), strict=True):
-            rows[k] = replace(rows[k], **{name: p_value})
-    return tuple(rows)
-
-
-def _p_value(row: ArmRow) -> float:
-    assert row.lift is not None
-    return row.lift.p_value
-
-
-def _joint(data: Data, settings: Settings, pairs: Sequence[tuple[ArmRow, ArmRow]], cells: Cells) -> Array:
-    """Step-down p-values of arms against greedy."""
-    values = {row.name: _values(data, row) for pair in pairs for row in pair}
-    differences = np.column_stack([values[a.name] - values[b.name] for a, b in pairs])
-    return step_down(
-        differences,
-        [_p_value(row) for row, _ in pairs],
-        rng=stream(settings, "family of arms"),
-        draws=settings.draws,
-    )
+    return adjust_arms(data, settings, rows)
 
 
 def _arm_row(
@@ -239,82 +206,3 @@ def _headline(
     else:
         sentence = f"The accuracy of {arm} is {verdict} than that of {other}: {numbers}."
     return Headline(against=against, test=test, p_holm=p_holm, verdict=verdict, sentence=sentence)
-
-
-def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]) -> tuple[ArmPair, ...]:
-    """Differences in accuracy of all pairs of arms, the later one in the table minus the earlier one.
-
-    Three families are adjusted, each by itself: best-of-n by the primary scorer against greedy (Holm over all n of the
-    table, the p-values of the arms table), the same against one sample, and all other pairs (step-down by their joint
-    distribution). Arms that are one and the same (best-of-1 is the sample) count once.
-
-    Source: the tests are those of `bon_eval.stats.paired_tests`.
-    """
-    rows = list({row_label(row.arm, row.n, row.scorer): row for row in reversed(arms)}.values())[::-1]
-    labels = [row_label(row.arm, row.n, row.scorer) for row in rows]
-    values = [_values(data, row) for row in rows]
-    pairs = [(later, earlier) for later in range(len(rows)) for earlier in range(later)]
-    known: dict[tuple[int, int], PairedTest] = {}
-    best = cell_label(settings.primary_scorer, settings.ns[-1])
-    for later, earlier in pairs:
-        if labels[earlier] == "greedy":
-            known[later, earlier] = cells.lift[labels[later]]
-        elif (labels[later], labels[earlier]) == (best, "sample"):
-            known[later, earlier] = cells.over_sample
-    wanted = [pair for pair in pairs if pair not in known]
-    if wanted:
-        tests = paired_tests(
-            np.column_stack([values[later] for later, _ in wanted]),
-            np.column_stack([values[earlier] for _, earlier in wanted]),
-            rng=stream(settings, "pairs"),
-            draws=settings.draws,
-            confidence=settings.confidence,
-        )
-        known |= dict(zip(wanted, tests, strict=True))
-    families = {pair: _family(rows[pair[0]], rows[pair[1]], settings) for pair in pairs}
-    adjusted: dict[tuple[int, int], float] = {}
-    for family in dict.fromkeys(families.values()):
-        members = [pair for pair in pairs if families[pair] == family]
-        own = [known[pair].p_value for pair in members]
-        if family == "other pairs":
-            differences = np.column_stack([values[later] - values[earlier] for later, earlier in members])
-            rng = stream(settings, "family of pairs")
-            p_values = step_down(differences, own, rng=rng, draws=settings.draws)
-        else:
-            p_values = holm(own)
-        adjusted |= dict(zip(members, p_values.tolist(), strict=True))
-    return tuple(
-        ArmPair(
-            arm=rows[a].name,
-            other=rows[b].name,
-            test=known[a, b],
-            family=families[a, b],
-            p_holm=None if families[a, b] == "other pairs" else adjusted[a, b],
-            p_joint=adjusted[a, b] if families[a, b] == "other pairs" else None,
-        )
-        for a, b in pairs
-    )
-
-
-def _family(later: ArmRow, earlier: ArmRow, settings: Settings) -> PairFamily:
-    if later.arm == "best-of-n" and later.scorer == settings.primary_scorer:
-        if earlier.arm == "greedy":
-            return "n against greedy"
-        if earlier.arm == "sample":
-            return "n against sample"
-    return "other pairs"
-
-
-def _values(data: Data, row: ArmRow) -> Array:
-    """Accuracy of an arm on each problem, (P,)."""
-    if row.arm in ("greedy", "sample"):
-        pool = data.responses.greedy if row.arm == "greedy" else data.responses.pool
-        mean: Array = stacked(pool)[CORRECT].mean(axis=1)
-        return mean
-    if row.arm == "vote":
-        return data.weighted[row.scorer].values[row.n] if row.scorer else data.vote[row.n]
-    if row.arm == "oracle":
-        return data.oracle[row.n]
-    assert row.scorer is not None
-    picked: Array = data.picks[row.scorer].per_problem[row.n][CORRECT]
-    return picked

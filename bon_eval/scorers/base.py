@@ -42,6 +42,8 @@ class Scorer:
     weight: Literal["exp", "score"]
     """How a weighted vote makes a weight of the score: ``exp`` for logarithms (and minus a length), ``score`` for
     numbers that are weights as they are."""
+    blind: bool
+    """Whether it knows nothing of the response: the exact expectation of best-of-n by it is one sample."""
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class Scorer:
         name: str | None = None,
         needs: frozenset[Need] = frozenset(),
         weight: Literal["exp", "score"] = "exp",
+        blind: bool = False,
     ) -> None:
         self._one = one
         self._over = over
@@ -58,6 +61,7 @@ class Scorer:
         self.name = one.__name__ if name is None else name
         self.needs = needs
         self.weight = weight
+        self.blind = blind
 
     @property
     def summary(self) -> str:
@@ -123,6 +127,7 @@ def scorer(
     *needs: Need,
     name: str | None = None,
     weight: Literal["exp", "score"] = "exp",
+    blind: bool = False,
 ) -> Callable[[Callable[[Response], float]], Scorer]:
     """Make a scorer of a function of one response, given its form for pools and what it needs."""
-    return lambda one: Scorer(one, over, name=name, needs=frozenset(needs), weight=weight)
+    return lambda one: Scorer(one, over, name=name, needs=frozenset(needs), weight=weight, blind=blind)

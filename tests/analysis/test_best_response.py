@@ -8,8 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bon_eval.analysis.best_response import best_responses
-from bon_eval.analysis.sides import LABELS, Side, unit
+from bon_eval.analysis.sides import LABELS, Side, best_responses, unit
 from bon_eval.errors import ConfigError
 from bon_eval.records import Pool
 

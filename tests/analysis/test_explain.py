@@ -16,7 +16,7 @@ from bon_eval.analysis.shapes import histogram_edges, length_deciles
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import within_problem_auroc
 from bon_eval.records import Pool, Problem
-from bon_eval.stats import detectable_difference
+from bon_eval.stats import detectable_difference, problems_needed
 from bon_eval.stats.closed_form import ratio_interval
 from bon_eval.store.reader import Run
 
@@ -94,7 +94,7 @@ def test_auroc_by_hand(run: Run) -> None:
 def test_no_auroc_where_no_pool_holds_both_kinds(run: Run) -> None:
     solved = replace(run, pool=replace(run.pool, correct=np.ones((3, 4), dtype=np.bool_)))
     rows = explained(solved).scorers
-    assert {(row.auroc, row.auroc_problems, row.saturation_n) for row in rows} == {(None, 0, 1)}
+    assert {(row.auroc, row.auroc_problems, row.saturation_n, row.is_flat) for row in rows} == {(None, 0, None, False)}
     failed = replace(run, pool=replace(run.pool, correct=np.zeros((3, 4), dtype=np.bool_)))
     assert {row.saturation_n for row in explained(failed).scorers} == {None}
 
@@ -133,18 +133,25 @@ def test_a_greedy_rank_of_one_everywhere_stays_between_one_and_n_plus_one(run: R
     assert 1.0 < rank.mean.high <= 5.0
 
 
-def test_power_is_of_best_of_n_minus_each_arm(run: Run) -> None:
-    against = {power.against: power for power in explained(run).power}
-    # best-of-4: 1 1 0; greedy: 0 1 0; sample: 1/2 1/4 1/4.
-    assert against["greedy"].detectable == pytest.approx(detectable_difference([1.0, 0.0, 0.0]))
-    assert against["sample"].detectable == pytest.approx(detectable_difference([0.5, 0.75, -0.25]))
-    needed = against["greedy"].problems
-    assert list(needed) == [1, 2, 5]
-    # (z_0.975 + z_0.8)^2 = 7.8489, variance 1/3.
-    assert needed[5] == int(np.ceil(7.8489 / 3 / 0.05**2))
-    alike = replace(run, pool=run.pool.take([0, 0, 0]), greedy=run.greedy.take([0, 0, 0]))
-    ids = run.pool.problem_ids
-    alike = replace(alike, pool=replace(alike.pool, problem_ids=ids), greedy=replace(alike.greedy, problem_ids=ids))
+def test_power_is_of_best_of_n_minus_each_arm_and_of_the_test_that_decides(run: Run) -> None:
+    for power in explained(run).power:
+        assert (power.detectable, set(power.problems.values())) == (None, {None}), "three problems say nothing"
+    times = 8
+    ids = tuple(f"{i}-{k}" for k in range(times) for i in run.pool.problem_ids)
+    rows = list(range(3)) * times
+    golds = [replace(p, id=f"{p.id}-{k}") for k in range(times) for p in run.problems]
+    pool, greedy = (replace(p.take(rows), problem_ids=ids) for p in (run.pool, run.greedy))
+    many = replace(run, pool=pool, greedy=greedy, problems=tuple(golds))
+    against = {power.against: power for power in explained(many).power}
+    # best-of-4: 1 1 0; greedy: 0 1 0; sample: 1/2 1/4 1/4, each eight times.
+    first = detectable_difference([1.0, 0.0, 0.0] * times, pseudo=1.5)
+    assert against["greedy"].detectable == pytest.approx(first)
+    assert against["sample"].detectable == pytest.approx(detectable_difference([0.5, 0.75, -0.25] * times, pseudo=1.5))
+    assert list(against["greedy"].problems) == [1, 2, 5]
+    assert against["greedy"].problems[5] == problems_needed([1.0, 0.0, 0.0] * times, 0.05, pseudo=1.5)
+    alike = replace(
+        many, pool=replace(pool.take([0] * 24), problem_ids=ids), greedy=replace(greedy.take([0] * 24), problem_ids=ids)
+    )
     for power in explained(alike).power:
         assert (power.detectable, set(power.problems.values())) == (None, {None})
 

@@ -20,11 +20,13 @@ from bon_eval.report.formats.columns import (
     own,
     renamed,
 )
+from bon_eval.stats.power import LEAST_PROBLEMS
 from bon_eval.stats.units import FromOne, Limits, Positive
 
 _ONE_KIND = "no pool holds both correct and incorrect responses"
-_NOTHING_AT_N = "best-of-n's accuracy at n = N is 0"
-_NO_SPREAD = "the differences between problems have no spread to go by"
+_NOT_FLAT = "the curve is not shown to be flat at n = N, or the accuracy there is 0"
+_N_OF_1 = "the last n is 1"
+_NO_SPREAD = f"fewer than {LEAST_PROBLEMS} problems, or differences without spread"
 _PRIMARY = "the primary scorer is what the others are compared with"
 
 SCORER = Row[ScorerRow](
@@ -39,7 +41,9 @@ SCORER = Row[ScorerRow](
         *own(ScorerRow, "accuracy_rank"),
         *difference(ScorerRow, "accuracy_difference", "accuracy_difference_points", 100.0, why=_PRIMARY),
         *own(ScorerRow, "n_tokens"),
-        *own(ScorerRow, "saturation_n", why=_NOTHING_AT_N),
+        *own(ScorerRow, "saturation_n", why=_NOT_FLAT),
+        *difference(ScorerRow, "last_doubling", "last_doubling_points", 100.0, why=_N_OF_1),
+        *own(ScorerRow, "is_flat"),
         REASONS,
     ),
     reasons=lambda row: {"auroc_difference": _ONE_KIND if row.auroc is None else _PRIMARY},

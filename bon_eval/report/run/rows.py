@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Literal
 
-from bon_eval.analysis.results import Analysis, ArmPair, ArmRow, CurvePoint, Facts, Headline, ProblemRow, Variant
+from bon_eval.analysis.results import (
+    Analysis,
+    ArmPair,
+    ArmRow,
+    CurvePoint,
+    Facts,
+    Headline,
+    ProblemRow,
+    SelectedScorer,
+    Variant,
+)
 from bon_eval.config import TOKEN_STATS, RunConfig
 from bon_eval.report.formats.columns import (
     REASONS,
@@ -117,6 +127,18 @@ _FACTS = Row[Facts](
     ),
 )
 
+_SELECTED = Row[SelectedScorer](
+    "",
+    (
+        *own(SelectedScorer, "scorer", "of"),
+        *interval(SelectedScorer, "accuracy"),
+        *interval(SelectedScorer, "cross_fitted"),
+        REASONS,
+    ),
+    description="The most accurate scorer, on the problems that selected it and on those that did not (cross-fitted); "
+    "none with one scorer or fewer than 10 problems.",
+)
+
 _VARIANT = Row[Variant](
     "variant",
     (
@@ -192,6 +214,7 @@ DOCUMENT = Row[Analysis](
             description="At n = 1 and the n of the table; curves.csv has every n.",
         ),
         Column("facts", _FACTS, lambda found: found.facts),
+        Column("selected_scorer", Many(_SELECTED, 0, 1), lambda found: [found.selected] if found.selected else []),
         Column("explanation", EXPLANATION, lambda found: found.explanation),
         Column("replayed", REPLAYED, lambda found: found.replayed),
         Column(

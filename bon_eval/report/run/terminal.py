@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from bon_eval.analysis.explain import Power
-from bon_eval.analysis.results import Analysis, ArmRow, Variant
+from bon_eval.analysis.explain import Power, ScorerRow
+from bon_eval.analysis.results import Analysis, ArmRow, SelectedScorer, Variant
 from bon_eval.analysis.settings import Settings
 from bon_eval.report.formats.text import ends, text_table
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 WIDTH = 100
 
@@ -106,8 +107,8 @@ def _notes(analysis: Analysis) -> list[str]:
     ]
     if any(row.p_family is not None and row.p_family <= _SIGNIFICANT for row in analysis.arms):
         notes.append(
-            f"*: p at most {_SIGNIFICANT} against greedy, adjusted: best-of-n over the n of the table (Holm), other arms "
-            "over all of them (max-t)."
+            f"*: p at most {_SIGNIFICANT} against greedy, adjusted: best-of-n over the n of the table (Holm), other "
+            "arms over all of them (max-t)."
         )
     if len(settings.scorers) > 1:
         notes.append(f"by ...: best-of-{last} under another scorer.")
@@ -154,20 +155,40 @@ def _explanation(analysis: Analysis) -> list[str]:
         )
         n = explanation.scorers[0].auroc_problems
         out.append(f"AUROC within problems, 0.5 is chance: {values} (the {n} with both kinds of response).")
-    saturation = next(row.saturation_n for row in explanation.scorers if row.scorer == settings.primary_scorer)
-    if saturation is not None:
-        out.append(
-            f"saturation: from n = {saturation} on, best-of-n stays within 1 % of its accuracy at "
-            f"n = {analysis.pool_size}."
-        )
-    out += [_power(power) for power in explanation.power if power.against == "greedy"]
+    primary = next(row for row in explanation.scorers if row.scorer == settings.primary_scorer)
+    out += _saturation(primary, analysis)
+    if analysis.selected is not None:
+        out.append(_selected(analysis.selected))
+    out += [_power(power) for power in explanation.power if power.against == "greedy" and power.detectable is not None]
     strict = next((variant for variant in analysis.variants if variant.name == "strict format"), None)
     return out if strict is None else [*out, *_strict(strict, analysis)]
 
 
+def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
+    """What the last doubling of n adds; nothing for too few problems."""
+    test, margin = row.last_doubling, 100 * analysis.settings.margin
+    if test is None or analysis.n_problems < LEAST_PROBLEMS:
+        return []
+    last = analysis.settings.ns[-1]
+    numbers = f"{100 * test.difference:+.1f} points{ends(test.low, test.high, '+.1f', 100.0)}"
+    if row.is_flat:
+        within = "" if row.saturation_n is None else f"; within 1 % of it from n = {row.saturation_n} on"
+        return [
+            f"saturation: flat at n = {last}, the last doubling adds less than {margin:g} points: {numbers}{within}."
+        ]
+    return [f"saturation: still rising at n = {last}, or not shown to be flat: the last doubling adds {numbers}."]
+
+
+def _selected(found: SelectedScorer) -> str:
+    naive, fair = found.accuracy, found.cross_fitted
+    return (
+        f"best of {found.of} scorers: {_spoken(found.scorer)} {naive.estimate:.3f} on the problems that select it, "
+        f"{fair.estimate:.3f}{ends(fair.low, fair.high, '.2f')} on those that do not (cross-fitted)."
+    )
+
+
 def _power(power: Power) -> str:
-    if power.detectable is None:
-        return "power: unknown, since all problems show the same difference from greedy."
+    assert power.detectable is not None
     needed = [f"{n:,}" for n in power.problems.values() if n is not None]
     return (
         f"power: this run finds a difference from greedy of {100 * power.detectable:.1f} points with 80 % power; "

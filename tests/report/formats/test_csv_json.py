@@ -74,7 +74,8 @@ def test_scorers_and_lengths_load_in_pandas(analysis: Analysis, tmp_path: Path) 
     written = write_report(analysis, tmp_path)
     scorers = pd.read_csv(written["scorers.csv"]).set_index("scorer")
     assert scorers.loc["log_likelihood", "auroc"] == pytest.approx(2 / 3)
-    assert scorers.loc["log_likelihood", "saturation_n"] == 4
+    assert np.isnan(scorers.loc["log_likelihood", "saturation_n"]), "three problems show no curve to be flat"
+    assert scorers.loc["log_likelihood", "last_doubling_points"] == pytest.approx(100 / 3, abs=40)
     lengths = pd.read_csv(written["lengths.csv"])
     assert lengths["responses"].sum() == 12
     assert lengths["picked_shortest"].sum() == pytest.approx(1.0)

@@ -74,8 +74,9 @@ def test_notes_of_what_explains_the_lift(analysis: Analysis) -> None:
     text = " ".join(render(analysis).split())
     assert "AUROC within problems, 0.5 is chance: log-lik 0.67 [" in text
     assert "(the 3 with both kinds of response)" in text
-    assert "saturation: from n = 4 on, best-of-n stays within 1 % of its accuracy at n = 4." in text
-    assert "points with 80 % power; 1, 2 and 5 points need 26,163, 6,541 and 1,047 problems." in text
+    assert "saturation" not in text, "of three problems nothing is said"
+    assert "power" not in text
+    assert "best of" not in text
     assert "strict format" not in text
 
 
@@ -104,7 +105,7 @@ def test_fits_a_terminal_of_100_columns_with_wide_numbers(analysis: Analysis, mo
     config = {**dict(analysis.run["config"]), "model": model}  # type: ignore[call-overload]
     text = render(replace(analysis, arms=wide, run={**analysis.run, "config": config}))
     assert max(len(line) for line in text.splitlines()) <= WIDTH
-    assert "Holm-adjusted" in text
+    assert "over the n of the table (Holm)" in text
 
 
 def test_control_characters_in_a_name_do_not_reach_the_terminal(analysis: Analysis) -> None:
