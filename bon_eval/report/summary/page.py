@@ -60,6 +60,7 @@ def summary_csv(summary: Summary) -> str:
             "lift_points_low": cell.low,
             "lift_points_high": cell.high,
             "p_holm": cell.p_holm,
+            "p_summary": cell.p_summary,
         }
         for cell in summary.cells
     )
@@ -156,7 +157,7 @@ def _table_row(cell: SummaryCell) -> _TableRow:
         points=_signed(cell.lift_points),
         range=_range(cell),
         percent=_NONE if cell.lift_percent is None else _signed(cell.lift_percent),
-        p=_NONE if cell.p_holm is None else "< 0.001" if cell.p_holm < 0.001 else f"{cell.p_holm:.3f}",
+        p=_NONE if cell.p_summary is None else "< 0.001" if cell.p_summary < 0.001 else f"{cell.p_summary:.3f}",
     )
 
 
@@ -192,12 +193,12 @@ def _save(summary: Summary, path: Path) -> None:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         same = "" if summary.settings_differ else f"\nbest-of-{summary.cells[0].n} by {_how(summary.cells[0])}"
-        axes.set_xlabel(f"lift over greedy, % of greedy’s accuracy (*: p < 0.05, Holm){same}", fontsize=9)
+        axes.set_xlabel(f"lift over greedy, % of greedy’s accuracy (*: p ≤ 0.05, Holm over the runs){same}", fontsize=9)
         figure.savefig(path, format="png", dpi=200, facecolor="white")
 
 
 def _percent(cell: SummaryCell) -> str:
-    mark = "*" if cell.p_holm is not None and cell.p_holm < _SIGNIFICANT else ""
+    mark = "*" if cell.p_summary is not None and cell.p_summary <= _SIGNIFICANT else ""
     if cell.lift_percent is None:
         return f"{_signed(cell.lift_points)} points{mark}"
     return f"{_signed(cell.lift_percent)} %{mark}"

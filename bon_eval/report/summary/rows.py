@@ -12,6 +12,7 @@ from typing import Any
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.run.rows import FORMAT_VERSION
+from bon_eval.stats import holm
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class SummaryCell:
     """95 % interval of `lift_points`, paired by problem; None where one problem gives none."""
     p_holm: float | None
     """Holm-adjusted over the n of the run's own table."""
+    p_summary: float | None = None
+    """That, Holm-adjusted once more over the runs of the summary: what the star goes by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ def summarise(paths: Sequence[Path | str]) -> Summary:
         alike = names[cell.model, cell.task, cell.run] > 1
         return f"{cell.model} ({cell.path if alike else cell.run})"
 
-    return Summary(tuple(replace(cell, row=row(cell)) for cell in cells))
+    tested = [k for k, cell in enumerate(cells) if cell.p_holm is not None]
+    adjusted = dict(zip(tested, holm([cells[k].p_holm or 0.0 for k in tested]).tolist(), strict=True))
+    return Summary(tuple(replace(c, row=row(c), p_summary=adjusted.get(k)) for k, c in enumerate(cells)))
 
 
 def _cell(directory: Path) -> SummaryCell:
