@@ -62,6 +62,7 @@ def analyse(
     exclude_truncated: bool = False,
     duplicates: Array | None = None,
     margin: float = 0.02,
+    looks: int = 1,
 ) -> Analysis:
     """Arms, curves, problems and facts of one run.
 
@@ -83,6 +84,9 @@ def analyse(
         duplicates: (P,) in the order of ``run.pool``: share of each pool that repeats an earlier text; optional,
             since pools hold no texts.
         margin: difference in accuracy, as a fraction, below which two arms are as good as the same.
+        looks: planned looks at the run while it grows, this one included. Verdicts are at 5 % / looks (Bonferroni), so
+            that all looks together err in 5 %; of an unfinished run there is none without planned looks, since
+            seven looks at 5 % each err in 20 %.
 
     Raises:
         ConfigError: an unknown scorer, n < 1 or larger than the pool, a negative seed, no problem left.
@@ -98,6 +102,8 @@ def analyse(
         draws=draws,
         exclude_truncated=exclude_truncated,
         margin=margin,
+        looks=looks,
+        partial=len(run.problems) > len(run.pool.problem_ids) or run.meta.get("state") == "sampling",
     )
     responses = _responses(run, settings, duplicates)
     if settings.exclude_truncated:

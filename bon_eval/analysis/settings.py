@@ -33,8 +33,17 @@ class Settings:
     confidence: InnerShare = 0.95
     margin: InnerShare = 0.02
     """Differences in accuracy below this are as good as none: what "shown to be the same" goes by."""
+    looks: Size = 1
+    """Planned looks at one run while it grows, this one included: each has its part of the 5 % for verdicts."""
+    partial: bool = False
+    """Whether problems of the run are not finished: without planned looks nothing is decided then."""
     votes: Annotated[tuple[str, ...], UNIQUE] = ()
     """Weighted votes besides the majority's, as `bon_eval.analysis.vote_rules.get_vote` names them."""
+
+    @property
+    def alpha(self) -> float:
+        """Level of a verdict: 5 % divided over the planned looks; 0 for a look that was not planned."""
+        return 0.0 if self.partial and self.looks == 1 else 0.05 / self.looks
 
     @property
     def primary_scorer(self) -> str:
@@ -63,6 +72,8 @@ def resolve_settings(
     draws: int = 10_000,
     exclude_truncated: bool = False,
     margin: float = 0.02,
+    looks: int = 1,
+    partial: bool = False,
 ) -> Settings:
     """Check what an analysis is asked for, before any sampling is paid for; arguments as in `analyse`.
 
@@ -78,6 +89,8 @@ def resolve_settings(
         raise ConfigError(f"analysis seed {seed} is negative; give a whole number >= 0")
     if not 0.0 < margin < 1.0:
         raise ConfigError(f"a margin of {100 * margin:g} points is not between 0 and 100; give a few points, such as 2")
+    if looks < 1:
+        raise ConfigError(f"{looks} planned looks decide nothing; give at least 1, this one included")
     if draws < 100:
         raise ConfigError(f"{draws} bootstrap draws cannot give a 95 % interval; give at least 100")
     sizes = default_ns(pool_size) if ns is None else tuple(sorted(set(ns)))
@@ -98,5 +111,7 @@ def resolve_settings(
         vote_draws=min(200, max(20, _VOTE_SUBSETS // max(1, n_problems))),
         exclude_truncated=exclude_truncated,
         margin=margin,
+        looks=looks,
+        partial=partial,
         votes=weighted,
     )

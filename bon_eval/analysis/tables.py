@@ -190,13 +190,18 @@ def _headline(
         problems = f"{n_problems} problem{'s' if n_problems != 1 else ''}"
         sentence = f"Whether {arm} is more accurate than {other} is not said of {problems}; from {LEAST_PROBLEMS} on."
         return Headline(against, test, p_holm, "not shown", sentence)
-    verdict = test.verdict(p_value=p_holm, margin=settings.margin)
+    margin = settings.margin if settings.looks == 1 and not settings.partial else None
+    verdict = test.verdict(p_value=p_holm, margin=margin, alpha=settings.alpha)
     numbers = f"{100 * test.difference:+.1f} points [{100 * test.low:+.1f}, {100 * test.high:+.1f}]"
     numbers += f" over {n_problems} problems"
-    if verdict == "not shown":
+    if settings.alpha == 0.0:
+        sentence = f"No verdict on {arm} and {other} before the run is finished: {numbers} so far."
+    elif verdict == "not shown":
         sentence = f"A difference in accuracy between {arm} and {other} is not shown: {numbers}"
         if not test.low <= 0.0 <= test.high:
-            sentence += f"; by itself p = {test.p_value:.3f}, over the n of the table {p_holm:.3f}"
+            looks = f", of which {settings.alpha:.4f} is needed at each of {settings.looks} looks"
+            sentence += f"; by itself p = {test.p_value:.4f}, over the n of the table {p_holm:.4f}"
+            sentence += looks if settings.looks > 1 else ""
         sentence += "."
     elif verdict == "same":
         sentence = (

@@ -415,3 +415,73 @@ def test_a_pool_of_one_has_no_pair_of_an_arm_with_itself(run: HandRun) -> None:
     names = {p.arm for p in analysis.pairs} | {p.other for p in analysis.pairs}
     assert "sample" in names
     assert not any(name.startswith("best-of-1") for name in names)
+
+
+# --- looks and margins
+
+
+def big_difference(n: int) -> HandRun:
+    run = made_up_run(np.random.default_rng(5), n, 8)
+    correct = np.ones(run.pool.correct.shape, dtype=np.bool_)
+    return replace(
+        run, pool=replace(run.pool, correct=correct), greedy=replace(run.greedy, correct=np.zeros((n, 1), bool))
+    )
+
+
+def test_an_unfinished_run_has_no_verdict_unless_looks_were_planned() -> None:
+    run = big_difference(60)
+    assert analyse(run, draws=200).facts.comparisons[0].verdict == "higher"
+    partial = replace(run, problems=(*run.problems, Problem("left", {"question": "q"}, "1")))
+    early = analyse(partial, draws=200)
+    assert {c.verdict for c in early.facts.comparisons} == {"not shown"}
+    assert all("before the run is finished" in c.sentence for c in early.facts.comparisons)
+    assert early.settings.alpha == 0.0
+    planned = analyse(partial, draws=200, looks=4)
+    assert planned.settings.alpha == 0.0125
+    assert planned.facts.comparisons[0].verdict == "higher"
+    with pytest.raises(ConfigError, match="planned looks"):
+        analyse(run, looks=0)
+
+
+def test_arms_that_are_the_same_are_shown_to_be_within_the_margin() -> None:
+    """Alike on 3,000 problems but for three each way; 30 problems show nothing."""
+    for n, verdict in ((3000, "same"), (30, "not shown")):
+        run = made_up_run(np.random.default_rng(6), n, 2)
+        correct = np.ones((n, 2), dtype=np.bool_)
+        greedy = np.ones((n, 1), dtype=np.bool_)
+        correct[:3], greedy[3:6] = False, False
+        alike = replace(run, pool=replace(run.pool, correct=correct), greedy=replace(run.greedy, correct=greedy))
+        headline = analyse(alike, draws=200).facts.comparisons[0]
+        assert headline.verdict == verdict, headline
+        assert ("within 2 points" in headline.sentence) == (verdict == "same")
+    with pytest.raises(ConfigError, match="margin of 200 points"):
+        analyse(big_difference(20), margin=2.0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 9])
+def test_few_problems_carry_no_statement_with_a_number(n: int) -> None:
+    for comparison in analyse(big_difference(n), draws=200).facts.comparisons:
+        assert comparison.verdict == "not shown"
+        assert "from 10 on" in comparison.sentence
+        assert "points" not in comparison.sentence
+
+
+def test_the_verdict_follows_holms_correction() -> None:
+    """Where the last n alone would be significant, and the family is not, the headline has no verdict and no star."""
+    rng = np.random.default_rng(8)
+    seen = 0
+    for _ in range(200):
+        run = made_up_run(rng, 30, 16)
+        analysis = analyse(run, draws=200)
+        best = next(
+            row for row in analysis.arms if row.arm == "best-of-n" and row.n == 16 and row.scorer == "log_likelihood"
+        )
+        headline = analysis.facts.comparisons[0]
+        assert best.lift is not None
+        assert best.p_holm is not None
+        assert headline.p_holm == best.p_holm
+        assert (headline.verdict in ("higher", "lower")) == (best.p_holm <= 0.05)
+        seen += best.lift.p_value <= 0.05 < best.p_holm
+        if seen > 1:
+            break
+    assert seen

@@ -16,7 +16,6 @@ WIDTH = 100
 
 _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "lift %", "log-lik", "tokens", "cut %", "unsc. %")
 _NONE = "-"
-_SIGNIFICANT = 0.05
 _FEW_SCORERS = 6
 """Up to so many, the AUROCs are a sentence; more of them are a table."""
 
@@ -62,7 +61,7 @@ def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
     return (
         _name(row, settings),
         _accuracy(row.accuracy),
-        _lift(row.lift, row.p_family),
+        _lift(row.lift, row.p_family, settings.alpha),
         _NONE if row.lift_percent is None else f"{row.lift_percent:+.1f}",
         _NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         _NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
@@ -83,10 +82,10 @@ def _accuracy(interval: Interval) -> str:
     return f"{interval.estimate:.3f}{ends(interval.low, interval.high, '.2f')}"
 
 
-def _lift(test: PairedTest | None, p_family: float | None) -> str:
+def _lift(test: PairedTest | None, p_family: float | None, alpha: float) -> str:
     if test is None:
         return _NONE
-    mark = "*" if p_family is not None and p_family <= _SIGNIFICANT else ""
+    mark = "*" if p_family is not None and p_family <= alpha else ""
     return f"{100 * test.difference:+.1f}{ends(test.low, test.high, '+.0f', 100.0)}{mark}"
 
 
@@ -105,10 +104,10 @@ def _notes(analysis: Analysis) -> list[str]:
         f"best-of-n picks the response of highest {settings.primary_scorer.replace('_', ' ')}; intervals (95 %) are "
         "over problems, lifts are paired by problem; log-lik in nats per response, raw distribution.",
     ]
-    if any(row.p_family is not None and row.p_family <= _SIGNIFICANT for row in analysis.arms):
+    if any(row.p_family is not None and row.p_family <= settings.alpha for row in analysis.arms):
         notes.append(
-            f"*: p at most {_SIGNIFICANT} against greedy, adjusted: best-of-n over the n of the table (Holm), other "
-            "arms over all of them (max-t)."
+            f"*: p at most {settings.alpha:g} against greedy, adjusted: best-of-n over the n of the table (Holm), "
+            "other arms over all of them (max-t)."
         )
     if len(settings.scorers) > 1:
         notes.append(f"by ...: best-of-{last} under another scorer.")
@@ -137,7 +136,7 @@ def _ranking(analysis: Analysis) -> list[str]:
             (
                 _spoken(row.scorer),
                 f"{row.accuracy.estimate:.3f}",
-                _lift(row.accuracy_difference, None),
+                _lift(row.accuracy_difference, None, 0.0),
                 _NONE if auroc is None else f"{auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}",
                 _NONE if gain is None else f"{gain.difference:+.2f}{ends(gain.low, gain.high, '+.2f')}",
             )
@@ -220,7 +219,12 @@ def _warnings(analysis: Analysis) -> list[str]:
     out = []
     if analysis.n_missing or analysis.run.get("state") == "sampling":
         missing = f"{analysis.n_missing} problems have" if analysis.n_missing else "some problems may have"
-        out.append(f"unfinished run: {missing} no complete responses yet.")
+        looks = analysis.settings.looks
+        verdicts = f"{looks} planned looks share the 5 %" if looks > 1 else "no verdict before it is finished"
+        out.append(
+            f"unfinished run: {missing} no complete responses yet; those that are finished can be the short ones; "
+            f"{verdicts}."
+        )
     if analysis.settings.exclude_truncated:
         out.append(
             f"without truncated responses: {analysis.n_problems} problems of which none was cut; {analysis.n_excluded} "
