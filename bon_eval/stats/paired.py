@@ -85,6 +85,7 @@ def paired_test(
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
+    share: bool | None = None,
 ) -> PairedTest:
     """Compare two arms on the same problems, row by row.
 
@@ -99,6 +100,8 @@ def paired_test(
         rng: resamples problems (used by bootstrap-t only).
         draws: bootstrap draws, at least 100.
         confidence: coverage of the interval in (0, 1).
+        share: whether the values are accuracies or other shares, and not nats or tokens that lie between 0 and 1 by
+            chance; None: whether all of them lie there.
 
     Raises:
         ConfigError: no problems, shapes that differ, a value that is not finite, draws or confidence out of range.
@@ -110,7 +113,8 @@ def paired_test(
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape:
         raise ConfigError(f"paired_test got shapes {first.shape} and {second.shape}; both must be (problems,)")
-    return paired_tests(first[:, None], second[:, None], rng=rng, draws=draws, confidence=confidence)[0]
+    shares = None if share is None else [share]
+    return paired_tests(first[:, None], second[:, None], rng=rng, draws=draws, confidence=confidence, shares=shares)[0]
 
 
 def paired_tests(
