@@ -82,6 +82,8 @@ class RunConfig:
     engine_args: dict[str, object] = field(default_factory=dict)
     token_stats: str = "none"
     """What is stored for each token besides its log-prob: ``none`` or ``topk``."""
+    cluster: str | None = None
+    """Column of the problems whose equal values share a source; it changes no response."""
     shard: str | None = None
     """``2/4``: the second of four parts of a run, by problem; None: all of it. The hashes above are of all of it."""
 
@@ -111,10 +113,10 @@ class RunConfig:
         """The fields that a stored response depends on: two runs with equal identities are the same run.
 
         Names and paths are left out where a content hash stands for them, and so are the grader (grades are replayed
-        from the responses) and the placement arguments of the engine.
+        from the responses), the clusters of the analysis and the placement arguments of the engine.
         """
         fields = self.as_dict()
-        for name in ("model", "adapter", "data", "train_data", "revision", "grader", "limit"):
+        for name in ("model", "adapter", "data", "train_data", "revision", "grader", "limit", "cluster"):
             del fields[name]
         if self.token_stats == "none":
             del fields["token_stats"]  # as it was before there was a choice

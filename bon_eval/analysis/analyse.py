@@ -25,6 +25,7 @@ from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.records import Pool, Problem
 from bon_eval.scorers import Scorer, get_scorer
+from bon_eval.stats.clusters import clusters_of
 
 
 class AnalysedRun(Protocol):
@@ -63,6 +64,7 @@ def analyse(
     duplicates: Array | None = None,
     margin: float = 0.02,
     looks: int = 1,
+    cluster: str | None = None,
 ) -> Analysis:
     """Arms, curves, problems and facts of one run.
 
@@ -87,6 +89,8 @@ def analyse(
         looks: planned looks at the run while it grows, this one included. Verdicts are at 5 % / looks (Bonferroni), so
             that all looks together err in 5 %; of an unfinished run there is none without planned looks, since
             seven looks at 5 % each err in 20 %.
+        cluster: column of the task whose equal values mark problems that share a source, and are resampled together;
+            default: the one that the run's task names, if any.
 
     Raises:
         ConfigError: an unknown scorer, n < 1 or larger than the pool, a negative seed, no problem left.
@@ -103,6 +107,7 @@ def analyse(
         exclude_truncated=exclude_truncated,
         margin=margin,
         looks=looks,
+        cluster=cluster or _mapping(run.meta, "config").get("cluster"),
         partial=len(run.problems) > len(run.pool.problem_ids) or run.meta.get("state") == "sampling",
     )
     responses = _responses(run, settings, duplicates)
@@ -122,6 +127,7 @@ def analyse(
         settings=settings,
         pool_size=run.pool.n,
         n_problems=len(responses.golds),
+        n_clusters=None if responses.clusters is None else int(responses.clusters.max()) + 1,
         n_excluded=len(run.pool.problem_ids) - len(responses.golds),
         n_missing=len(run.problems) - len(run.pool.problem_ids),
         arms=arms,
@@ -181,6 +187,7 @@ def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -
         pool=pool,
         scores={name: _scores(get_scorer(name, seed=settings.seed), pool) for name in settings.scorers},
         duplicates=duplicates,
+        clusters=None if settings.cluster is None else clusters_of(run.problems, pool.problem_ids, settings.cluster),
         vote_scores={
             name: get_scorer(name, seed=settings.seed).over(pool)
             for name in dict.fromkeys(get_vote(vote).scorer for vote in settings.votes)

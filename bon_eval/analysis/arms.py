@@ -17,6 +17,7 @@ from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.estimators.weighted_votes import weighted_vote
 from bon_eval.records import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
+from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.streams import seeded_stream
 
 Array = NDArray[np.float64]
@@ -49,6 +50,8 @@ class Responses:
     """(P,): share of the pool that repeats an earlier response."""
     vote_scores: Mapping[str, Array] = field(default_factory=dict)
     """Scorer of a weighted vote -> (P, N)."""
+    clusters: NDArray[np.intp] | None = None
+    """(P,): number of each problem's cluster; None: each problem is resampled by itself."""
 
     def take(self, rows: NDArray[np.intp]) -> Responses:
         """The same with the given problems only."""
@@ -59,6 +62,7 @@ class Responses:
             scores={name: score[rows] for name, score in self.scores.items()},
             duplicates=None if self.duplicates is None else self.duplicates[rows],
             vote_scores={name: score[rows] for name, score in self.vote_scores.items()},
+            clusters=None if self.clusters is None else number_clusters(self.clusters[rows].tolist()),
         )
 
     def untruncated(self) -> NDArray[np.intp]:
@@ -224,7 +228,11 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
         [*correct.values(), *log_likelihood.values(), sharper.any(axis=1).astype(np.float64), sharper.mean(axis=1)]
     )
     intervals = bootstrap_cis(
-        columns, rng=stream(settings, "intervals"), draws=settings.draws, confidence=settings.confidence
+        columns,
+        rng=stream(settings, "intervals"),
+        draws=settings.draws,
+        confidence=settings.confidence,
+        clusters=arms.clusters,
     )
     challengers = [label for label in correct if label != "greedy"]
     tests = paired_tests(
@@ -233,6 +241,7 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
         rng=stream(settings, "tests"),
         draws=settings.draws,
         confidence=settings.confidence,
+        clusters=arms.clusters,
     )
     return Cells(
         accuracy=dict(zip(correct, intervals[: len(correct)], strict=True)),

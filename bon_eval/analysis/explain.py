@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bon_eval.analysis.arms import CORRECT, N_TOKENS, Array, Cells, Data, cell_label, sharper_than_greedy, stream
 from bon_eval.analysis.settings import Settings
@@ -23,6 +24,7 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
+from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.paired import pseudo_problems
 from bon_eval.stats.units import AT_LEAST_1, SHARE, Count, FromOne, Limits, Positive, Size
 
@@ -80,11 +82,18 @@ def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[Score
             draws=settings.draws,
             confidence=settings.confidence,
             support=(0.0, 1.0),
+            clusters=_rows(responses.clusters, both),
         )
         intervals = dict(zip(values, found, strict=True))
-        gains = _against(primary, {name: value[both] for name, value in values.items()}, settings, "auroc gains")
+        gains = _against(
+            primary,
+            {name: value[both] for name, value in values.items()},
+            settings,
+            "auroc gains",
+            _rows(responses.clusters, both),
+        )
     correct = {name: picks.per_problem[last][CORRECT] for name, picks in data.picks.items()}
-    differences = _against(primary, correct, settings, "scorer gains")
+    differences = _against(primary, correct, settings, "scorer gains", responses.clusters)
     accuracy = {name: cells.accuracy[cell_label(name, last)] for name in values}
     doublings = _last_doublings(data, settings)
     for name, picks in data.picks.items():
@@ -113,12 +122,22 @@ def _last_doublings(data: Data, settings: Settings) -> dict[str, PairedTest]:
     half = max(n for n in data.interval_ns if n <= last // 2)
     ends = (np.column_stack([picks.per_problem[n][CORRECT] for picks in data.picks.values()]) for n in (last, half))
     tests = paired_tests(
-        *ends, rng=stream(settings, "last doubling"), draws=settings.draws, confidence=settings.confidence
+        *ends,
+        rng=stream(settings, "last doubling"),
+        draws=settings.draws,
+        confidence=settings.confidence,
+        clusters=data.responses.clusters,
     )
     return dict(zip(data.picks, tests, strict=True))
 
 
-def _against(primary: str, values: Mapping[str, Array], settings: Settings, name: str) -> dict[str, PairedTest]:
+def _rows(clusters: NDArray[np.intp] | None, kept: NDArray[np.bool_]) -> NDArray[np.intp] | None:
+    return None if clusters is None else number_clusters(clusters[kept].tolist())
+
+
+def _against(
+    primary: str, values: Mapping[str, Array], settings: Settings, name: str, clusters: NDArray[np.intp] | None
+) -> dict[str, PairedTest]:
     """Every other scorer minus the primary one, paired by problem."""
     others = [scorer for scorer in values if scorer != primary]
     if not others:
@@ -129,6 +148,7 @@ def _against(primary: str, values: Mapping[str, Array], settings: Settings, name
         rng=stream(settings, name),
         draws=settings.draws,
         confidence=settings.confidence,
+        clusters=clusters,
     )
     return dict(zip(others, tests, strict=True))
 
@@ -158,6 +178,8 @@ def _power(data: Data, settings: Settings) -> Iterator[Power]:
     for against, other in others:
         # One value reached by two sums differs by rounding, which is no spread.
         differences = np.round(best - other, 12)
+        if responses.clusters is not None:  # how many clusters there would be of more problems is not known
+            differences = differences[:0]
         pseudo = pseudo_problems(best, other)
         yield Power(
             against=against,
@@ -220,7 +242,7 @@ class Power:
     against: Literal["greedy", "sample"]
     detectable: Positive | None
     """Smallest true difference that the report's own test finds with 80 % power at the 5 % level, as a fraction; None
-    without spread and with fewer than `bon_eval.stats.power.LEAST_PROBLEMS` problems."""
+    without spread, with clusters, and with fewer than `bon_eval.stats.power.LEAST_PROBLEMS` problems."""
     problems: Mapping[int, Annotated[int, Limits(minimum=2)] | None]
     """Points of `POINTS` -> problems that such a difference would need; None as above."""
 

@@ -47,6 +47,7 @@ def adjust_arms(data: Data, settings: Settings, rows: Sequence[ArmRow]) -> tuple
         [_p_value(rows[k]) for k in others],
         rng=stream(settings, "family of arms"),
         draws=settings.draws,
+        clusters=data.responses.clusters,
     )
     out = list(rows)
     for k, p_value in zip(family, p_holm.tolist(), strict=True):
@@ -89,6 +90,7 @@ def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, 
             rng=stream(settings, "pairs"),
             draws=settings.draws,
             confidence=settings.confidence,
+            clusters=data.responses.clusters,
         )
         known |= dict(zip(wanted, tests, strict=True))
     families = {pair: _family(rows[pair[0]], rows[pair[1]], settings) for pair in pairs}
@@ -99,7 +101,7 @@ def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, 
         if family == "other pairs":
             differences = np.column_stack([values[later] - values[earlier] for later, earlier in members])
             rng = stream(settings, "family of pairs")
-            p_values = step_down(differences, own, rng=rng, draws=settings.draws)
+            p_values = step_down(differences, own, rng=rng, draws=settings.draws, clusters=data.responses.clusters)
         else:
             p_values = holm(own)
         adjusted |= dict(zip(members, p_values.tolist(), strict=True))
@@ -169,5 +171,6 @@ def selected_scorer(data: Data, settings: Settings, cells: Cells) -> SelectedSco
         draws=settings.draws,
         confidence=settings.confidence,
         support=(0.0, 1.0),
+        clusters=data.responses.clusters,
     )
     return SelectedScorer(best, len(names), cells.accuracy[cell_label(best, last)], found)

@@ -223,6 +223,8 @@ class Analysis:
     """N, responses per problem."""
     n_problems: Size
     """Problems analysed."""
+    n_clusters: Size | None
+    """Groups of problems that are resampled together; None: each problem by itself."""
     n_excluded: Count
     """Problems left out because a response of theirs was truncated (0 unless `Settings.exclude_truncated`)."""
     n_missing: Count

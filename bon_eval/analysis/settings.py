@@ -37,6 +37,8 @@ class Settings:
     """Planned looks at one run while it grows, this one included: each has its part of the 5 % for verdicts."""
     partial: bool = False
     """Whether problems of the run are not finished: without planned looks nothing is decided then."""
+    cluster: str | None = None
+    """Column of the task whose equal values mark problems that are resampled together; None: each by itself."""
     votes: Annotated[tuple[str, ...], UNIQUE] = ()
     """Weighted votes besides the majority's, as `bon_eval.analysis.vote_rules.get_vote` names them."""
 
@@ -74,6 +76,7 @@ def resolve_settings(
     margin: float = 0.02,
     looks: int = 1,
     partial: bool = False,
+    cluster: str | None = None,
 ) -> Settings:
     """Check what an analysis is asked for, before any sampling is paid for; arguments as in `analyse`.
 
@@ -113,5 +116,6 @@ def resolve_settings(
         margin=margin,
         looks=looks,
         partial=partial,
+        cluster=cluster,
         votes=weighted,
     )

@@ -17,6 +17,7 @@ from bon_eval.stats import (
     Interval,
 )
 from bon_eval.stats.closed_form import ratio_interval
+from bon_eval.stats.clusters import cluster_sums
 from bon_eval.stats.units import SHARE, Count, Limits, LogLikelihood, Share, Size
 
 
@@ -112,6 +113,8 @@ def length_rows(data: Data, settings: Settings) -> Iterator[LengthRow]:
     right = (
         np.bincount(cell[pool.correct.ravel()], minlength=n_problems * 10).reshape(n_problems, 10).astype(np.float64)
     )
+    if data.responses.clusters is not None:
+        sizes, right = (cluster_sums(x, data.responses.clusters) for x in (sizes, right))
     total = np.bincount(decile.ravel(), weights=pool.log_likelihood.ravel(), minlength=10)
     for d in range(10):
         responses = int(sizes[:, d].sum())

@@ -54,6 +54,8 @@ class RunOptions:
     engine_args: dict[str, object] = field(default_factory=dict)
     token_stats: str = "none"
     shard: str | None = None
+    cluster: str | None = None
+    """Column of the problems that share a source, in place of the task's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ def prepare_prompts(
         BonEvalError: of the kind that fits, one line each.
     """
     spec = load_task(options.task)
+    if options.cluster is not None:
+        spec = replace(spec, cluster=options.cluster)
     model = model or resolve_model(options.model, options.revision, weights=options.engine != REMOTE)
     adapter_dir, adapter_hash = resolve_adapter(options.adapter) if options.adapter is not None else (None, None)
     problems = load_problems(spec, data=options.data, limit=options.limit)
@@ -165,6 +169,7 @@ def prepare(
         trust_remote_code=options.trust_remote_code,
         engine_args=options.engine_args,
         token_stats=options.token_stats,
+        cluster=spec.cluster,
         shard=options.shard,
     )
     context = stated_context(model.directory)

@@ -36,10 +36,12 @@ from bon_eval.stats.closed_form import (
     is_binary,
     pseudo_t,
     pseudo_t_p_value,
+    ratio_interval,
     share_interval,
     student_t,
     student_t_p_value,
 )
+from bon_eval.stats.clusters import checked_clusters, cluster_sums, cluster_values
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS, is_too_skewed, varied_problems, widening
 from bon_eval.stats.resampling import bootstrap_t, inner_confidence
 
@@ -78,6 +80,7 @@ def bootstrap_ci(
     draws: int = 10_000,
     confidence: float = 0.95,
     support: Support | None = None,
+    clusters: ArrayLike | None = None,
 ) -> Interval:
     """Confidence interval of the mean of one number for each problem.
 
@@ -88,6 +91,8 @@ def bootstrap_ci(
         confidence: coverage in (0, 1).
         support: (0, 1) for accuracies and shares, (-1, 1) for differences of them, `UNBOUNDED` for nats or tokens.
             None: (0, 1) if all values lie there, otherwise unbounded.
+        clusters: (P,), the number 0 .. C - 1 of each problem's cluster: problems of one cluster are resampled together
+            (`bon_eval.stats.clusters`), and of shares the interval is ``wilson-design ratio``.
 
     Returns:
         The interval; it lies within the support.
@@ -102,7 +107,9 @@ def bootstrap_ci(
     value = np.asarray(values, dtype=np.float64)
     if value.ndim != 1:
         raise ConfigError(f"bootstrap_ci got values of shape {value.shape}, expected (problems,); see bootstrap_cis")
-    return bootstrap_cis(value[:, None], rng=rng, draws=draws, confidence=confidence, support=support)[0]
+    return bootstrap_cis(
+        value[:, None], rng=rng, draws=draws, confidence=confidence, support=support, clusters=clusters
+    )[0]
 
 
 def bootstrap_cis(
@@ -112,6 +119,7 @@ def bootstrap_cis(
     draws: int = 10_000,
     confidence: float = 0.95,
     support: Support | list[Support] | list[Support | None] | None = None,
+    clusters: ArrayLike | None = None,
 ) -> list[Interval]:
     """`bootstrap_ci` of every column of values (P, K), all from the same resampled problems.
 
@@ -128,7 +136,7 @@ def bootstrap_cis(
     ]
     for column, used in zip(columns.T, supports, strict=True):
         _check_support(column, used)
-    found = resolve_intervals(columns, supports, [np.inf] * len(supports), rng, draws, confidence)
+    found = resolve_intervals(columns, supports, [np.inf] * len(supports), rng, draws, confidence, clusters)
     return [resolved.interval for resolved in found]
 
 
@@ -154,6 +162,7 @@ def resolve_intervals(
     rng: np.random.Generator,
     draws: int,
     confidence: float,
+    clusters: ArrayLike | None = None,
 ) -> list[Resolved]:
     """The method that fits each column of (P, K), with the test that goes with it.
 
@@ -162,9 +171,20 @@ def resolve_intervals(
         supports: (0, 1), (-1, 1) or `UNBOUNDED`, one for each column.
         rarest: of a difference from single answers how many are of the rarer kind, for each column; infinity for
             others. A bootstrap of (single answer - mean of many) underestimates the rare whole-problem differences.
-        rng, draws, confidence: as in `bootstrap_ci`.
+        rng, draws, confidence, clusters: as in `bootstrap_ci`.
     """
-    closed = [_closed_form(c, s, r, confidence) for c, s, r in zip(columns.T, supports, rarest, strict=True)]
+    unit, shares = "problem", columns
+    sizes: NDArray[np.float64] | None = None
+    if clusters is not None:
+        numbers = checked_clusters(clusters, len(columns))
+        unit, sizes = "cluster", np.bincount(numbers).astype(np.float64)
+        shares, columns = cluster_sums(columns, numbers), cluster_values(columns, numbers)
+    closed = [
+        _ratio(share, sizes, confidence)
+        if sizes is not None and support == _UNIT
+        else _closed_form(column, support, rare, confidence, unit)
+        for column, share, support, rare in zip(columns.T, shares.T, supports, rarest, strict=True)
+    ]
     wanted = [k for k, found in enumerate(closed) if found is None]
     n = len(columns)
     factors = np.array([widening(n) if supports[k] == UNBOUNDED else 1.0 for k in wanted])
@@ -174,7 +194,14 @@ def resolve_intervals(
     return [found for found in closed if found is not None]
 
 
-def _closed_form(column: NDArray[np.float64], support: Support, rarest: float, confidence: float) -> Resolved | None:
+def _ratio(parts: NDArray[np.float64], sizes: NDArray[np.float64], confidence: float) -> Resolved:
+    share = float(parts.sum() / sizes.sum())
+    return Resolved(Interval(share, *ratio_interval(parts, sizes, confidence)), np.nan, _NO_INNER)
+
+
+def _closed_form(
+    column: NDArray[np.float64], support: Support, rarest: float, confidence: float, unit: str
+) -> Resolved | None:
     """The interval of a column that no bootstrap is for; None for others."""
     n, mean = len(column), float(column.mean())
     if support == _UNIT:
@@ -183,10 +210,10 @@ def _closed_form(column: NDArray[np.float64], support: Support, rarest: float, c
         return None
     least = LEAST_PROBLEMS if support == UNBOUNDED else _LEAST_DIFFERENCES
     if n < least:
-        return _none(mean, f"{n} problem{'s' if n != 1 else ''}; from {least} on")
+        return _none(mean, f"{n} {unit}{'s' if n != 1 else ''}; from {least} on")
     if support == UNBOUNDED:
         varied = varied_problems(column)
-        return _none(mean, f"{'no' if varied == 1 else f'only {varied}'} problems differ") if varied < least else None
+        return _none(mean, f"{'no' if varied == 1 else f'only {varied}'} {unit}s differ") if varied < least else None
     if rarest < np.inf or effective_problems(column) < ENOUGH_PROBLEMS:
         return _pseudo_t(column, confidence, rarest)
     return None

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
 from bon_eval.stats.array_checks import CHUNK_ELEMENTS
+from bon_eval.stats.clusters import checked_clusters, cluster_sums
 
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -40,7 +41,12 @@ def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]
 
 
 def step_down(
-    differences: ArrayLike, p_values: ArrayLike, *, rng: np.random.Generator, draws: int = 10_000
+    differences: ArrayLike,
+    p_values: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    draws: int = 10_000,
+    clusters: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Step-down p-values of a family of m comparisons on the same problems, by their joint distribution (max-t).
 
@@ -58,6 +64,7 @@ def step_down(
             degrees of freedom that has this p-value.
         rng: draws the signs.
         draws: sign patterns, at least 100.
+        clusters: (P,), the number 0 .. C - 1 of each problem's cluster, whose signs change together.
 
     Returns:
         (m,) adjusted p-values in the given order; 1 for a comparison without differences.
@@ -80,6 +87,8 @@ def step_down(
         raise ConfigError("step_down got a difference that is not finite or a p-value outside [0, 1]")
     if draws < 100:
         raise ConfigError(f"draws = {draws} is too few for a family; use at least 100")
+    if clusters is not None:
+        d = cluster_sums(d, checked_clusters(clusters, len(d)))
     n, m = d.shape
     if n < 2:  # one problem shows nothing
         return np.ones(m)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, check_draws, resolve_intervals
 from bon_eval.stats.closed_form import ENOUGH_PROBLEMS, effective_problems, is_binary, pseudo_weight
+from bon_eval.stats.clusters import checked_clusters, cluster_sums
 from bon_eval.stats.signs import SignTest, sign_test
 from bon_eval.stats.units import Count, Share
 
@@ -86,6 +87,7 @@ def paired_test(
     draws: int = 10_000,
     confidence: float = 0.95,
     share: bool | None = None,
+    clusters: ArrayLike | None = None,
 ) -> PairedTest:
     """Compare two arms on the same problems, row by row.
 
@@ -102,6 +104,7 @@ def paired_test(
         confidence: coverage of the interval in (0, 1).
         share: whether the values are accuracies or other shares, and not nats or tokens that lie between 0 and 1 by
             chance; None: whether all of them lie there.
+        clusters: (P,), the number 0 .. C - 1 of each problem's cluster; see `bon_eval.stats.bootstrap_ci`.
 
     Raises:
         ConfigError: no problems, shapes that differ, a value that is not finite, draws or confidence out of range.
@@ -114,7 +117,8 @@ def paired_test(
     if first.ndim != 1 or first.shape != second.shape:
         raise ConfigError(f"paired_test got shapes {first.shape} and {second.shape}; both must be (problems,)")
     shares = None if share is None else [share]
-    return paired_tests(first[:, None], second[:, None], rng=rng, draws=draws, confidence=confidence, shares=shares)[0]
+    sides = first[:, None], second[:, None]
+    return paired_tests(*sides, rng=rng, draws=draws, confidence=confidence, shares=shares, clusters=clusters)[0]
 
 
 def paired_tests(
@@ -125,6 +129,7 @@ def paired_tests(
     draws: int = 10_000,
     confidence: float = 0.95,
     shares: Sequence[bool] | None = None,
+    clusters: ArrayLike | None = None,
 ) -> list[PairedTest]:
     """`paired_test` of every column of a (P, K) against that of b, (P, K) or (P, 1).
 
@@ -151,7 +156,10 @@ def paired_tests(
         )
     rarest = [_rarest(*pair) if share else np.inf for *pair, share in zip(first.T, second.T, bounded, strict=True)]
     supports = [DIFFERENCE if share else UNBOUNDED for share in bounded]
-    found = resolve_intervals(difference, supports, rarest, rng, draws, confidence)
+    found = resolve_intervals(difference, supports, rarest, rng, draws, confidence, clusters)
+    signed = difference
+    if clusters is not None:
+        signed = cluster_sums(difference, checked_clusters(clusters, len(difference)))
     contested = np.count_nonzero(difference, axis=0)
     return [
         PairedTest(
@@ -162,7 +170,7 @@ def paired_tests(
             method=resolved.interval.method,
             n_contested=int(contested[k]),
             marked=resolved.interval.marked,
-            signs=None if bounded[k] else sign_test(difference[:, k], confidence),
+            signs=None if bounded[k] else sign_test(signed[:, k], confidence),
             inner_low=resolved.inner[0],
             inner_high=resolved.inner[1],
         )

@@ -78,6 +78,7 @@ def _parse_file(path: Path) -> TaskSpec:
         gold=_gold(top.node("gold", required=False)),
         rows=_rows(top.node("rows", required=False)),
         plain=_plain(top.node("plain", required=False)),
+        cluster=top.optional_text("cluster"),
     )
     if not spec.template_columns()["prompt"]:
         raise top.error("prompt", f"names no column; put the question in it: {{{spec.columns.question}}}")
@@ -107,7 +108,7 @@ def _check_examples(spec: TaskSpec, top: Node) -> None:
 
 _TOP_KEYS = (
     *("name", "description", "source", "licence", "dataset", "columns", "gold", "prompt", "answer_format", "grader"),
-    *("max_tokens", "system", "few_shot", "prompt_style", "stop", "rows", "plain"),
+    *("max_tokens", "system", "few_shot", "prompt_style", "stop", "rows", "plain", "cluster"),
 )
 
 

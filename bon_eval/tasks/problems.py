@@ -21,7 +21,7 @@ from bon_eval.tasks.spec import FileData, HubData, TaskSpec
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_NOT_IDENTITY = ("path", "description", "source", "licence", "grader", "answer_format", "plain")
+_NOT_IDENTITY = ("path", "description", "source", "licence", "grader", "answer_format", "plain", "cluster")
 
 
 def load_problems(spec: TaskSpec, *, data: Path | None = None, limit: int | None = None) -> tuple[Problem, ...]:
@@ -74,7 +74,8 @@ def task_hash(spec: TaskSpec, problems: tuple[Problem, ...]) -> str:
         content["few_shot"]["response"] = None
     # What a task leaves out does not count, so that a new key leaves the hashes of older tasks as they are.
     content |= {key: value for key, value in added.items() if value}
-    rows = [[p.id, p.gold, p.fields] for p in problems]
+    hidden = {spec.cluster} - _asked_columns(spec)
+    rows = [[p.id, p.gold, {k: v for k, v in p.fields.items() if k not in hidden}] for p in problems]
     return digest({"spec": content, "rows": rows})
 
 
@@ -205,7 +206,7 @@ def _needed_columns(spec: TaskSpec, rows: Dataset, where: str) -> list[str]:
     if spec.gold.boxed_in is not None and spec.columns.answer not in there:
         del named["columns.answer"]
         named["gold.boxed_in"] = spec.gold.boxed_in
-    named |= {f"rows.{name}": name for name, _ in spec.rows}
+    named |= {f"rows.{name}": name for name, _ in spec.rows} | {"cluster": spec.cluster}
     for key, name in named.items():
         if name is not None and name not in there:
             raise TaskError(f"{where} has no column {name!r} ({key} of task {spec.name}); it has: {', '.join(there)}")
@@ -217,6 +218,13 @@ def _needed_columns(spec: TaskSpec, rows: Dataset, where: str) -> list[str]:
                 )
     needed = {*named.values(), spec.columns.solution, *(n for names in spec.template_columns().values() for n in names)}
     return [name for name in there if name in needed]
+
+
+def _asked_columns(spec: TaskSpec) -> set[str | None]:
+    """The columns that the task names for anything but its clusters."""
+    columns = (spec.columns.question, spec.columns.answer, spec.columns.id, spec.columns.options, spec.columns.solution)
+    templates = (name for names in spec.template_columns().values() for name in names)
+    return {*columns, spec.gold.boxed_in, *(name for name, _ in spec.rows), *templates}
 
 
 def _gold(spec: TaskSpec, fields: dict[str, str], where: str, row: int) -> str:

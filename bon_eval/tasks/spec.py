@@ -127,6 +127,9 @@ class TaskSpec:
     rows: tuple[tuple[str, str], ...] = ()
     """Columns and the one value that a row must have in each, for data that holds other tasks' rows too."""
     plain: Plain = Plain()
+    cluster: str | None = None
+    """Column whose equal values mark problems that share a source: intervals and tests resample them together. Not part
+    of the task's identity: it changes no response."""
 
     def template_columns(self) -> dict[str, tuple[str, ...]]:
         """For each template over columns (by its YAML key) the columns that it names."""

@@ -154,6 +154,7 @@ _SETTINGS = Row[Analysis](
         *own(Analysis, "settings.scorers", "settings.votes", "settings.primary_scorer", "settings.ns", "settings.seed"),
         *own(Analysis, "settings.draws", "settings.vote_draws", "settings.confidence", "settings.exclude_truncated"),
         *own(Analysis, "settings.margin", "settings.looks", "settings.partial"),
+        *own(Analysis, "settings.cluster", "n_clusters", why="each problem is resampled by itself"),
         *own(Analysis, "pool_size"),
         *renamed(Analysis, problems="n_problems", problems_excluded="n_excluded", problems_missing="n_missing"),
     ),

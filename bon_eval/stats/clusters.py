@@ -1,0 +1,72 @@
+"""Problems that share a source (a document, a template, a contest) as one sampling unit.
+
+The estimate stays the mean over problems, a ratio of two sums over clusters. Each cluster counts by its linearised
+value m + (S_c - m n_c) / mean(n), with S_c the sum and n_c the number of its problems and m the mean: the mean of these
+values over clusters is m, and their spread is that of the ratio (Cochran 1977, Sampling Techniques, section 2.11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bon_eval.errors import ConfigError
+from bon_eval.records import Problem
+
+
+def number_clusters(labels: Sequence[Hashable]) -> NDArray[np.intp]:
+    """Labels as numbers 0 .. C - 1 in the order of their first problem, (P,).
+
+    >>> number_clusters(["b", "a", "b"]).tolist()
+    [0, 1, 0]
+    """
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.intp)
+
+
+def clusters_of(problems: Iterable[Problem], problem_ids: Sequence[str], column: str) -> NDArray[np.intp]:
+    """The cluster of each problem id, (P,), by the values of a column of the task.
+
+    Raises:
+        ConfigError: a problem without that column; the message names those that all problems have.
+    """
+    fields = {problem.id: problem.fields for problem in problems}
+    missing = next((i for i in problem_ids if column not in fields[i]), None)
+    if missing is not None:
+        there = set.intersection(*(set(fields[i]) for i in problem_ids))
+        raise ConfigError(
+            f"problem {missing} has no column {column!r} to cluster by; the run stored: {', '.join(sorted(there))}; "
+            f"to store it, sample with --cluster {column}"
+        )
+    return number_clusters([fields[i][column] for i in problem_ids])
+
+
+def checked_clusters(clusters: ArrayLike, n_problems: int) -> NDArray[np.intp]:
+    """The clusters, or `ConfigError` unless they are whole numbers 0 .. C - 1, one for each problem."""
+    out = np.asarray(clusters)
+    if out.shape != (n_problems,) or not np.issubdtype(out.dtype, np.integer):
+        raise ConfigError(f"clusters have shape {out.shape}; expected a whole number for each of {n_problems} problems")
+    if len(out) and not np.array_equal(np.unique(out), np.arange(out.max() + 1)):
+        raise ConfigError("clusters are not numbered 0 .. C - 1 without gaps; see number_clusters")
+    return out.astype(np.intp)
+
+
+def cluster_sums(columns: NDArray[np.float64], clusters: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Sums over the problems of each cluster, (P, K) -> (C, K)."""
+    out = np.zeros((int(clusters.max()) + 1, columns.shape[1]))
+    np.add.at(out, clusters, columns)
+    return out
+
+
+def cluster_values(columns: NDArray[np.float64], clusters: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Linearised values of the clusters, (P, K) -> (C, K); their mean over clusters is that over problems.
+
+    >>> cluster_values(np.array([[1.0], [1.0], [0.0]]), np.array([0, 0, 1])).round(3).tolist()
+    [[1.111], [0.222]]
+    """
+    sizes = np.bincount(clusters).astype(np.float64)[:, None]
+    mean = columns.mean(axis=0)
+    values: NDArray[np.float64] = mean + (cluster_sums(columns, clusters) - mean * sizes) / sizes.mean()
+    return values
