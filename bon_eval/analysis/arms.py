@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
+from bon_eval.estimators.response_spread import response_variance
 from bon_eval.estimators.weighted_votes import weighted_vote
 from bon_eval.records import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
@@ -78,6 +79,8 @@ class Picks:
     """n -> (quantities,): mean over problems, for the n of `Data.curve_ns`."""
     per_problem: Mapping[int, Array]
     """n -> (quantities, P), for the n of `Data.interval_ns`."""
+    response_variance: Mapping[int, Array]
+    """n -> (P,): variance of the accuracy over redrawn responses, for n = 1 and the table's n; empty for N = 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -163,7 +166,7 @@ def compute_data(responses: Responses, settings: Settings, *, curves: bool) -> D
     values = stacked(pool)
     return Data(
         responses=responses,
-        picks={name: _picks(score, values, curve_ns, interval_ns) for name, score in responses.scores.items()},
+        picks={name: _picks(score, values, curve_ns, interval_ns, shown) for name, score in responses.scores.items()},
         vote=dict(zip(shown, vote, strict=True)),
         vote_error=dict(zip(shown, error_of_mean.tolist(), strict=True)),
         oracle=dict(zip(curve_ns, pass_at_n(pool.correct, curve_ns), strict=True)),
@@ -190,7 +193,7 @@ def _vote(responses: Responses, settings: Settings, name: str, ns: Sequence[int]
     return Vote(dict(zip(ns, values, strict=True)), dict(zip(ns, error_of_mean.tolist(), strict=True)))
 
 
-def _picks(scores: Array, values: Array, ns: Sequence[int], interval_ns: Sequence[int]) -> Picks:
+def _picks(scores: Array, values: Array, ns: Sequence[int], interval_ns: Sequence[int], shown: Sequence[int]) -> Picks:
     picked = best_of_n(scores, values, ns)
     # The weights of the ranks sum to 1 up to rounding only; unrounded, a problem that both arms always solve would
     # count as contested in the paired test, and a share could exceed 1.
@@ -200,6 +203,9 @@ def _picks(scores: Array, values: Array, ns: Sequence[int], interval_ns: Sequenc
     return Picks(
         means={n: means[:, i] for i, n in enumerate(ns)},
         per_problem={n: picked[:, i].copy() for i, n in enumerate(ns) if n in interval_ns},
+        response_variance=dict(zip(shown, response_variance(scores, values[CORRECT], shown), strict=True))
+        if scores.shape[1] > 1
+        else {},
     )
 
 

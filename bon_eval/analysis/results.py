@@ -60,6 +60,10 @@ class ArmRow:
     unscored: Share | None
     monte_carlo_error: Positive | None = None
     """Standard error of `accuracy` from drawing subsets; None where the arm is exact."""
+    responses: Annotated[Interval, SHARE] | None = None
+    """Interval of `accuracy` over redrawn responses to these very problems; None for greedy, votes and the oracle."""
+    fresh: Annotated[Interval, SHARE] | None = None
+    """Where the accuracy of a fresh run of the arm on these problems lies with 95 % (n responses each, one picked)."""
     null_reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
+
+import numpy as np
 
 from bon_eval.analysis.arms import (
     CORRECT,
@@ -15,6 +18,7 @@ from bon_eval.analysis.arms import (
     Array,
     Cells,
     Data,
+    Picks,
     cell_label,
     row_label,
     sharper_than_greedy,
@@ -31,7 +35,7 @@ from bon_eval.analysis.results import (
     ProblemRow,
 )
 from bon_eval.analysis.settings import Settings
-from bon_eval.stats import PairedTest
+from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 _PICKS_AN_ANSWER = "the arm picks an answer, not one response"
@@ -44,16 +48,36 @@ def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]
     means = {scorer: picks.means for scorer, picks in data.picks.items()}
     rows = [
         _arm_row(cells, "greedy", 1, None, stacked(arms.greedy).mean(axis=(1, 2))),
-        _arm_row(cells, "sample", 1, None, stacked(arms.pool).mean(axis=(1, 2))),
+        _over_responses(
+            _arm_row(cells, "sample", 1, None, stacked(arms.pool).mean(axis=(1, 2))), data.picks[primary], settings
+        ),
     ]
-    rows += [_arm_row(cells, "best-of-n", n, primary, means[primary][n]) for n in settings.ns]
-    for scorer in settings.scorers:
-        if scorer != primary:
-            rows.append(_arm_row(cells, "best-of-n", last, scorer, means[scorer][last]))
+    for scorer, ns in ((primary, settings.ns), *((name, (last,)) for name in settings.scorers if name != primary)):
+        for n in ns:
+            row = _arm_row(cells, "best-of-n", n, scorer, means[scorer][n])
+            rows.append(_over_responses(row, data.picks[scorer], settings))
     rows.append(_arm_row(cells, "vote", last, None, None, error=data.vote_error[last]))
     rows += [_arm_row(cells, "vote", last, name, None, error=v.error[last]) for name, v in data.weighted.items()]
     rows.append(_arm_row(cells, "oracle", last, None, None))
     return adjust_arms(data, settings, rows)
+
+
+def _over_responses(row: ArmRow, picks: Picks, settings: Settings) -> ArmRow:
+    """The row with what redrawn responses to the same problems would give; as it is where the pool is one response."""
+    if row.n not in picks.response_variance:
+        return row
+    from scipy import special
+
+    value, variance = picks.per_problem[row.n][CORRECT], picks.response_variance[row.n]
+    # A fresh answer is right or wrong; E[v - v^2] falls short of that spread by the variance of v.
+    outcome = np.maximum(value - value**2 + variance, 0.0)
+    quantile = float(special.ndtri(1.0 - (1.0 - settings.confidence) / 2.0))
+    mean = row.accuracy.estimate
+    found = []
+    for method, total in (("jackknife over responses", variance), ("prediction", variance + outcome)):
+        half = quantile * float(np.sqrt(total.sum())) / len(value)
+        found.append(Interval(mean, max(0.0, mean - half), min(1.0, mean + half), method))
+    return replace(row, responses=found[0], fresh=found[1])
 
 
 def _arm_row(
@@ -77,6 +101,7 @@ def _arm_row(
             percent = 100.0 * lift.difference / cells.accuracy["greedy"].estimate
         else:
             reasons["lift_percent"] = "greedy's accuracy is 0"
+    reasons |= dict.fromkeys(("responses", "fresh"), "given of pools of two or more, for sample and best-of-n")
     reasons["p_holm"] = "not in the family of n of the primary scorer"
     reasons["p_joint"] = "not in the family of other arms"
     if means is not None:

@@ -485,3 +485,32 @@ def test_the_verdict_follows_holms_correction() -> None:
         if seen > 1:
             break
     assert seen
+
+
+@pytest.mark.slow
+def test_redrawn_responses_and_fresh_runs_are_covered() -> None:
+    """Sixty problems stay as they are, their responses are drawn anew: the known truth of these very problems."""
+    rng = np.random.default_rng(9)
+    p, draws, n = rng.beta(1, 1.5, size=60), 250, 8
+
+    def pools(count: int) -> tuple[np.ndarray, np.ndarray]:
+        correct = rng.random((count, 60, n)) < p[:, None]
+        return correct, rng.normal(-20, 2, size=correct.shape) + 1.5 * correct
+
+    correct, scores = pools(4000)
+    best = np.take_along_axis(correct, scores.argmax(axis=2)[..., None], axis=2)[..., 0].mean(axis=1)
+    truths = {"best-of-8 log_likelihood": float(best.mean()), "sample": float(p.mean())}
+    held: dict[str, list[bool]] = {}
+    base = made_up_run(rng, 60, n)
+    for correct, scores in zip(*pools(draws), strict=True):
+        pool = replace(base.pool, correct=correct, log_likelihood=scores, unscored=np.zeros_like(correct))
+        analysis = analyse(replace(base, pool=pool), ns=[n], scorers=["log_likelihood"], draws=100)
+        for name, truth in truths.items():
+            row = arm(analysis, name)
+            assert row.responses is not None
+            assert row.fresh is not None
+            held.setdefault(f"{name} responses", []).append(row.responses.low <= truth <= row.responses.high)
+            fresh = float(rng.choice(best)) if name != "sample" else float((rng.random(60) < p).mean())
+            held.setdefault(f"{name} fresh", []).append(row.fresh.low <= fresh <= row.fresh.high)
+    for name, found in held.items():
+        assert np.mean(found) >= 0.92, name

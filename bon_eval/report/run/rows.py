@@ -50,6 +50,8 @@ ARM = Row[ArmRow](
         *own(ArmRow, "lift_percent", "p_holm", "p_joint"),
         *interval(ArmRow, "log_likelihood"),
         *own(ArmRow, "n_tokens", "truncated", "unscored", "monte_carlo_error"),
+        *interval(ArmRow, "responses", "accuracy_over_responses")[1:],
+        *interval(ArmRow, "fresh", "accuracy_of_a_fresh_run")[1:],
         REASONS,
     ),
     reasons=lambda row: {**row.null_reasons, "scorer": "only best-of-n and weighted votes go by a scorer"},

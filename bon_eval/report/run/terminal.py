@@ -113,7 +113,7 @@ def _notes(analysis: Analysis) -> list[str]:
         notes.append(f"by ...: best-of-{last} under another scorer.")
     if settings.votes:
         notes.append(f"below the vote: votes of {last} that weigh responses by a score (see bon-eval scorers).")
-    notes += _warnings(analysis)
+    notes += [*_warnings(analysis), *_resampled(analysis)]
     sharper = facts.sharper_than_greedy
     notes.append(
         f"sharper than greedy: {_share(sharper.estimate)} %{ends(sharper.low, sharper.high, '.0f', 100.0)} of "
@@ -124,6 +124,20 @@ def _notes(analysis: Analysis) -> list[str]:
     notes += [*_explanation(analysis), *(comparison.sentence for comparison in facts.comparisons)]
     lines = [line for note in notes for line in _wrapped(note)]
     return lines if len(settings.scorers) <= _FEW_SCORERS else [*_ranking(analysis), "", *lines]
+
+
+def _resampled(analysis: Analysis) -> list[str]:
+    """Of the headline arm: what is resampled in which interval."""
+    settings = analysis.settings
+    best = (r for r in analysis.arms if (r.n, r.scorer) == (settings.ns[-1], settings.primary_scorer))
+    arm = next(best, None)
+    if arm is None or arm.responses is None or arm.fresh is None:
+        return []
+    over, alone, fresh = (ends(i.low, i.high, ".2f").strip() for i in (arm.accuracy, arm.responses, arm.fresh))
+    return [
+        f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over problems and responses; "
+        f"{alone} over responses alone, for these problems; a fresh run of best-of-{arm.n} on them would lie in {fresh}."
+    ]
 
 
 def _ranking(analysis: Analysis) -> list[str]:
