@@ -136,7 +136,7 @@ def _resampled(analysis: Analysis) -> list[str]:
     over, alone, fresh = (ends(i.low, i.high, ".2f").strip() for i in (arm.accuracy, arm.responses, arm.fresh))
     return [
         f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over problems and responses; "
-        f"{alone} over responses alone, for these problems; a fresh run of best-of-{arm.n} on them would lie in {fresh}."
+        f"{alone} over responses alone, for these problems; a fresh best-of-{arm.n} run on them would lie in {fresh}."
     ]
 
 
