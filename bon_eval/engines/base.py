@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
+from bon_eval.errors import EngineError
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 
@@ -105,6 +106,11 @@ class LoadedEngine(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def no_adapter() -> EngineError:
+    """What `Engine.load_adapter` raises where there is none to take the place of."""
+    return EngineError("the engine was opened without an adapter, so none can take its place; open it with one")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.engines.base import EngineSpec, LoadedEngine, stderr_to
+from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
 from bon_eval.engines.load import first_line, load_causal_lm
 from bon_eval.errors import EngineError, ModelError, unknown_name
 from bon_eval.records import Forced, ForcedSequence, Request, Response
@@ -118,7 +118,7 @@ class TransformersEngine(LoadedEngine):
     def load_adapter(self, directory: str, adapter_hash: str) -> None:
         """Put another LoRA adapter in force. See `Engine.load_adapter`."""
         if not self._adapted:
-            raise EngineError("the engine was opened without an adapter, so none can take its place; open it with one")
+            raise no_adapter()
         base = self._model.unload()
         # PEFT leaves its configuration on the base model, where the next adapter would count as a second one.
         if hasattr(base, "peft_config"):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bon_eval.engines.base import EngineSpec, LoadedEngine, stderr_to
+from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
 from bon_eval.engines.load import first_line
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
@@ -142,7 +142,7 @@ class VllmEngine(LoadedEngine):
     def load_adapter(self, directory: str, adapter_hash: str) -> None:
         """Put another LoRA adapter in force. See `Engine.load_adapter`."""
         if self._lora is None:
-            raise EngineError("the engine was opened without an adapter, so none can take its place; open it with one")
+            raise no_adapter()
         most = int(self._engine.vllm_config.lora_config.max_lora_rank)
         if _lora_rank(directory) > most:
             raise ModelError(f"adapter {directory} has a higher rank than the engine was opened for ({most})")
