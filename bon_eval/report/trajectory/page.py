@@ -12,7 +12,7 @@ from bon_eval.report.formats.figures import save_figure
 from bon_eval.report.formats.html import panel, render
 from bon_eval.report.trajectory.figures import trajectory_figures
 from bon_eval.stats import Interval
-from bon_eval.store.files import cannot_write, write_text
+from bon_eval.store.files import make_directory, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,7 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
     """
     panels = []
     folder = directory / "figures"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+    make_directory(folder)
     for stem, title, figure in trajectory_figures(found):
         save_figure(figure, folder, stem)
         panels.append(panel(figure, stem, title))
