@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,7 @@ from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.comparison.rows import CHANGE, document
-from bon_eval.report.formats.csv_json import to_csv, validate
+from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import text_table
 from bon_eval.stats import Interval
 from bon_eval.store.files import write_text
@@ -99,10 +98,9 @@ def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
     Raises:
         StoreError: the document does not fit its schema, or a file cannot be written; the older ones are kept.
     """
-    content = document(found)
-    validate(content, "compare")
+    content = document_text(document(found), "compare")
     rows = [{"table": t, **CHANGE.cells(c)} for t, c in _all_changes(found)]
-    texts = {"compare.csv": to_csv(rows), "compare.json": json.dumps(content, indent=2, allow_nan=False) + "\n"}
+    texts = {"compare.csv": to_csv(rows), "compare.json": content}
     for name, text in texts.items():
         write_text(directory / name, text)
     return {name: directory / name for name in texts}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
-from bon_eval.report.formats.csv_json import to_csv, validate
+from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import text_table
 from bon_eval.report.trajectory.rows import document
 from bon_eval.store.files import write_text
@@ -98,12 +97,8 @@ def write_trajectory(found: Trajectory, directory: Path) -> tuple[str, ...]:
     Raises:
         StoreError: the document does not fit its schema, or a file cannot be written.
     """
-    content = document(found)
-    validate(content, "trajectory")
-    texts = {
-        "trajectory.csv": to_csv(_rows(found)),
-        "trajectory.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
-    }
+    content = document_text(document(found), "trajectory")
+    texts = {"trajectory.csv": to_csv(_rows(found)), "trajectory.json": content}
     for name, text in texts.items():
         write_text(directory / name, text)
     return tuple(texts)
