@@ -47,3 +47,12 @@ class GraderError(BonEvalError):
 def unknown_name(kind: str, given: str, valid: list[str]) -> str:
     """One line for a name that is not in a registry: names the valid ones."""
     return f"unknown {kind} {given!r}; valid: {', '.join(sorted(valid))}"
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an error that came from elsewhere, on one line.
+
+    >>> one_line(ValueError("no such\\n  file"))
+    'no such file'
+    """
+    return " ".join(str(error).split())

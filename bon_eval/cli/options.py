@@ -2,41 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from bon_eval.engines import REMOTE
 from bon_eval.errors import ConfigError
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 PATH = click.Path(path_type=Path)
+PROMPT_STYLES = click.Choice(["auto", "chat", "plain"])
+
+
+def stacked(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order in which ``--help`` lists them."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def seed_option(what: str | None = None) -> Callable[[F], F]:
+    """The seed, with what it is of."""
+    return click.option("--seed", default=0, show_default=True, help=what)
+
+
+run_argument = click.argument("run_dir", metavar="RUN", type=PATH)
+quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
+
+task_options = stacked(
+    click.option("--task", required=True, help="Task or group of tasks, or the path of your own YAML."),
+    click.option("--n", type=int, help="Responses per problem in the pool. [default: 32, or the group's]"),
+    click.option("--limit", type=int, help="Only the first problems. [default: all, or the group's]"),
+    click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the group's or the task's]"),
+)
+"""What a group of tasks has settings of its own for."""
+data_option = click.option("--data", type=PATH, help="Local JSONL, JSON, CSV or Parquet file, or a folder of them.")
+data_options = stacked(
+    data_option,
+    click.option(
+        "--train-data", type=PATH, help="Local file with the train split, from which few-shot examples are drawn."
+    ),
+)
+prompt_options = stacked(
+    click.option("--prompt-style", type=PROMPT_STYLES, help="[default: the task's]"),
+    click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]"),
+)
+
+revision_option = click.option("--revision", help="Commit, tag or branch of a hub model.")
+adapter_option = click.option("--adapter", help="LoRA directory, as saved by PEFT.")
+trust_option = click.option("--trust-remote-code", is_flag=True, help="Run model code that comes from the hub.")
 engine_option = click.option("--engine", default="auto", show_default=True, help="auto, vllm, transformers or openai.")
 base_url_option = click.option("--base-url", metavar="URL", help="Of an OpenAI-compatible server: engine openai.")
 engine_arg_option = click.option(
     "--engine-arg", multiple=True, metavar="KEY=VALUE", help="Passed through to the engine; repeatable."
 )
-trust_option = click.option("--trust-remote-code", is_flag=True, help="Run model code that comes from the hub.")
-data_option = click.option("--data", type=PATH, help="Local JSONL, JSON, CSV or Parquet file, or a folder of them.")
-train_data_option = click.option(
-    "--train-data", type=PATH, help="Local file with the train split, from which few-shot examples are drawn."
-)
-scorers_option = click.option(
-    "--scorer",
-    "scorers",
-    multiple=True,
-    help="What picks best-of-n, or FILE.py:NAME; repeatable. [default: basic four]",
-)
-votes_option = click.option(
-    "--vote", "votes", multiple=True, help="A weighted vote beside the majority's, RULE[@P][/SCORER]; repeatable."
-)
-arms_option = click.option(
-    "--arms", type=click.Choice(["default", "all"]), default="default", help="All scorers and votes of the run, or few."
-)
-ns_option = click.option("--ns", help="Values of n for the table, for example 1,4,16. [default: powers of two, and N]")
+
 draws_option = click.option("--draws", default=10_000, show_default=True, help="Bootstrap and permutation draws.")
+analysis_options = stacked(
+    click.option(
+        "--scorer",
+        "scorers",
+        multiple=True,
+        help="What picks best-of-n, or FILE.py:NAME; repeatable. [default: basic four]",
+    ),
+    click.option(
+        "--vote", "votes", multiple=True, help="A weighted vote beside the majority's, RULE[@P][/SCORER]; repeatable."
+    ),
+    click.option(
+        "--arms",
+        type=click.Choice(["default", "all"]),
+        default="default",
+        help="All scorers and votes of the run, or few.",
+    ),
+    click.option("--ns", help="Values of n for the table, for example 1,4,16. [default: powers of two, and N]"),
+    draws_option,
+)
 html_option = click.option(
     "--html/--no-html", default=True, help="Also write the page and, of a report, the figures. [default: html]"
 )
+
+
+def asked_for(given: Mapping[str, Any]) -> tuple[frozenset[str], dict[str, Any]]:
+    """The options that a group's own settings give way to, and all options but an ``--n`` that was not given."""
+    explicit = frozenset(name for name in ("n", "limit", "max_tokens", "shots") if given[name] is not None)
+    return explicit, {name: value for name, value in given.items() if name != "n" or value is not None}
 
 
 def engine_args(pairs: tuple[str, ...]) -> dict[str, object]:

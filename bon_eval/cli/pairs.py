@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from bon_eval.cli.options import PATH
+from bon_eval.cli.options import PATH, run_argument, seed_option
 
 if TYPE_CHECKING:
     from bon_eval.dpo.pairs.from_run import RunPairs
@@ -17,7 +17,7 @@ _NAMED = 5
 
 
 @click.command()
-@click.argument("run_dir", metavar="RUN", type=PATH)
+@run_argument
 @click.option(
     "--recipe",
     required=True,
@@ -36,7 +36,7 @@ _NAMED = 5
     help="Largest ratio of the longer side to the shorter, in tokens; for gold-sample in characters, since the tokens "
     "of the solution are not known.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of what is drawn on each problem.")
+@seed_option("Of what is drawn on each problem.")
 @click.option(
     "--format",
     "form",

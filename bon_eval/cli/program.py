@@ -11,19 +11,21 @@ import click
 from bon_eval import __version__
 from bon_eval.cli.options import (
     PATH,
-    arms_option,
+    adapter_option,
+    analysis_options,
+    asked_for,
     base_url_option,
-    data_option,
-    draws_option,
+    data_options,
     engine_arg_option,
     engine_args,
     engine_option,
-    ns_option,
     numbers,
-    scorers_option,
-    train_data_option,
+    prompt_options,
+    quiet_option,
+    revision_option,
+    seed_option,
+    task_options,
     trust_option,
-    votes_option,
     with_server,
 )
 from bon_eval.cli.pairs import pairs
@@ -73,35 +75,26 @@ def main() -> None:
 
 @main.command()
 @click.option("--model", required=True, help="Hub id, directory, or an embedded model (arith-mixed, arith-worked).")
-@click.option("--task", required=True, help="Task or group of tasks, or the path of your own YAML.")
-@click.option("--n", type=int, help="Responses per problem in the pool. [default: 32, or the group's]")
-@click.option("--limit", type=int, help="Only the first problems. [default: all, or the group's]")
-@click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the group's or the task's]")
+@task_options
 @click.option("--temperature", default=1.0, show_default=True, help="Of the pool.")
 @engine_option
 @base_url_option
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")
-@click.option("--revision", help="Commit, tag or branch of a hub model.")
-@click.option("--adapter", help="LoRA directory, as saved by PEFT.")
-@click.option("--seed", default=0, show_default=True, help="Of sampling, few-shot examples and bootstrap.")
-@data_option
-@train_data_option
+@revision_option
+@adapter_option
+@seed_option("Of sampling, few-shot examples and bootstrap.")
+@data_options
 @click.option("--out", type=PATH, help="Run directory, or a group's folder. [default: in results/]")
 @click.option("--resume/--fresh", default=True, help="Go on with a stored run, or set it aside. [default: resume]")
-@click.option("--prompt-style", type=click.Choice(["auto", "chat", "plain"]), help="[default: the task's]")
-@click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]")
+@prompt_options
 @engine_arg_option
 @trust_option
 @click.option("--token-stats", type=click.Choice(["none", "topk"]), default="none", help="Store more of each token.")
-@scorers_option
-@votes_option
-@arms_option
-@ns_option
-@draws_option
+@analysis_options
 @click.option("--after", help="Tuned checkpoint, or LoRA directory on the model: run both and compare them.")
 @click.option("--allow-different-prompts", is_flag=True, help="With --after: compare accuracies all the same.")
 @click.option("--shard", metavar="I/K", help="Only one of K parts of the problems; `bon-eval merge` joins them.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option
 def run(
     out: Path | None,
     resume: bool,
@@ -127,8 +120,7 @@ def run(
 
     wanted = numbers(ns)
     group = find_group(given["task"])
-    explicit = [key for key in ("n", "limit", "max_tokens", "shots") if given[key] is not None]
-    given = {key: value for key, value in given.items() if key != "n" or value is not None}
+    explicit, given = asked_for(given)
     check_stored(scorers, votes, given["token_stats"])
     engine, args = with_server(engine, engine_args(engine_arg), base_url)
     options = RunOptions(out=out, fresh=not resume, engine=engine, engine_args=args, **given)
@@ -165,9 +157,9 @@ def run(
 @click.option("--model", required=True, help="Hub id, directory, or an embedded model.")
 @click.option("--engine", "engines", multiple=True, help="Engines to check; repeatable. [default: all installed]")
 @click.option("--dtype", default="float32", show_default=True)
-@click.option("--revision", help="Commit, tag or branch of a hub model.")
-@click.option("--adapter", help="LoRA directory, as saved by PEFT.")
-@click.option("--seed", default=0, show_default=True)
+@revision_option
+@adapter_option
+@seed_option()
 @base_url_option
 @click.option("--served-model", help="With --base-url: the model's name there. [default: --model]")
 @trust_option

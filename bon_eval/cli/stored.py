@@ -10,16 +10,16 @@ import click
 
 from bon_eval.cli.options import (
     PATH,
-    arms_option,
+    analysis_options,
     base_url_option,
     draws_option,
     engine_arg_option,
     engine_args,
     html_option,
-    ns_option,
     numbers,
-    scorers_option,
-    votes_option,
+    quiet_option,
+    run_argument,
+    seed_option,
 )
 
 
@@ -109,13 +109,9 @@ def _all_arms(
 
 
 @click.command()
-@click.argument("run_dir", metavar="RUN", type=PATH)
-@scorers_option
-@votes_option
-@arms_option
-@ns_option
-@draws_option
-@click.option("--seed", default=0, show_default=True, help="Of bootstrap, permutation and random scorer.")
+@run_argument
+@analysis_options
+@seed_option("Of bootstrap, permutation and random scorer.")
 @click.option("--partial", is_flag=True, help="Analyse the problems that are finished so far.")
 @click.option("--exclude-truncated", is_flag=True, help="Only problems without a truncated response.")
 @html_option
@@ -186,7 +182,7 @@ def compare_pair(
 @click.argument("before", metavar="RUN_BEFORE", type=PATH)
 @click.argument("after", metavar="RUN_AFTER", type=PATH)
 @draws_option
-@click.option("--seed", default=0, show_default=True, help="Of bootstrap and permutation.")
+@seed_option("Of bootstrap and permutation.")
 @click.option("--allow-different-prompts", is_flag=True, help="Compare accuracies where the prompts differ.")
 @click.option("--out", type=PATH, help="Where compare.html, .json and .csv go. [default: RUN_AFTER]")
 @html_option
@@ -198,12 +194,12 @@ def compare(
 
 
 @click.command()
-@click.argument("run_dir", metavar="RUN", type=PATH)
+@run_argument
 @click.option("--by", type=PATH, metavar="RUN2", help="A stored run of the model that scores.")
 @click.option("--stats", metavar="NAME,...", help="Of topk, entropy, self_certainty: by the run's own model.")
 @base_url_option
 @engine_arg_option
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option
 def score(
     run_dir: Path, by: Path | None, stats: str | None, base_url: str | None, engine_arg: tuple[str, ...], quiet: bool
 ) -> None:
@@ -232,11 +228,11 @@ def score(
 
 
 @click.command()
-@click.argument("run_dir", metavar="RUN", type=PATH)
+@run_argument
 @click.option("--grader", help="Another grader than the run's own.")
 @click.option("--deadline", default=1.5, show_default=True, help="Seconds for one symbolic comparison.")
 @click.option("--memory-mb", default=1024, show_default=True, help="Address space of a grader's worker in MiB.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option
 def grade(run_dir: Path, grader: str | None, deadline: float, memory_mb: int, quiet: bool) -> None:
     """Grade a stored run again; then `bon-eval report RUN` shows the result."""
     from bon_eval.run.grading import grade_run

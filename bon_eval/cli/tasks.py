@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bon_eval.cli.options import data_option, train_data_option, trust_option
+from bon_eval.cli.options import PROMPT_STYLES, data_option, data_options, seed_option, trust_option
 from bon_eval.errors import ConfigError
 
 
@@ -34,10 +34,9 @@ def tasks_list() -> None:
 @click.argument("task")
 @click.option("--model", help="Also render the first problem's prompt for this model, with its token ids.")
 @click.option("--shots", type=int)
-@click.option("--prompt-style", type=click.Choice(["auto", "chat", "plain"]))
-@click.option("--seed", default=0, show_default=True)
-@data_option
-@train_data_option
+@click.option("--prompt-style", type=PROMPT_STYLES)
+@seed_option()
+@data_options
 @trust_option
 def tasks_show(task: str, model: str | None, **given: Any) -> None:
     """A task's definition, and with --model one rendered prompt with its exact token ids."""

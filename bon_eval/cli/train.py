@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,49 +9,52 @@ import click
 
 from bon_eval.cli.options import (
     PATH,
-    data_option,
+    data_options,
     draws_option,
     engine_arg_option,
     engine_args,
     engine_option,
     html_option,
-    train_data_option,
+    prompt_options,
+    quiet_option,
+    revision_option,
+    seed_option,
+    stacked,
     trust_option,
 )
 from bon_eval.errors import ConfigError
 
-
-def _training_options(command: Callable[..., None]) -> Callable[..., None]:
-    options = (
-        click.option("--steps", type=int, help="Optimizer steps. [default: one epoch]"),
-        click.option("--epochs", type=float, help="Passes over the data, in place of --steps."),
-        click.option("--save-every", type=int, help="Steps between checkpoints; step 0 and the last are always saved."),
-        click.option("--learning-rate", type=float, help="Peak. [default: 1e-6 dpo, 1e-5 sft; LoRA: ten times]"),
-        click.option("--warmup-steps", type=int, help="Linear warm-up, then constant. [default: a tenth of the steps]"),
-        click.option("--batch-size", type=int, help="Per optimizer step. [default: 64, or all there are]"),
-        click.option("--micro-batch", type=int, help="Per forward pass. [default: at most 8]"),
-        click.option("--optimizer", help="rmsprop, adamw_torch, sgd. [default: rmsprop dpo, adamw_torch sft]"),
-        click.option("--weight-decay", default=0.0, show_default=True),
-        click.option("--max-grad-norm", default=10.0, show_default=True, help="Gradients are clipped to this norm."),
-        click.option("--lora-rank", type=int, help="Train a LoRA adapter of this rank in place of all weights."),
-        click.option("--lora-alpha", type=int, help="[default: twice the rank]"),
-        click.option("--lora-targets", default="all-linear", show_default=True, help="Comma-separated module names."),
-        click.option("--dtype", default="float32", show_default=True, help="Of the trained weights; or bfloat16."),
-        click.option("--gradient-checkpointing", is_flag=True, help="Less memory, more time; same numbers."),
-        click.option("--seed", default=0, show_default=True, help="Of data order and adapter initialisation."),
-        click.option("--revision", help="Commit, tag or branch of a hub model."),
-        trust_option,
-        click.option("--quiet", is_flag=True, help="No progress."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+_training_options = stacked(
+    click.option("--steps", type=int, help="Optimizer steps. [default: one epoch]"),
+    click.option("--epochs", type=float, help="Passes over the data, in place of --steps."),
+    click.option("--save-every", type=int, help="Steps between checkpoints; step 0 and the last are always saved."),
+    click.option("--learning-rate", type=float, help="Peak. [default: 1e-6 dpo, 1e-5 sft; LoRA: ten times]"),
+    click.option("--warmup-steps", type=int, help="Linear warm-up, then constant. [default: a tenth of the steps]"),
+    click.option("--batch-size", type=int, help="Per optimizer step. [default: 64, or all there are]"),
+    click.option("--micro-batch", type=int, help="Per forward pass. [default: at most 8]"),
+    click.option("--optimizer", help="rmsprop, adamw_torch, sgd. [default: rmsprop dpo, adamw_torch sft]"),
+    click.option("--weight-decay", default=0.0, show_default=True),
+    click.option("--max-grad-norm", default=10.0, show_default=True, help="Gradients are clipped to this norm."),
+    click.option("--lora-rank", type=int, help="Train a LoRA adapter of this rank in place of all weights."),
+    click.option("--lora-alpha", type=int, help="[default: twice the rank]"),
+    click.option("--lora-targets", default="all-linear", show_default=True, help="Comma-separated module names."),
+    click.option("--dtype", default="float32", show_default=True, help="Of the trained weights; or bfloat16."),
+    click.option("--gradient-checkpointing", is_flag=True, help="Less memory, more time; same numbers."),
+    seed_option("Of data order and adapter initialisation."),
+    revision_option,
+    trust_option,
+    quiet_option,
+)
+_model_option = click.option("--model", required=True, help="The model to train: hub id, directory or embedded model.")
+_out_option = click.option(
+    "--out", type=PATH, required=True, help="Training directory; the same command goes on where it stopped."
+)
 
 
 @click.command()
-@click.option("--model", required=True, help="The model to train: hub id, directory or embedded model.")
+@_model_option
 @click.option("--pairs", help="Pairs: a file of `bon-eval pairs`, or a preference file of your own.")
-@click.option("--out", type=PATH, required=True, help="Training directory; the same command goes on where it stopped.")
+@_out_option
 @click.option("--beta", default=0.1, show_default=True, help="Of the DPO loss.")
 @click.option("--rounds", type=int, help="On-policy: in each round sample afresh from the current policy, then train.")
 @click.option("--task", help="With --rounds: what is sampled; task name or YAML.")
@@ -66,8 +68,7 @@ def _training_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--max-tokens", type=int, help="With --rounds: most tokens of a response. [default: the task's]")
 @engine_option
 @engine_arg_option
-@data_option
-@train_data_option
+@data_options
 @_training_options
 def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | None, **given: Any) -> None:
     """Train with DPO (TRL's DPOTrainer) on preference pairs; checkpoints from step 0 on."""
@@ -93,7 +94,7 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
 
 
 @click.command()
-@click.option("--model", required=True, help="The model to train: hub id, directory or embedded model.")
+@_model_option
 @click.option("--run", "run_dir", type=PATH, help="A stored run of the model, whose responses are trained on.")
 @click.option(
     "--select",
@@ -102,7 +103,7 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
     help="best, greedy, sample or correct of --run, or chosen of --pairs.",
 )
 @click.option("--pairs", help="With --select chosen: pairs whose chosen responses are trained on.")
-@click.option("--out", type=PATH, required=True, help="Training directory; the same command goes on where it stopped.")
+@_out_option
 @_training_options
 def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: Path, **given: Any) -> None:
     """Fine-tune (TRL's SFTTrainer) on a run's highest-likelihood responses (SFT-sharpening), or on chosen ones."""
@@ -125,17 +126,15 @@ def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: P
 @click.option("--beta", default=0.1, show_default=True, help="Of the DPO loss that is reported.")
 @engine_option
 @click.option("--dtype", default="float32", show_default=True, help="Of every model: base and checkpoints alike.")
-@click.option("--revision", help="Commit, tag or branch of a hub model.")
-@click.option("--seed", default=0, show_default=True)
-@data_option
-@train_data_option
-@click.option("--prompt-style", type=click.Choice(["auto", "chat", "plain"]), help="[default: the task's]")
-@click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]")
+@revision_option
+@seed_option()
+@data_options
+@prompt_options
 @engine_arg_option
 @trust_option
 @draws_option
 @html_option
-@click.option("--quiet", is_flag=True, help="No progress.")
+@quiet_option
 def track(
     base: str,
     checkpoints: Path,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
+from bon_eval.errors import EngineError
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 
@@ -74,6 +77,40 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model; the engine cannot be used afterwards."""
+
+
+class LoadedEngine(ABC):
+    """What is the same in every engine once its model is there. `__init__` sets both attributes."""
+
+    _facts: dict[str, object]
+    _context: int
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """JSON-ready facts for the report."""
+        return dict(self._facts)
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of prompt and response together."""
+        return self._context
+
+    @abstractmethod
+    def close(self) -> None:
+        """See `Engine.close`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def no_adapter() -> EngineError:
+    """What `Engine.load_adapter` raises where there is none to take the place of."""
+    return EngineError("the engine was opened without an adapter, so none can take its place; open it with one")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.errors import ConfigError, ModelError
+from bon_eval.errors import ConfigError, ModelError, one_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -24,9 +24,8 @@ def load_tokenizer(model_dir: Path | str, trust_remote_code: bool = False) -> Pr
     try:
         return AutoTokenizer.from_pretrained(str(model_dir), trust_remote_code=trust_remote_code, local_files_only=True)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = " ".join(str(error).split())
         raise ModelError(
-            f"cannot load a tokenizer from {model_dir}: {reason}; give a complete model directory"
+            f"cannot load a tokenizer from {model_dir}: {one_line(error)}; give a complete model directory"
         ) from error
 
 

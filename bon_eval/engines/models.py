@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.engines import REMOTE
+from bon_eval.engines.load import first_line
 from bon_eval.errors import ModelError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -80,10 +81,9 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> ResolvedModel:
         wanted = [p for p in _HUB_FILES if weights or p.removeprefix("*") not in _WEIGHTS]
         directory = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"model {name!r} is neither a local directory, an embedded model ({', '.join(EMBEDDED)}), nor readable "
-            f"from the hub: {first}"
+            f"from the hub: {first_line(error)}"
         ) from error
     if not (directory / "config.json").is_file():
         raise ModelError(f"hub model {name!r} has no config.json; it cannot be loaded as a language model")

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from bon_eval.config import count_owed
 from bon_eval.engines import REMOTE, open_engine
-from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.engines.base import Engine
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError
 from bon_eval.run.execute import open_model, open_store, owes, sample_into
-from bon_eval.run.forcing import force_run
+from bon_eval.run.forcing import force_run, stored_spec
 from bon_eval.run.grading import grade_run
 from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
 from bon_eval.run.progress import say
@@ -117,16 +117,9 @@ def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
     model, adapter_dir = unchanged_model(config, by)
     prompts = load_prompts(by)
     check_same_prompts(prompts, load_prompts(run))
-    spec = EngineSpec(
-        model_dir=str(model.directory),
-        dtype=config["dtype"],
-        adapter_dir=None if adapter_dir is None else str(adapter_dir),
-        adapter_hash=config["adapter_hash"],
-        max_length=max(map(len, prompts.values())) + int(read_meta(run)["config"]["max_tokens"]),
-        log_path=str(run / "engine.log"),
-        trust_remote_code=config["trust_remote_code"],
-        engine_args=config["engine_args"] | ({} if base_url is None else {"base_url": base_url}),
-    )
+    longest = max(map(len, prompts.values())) + int(read_meta(run)["config"]["max_tokens"])
+    args = config["engine_args"] | ({} if base_url is None else {"base_url": base_url})
+    spec = stored_spec(config, model.directory, adapter_dir, run, longest=longest, engine_args=args)
     with closing(lock(run)):
         say(f"loading {config['model']} ({config['engine']})", quiet)
         with open_engine(config["engine"], spec) as engine:

@@ -7,7 +7,7 @@ on where it stopped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bon_eval.config import count_owed, digest
-from bon_eval.engines.base import Engine
+from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence
 from bon_eval.run.progress import Progress
@@ -52,28 +52,49 @@ def force_run(
     """
     meta = read_meta(path)
     directory = path / "scores" / by.id
-    directory.mkdir(parents=True, exist_ok=True)
-    owner = digest({"run": meta["identity"], "by": by.id})
-    log = parts.PartLog(directory, owner, SCHEMA)
-    for leftover in directory.glob(f"{TEMPORARY}*"):
-        leftover.unlink()
+    log = open_log(directory, digest({"run": meta["identity"], "by": by.id}), SCHEMA)
     write_text(directory / "model.json", json.dumps({"by": asdict(by), "engine": engine.facts}, indent=2) + "\n")
     done = stored_requests(log.parts)
     groups: dict[tuple[str, str], Group] = {}
     total = count_owed(meta["config"], len(prompts))
     with Progress(total, done=len(done), label=f"scoring by {by.model}", unit="requests", quiet=quiet) as progress:
-        for key, logprobs in engine.score(owed(path, meta, prompts, done, groups), use_adapter=use_adapter):
-            problem, arm, first = json.loads(key)
-            group = groups[problem, arm]
-            group.found[first] = logprobs
-            if len(group.found) == group.distinct:
-                log.append(group.table())
-                del groups[problem, arm]
-                progress.advance(1, responses=len(group.same_as), tokens=sum(map(len, group.found.values())))
-    if groups:
-        raise EngineError(f"the engine ended without scoring problem {next(iter(groups))[0]}; run the command again")
+        scored = engine.score(owed(path, meta, prompts, done, groups), use_adapter=use_adapter)
+        for group in whole_groups(scored, groups):
+            log.append(group.table())
+            progress.advance(1, responses=len(group.same_as), tokens=sum(map(len, group.found.values())))
+    check_none_left(groups)
     log.finish()
     return directory
+
+
+def open_log(directory: Path, owner: str, schema: pa.Schema) -> parts.PartLog:
+    """The parts of a scoring, begun or gone on with; what a killed one was writing is removed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for leftover in directory.glob(f"{TEMPORARY}*"):
+        leftover.unlink()
+    return parts.PartLog(directory, owner, schema)
+
+
+def stored_spec(
+    config: Mapping[str, Any],
+    model_dir: Path,
+    adapter_dir: Path | None,
+    run: Path,
+    *,
+    longest: int,
+    engine_args: Mapping[str, object],
+) -> EngineSpec:
+    """How to load the model of a stored configuration to score a run's responses of at most `longest` tokens."""
+    return EngineSpec(
+        model_dir=str(model_dir),
+        dtype=config["dtype"],
+        adapter_dir=None if adapter_dir is None else str(adapter_dir),
+        adapter_hash=config["adapter_hash"],
+        max_length=longest,
+        log_path=str(run / "engine.log"),
+        trust_remote_code=config["trust_remote_code"],
+        engine_args=dict(engine_args),
+    )
 
 
 class Group:
@@ -87,6 +108,11 @@ class Group:
         self.found: dict[int, Any] = {}
         """What the engine gave for the first response of each token sequence."""
 
+    def keys(self) -> list[Any]:
+        """The columns problem_id, arm and index."""
+        size = len(self.indexes)
+        return [[self.problem] * size, [self.arm] * size, pa.array(self.indexes, pa.int32())]
+
     def table(self) -> pa.Table:
         """As rows of `SCHEMA`."""
         logprobs = [np.asarray(self.found[index], dtype=np.float32) for index in self.same_as]
@@ -98,14 +124,29 @@ class Group:
                 )
         return pa.table(
             [
-                [self.problem] * len(self.indexes),
-                [self.arm] * len(self.indexes),
-                pa.array(self.indexes, pa.int32()),
+                *self.keys(),
                 pa.array(logprobs, pa.list_(pa.float32())),
                 [float(values.astype(np.float64).sum()) for values in logprobs],
             ],
             schema=SCHEMA,
         )
+
+
+def whole_groups(scored: Iterable[tuple[str, Any]], groups: dict[tuple[str, str], Group]) -> Iterator[Group]:
+    """Each group when the engine has given all that it needs, taken out of `groups`."""
+    for key, found in scored:
+        problem, arm, first = json.loads(key)
+        group = groups[problem, arm]
+        group.found[first] = found
+        if len(group.found) == group.distinct:
+            del groups[problem, arm]
+            yield group
+
+
+def check_none_left(groups: Mapping[tuple[str, str], Group]) -> None:
+    """Raise `EngineError` where the engine ended before all that it was given is scored."""
+    if groups:
+        raise EngineError(f"the engine ended without scoring problem {next(iter(groups))[0]}; run the command again")
 
 
 def owed(

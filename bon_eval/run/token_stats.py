@@ -19,11 +19,11 @@ from bon_eval.config import count_owed
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError, EngineError, unknown_name
-from bon_eval.run.forcing import Group, owed
+from bon_eval.run.forcing import Group, check_none_left, open_log, owed, stored_spec, whole_groups
 from bon_eval.run.progress import Progress
 from bon_eval.scorers import STATS
 from bon_eval.store import parts, token_stats
-from bon_eval.store.files import TEMPORARY, write_text
+from bon_eval.store.files import write_text
 from bon_eval.store.forced import stored_requests
 from bon_eval.store.lock import lock
 from bon_eval.store.prompts import load_prompts
@@ -59,26 +59,14 @@ def force_statistics(
         complete = set.intersection(*done.values())
         if len(complete) < count_owed(config, len(prompts)):
             model, adapter = unchanged_model(config, path)
-            spec = EngineSpec(
-                model_dir=str(model.directory),
-                dtype=config["dtype"],
-                adapter_dir=None if adapter is None else str(adapter),
-                adapter_hash=config["adapter_hash"],
-                max_length=max(map(len, prompts.values())) + int(config["max_tokens"]),
-                log_path=str(path / "engine.log"),
-                trust_remote_code=config["trust_remote_code"],
-                engine_args=dict(engine_args or {}),
-            )
+            longest = max(map(len, prompts.values())) + int(config["max_tokens"])
+            spec = stored_spec(config, model.directory, adapter, path, longest=longest, engine_args=engine_args or {})
             _compute(path, meta, spec, prompts, logs, done, quiet=quiet)
         return [token_stats.directory(path, name) for name in wanted]
 
 
 def _open_log(path: Path, meta: dict[str, Any], name: str) -> parts.PartLog:
-    directory = token_stats.directory(path, name)
-    directory.mkdir(parents=True, exist_ok=True)
-    for leftover in directory.glob(f"{TEMPORARY}*"):
-        leftover.unlink()
-    return parts.PartLog(directory, token_stats.owner(meta, name), token_stats.SCHEMA)
+    return open_log(token_stats.directory(path, name), token_stats.owner(meta, name), token_stats.SCHEMA)
 
 
 def _compute(
@@ -104,20 +92,14 @@ def _compute(
         for name in logs:
             facts = json.dumps({"statistic": name, "engine": engine.facts}, indent=2)
             write_text(token_stats.directory(path, name) / "engine.json", facts + "\n")
-        for key, values in engine.statistics(owed(path, meta, prompts, complete, groups), tuple(logs)):
-            problem, arm, first = json.loads(key)
-            group = groups[problem, arm]
-            group.found[first] = values
-            if len(group.found) < group.distinct:
-                continue
+        scored = engine.statistics(owed(path, meta, prompts, complete, groups), tuple(logs))
+        for group in whole_groups(scored, groups):
             for k, (name, log) in enumerate(logs.items()):
-                if (problem, arm) not in done[name]:
+                if (group.problem, group.arm) not in done[name]:
                     log.append(_table(group, k, name))
-            del groups[problem, arm]
             tokens = sum(len(found[0]) for found in group.found.values())
             progress.advance(1, responses=len(group.same_as), tokens=tokens)
-    if groups:
-        raise EngineError(f"the engine ended without scoring problem {next(iter(groups))[0]}; run the command again")
+    check_none_left(groups)
     for log in logs.values():
         log.finish()
 
@@ -131,12 +113,4 @@ def _table(group: Group, k: int, name: str) -> pa.Table:
                 f"problem {group.problem}, {group.arm} {index}: {name} is not finite at a token (a vocabulary with "
                 "impossible tokens has none); nothing of this request was stored"
             )
-    return pa.table(
-        [
-            [group.problem] * len(values),
-            [group.arm] * len(values),
-            pa.array(group.indexes, pa.int32()),
-            pa.array(values, pa.list_(pa.float32())),
-        ],
-        schema=token_stats.SCHEMA,
-    )
+    return pa.table([*group.keys(), pa.array(values, pa.list_(pa.float32()))], schema=token_stats.SCHEMA)

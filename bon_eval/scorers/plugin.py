@@ -9,7 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from bon_eval.errors import ConfigError, unknown_name
+from bon_eval.errors import ConfigError, one_line, unknown_name
 from bon_eval.records import Pool, Response
 from bon_eval.scorers.base import Array, Scorer
 
@@ -69,7 +69,7 @@ def from_file(name: str) -> Scorer:
     try:
         spec.loader.exec_module(module)
     except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ConfigError(f"scorer {name!r}: {path_text} cannot be imported ({reason}); mend the file") from error
     if not hasattr(module, attribute):
         raise ConfigError(f"scorer {name!r}: {path_text} defines no {attribute!r}; define a function of one response")
@@ -88,7 +88,7 @@ def from_entry_point(name: str, known: list[str]) -> Scorer:
     try:
         found = offered[name].load()
     except (ImportError, AttributeError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         raise ConfigError(f"scorer {name!r} of {offered[name].value} cannot be imported ({reason})") from error
     return _wrapped(found, name)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bon_eval.errors import TaskError
+from bon_eval.errors import TaskError, one_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,7 +37,7 @@ def read_rows(path: Path) -> Dataset:
     try:
         table = reader(path)
     except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
+        reason = error.strerror or one_line(error)
         raise TaskError(f"cannot read data file {path}: {reason}; give a readable file") from error
     except UnicodeDecodeError as error:
         raise TaskError(f"data file {path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
@@ -139,7 +139,7 @@ def _read_parquet(path: Path) -> pa.Table:
     try:
         return pq.ParquetFile(path).read()
     except pa.ArrowException as error:
-        raise TaskError(f"data file {path} is not Parquet ({' '.join(str(error).split())}); write it again") from error
+        raise TaskError(f"data file {path} is not Parquet ({one_line(error)}); write it again") from error
 
 
 _READERS: dict[str, Callable[[Path], pa.Table]] = {

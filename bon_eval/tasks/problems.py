@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bon_eval.config import digest
-from bon_eval.errors import TaskError
+from bon_eval.errors import TaskError, one_line
 from bon_eval.graders.choice_text import LETTERS, gold_letter, gold_with_options, option_lines, option_texts
 from bon_eval.graders.extract import last_box
 from bon_eval.records import Problem
@@ -123,9 +123,8 @@ def _load_hub(source: HubData, split: str, option: str) -> Dataset:
         try:
             return datasets.load_dataset(source.id, source.config, split=split, revision=source.revision)
         except (OSError, ValueError, DatasetsError) as error:
-            reason = " ".join(str(error).split())
             raise TaskError(
-                f"cannot load {source.id} ({split}, revision {source.revision}) from the hub: {reason}; "
+                f"cannot load {source.id} ({split}, revision {source.revision}) from the hub: {one_line(error)}; "
                 f"without the hub, give the rows with {option} FILE"
             ) from error
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bon_eval.config import digest
-from bon_eval.errors import ModelError, TaskError
+from bon_eval.errors import ModelError, TaskError, one_line
 from bon_eval.records import Problem
 from bon_eval.tasks.spec import PromptStyle, TaskSpec
 from bon_eval.tasks.templates import render_template
@@ -203,9 +203,8 @@ def _chat_text(spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, messages: Seq
     try:
         text: Any = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
     except TemplateError as error:
-        reason = " ".join(str(error).split())
         raise TaskError(
-            f"the model's chat template refuses the prompt of task {spec.name}: {reason}; "
+            f"the model's chat template refuses the prompt of task {spec.name}: {one_line(error)}; "
             "use style plain or change the task"
         ) from error
     return str(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from bon_eval.errors import TaskError
+from bon_eval.errors import TaskError, one_line
 
 
 def read_yaml(path: Path, kind: str) -> Node:
@@ -17,8 +17,7 @@ def read_yaml(path: Path, kind: str) -> Node:
     except OSError as error:
         raise TaskError(f"cannot read {kind} file {path}: {error.strerror}; give the path of a .yaml file") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise TaskError(f"{kind} file {path} is not YAML in UTF-8: {reason}") from error
+        raise TaskError(f"{kind} file {path} is not YAML in UTF-8: {one_line(error)}") from error
     return Node(path, "", content, kind=kind)
 
 

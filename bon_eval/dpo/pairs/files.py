@@ -7,7 +7,7 @@ and, where they are known, the exact token ids that a pool's responses consist o
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,21 +74,29 @@ def read_pairs(path: Path) -> tuple[Pair, ...]:
         ConfigError: no such file, a line that is no pair (named), chosen equal to rejected, an empty side, two pairs
             of one id, no pair at all.
     """
+    records = read_records(path, "pairs", "; give a JSON Lines file with TRL's columns")
+    return checked([pair_of(record, where, number) for record, where, number in records], str(path))
+
+
+def read_records(path: Path, what: str, remedy: str = "") -> Iterator[tuple[object, str, str]]:
+    """The lines of a JSON Lines file that are not blank: the record, where it stands in words, the line's number.
+
+    Raises:
+        ConfigError: the file cannot be read, or a line is not JSON.
+    """
     try:
         # Not splitlines(): texts may hold other line separators, such as U+2028, unescaped.
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read pairs {path}: {error}; give a JSON Lines file with TRL's columns") from error
-    pairs = []
+        raise ConfigError(f"cannot read {what} {path}: {error}{remedy}") from error
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{path}, line {number} is not JSON: {error}") from error
-        pairs.append(pair_of(record, f"{path}, line {number}", str(number)))
-    return checked(pairs, str(path))
+        if line.strip():
+            where = f"{path}, line {number}"
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ConfigError(f"{where} is not JSON: {error}") from error
+            yield record, where, str(number)
 
 
 def pair_of(record: object, where: str, number: str) -> Pair:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bon_eval.dpo.pairs.files import Pair, checked, pair_of, read_pairs
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, one_line
 from bon_eval.tasks.problems import without_progress_bars
 
 HUB = "hub:"
@@ -48,7 +48,7 @@ def _parquet_rows(path: Path) -> list[dict[str, object]]:
     try:
         rows: list[dict[str, object]] = pq.ParquetFile(path).read().to_pylist()
     except (OSError, pa.ArrowException) as error:
-        raise ConfigError(f"cannot read preferences {path}: {_one_line(error)}; give a Parquet file") from error
+        raise ConfigError(f"cannot read preferences {path}: {one_line(error)}; give a Parquet file") from error
     return rows
 
 
@@ -64,11 +64,7 @@ def _hub_pairs(spec: str) -> tuple[Pair, ...]:
             rows = datasets.load_dataset(name, split=split or "train")
         except (OSError, ValueError, DatasetsError) as error:
             raise ConfigError(
-                f"cannot load the preferences {spec} from the hub: {_one_line(error)}; "
+                f"cannot load the preferences {spec} from the hub: {one_line(error)}; "
                 "without the hub, give a .jsonl or .parquet file"
             ) from error
     return _pairs_of(rows, spec)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -78,12 +78,16 @@ class Trajectory:
     """run.json of the base run."""
     skipped: tuple[str, ...]
 
+    @property
+    def by_place(self) -> dict[tuple[int, str], Point]:
+        """The points by step and name."""
+        return {(point.step, point.name): point for point in self.points}
+
     def at(self, step: int, name: str) -> Point:
         """One point; KeyError where there is none."""
-        for point in self.points:
-            if point.step == step and point.name == name:
-                return point
-        raise KeyError(f"no {name} at step {step}")
+        if (point := self.by_place.get((step, name))) is None:
+            raise KeyError(f"no {name} at step {step}")
+        return point
 
     def series(self, name: str) -> list[Point]:
         """One measure over all steps where it exists."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bon_eval.dpo.pairs.files import Pair, pair_of
+from bon_eval.dpo.pairs.files import Pair, pair_of, read_records
 from bon_eval.dpo.pairs.from_run import pairs_of_run
 from bon_eval.dpo.pairs.preferences import load_pairs
 from bon_eval.dpo.pairs.recipes import PairOptions, check_options
@@ -187,21 +186,9 @@ def named_probes(given: Sequence[str]) -> dict[str, tuple[Pair, ...]]:
 
 
 def _read_probe(path: Path) -> tuple[Pair, ...]:
-    try:
-        # Not splitlines(): texts may hold other line separators, such as U+2028, unescaped.
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read probe {path}: {error}") from error
     probe, seen = [], set[str]()
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"{where} is not JSON: {error}") from error
-        response = pair_of(_as_pair(record, where), where, str(number))
+    for record, where, number in read_records(path, "probe"):
+        response = pair_of(_as_pair(record, where), where, number)
         if response.id in seen:
             raise ConfigError(f"{where} has the id {response.id!r} of an earlier line; ids must differ")
         seen.add(response.id)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bon_eval.dpo.training.settings import TrainSettings
 from bon_eval.engines.load import load_causal_lm
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, one_line
 
 INSTALL = "pip install 'bon-eval[dpo]'"
 
@@ -127,4 +127,4 @@ def make_trainer(
             peft_config=peft_config,
         )
     except ValueError as error:
-        raise ConfigError(f"TRL refuses this training: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"TRL refuses this training: {one_line(error)}") from error

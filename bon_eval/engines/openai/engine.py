@@ -11,10 +11,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any
 
-from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.base import EngineSpec, LoadedEngine
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.openai.client import Client
 from bon_eval.engines.openai.probe import find, path, probe
@@ -51,7 +50,7 @@ class _Job:
     offset: int = 0
 
 
-class OpenAIEngine:
+class OpenAIEngine(LoadedEngine):
     """A served model behind the `Engine` protocol.
 
     Raises:
@@ -70,7 +69,7 @@ class OpenAIEngine:
             self._server = found.server
             self._max_n = min(self._settings.max_n, found.server.max_n)
             self._context = found.context_length or stated_context(Path(spec.model_dir)) or 2**31 - 1
-            self._facts: dict[str, object] = {
+            self._facts = {
                 "name": "openai",
                 "server": self._server.name,
                 "version": found.version,
@@ -103,16 +102,6 @@ class OpenAIEngine:
             "logprobs_mode": "raw (shown by a trial)",
             "fingerprint": shown.fingerprint,
         }
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """JSON-ready facts for the report."""
-        return dict(self._facts)
-
-    @property
-    def context_length(self) -> int:
-        """Most tokens of prompt and response together."""
-        return self._context
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
@@ -147,14 +136,6 @@ class OpenAIEngine:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
-
-    def __enter__(self) -> OpenAIEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _sampling_jobs(self, requests: Iterable[Request]) -> Iterator[_Job]:
         for request in requests:

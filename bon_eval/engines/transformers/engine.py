@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.engines.base import EngineSpec, stderr_to
+from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
 from bon_eval.engines.load import first_line, load_causal_lm
 from bon_eval.errors import EngineError, ModelError, unknown_name
 from bon_eval.records import Forced, ForcedSequence, Request, Response
@@ -31,7 +30,7 @@ _BATCH_SIZE = 256
 _SCORE_TOKENS = {"cpu": 8192, "cuda": 32768}
 
 
-class TransformersEngine:
+class TransformersEngine(LoadedEngine):
     """A causal language model from transformers behind the `Engine` protocol, with its own decoding loop.
 
     The model's generation_config is never read. Sampling uses one generator seeded with `EngineSpec.seed`: the same
@@ -79,7 +78,7 @@ class TransformersEngine:
         self._context = _context_length(config, spec)
         self._batch_size = int(args.get("batch_size", _BATCH_SIZE))
         self._cache_bytes = _cache_bytes(torch, args.get("kv_cache_gib"), device)
-        self._facts: dict[str, object] = {
+        self._facts = {
             "name": "transformers",
             "version": transformers.__version__,
             "torch": torch.__version__,
@@ -92,16 +91,6 @@ class TransformersEngine:
             "kv_cache_gib": round(self._cache_bytes / 2**30, 2),
             "generation_config": "ignored",
         }
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """JSON-ready facts for the report."""
-        return dict(self._facts)
-
-    @property
-    def context_length(self) -> int:
-        """Most tokens of prompt and response together."""
-        return self._context
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
@@ -129,7 +118,7 @@ class TransformersEngine:
     def load_adapter(self, directory: str, adapter_hash: str) -> None:
         """Put another LoRA adapter in force. See `Engine.load_adapter`."""
         if not self._adapted:
-            raise EngineError("the engine was opened without an adapter, so none can take its place; open it with one")
+            raise no_adapter()
         base = self._model.unload()
         # PEFT leaves its configuration on the base model, where the next adapter would count as a second one.
         if hasattr(base, "peft_config"):
@@ -163,14 +152,6 @@ class TransformersEngine:
             import torch
 
             torch.cuda.empty_cache()
-
-    def __enter__(self) -> TransformersEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _checked_args(spec: EngineSpec) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from bon_eval.engines.base import EngineSpec, stderr_to
+from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
+from bon_eval.engines.load import first_line
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.vllm.process import children, guard, not_compiling, shielded, watch
@@ -28,7 +28,7 @@ _WINDOW_BATCHES = 3
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
-class VllmEngine:
+class VllmEngine(LoadedEngine):
     """`vllm.LLM` behind the `Engine` protocol.
 
     Sampling parameters are sent in full (temperature, top_p 1, top_k off, no penalties, log-probs of the raw
@@ -93,7 +93,7 @@ class VllmEngine:
             with stderr_to(spec.log_path), not_compiling() if on_cpu else contextlib.nullcontext():
                 self._llm = shielded(load, others)
         except (TypeError, ValueError, RuntimeError, OSError) as error:
-            raise EngineError(f"vLLM could not load {spec.model_dir}: {_first_line(error)}{self._log_hint}") from error
+            raise EngineError(f"vLLM could not load {spec.model_dir}: {first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine
         self._guardian = guard(children() - others)
         self._closed = threading.Event()
@@ -105,7 +105,7 @@ class VllmEngine:
         # With LoRA enabled, the CPU build gives the logits of a batch of prompts the wrong shape and dies; one
         # prompt at a time it is right.
         self._score_window = 1 if on_cpu and self._lora is not None else self._window
-        self._facts: dict[str, object] = {
+        self._facts = {
             "name": "vllm",
             "version": vllm.__version__,
             "device": current_platform.get_device_name() if not on_cpu else "cpu",
@@ -119,16 +119,6 @@ class VllmEngine:
             "logprobs_mode": str(config.model_config.logprobs_mode),
             "generation_config": "vllm",
         }
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """JSON-ready facts for the report."""
-        return dict(self._facts)
-
-    @property
-    def context_length(self) -> int:
-        """Most tokens of prompt and response together."""
-        return self._context
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
@@ -152,7 +142,7 @@ class VllmEngine:
     def load_adapter(self, directory: str, adapter_hash: str) -> None:
         """Put another LoRA adapter in force. See `Engine.load_adapter`."""
         if self._lora is None:
-            raise EngineError("the engine was opened without an adapter, so none can take its place; open it with one")
+            raise no_adapter()
         most = int(self._engine.vllm_config.lora_config.max_lora_rank)
         if _lora_rank(directory) > most:
             raise ModelError(f"adapter {directory} has a higher rank than the engine was opened for ({most})")
@@ -177,14 +167,6 @@ class VllmEngine:
             engine.engine_core.shutdown(timeout=0)
             self._guardian.communicate(b".")
             del self._engine, self._llm
-
-    def __enter__(self) -> VllmEngine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _prompt(self, token_ids: tuple[int, ...]) -> dict[str, list[int]]:
         return {"prompt_token_ids": list(token_ids)}
@@ -273,8 +255,3 @@ def _lora_rank(adapter_dir: str) -> int:
         if rank <= allowed:
             return allowed
     raise ModelError(f"adapter {adapter_dir} has rank {rank}; vLLM takes at most {_LORA_RANKS[-1]}")
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip() if lines else type(error).__name__

@@ -75,12 +75,7 @@ def without_units(tokens: list[Token]) -> list[Token]:
 
 def closes(tokens: list[Token]) -> bool:
     """Whether the opening bracket's partner, of whatever shape, is the last token."""
-    depth = 0
-    for i, token in enumerate(tokens):
-        depth += nesting(token)
-        if depth == 0:
-            return i == len(tokens) - 1 and token.value in (")", "]", "rangle", "}")
-    return False
+    return enclosed(tokens) and tokens[-1].value in (")", "]", "rangle", "}")
 
 
 def has_order(tokens: list[Token]) -> bool:

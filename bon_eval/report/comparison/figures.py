@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.results import Analysis, CurvePoint
-from bon_eval.report.formats.figures import BLUE, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, n_axis, new_figure
+from bon_eval.analysis.results import Analysis
+from bon_eval.report.formats.curves import accuracy_line, lift_line
+from bon_eval.report.formats.figures import (
+    BLUE,
+    INK,
+    ORANGE,
+    PURPLE,
+    SETTINGS,
+    SKY,
+    VERMILLION,
+    legend_below,
+    n_axis,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,10 +49,6 @@ def pair_figures(before: Analysis, after: Analysis, groups: Groups) -> Iterator[
             yield "compare_log_likelihood", _distributions(groups)
 
 
-def _points(analysis: Analysis, name: str) -> list[CurvePoint]:
-    return sorted((p for p in analysis.curves if p.scorer == name), key=lambda p: p.n)
-
-
 def _largest(before: Analysis, after: Analysis) -> int:
     return max(before.pool_size, after.pool_size)
 
@@ -49,23 +57,12 @@ def _lift(before: Analysis, after: Analysis) -> Figure:
     figure, [ax] = new_figure()
     ax.axhline(0.0, color=INK, linewidth=1.0)
     for (label, colour, marker, dash), analysis, side in zip(_SIDES, (before, after), (0.97, 1.03), strict=True):
-        points = _points(analysis, analysis.settings.primary_scorer)
-        ax.plot(
-            [p.n for p in points], [100 * p.difference for p in points], color=colour, linestyle=dash, linewidth=1.5
-        )
-        shown = [(p.n, p.lift) for p in points if p.lift is not None and p.n in {1, *analysis.settings.ns}]
-        middle = [100 * t.difference for _, t in shown]
-        low = [m - 100 * t.low for m, (_, t) in zip(middle, shown, strict=True)]
-        high = [100 * t.high - m for m, (_, t) in zip(middle, shown, strict=True)]
-        at = [n * side for n, _ in shown]
-        ax.errorbar(
-            at, middle, yerr=[low, high], color=colour, marker=marker, markersize=4.5, linestyle="none", capsize=2
-        )
-        ax.plot([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=label)
+        scorer = analysis.settings.primary_scorer
+        lift_line(ax, analysis, scorer, (colour, marker, dash), side=side, label=label)
     n_axis(ax, _largest(before, after))
     ax.set_ylabel("lift over own greedy (percentage points)")
     ax.set_title("Best-of-n minus greedy (bars: 95 % interval)", loc="left")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=9)
+    legend_below(figure, handles=None)
     return figure
 
 
@@ -77,19 +74,7 @@ def _accuracy(before: Analysis, after: Analysis) -> Figure:
             ("vote", "^", "vote"),
             ("oracle", "x", "oracle"),
         ):
-            points = _points(analysis, name)
-            marks = [i for i, p in enumerate(points) if p.n in {1, *analysis.settings.ns}]
-            ax.plot(
-                [p.n for p in points],
-                [100 * p.accuracy for p in points],
-                color=colour,
-                linestyle=dash,
-                marker=marker,
-                markevery=marks,
-                markersize=4.5,
-                linewidth=1.3,
-                label=f"{what}, {label}",
-            )
+            accuracy_line(ax, analysis, name, (colour, marker, dash), width=1.3, label=f"{what}, {label}")
         greedy = 100 * analysis.arms[0].accuracy.estimate
         ax.axhline(
             greedy, color=colour, linewidth=1.0, linestyle=(0, (1, 1.5)), label=f"greedy, {label} ({greedy:.1f} %)"
@@ -97,9 +82,8 @@ def _accuracy(before: Analysis, after: Analysis) -> Figure:
     n_axis(ax, _largest(before, after))
     ax.set_ylabel("accuracy (%)")
     ax.set_title("Accuracy before and after", loc="left")
-    handles, labels = ax.get_legend_handles_labels()
-    # Filled by column: one column for each run.
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9, handlelength=2.6)
+    # One column for each run.
+    legend_below(figure)
     return figure
 
 
@@ -116,7 +100,7 @@ def _distributions(groups: Groups) -> Figure:
     ax.set_ylabel("share of responses (%)")
     ax.set_ylim(bottom=0.0)
     ax.set_title("Under the base model (thin lines: means)", loc="left")
-    figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=2.6)
+    legend_below(figure)
     return figure
 
 

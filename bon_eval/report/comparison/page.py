@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from bon_eval.analysis.findings import Change
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.figures import Groups, pair_figures
-from bon_eval.report.comparison.terminal import equivalent_text
+from bon_eval.report.comparison.terminal import EQUIVALENT_BY, equivalent_text
 from bon_eval.report.formats.browser import BrowserData, Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.html import panel, render_pieces
+from bon_eval.report.formats.text import config_of, model_name
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
@@ -62,14 +63,14 @@ def write_pair_page(
     """
     first, second = (browser_data(run, a, _BUDGET) for run, a in zip(runs, analyses, strict=True))
     head = _head(first, second)
-    title = f"{_name(found.before)} and {_name(found.after)} on {_config(found.before)['task']}"
-    names = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
+    before, after = config_of(found.before), config_of(found.after)
+    title = f"{model_name(before)} and {model_name(after)} on {before['task']}"
     values = {
         "title": title,
         "found": found,
         "accuracies": [_change(c) for c in found.accuracies],
         "quantities": [_change(c) for c in found.quantities],
-        "equivalent_n": [(names[name], equivalent_text(e)) for name, e in found.equivalent_n.items()],
+        "equivalent_n": [(EQUIVALENT_BY[name], equivalent_text(e)) for name, e in found.equivalent_n.items()],
         "panels": [
             panel(figure, name, figure.axes[0].get_title(loc="left"))
             for name, figure in pair_figures(*analyses, _groups(runs[0], base_pool, base_greedy))
@@ -124,14 +125,3 @@ def _groups(base: Run, base_pool: NDArray[np.float64] | None, base_greedy: NDArr
         "tuned pool": base_pool,
         "tuned greedy": base_greedy,
     }
-
-
-def _config(facts: Mapping[str, object]) -> Mapping[str, object]:
-    config = facts["config"]
-    assert isinstance(config, Mapping)
-    return config
-
-
-def _name(facts: Mapping[str, object]) -> str:
-    config = _config(facts)
-    return f"{config['model']}" + (f" + {config['adapter']}" if config.get("adapter") else "")

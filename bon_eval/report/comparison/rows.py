@@ -11,7 +11,19 @@ from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change, Finding
 from bon_eval.estimators.amortised import AmortisedShare, ExplainedGain
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
-from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, interval, own, renamed
+from bon_eval.report.formats.columns import (
+    Column,
+    Keyed,
+    Many,
+    Maybe,
+    Row,
+    Stored,
+    interval,
+    limits,
+    own,
+    renamed,
+    stamp,
+)
 from bon_eval.stats.units import NotNegative
 
 FORMAT_VERSION = 1
@@ -38,8 +50,7 @@ CHANGE = Row[Change](
         *interval(Change, "before"),
         *interval(Change, "after"),
         *own(Change, "difference.difference"),
-        Column("difference_low", float | None, lambda change: change.difference.low),
-        Column("difference_high", float | None, lambda change: change.difference.high),
+        *limits("difference.", "difference_"),
         *renamed(Change, difference_method="difference.method", contested="difference.n_contested"),
         *own(Change, "difference.p_value", "p_holm"),
     ),
@@ -94,8 +105,7 @@ def _reasons(found: Comparison) -> dict[str, str]:
 DOCUMENT = Row[Comparison](
     "",
     (
-        Column("format", Literal["bon-eval comparison"], lambda _: "bon-eval comparison"),
-        Column("format_version", Literal[1], lambda _: FORMAT_VERSION),
+        *stamp("bon-eval comparison", FORMAT_VERSION),
         Column("before", _RUN, lambda found: found.before),
         Column("after", _RUN, lambda found: found.after),
         Column("analysis", _ANALYSIS, lambda found: found),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,12 +10,13 @@ from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.comparison.rows import CHANGE, document
-from bon_eval.report.formats.csv_json import to_csv, validate
-from bon_eval.report.formats.text import text_table
+from bon_eval.report.formats.csv_json import document_text, to_csv
+from bon_eval.report.formats.text import config_of, model_name, text_table, wrapped
 from bon_eval.stats import Interval
 from bon_eval.store.files import write_text
 
-WIDTH = 100
+EQUIVALENT_BY = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
+"""Curve of the sharpening-equivalent N -> its name in words."""
 
 
 def render(found: Comparison) -> str:
@@ -28,8 +27,7 @@ def render(found: Comparison) -> str:
         f"{found.n_problems} problems x {found.n} samples, paired by problem; intervals 95 % over problems",
     ]
     lines = [*header, "", *_table("accuracy", found.accuracies), "", *_table("quantity", found.quantities), ""]
-    lines += [line for note in _notes(found) for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *wrapped(_notes(found))]) + "\n"
 
 
 def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
@@ -58,9 +56,8 @@ def _notes(found: Comparison) -> Iterator[str]:
     for name, kl in found.divergences.items():
         limits = f"[{kl.low:.3f}, {kl.high:.3f}], standard error {kl.standard_error:.3f}"
         yield f"{name} = {kl.estimate:.3f} {limits}; nats per response."
-    names = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
     for name, equivalent in found.equivalent_n.items():
-        yield f"sharpening-equivalent N by {names[name]}: {equivalent_text(equivalent)}."
+        yield f"sharpening-equivalent N by {EQUIVALENT_BY[name]}: {equivalent_text(equivalent)}."
     if found.log_coverage:
         bounds = ", ".join(f"{value:.2f} {name}" for name, value in found.log_coverage.items())
         yield f"ln C_cov at most: {bounds}; nats, of the best finished response seen in either run."
@@ -88,9 +85,7 @@ def equivalent_text(found: EquivalentN) -> str:
 
 
 def _model(facts: Mapping[str, object]) -> str:
-    config = facts["config"]
-    assert isinstance(config, dict)
-    return f"{config['model']}" + (f" + adapter {config['adapter']}" if config.get("adapter") else "")
+    return model_name(config_of(facts), " + adapter ")
 
 
 def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
@@ -99,10 +94,9 @@ def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
     Raises:
         StoreError: the document does not fit its schema, or a file cannot be written; the older ones are kept.
     """
-    content = document(found)
-    validate(content, "compare")
+    content = document_text(document(found), "compare")
     rows = [{"table": t, **CHANGE.cells(c)} for t, c in _all_changes(found)]
-    texts = {"compare.csv": to_csv(rows), "compare.json": json.dumps(content, indent=2, allow_nan=False) + "\n"}
+    texts = {"compare.csv": to_csv(rows), "compare.json": content}
     for name, text in texts.items():
         write_text(directory / name, text)
     return {name: directory / name for name in texts}

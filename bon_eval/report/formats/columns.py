@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from bon_eval.errors import StoreError
 from bon_eval.stats import Interval, PairedTest
@@ -136,6 +136,14 @@ REASONS: Column[Any] = Column("null_reasons", Mapping[str, str], lambda _: {})
 """Where ``null_reasons`` stands in a row; not a cell of CSV."""
 
 
+def stamp(name: str, version: int) -> tuple[Column[Any], ...]:
+    """What a document says of itself first: its format and the version of it."""
+    return (
+        Column("format", Literal[name], lambda _: name),
+        Column("format_version", Literal[version], lambda _: version),
+    )
+
+
 def own(cls: type[T], *paths: str, why: str | None = None) -> tuple[Column[T], ...]:
     """Fields and properties of a dataclass as columns of the same name and type; ``test.p_value`` is that of a field.
 
@@ -150,6 +158,11 @@ def own(cls: type[T], *paths: str, why: str | None = None) -> tuple[Column[T], .
 def renamed(cls: type[T], **paths: str) -> tuple[Column[T], ...]:
     """The same under other names: column -> field."""
     return tuple(Column(name, field_type(cls, path), attrgetter(path), source=path) for name, path in paths.items())
+
+
+def limits(path: str = "", prefix: str = "") -> tuple[Column[Any], ...]:
+    """``low`` and ``high`` of the row, or of the interval or test at a path of it; null where they do not exist."""
+    return tuple(Column(f"{prefix}{end}", float | None, attrgetter(f"{path}{end}")) for end in ("low", "high"))
 
 
 def interval(cls: type[T], field: str, name: str = "", why: str | None = None) -> tuple[Column[T], ...]:

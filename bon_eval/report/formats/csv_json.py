@@ -93,6 +93,12 @@ def validate(content: Mapping[str, object], name: str = "report") -> None:
         raise StoreError(f"{name} does not fit its schema at {place}: {text}; nothing was written")
 
 
+def document_text(content: Mapping[str, object], name: str) -> str:
+    """The text of ``<name>.json``; raises `StoreError` where the document does not fit its schema."""
+    validate(content, name)
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
 def schema(name: str = "report") -> dict[str, object]:
     """The JSON Schema (draft 2020-12) of report.json, or of ``<name>.json``."""
     text = resources.files("bon_eval").joinpath(f"assets/{name}.schema.json").read_text(encoding="utf-8")

@@ -92,6 +92,12 @@ def new_figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
+def legend_below(figure: Figure, columns: int = 2, *, of: Axes | None = None, handles: float | None = 2.6) -> None:
+    """The legend under the axes, filled by column: of all axes or of one; `handles` is the length of its lines."""
+    shown = () if of is None else of.get_legend_handles_labels()
+    figure.legend(*shown, loc="outside lower center", ncols=columns, fontsize=9, handlelength=handles)
+
+
 def n_axis(ax: Axes, largest: int) -> None:
     """The log axis of n from 1 to the largest."""
     ticks = [1 << k for k in range(largest.bit_length()) if 1 << k <= largest]

@@ -1,9 +1,13 @@
-"""What the terminal's reports share: tables of plain text."""
+"""What the terminal's reports and the pages share in words: tables of plain text, notes, a model's name."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+
+WIDTH = 100
+"""Columns of the terminal that a report takes at most."""
 
 
 def text_table(rows: Sequence[Sequence[str]], *, left: int | None = None) -> list[str]:
@@ -40,3 +44,24 @@ def ends(low: float, high: float, form: str, scale: float = 1.0, *, marked: bool
     if math.isnan(low) or math.isnan(high):
         return ""
     return f" [{scale * low:{form}}, {scale * high:{form}}]" + ("†" if marked else "")
+
+
+def wrapped(notes: Iterable[str]) -> list[str]:
+    """Lines of notes, each of them indented from its second line on."""
+    return [line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")]
+
+
+def model_name(config: Mapping[str, object], joint: str = " + ") -> str:
+    """Model and adapter of a run's configuration.
+
+    >>> model_name({"model": "m", "adapter": "a"}, " + adapter "), model_name({"model": "m"})
+    ('m + adapter a', 'm')
+    """
+    return f"{config['model']}" + (f"{joint}{config['adapter']}" if config.get("adapter") else "")
+
+
+def config_of(facts: Mapping[str, object]) -> Mapping[str, object]:
+    """The configuration in what a run stored of itself."""
+    config = facts["config"]
+    assert isinstance(config, Mapping)
+    return config

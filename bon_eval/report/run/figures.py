@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bon_eval.analysis.results import Analysis, CurvePoint
+from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.shapes import Histogram
+from bon_eval.report.formats.curves import accuracy_line, lift_line
 from bon_eval.report.formats.figures import (
     BLUE,
     GREEN,
@@ -22,13 +23,14 @@ from bon_eval.report.formats.figures import (
     SETTINGS,
     SKY,
     VERMILLION,
+    legend_below,
     n_axis,
     new_figure,
     save_figure,
     scorer_label,
 )
 from bon_eval.report.run.reweighting_figure import sharpening
-from bon_eval.store.files import cannot_write
+from bon_eval.store.files import make_directory
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,17 +67,10 @@ def write_figures(analysis: Analysis, directory: Path) -> list[Path]:
         StoreError: a file cannot be written.
     """
     written: list[Path] = []
-    try:
-        directory.mkdir(exist_ok=True)
-    except OSError as error:
-        raise cannot_write(directory, error) from error
+    make_directory(directory)
     for name, figure in figures(analysis):
         written += save_figure(figure, directory, name)
     return written
-
-
-def _points(analysis: Analysis, scorer: str) -> list[CurvePoint]:
-    return sorted((p for p in analysis.curves if p.scorer == scorer), key=lambda p: p.n)
 
 
 def _lift_title(scorers: int) -> str:
@@ -88,44 +83,17 @@ def _style(k: int) -> tuple[str, str, str]:
     return _LINES[k % len(_LINES)]
 
 
-def _legend(figure: Figure, entries: int) -> None:
-    figure.legend(loc="outside lower center", ncols=2 if entries > 3 else entries, fontsize=9, handlelength=2.6)
-
-
 def _lift(analysis: Analysis) -> Figure:
     figure, [ax] = new_figure()
-    shown = {1, *analysis.settings.ns}
     scorers = analysis.settings.scorers[:MOST_SCORERS]
     ax.axhline(0.0, color=INK, linewidth=1.0)
     for k, scorer in enumerate(scorers):
-        colour, marker, dash = _style(k)
-        points = _points(analysis, scorer)
-        ax.plot(
-            [p.n for p in points], [100 * p.difference for p in points], color=colour, linestyle=dash, linewidth=1.5
-        )
-        marked = [(p.n, p.lift) for p in points if p.n in shown and p.lift is not None]
-        # Side by side, so that intervals at one n do not hide each other.
         side = 2 ** (0.09 * (k - (len(scorers) - 1) / 2))
-        middle = [100 * t.difference for _, t in marked]
-        ax.errorbar(
-            [n * side for n, _ in marked],
-            middle,
-            yerr=[
-                [m - 100 * t.low for m, (_, t) in zip(middle, marked, strict=True)],
-                [100 * t.high - m for m, (_, t) in zip(middle, marked, strict=True)],
-            ],
-            color=colour,
-            marker=marker,
-            markersize=4.5,
-            linestyle="none",
-            elinewidth=1.1,
-            capsize=2,
-        )
-        ax.plot([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=scorer_label(scorer))
+        lift_line(ax, analysis, scorer, _style(k), side=side, label=scorer_label(scorer), bar_width=1.1)
     n_axis(ax, analysis.pool_size)
     ax.set_ylabel("lift over greedy (percentage points)")
     ax.set_title(_lift_title(len(analysis.settings.scorers)), loc="left")
-    _legend(figure, len(scorers))
+    legend_below(figure, len(scorers) if len(scorers) <= 3 else 2)
     return figure
 
 
@@ -133,21 +101,8 @@ def _accuracy(analysis: Analysis) -> Figure:
     figure, [ax] = new_figure()
     names = [*analysis.settings.scorers[:MOST_SCORERS], "vote", "oracle"]
     for k, name in enumerate(names):
-        points = _points(analysis, name)
-        colour, marker, dash = (GRID, "x", "-") if name == "oracle" else _style(k)
-        values = [100 * p.accuracy for p in points]
-        marks = [i for i, p in enumerate(points) if p.n in {1, *analysis.settings.ns}]
-        ax.plot(
-            [p.n for p in points],
-            values,
-            color=colour,
-            linestyle=dash,
-            marker=marker,
-            markevery=marks,
-            markersize=4.5,
-            linewidth=1.5,
-            label=scorer_label(name),
-        )
+        style = (GRID, "x", "-") if name == "oracle" else _style(k)
+        accuracy_line(ax, analysis, name, style, width=1.5, label=scorer_label(name))
     references = {"greedy": "-", "sample": (0, (1, 1.5))}
     for row in analysis.arms:
         if row.arm in references:
@@ -158,7 +113,7 @@ def _accuracy(analysis: Analysis) -> Figure:
     n_axis(ax, analysis.pool_size)
     ax.set_ylabel("accuracy (%)")
     ax.set_title("Accuracy of best-of-n, vote and oracle", loc="left")
-    _legend(figure, len(names) + 2)
+    legend_below(figure)
     return figure
 
 
@@ -168,8 +123,7 @@ def _log_likelihood(analysis: Analysis) -> Figure:
         _histogram(ax, histogram)
     axes[0].set_ylabel("share of pool responses (%)")
     figure.suptitle("Log-likelihood of correct and incorrect responses", x=0.01, ha="left", fontsize=10)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=9)
+    legend_below(figure, of=axes[0], handles=None)
     return figure
 
 

@@ -14,6 +14,7 @@ from bon_eval.estimators.reweighting import BELIEVABLE
 from bon_eval.report.formats.browser import Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.formats.html import panel, render_pieces
+from bon_eval.report.formats.text import config_of, model_name
 from bon_eval.report.run.figures import MOST_SCORERS, figures
 from bon_eval.report.run.terminal import engine_label
 from bon_eval.store.files import write_pieces
@@ -59,10 +60,8 @@ def write_page(
 def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: bool = True) -> Iterator[str]:
     """The page in pieces: as one text it would be held several times over."""
     data = browser_data(run, analysis, budget) if texts else None
-    config = analysis.run.get("config")
-    assert isinstance(config, Mapping)
-    adapter = f" + {config['adapter']}" if config.get("adapter") else ""
-    title = f"{config['model']}{adapter} on {config['task']}"
+    config = config_of(analysis.run)
+    title = f"{model_name(config)} on {config['task']}"
     engine = analysis.run.get("engine")
     engine = engine if isinstance(engine, Mapping) else {}
     where = ", ".join([engine_label(config, engine), *(str(engine[k]) for k in ("device", "dtype") if engine.get(k))])

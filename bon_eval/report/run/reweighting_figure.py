@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators.reweighting import BELIEVABLE
-from bon_eval.report.formats.figures import BLUE, INK, VERMILLION, new_figure
+from bon_eval.report.formats.figures import BLUE, INK, VERMILLION, legend_below, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +53,7 @@ def sharpening(analysis: Analysis) -> Figure:
     right.set_ylabel(f"effective sample size (of {analysis.pool_size})")
     right.set_ylim(bottom=0.0)
     figure.suptitle("Sharpening: pool reweighted to the power α", x=0.01, ha="left", fontsize=10)
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=1, fontsize=9)
+    legend_below(figure, 1, of=left, handles=None)
     return figure
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Annotated, Literal
+from typing import Annotated
 
 from bon_eval.analysis.results import (
     Analysis,
@@ -30,6 +30,7 @@ from bon_eval.report.formats.columns import (
     lift,
     own,
     renamed,
+    stamp,
 )
 from bon_eval.report.run.explain_rows import EXPLANATION, REPLAYED
 from bon_eval.stats.units import Count, Limits, Points, Positive, Size
@@ -194,8 +195,7 @@ _RUN_KEYS: Mapping[str, object] = {
 DOCUMENT = Row[Analysis](
     "",
     (
-        Column("format", Literal["bon-eval report"], lambda _: "bon-eval report"),
-        Column("format_version", Literal[4], lambda _: FORMAT_VERSION),
+        *stamp("bon-eval report", FORMAT_VERSION),
         Column("run", Stored(_RUN_KEYS, required=tuple(_RUN_KEYS), closed=True), lambda found: found.run),
         Column("analysis", _SETTINGS, lambda found: found),
         Column(

@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from bon_eval.analysis.explain import Power, ScorerRow
 from bon_eval.analysis.results import Analysis, ArmRow, SelectedScorer, Variant
 from bon_eval.analysis.settings import Settings
-from bon_eval.report.formats.text import ends, text_table
+from bon_eval.report.formats.text import WIDTH, ends, model_name, text_table
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
-
-WIDTH = 100
 
 _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "lift %", "log-lik", "tokens", "cut %", "unsc. %")
 _NONE = "-"
@@ -28,11 +26,10 @@ def render(analysis: Analysis) -> str:
 
 def _header(analysis: Analysis) -> list[str]:
     config, engine = _section(analysis.run, "config"), _section(analysis.run, "engine")
-    adapter = f" + adapter {config['adapter']}" if config.get("adapter") else ""
     where = [str(engine[key]) for key in ("device", "dtype") if engine.get(key)]
     engine_name = engine_label(config, engine)
     what = (
-        f"{config.get('model')}{adapter} on {config.get('task')}: "
+        f"{model_name(config, ' + adapter ')} on {config.get('task')}: "
         f"{analysis.n_problems} problem{'s' if analysis.n_problems != 1 else ''} x {analysis.pool_size} samples, "
         f"engine {engine_name}" + (f" ({', '.join(where)})" if where else "")
     )

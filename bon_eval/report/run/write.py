@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
-from bon_eval.report.formats.csv_json import replace_all, to_csv, validate
+from bon_eval.report.formats.csv_json import document_text, replace_all, to_csv
 from bon_eval.report.run.explain_rows import REWEIGHTED, SCORER, STOPPING, length_cells
 from bon_eval.report.run.rows import ARM, CURVE, PAIR, document, problem_cells
 
@@ -24,8 +23,7 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
     Raises:
         StoreError: the document does not fit its schema, or a file cannot be written; the older files are kept.
     """
-    content = document(analysis)
-    validate(content)
+    content = document_text(document(analysis), "report")
     texts = {
         "report.csv": to_csv(ARM.cells(row) for row in analysis.arms),
         "curves.csv": to_csv(CURVE.cells(point) for point in analysis.curves),
@@ -36,7 +34,7 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         "adaptive.csv": to_csv(STOPPING.cells(row) for row in analysis.replayed.stopping),
         "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
         # Last: a report.json in place means that the tables beside it are of the same analysis.
-        "report.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
+        "report.json": content,
     }
     replace_all({directory / name: text.encode() for name, text in texts.items()})
     return {name: directory / name for name in texts}

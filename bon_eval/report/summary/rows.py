@@ -11,6 +11,7 @@ from typing import Any
 
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.report.formats.csv_json import validate
+from bon_eval.report.formats.text import model_name
 from bon_eval.report.run.rows import FORMAT_VERSION
 from bon_eval.stats import holm
 
@@ -114,8 +115,7 @@ def _cell(directory: Path) -> SummaryCell:
     arms = content["arms"]
     greedy = next(arm for arm in arms if arm["arm"] == "greedy")
     best = next(arm for arm in arms if (arm["arm"], arm["n"], arm["scorer"]) == ("best-of-n", n, scorer))
-    model, adapter = str(config["model"]), config.get("adapter")
-    name = f"{model} + {adapter}" if adapter else model
+    name = model_name(config)
     return SummaryCell(
         row=name,
         model=name,

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from bon_eval.dpo.tracking.trajectory import Trajectory
-from bon_eval.report.formats.figures import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, SKY, VERMILLION, new_figure
+from bon_eval.report.formats.figures import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SETTINGS,
+    SKY,
+    VERMILLION,
+    legend_below,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +121,7 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
                 ax.axhline(best, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), label=f"base's best-of-{n}")
             ax.set_ylabel(axis)
             ax.set_title(f"{title} (bands: 95 %)", loc="left")
-            figure.legend(loc="outside lower center", ncols=2, fontsize=9, handlelength=2.6)
+            legend_below(figure)
             yield stem, title, figure
 
 

@@ -10,9 +10,11 @@ from bon_eval.dpo.tracking.measures import PAIR_MEASURES
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.report.formats.figures import save_figure
 from bon_eval.report.formats.html import panel, render
+from bon_eval.report.formats.text import config_of
 from bon_eval.report.trajectory.figures import trajectory_figures
+from bon_eval.report.trajectory.terminal import arrow
 from bon_eval.stats import Interval
-from bon_eval.store.files import cannot_write, write_text
+from bon_eval.store.files import make_directory, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,11 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
     """
     panels = []
     folder = directory / "figures"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
+    make_directory(folder)
     for stem, title, figure in trajectory_figures(found):
         save_figure(figure, folder, stem)
         panels.append(panel(figure, stem, title))
-    config = found.base["config"]
-    assert isinstance(config, dict)
+    config = config_of(found.base)
     values = {
         "title": f"{config['model']} on {config['task']} through training",
         "found": found,
@@ -71,7 +69,7 @@ def measure_groups(found: Trajectory) -> Iterator[tuple[str, list[MeasureRow]]]:
     groups: dict[str, list[str]] = {}
     for name in dict.fromkeys(p.name for p in found.points):
         groups.setdefault(captions.get(name, "Arms, likelihoods and spread"), []).append(name)
-    points = {(p.step, p.name): p for p in found.points}
+    points = found.by_place
     for caption, names in groups.items():
         rows = []
         for name in names:
@@ -88,11 +86,10 @@ def _measure_row(points: list[Point | None], suffix: str) -> MeasureRow:
         unit="%" if share else first.unit,
         scale=100.0 if share else 1.0,
         digits=1 if share else 3 if first.unit == "nats per token" else 2,
-        cells=tuple(None if point is None else MeasureCell(point.value, _mark(point)) for point in points),
+        cells=tuple(None if point is None else _measure_cell(point) for point in points),
     )
 
 
-def _mark(point: Point) -> str:
-    if point.change is None or not (point.change.low > 0 or point.change.high < 0):
-        return ""
-    return " ↑" if point.change.low > 0 else " ↓"
+def _measure_cell(point: Point) -> MeasureCell:
+    mark = arrow(point)
+    return MeasureCell(point.value, f" {mark}" if mark else "")

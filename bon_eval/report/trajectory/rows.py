@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
-from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, own, renamed
+from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, limits, own, renamed, stamp
 from bon_eval.stats import Interval, PairedTest
 
 FORMAT_VERSION = 1
@@ -15,12 +15,7 @@ _BASE = Stored({}, required=("config", "versions", "engine"))
 
 CHANGE = Row[PairedTest](
     "change",
-    (
-        *renamed(PairedTest, estimate="difference"),
-        Column("low", float | None, lambda change: change.low),
-        Column("high", float | None, lambda change: change.high),
-        *own(PairedTest, "p_value", "method"),
-    ),
+    (*renamed(PairedTest, estimate="difference"), *limits(), *own(PairedTest, "p_value", "method")),
     finite=True,
 )
 
@@ -28,8 +23,7 @@ _POINT = Row[Point](
     "point",
     (
         *own(Point, "step", "name", "label", "unit", "value.estimate"),
-        Column("low", float | None, lambda point: point.value.low),
-        Column("high", float | None, lambda point: point.value.high),
+        *limits("value."),
         *own(Point, "value.method"),
         Column("change", Maybe(CHANGE), lambda point: point.change),
     ),
@@ -38,11 +32,7 @@ _POINT = Row[Point](
 
 _LIMITS = Row[Interval](
     "limits",
-    (
-        *own(Interval, "estimate"),
-        Column("low", float | None, lambda found: found.low),
-        Column("high", float | None, lambda found: found.high),
-    ),
+    (*own(Interval, "estimate"), *limits()),
     finite=True,
 )
 
@@ -57,8 +47,7 @@ _CHES = Row[tuple[Interval, Interval]](
 DOCUMENT = Row[Trajectory](
     "",
     (
-        Column("format", Literal["bon-eval trajectory"], lambda _: "bon-eval trajectory"),
-        Column("format_version", Literal[1], lambda _: FORMAT_VERSION),
+        *stamp("bon-eval trajectory", FORMAT_VERSION),
         Column("base", _BASE, lambda found: {key: found.base[key] for key in _BASE.required}),
         *own(Trajectory, "n"),
         *renamed(Trajectory, problems="n_problems", pairs="pair_counts", probes="probe_counts"),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
-from bon_eval.report.formats.csv_json import to_csv, validate
-from bon_eval.report.formats.text import text_table
+from bon_eval.report.formats.csv_json import document_text, to_csv
+from bon_eval.report.formats.text import config_of, text_table, wrapped
 from bon_eval.report.trajectory.rows import document
 from bon_eval.store.files import write_text
-
-WIDTH = 100
 
 _ARMS = (
     ("greedy", "accuracy.greedy", 3),
@@ -43,8 +39,7 @@ _PAIRS = (
 
 def render(found: Trajectory) -> str:
     """Tables by checkpoint as lines of text, ending in a newline."""
-    config = found.base["config"]
-    assert isinstance(config, dict)
+    config = config_of(found.base)
     lines = [
         f"{config['model']} on {config['task']}: {len(found.steps) - 1} checkpoints after step 0",
         f"{found.n_problems} problems x {found.n} samples each; 95 % intervals over problems in trajectory.csv",
@@ -59,26 +54,25 @@ def render(found: Trajectory) -> str:
     if found.probe_counts:
         probes = [(name, f"{name}.log_likelihood", 2) for name in found.probe_counts]
         lines += ["", *_table(found, "log-likelihood of probes", probes)]
-    lines += ["", *(line for note in _notes(found) for line in textwrap.wrap(note, WIDTH, subsequent_indent="  "))]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *wrapped(_notes(found))]) + "\n"
 
 
 def _table(found: Trajectory, title: str, columns: Sequence[tuple[str, str, int]]) -> list[str]:
-    points = {(p.step, p.name): p for p in found.points}
+    points = found.by_place
     rows = [("step", *(heading.format(n=found.n) for heading, _, _ in columns))]
     for step in found.steps:
         cells = []
         for _, name, digits in columns:
             point = points.get((step, name))
-            cells.append("-" if point is None else f"{point.value.estimate:.{digits}f}{_mark(point)}")
+            cells.append("-" if point is None else f"{point.value.estimate:.{digits}f}{arrow(point) or ' '}")
         rows.append((str(step), *cells))
     return [title, *text_table(rows, left=0)]
 
 
-def _mark(point: Point) -> str:
-    """An arrow where the change from the base model has an interval on one side of 0."""
+def arrow(point: Point) -> str:
+    """Up or down where the change from the base model has an interval on one side of 0, else nothing."""
     if point.change is None or not (point.change.low > 0 or point.change.high < 0):
-        return " "
+        return ""
     return "↑" if point.change.low > 0 else "↓"
 
 
@@ -98,12 +92,8 @@ def write_trajectory(found: Trajectory, directory: Path) -> tuple[str, ...]:
     Raises:
         StoreError: the document does not fit its schema, or a file cannot be written.
     """
-    content = document(found)
-    validate(content, "trajectory")
-    texts = {
-        "trajectory.csv": to_csv(_rows(found)),
-        "trajectory.json": json.dumps(content, indent=2, allow_nan=False) + "\n",
-    }
+    content = document_text(document(found), "trajectory")
+    texts = {"trajectory.csv": to_csv(_rows(found)), "trajectory.json": content}
     for name, text in texts.items():
         write_text(directory / name, text)
     return tuple(texts)
@@ -111,7 +101,7 @@ def write_trajectory(found: Trajectory, directory: Path) -> tuple[str, ...]:
 
 def _rows(found: Trajectory) -> Iterator[Mapping[str, object]]:
     names = list(dict.fromkeys(point.name for point in found.points))
-    points = {(p.step, p.name): p for p in found.points}
+    points = found.by_place
     for step in found.steps:
         row: dict[str, object] = {"step": step}
         for name in names:
