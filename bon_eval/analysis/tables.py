@@ -196,8 +196,8 @@ def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]
     assert best.p_holm is not None
     return Facts(
         comparisons=(
-            _headline(settings, len(data.responses.golds), "greedy", cells.lift[cell_label(scorer, last)], best.p_holm),
-            _headline(settings, len(data.responses.golds), "sample", cells.over_sample, over_sample),
+            _headline(data, settings, "greedy", cells.lift[cell_label(scorer, last)], best.p_holm),
+            _headline(data, settings, "sample", cells.over_sample, over_sample),
         ),
         sharper_than_greedy=cells.sharper,
         sharper_tolerance=SHARPER_TOLERANCE,
@@ -207,18 +207,24 @@ def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]
 
 
 def _headline(
-    settings: Settings, n_problems: int, against: Literal["greedy", "sample"], test: PairedTest, p_holm: float
+    data: Data, settings: Settings, against: Literal["greedy", "sample"], test: PairedTest, p_holm: float
 ) -> Headline:
+    responses = data.responses
+    units, unit = (
+        (len(responses.golds), "problem")
+        if responses.clusters is None
+        else (int(responses.clusters.max()) + 1, "cluster")
+    )
     arm = f"best-of-{settings.ns[-1]} by {settings.primary_scorer}"
     other = {"greedy": "greedy decoding", "sample": "one sample"}[against]
-    if n_problems < LEAST_PROBLEMS:
-        problems = f"{n_problems} problem{'s' if n_problems != 1 else ''}"
-        sentence = f"Whether {arm} is more accurate than {other} is not said of {problems}; from {LEAST_PROBLEMS} on."
+    if units < LEAST_PROBLEMS:
+        few = f"{units} {unit}{'s' if units != 1 else ''}"
+        sentence = f"Whether {arm} is more accurate than {other} is not said of {few}; from {LEAST_PROBLEMS} on."
         return Headline(against, test, p_holm, "not shown", sentence)
     margin = settings.margin if settings.looks == 1 and not settings.partial else None
     verdict = test.verdict(p_value=p_holm, margin=margin, alpha=settings.alpha)
     numbers = f"{100 * test.difference:+.1f} points [{100 * test.low:+.1f}, {100 * test.high:+.1f}]"
-    numbers += f" over {n_problems} problems"
+    numbers += f" over {units} {unit}s"
     if settings.alpha == 0.0:
         sentence = f"No verdict on {arm} and {other} before the run is finished: {numbers} so far."
     elif verdict == "not shown":

@@ -84,6 +84,15 @@ analysis_options = stacked(
     click.option("--ns", help="Values of n for the table, for example 1,4,16. [default: powers of two, and N]"),
     draws_option,
 )
+verdict_options = stacked(
+    click.option(
+        "--margin",
+        default=2.0,
+        show_default=True,
+        help="Points of accuracy that make no difference: shown to be the same.",
+    ),
+    click.option("--cluster", metavar="COLUMN", help="Problems of one value share a source. [default: the task's]"),
+)
 html_option = click.option(
     "--html/--no-html", default=True, help="Also write the page and, of a report, the figures. [default: html]"
 )

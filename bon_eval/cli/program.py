@@ -26,6 +26,7 @@ from bon_eval.cli.options import (
     seed_option,
     task_options,
     trust_option,
+    verdict_options,
     with_server,
 )
 from bon_eval.cli.pairs import pairs
@@ -91,6 +92,7 @@ def main() -> None:
 @trust_option
 @click.option("--token-stats", type=click.Choice(["none", "topk"]), default="none", help="Store more of each token.")
 @analysis_options
+@verdict_options
 @click.option("--after", help="Tuned checkpoint, or LoRA directory on the model: run both and compare them.")
 @click.option("--allow-different-prompts", is_flag=True, help="With --after: compare accuracies all the same.")
 @click.option("--shard", metavar="I/K", help="Only one of K parts of the problems; `bon-eval merge` joins them.")
@@ -106,6 +108,7 @@ def run(
     arms: str,
     ns: str | None,
     draws: int,
+    margin: float,
     after: str | None,
     allow_different_prompts: bool,
     quiet: bool,
@@ -128,7 +131,15 @@ def run(
         leave_out_torch()
     pools = {options.n} if group is None or "n" in explicit else {task.n or options.n for task in group.tasks}
     for n in pools:
-        resolve_settings(n, 1, scorers=scorers or DEFAULT_SCORERS, ns=wanted, seed=options.seed, draws=draws)
+        resolve_settings(
+            n,
+            1,
+            scorers=scorers or DEFAULT_SCORERS,
+            ns=wanted,
+            seed=options.seed,
+            draws=draws,
+            margin=margin / 100.0,
+        )
     if group is not None:
         from bon_eval.run.group import execute_group, prepare_group
 
@@ -137,7 +148,7 @@ def run(
         together = prepare_group(group, options, explicit=explicit)
         directories = execute_group(together, fresh=options.fresh, quiet=quiet)
         for directory in directories:
-            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
+            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms, margin=margin)
         summarise_runs(directories, together.summary)
         return
     if after is not None:
@@ -145,12 +156,12 @@ def run(
 
         pair = prepare_before_after(options, after, allow_different_prompts=allow_different_prompts)
         for directory in execute_before_after(pair, fresh=options.fresh, quiet=quiet):
-            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
+            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms, margin=margin)
         compare_pair(pair.before.directory, pair.after.directory, None, options.seed, draws, allow_different_prompts)
         return
     prepared = prepare(options)
     directory = execute(prepared, fresh=options.fresh, quiet=quiet)
-    report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms)
+    report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms, margin=margin)
 
 
 @main.command()

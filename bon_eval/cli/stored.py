@@ -20,6 +20,7 @@ from bon_eval.cli.options import (
     quiet_option,
     run_argument,
     seed_option,
+    verdict_options,
 )
 
 
@@ -53,6 +54,9 @@ def report_run(
     texts: bool = True,
     votes: tuple[str, ...] = (),
     arms: str = "default",
+    margin: float = 2.0,
+    cluster: str | None = None,
+    looks: int = 1,
 ) -> None:
     """Analyse, write the report's files, print the table."""
     from bon_eval.analysis.analyse import analyse
@@ -75,6 +79,9 @@ def report_run(
         draws=draws,
         exclude_truncated=exclude_truncated,
         duplicates=stored.duplicates,
+        margin=margin / 100.0,
+        cluster=cluster,
+        looks=looks,
     )
     written = write_report(analysis, directory)
     names = [path.name for path in written.values()]
@@ -112,7 +119,9 @@ def _all_arms(
 @run_argument
 @analysis_options
 @seed_option("Of bootstrap, permutation and random scorer.")
-@click.option("--partial", is_flag=True, help="Analyse the problems that are finished so far.")
+@verdict_options
+@click.option("--partial", is_flag=True, help="Analyse the problems that are finished so far; without verdicts.")
+@click.option("--looks", default=1, show_default=True, help="Planned looks at a growing run, which share the 5 %.")
 @click.option("--exclude-truncated", is_flag=True, help="Only problems without a truncated response.")
 @html_option
 @click.option("--texts/--no-texts", default=True, help="With or without problem and response texts in report.html.")
@@ -124,7 +133,10 @@ def report(
     ns: str | None,
     draws: int,
     seed: int,
+    margin: float,
+    cluster: str | None,
     partial: bool,
+    looks: int,
     exclude_truncated: bool,
     html: bool,
     texts: bool,
@@ -142,6 +154,9 @@ def report(
         texts=texts,
         votes=votes,
         arms=arms,
+        margin=margin,
+        cluster=cluster,
+        looks=looks,
     )
 
 

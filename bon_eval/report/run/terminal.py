@@ -6,9 +6,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from bon_eval.analysis.explain import Power, ScorerRow
-from bon_eval.analysis.results import Analysis, ArmRow, SelectedScorer, Variant
+from bon_eval.analysis.results import Analysis, ArmRow, Facts, SelectedScorer, Variant
 from bon_eval.analysis.settings import Settings
 from bon_eval.report.formats.text import WIDTH, ends, model_name, text_table
+from bon_eval.scorers import get_scorer
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
@@ -110,17 +111,32 @@ def _notes(analysis: Analysis) -> list[str]:
         notes.append(f"by ...: best-of-{last} under another scorer.")
     if settings.votes:
         notes.append(f"below the vote: votes of {last} that weigh responses by a score (see bon-eval scorers).")
-    notes += [*_warnings(analysis), *_resampled(analysis)]
-    sharper = facts.sharper_than_greedy
-    notes.append(
-        f"sharper than greedy: {_share(sharper.estimate)} %{ends(sharper.low, sharper.high, '.0f', 100.0)} of "
-        "problems have a pool response of higher log-likelihood than greedy's."
-    )
+    notes += _warnings(analysis)
+    if analysis.n_clusters is not None:
+        notes.append(f"resampled are {analysis.n_clusters} clusters of problems with one {settings.cluster}.")
+    enough = analysis.n_problems >= LEAST_PROBLEMS
+    if enough:
+        notes += [*_resampled(analysis), _sharper(facts)]
     if facts.duplicate_share is not None:
         notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
-    notes += [*_explanation(analysis), *(comparison.sentence for comparison in facts.comparisons)]
+    if enough:
+        notes += _explanation(analysis)
+    else:
+        problems = f"{analysis.n_problems} problem{'s' if analysis.n_problems != 1 else ''}"
+        notes.append(f"what explains the lift, and how likely better responses are, is not said of {problems}.")
+    strict = next((variant for variant in analysis.variants if variant.name == "strict format"), None)
+    notes += [] if strict is None else _strict(strict, analysis)
+    notes += [comparison.sentence for comparison in facts.comparisons]
     lines = [line for note in notes for line in _wrapped(note)]
     return lines if len(settings.scorers) <= _FEW_SCORERS else [*_ranking(analysis), "", *lines]
+
+
+def _sharper(facts: Facts) -> str:
+    share = facts.sharper_than_greedy
+    return (
+        f"sharper than greedy: {_share(share.estimate)} %{ends(share.low, share.high, '.0f', 100.0)} of problems have "
+        "a pool response of higher log-likelihood than greedy's."
+    )
 
 
 def _resampled(analysis: Analysis) -> list[str]:
@@ -157,21 +173,29 @@ def _ranking(analysis: Analysis) -> list[str]:
 
 def _explanation(analysis: Analysis) -> list[str]:
     explanation, settings = analysis.explanation, analysis.settings
-    known = [(row.scorer, row.auroc) for row in explanation.scorers if row.auroc is not None]
+    known = [
+        (row.scorer, row.auroc)
+        for row in explanation.scorers
+        if row.auroc is not None and not get_scorer(row.scorer).blind
+    ]
     out = []
-    if known and len(explanation.scorers) <= _FEW_SCORERS:
+    n = explanation.scorers[0].auroc_problems
+    if n < LEAST_PROBLEMS:
+        out.append(f"AUROC within problems is left out: {n} hold both kinds of response; from {LEAST_PROBLEMS} on.")
+    elif known and len(explanation.scorers) <= _FEW_SCORERS:
         values = ", ".join(
             f"{_spoken(name)} {auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}" for name, auroc in known
         )
-        n = explanation.scorers[0].auroc_problems
-        out.append(f"AUROC within problems, 0.5 is chance: {values} (the {n} with both kinds of response).")
+        out.append(
+            f"AUROC within problems, 0.5 is chance: {values} (the {n} with both kinds among {analysis.pool_size} "
+            "responses, on which it depends)."
+        )
     primary = next(row for row in explanation.scorers if row.scorer == settings.primary_scorer)
     out += _saturation(primary, analysis)
     if analysis.selected is not None:
         out.append(_selected(analysis.selected))
     out += [_power(power) for power in explanation.power if power.against == "greedy" and power.detectable is not None]
-    strict = next((variant for variant in analysis.variants if variant.name == "strict format"), None)
-    return out if strict is None else [*out, *_strict(strict, analysis)]
+    return out
 
 
 def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
