@@ -54,8 +54,8 @@ UNBOUNDED: Support = (-np.inf, np.inf)
 _UNIT: Support = (0.0, 1.0)
 DIFFERENCE: Support = (-1.0, 1.0)
 """For differences of accuracies and other shares."""
-_LEAST_DIFFERENCES = 3
-"""Problems from which on a difference of accuracies has an interval: of two it would be all of [-1, 1]."""
+_LEAST_DIFFERENCES = 5
+"""Problems from which on a difference of accuracies has an interval: of fewer it is nearly all of [-1, 1]."""
 
 
 @dataclass(frozen=True, slots=True)

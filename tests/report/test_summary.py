@@ -33,7 +33,11 @@ def put(directory: Path, report: dict[str, Any], **changes: Any) -> Path:
     for arm in content["arms"]:
         if arm["arm"] == "greedy" and greedy is not None:
             arm["accuracy"] = greedy
-        if (arm["arm"], arm["n"], arm["scorer"]) == ("best-of-n", 4, "log_likelihood") and lift is not None:
+        if (arm["arm"], arm["n"], arm["scorer"]) != ("best-of-n", 4, "log_likelihood"):
+            continue
+        # Three problems have no interval; a report of more has one.
+        arm["lift_points_low"], arm["lift_points_high"] = -20.0, 80.0
+        if lift is not None:
             arm["lift_points"], base = lift, arm["accuracy"] if greedy is None else greedy
             arm["lift_percent"] = lift / base if base else None
             if not base:

@@ -115,6 +115,9 @@ def _notes(analysis: Analysis) -> list[str]:
     if analysis.n_clusters is not None:
         notes.append(f"resampled are {analysis.n_clusters} clusters of problems with one {settings.cluster}.")
     enough = analysis.n_problems >= LEAST_PROBLEMS
+    none = next((row.lift.method for row in analysis.arms if row.lift and row.lift.method.startswith("none: ")), None)
+    if none is not None:
+        notes.append(f"lifts have no interval: {none.removeprefix('none: ')}.")
     if enough:
         notes += [*_resampled(analysis), _sharper(facts)]
     if facts.duplicate_share is not None:
