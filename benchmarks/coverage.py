@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bon_eval.stats import bootstrap_ci, detectable_difference, paired_test
+from bon_eval.stats import bootstrap_ci, detectable_difference, paired_test, paired_tests, step_down
 from bon_eval.stats.paired import PairedTest, pseudo_problems
 
 SIZES = (3, 5, 10, 20, 50, 150)
@@ -110,6 +110,30 @@ def power(mean: float, concentration: float) -> Draw:
     return draw
 
 
+def clustered(single: bool) -> Draw:
+    """P clusters of ten problems, correlated by one half within a cluster."""
+
+    def draw(n: int, rng: np.random.Generator) -> bool | None:
+        clusters = np.repeat(np.arange(n), 10)
+        p = problems(n, rng, 0.4, 1.0)[clusters]
+        values = (rng.random(len(p)) < p) if single else rng.binomial(N, p) / N
+        found = bootstrap_ci(values, rng=rng, draws=DRAWS, support=(0.0, 1.0), clusters=clusters)
+        return held(found.low, found.high, 0.4)
+
+    return draw
+
+
+def family(n: int, rng: np.random.Generator) -> bool | None:
+    """Whether one of ten arms that are worth one and the same as greedy differs from it after step-down max-t."""
+    p = problems(n, rng, 0.3, 2.0)
+    greedy = (rng.random(n) < p).astype(float)
+    common = rng.binomial(N, p) / N
+    arms = np.column_stack([(common + rng.binomial(N, p) / N) / 2 for _ in range(10)])
+    tests = paired_tests(arms, greedy[:, None], rng=rng, draws=DRAWS)
+    adjusted = step_down(arms - greedy[:, None], [test.p_value for test in tests], rng=rng, draws=DRAWS)
+    return bool((adjusted <= 0.05).any())
+
+
 QUANTITIES: dict[str, Draw] = {
     "coverage: accuracy, single answers": accuracy(0.3, 2.0, True),
     "coverage: accuracy, means of 16": accuracy(0.3, 2.0, False),
@@ -126,6 +150,9 @@ QUANTITIES: dict[str, Draw] = {
     "coverage: nats, log-normal, sigma 1.6": nats_coverage(1.6),
     'type I: "sharper", log-normal, sigma 0.8': nats_null(0.8),
     'type I: "sharper", log-normal, sigma 1.2': nats_null(1.2),
+    "coverage: accuracy, single answers, P clusters of 10": clustered(True),
+    "coverage: accuracy, means of 16, P clusters of 10": clustered(False),
+    "type I: any of ten arms against greedy (max-t)": family,
     "power claimed as 80 %": power(0.5, 1.0),
 }
 
