@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bon_eval import __version__
+from bon_eval.cli.compare import compare, compare_pair
 from bon_eval.cli.options import (
     PATH,
     adapter_option,
@@ -33,8 +34,6 @@ from bon_eval.cli.pairs import pairs
 from bon_eval.cli.scale import merge, plan
 from bon_eval.cli.stored import (
     check_stored,
-    compare,
-    compare_pair,
     grade,
     report,
     report_run,

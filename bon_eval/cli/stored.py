@@ -1,4 +1,4 @@
-"""Commands that work on stored runs: report, grade, score, compare, summary, scorers."""
+"""Commands that work on stored runs: report, grade, score, summary, scorers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from bon_eval.cli.options import (
     PATH,
     analysis_options,
     base_url_option,
-    draws_option,
     engine_arg_option,
     engine_args,
     html_option,
@@ -158,54 +157,6 @@ def report(
         cluster=cluster,
         looks=looks,
     )
-
-
-def compare_pair(
-    before: Path,
-    after: Path,
-    out: Path | None,
-    seed: int,
-    draws: int,
-    allow_different_prompts: bool,
-    html: bool = True,
-) -> None:
-    """Compare two stored runs, write the comparison's files, print it."""
-    from bon_eval.analysis.comparison import compare_runs
-    from bon_eval.report.comparison.terminal import render, write_comparison
-    from bon_eval.store.reader import load_run
-
-    runs = load_run(before), load_run(after)
-    found = compare_runs(*runs, seed=seed, draws=draws, allow_different_prompts=allow_different_prompts)
-    directory = out or after
-    directory.mkdir(parents=True, exist_ok=True)
-    names = list(write_comparison(found, directory))
-    if html:
-        from bon_eval.analysis.analyse import analyse
-        from bon_eval.analysis.comparison import same_prompts
-        from bon_eval.report.comparison.page import write_pair_page
-        from bon_eval.store.forced import load_forced_by
-
-        first, second = (analyse(run, seed=seed, draws=draws, duplicates=run.duplicates) for run in runs)
-        under_base = load_forced_by(runs[1], runs[0]) if same_prompts(*runs) else {}
-        pool, greedy = under_base.get("sample"), under_base.get("greedy")
-        names.append(write_pair_page(runs, (first, second), found, pool, greedy, directory).name)
-    click.echo(render(found))
-    click.echo(f"written to {directory}: {', '.join(names)}")
-
-
-@click.command()
-@click.argument("before", metavar="RUN_BEFORE", type=PATH)
-@click.argument("after", metavar="RUN_AFTER", type=PATH)
-@draws_option
-@seed_option("Of bootstrap and permutation.")
-@click.option("--allow-different-prompts", is_flag=True, help="Compare accuracies where the prompts differ.")
-@click.option("--out", type=PATH, help="Where compare.html, .json and .csv go. [default: RUN_AFTER]")
-@html_option
-def compare(
-    before: Path, after: Path, draws: int, seed: int, allow_different_prompts: bool, out: Path | None, html: bool
-) -> None:
-    """Compare a base model's stored run with its tuned model's, problem by problem."""
-    compare_pair(before, after, out, seed, draws, allow_different_prompts, html)
 
 
 @click.command()
