@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
 from bon_eval.stats.array_checks import two_dimensional
+from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_ci
 
 Array = NDArray[np.float64]
 
@@ -61,6 +62,40 @@ def log_coverage(best: ArrayLike) -> float:
         raise ConfigError("coverage needs the log-likelihood of a finished response of each problem; drop the others")
     top = float(inverse.max())
     return top + float(np.log(np.mean(np.exp(inverse - top))))
+
+
+def log_coverage_interval(
+    best: ArrayLike, *, rng: np.random.Generator, draws: int = 10_000, confidence: float = 0.95
+) -> Interval:
+    """`log_coverage` with its interval over problems, in nats: ln of the interval of the mean of 1 / pi(y_best|x).
+
+    The mean is taken relative to the largest term, which the logarithm adds again: nothing overflows, and nothing
+    below the largest term's rounding is lost that could matter. ln C_cov is at least 0, and so is the low end. There is
+    no interval where the terms are too skewed for one (`bon_eval.stats.heavy_tails`): most often one problem carries
+    the mean, and the method says how much of it.
+
+    Args:
+        best: (P,), ln pi(y_best|x), finite.
+        rng: resamples problems.
+        draws: bootstrap draws, at least 100.
+        confidence: coverage in (0, 1).
+
+    Raises:
+        ConfigError: as `log_coverage`; draws or confidence out of range.
+    """
+    estimate = log_coverage(best)
+    inverse = -np.asarray(best, dtype=np.float64)
+    top = float(inverse.max())
+    terms = np.exp(inverse - top)
+    mean = bootstrap_ci(terms, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED)
+    method = mean.method
+    if mean.marked:
+        heaviest = min(1.0, 1.0 / float(terms.sum()))
+        method = f"none: one problem carries {100 * heaviest:.0f} % of the mean"
+    if method.startswith("none"):
+        return Interval(estimate, np.nan, np.nan, method)
+    low, high = (max(0.0, top + float(np.log(end))) if end > 0.0 else 0.0 for end in (mean.low, mean.high))
+    return Interval(estimate, min(low, estimate), max(high, estimate), method)
 
 
 def is_sharp(best: ArrayLike, delta: float) -> NDArray[np.bool_]:

@@ -14,21 +14,28 @@ from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.selection import best_of_n
-from bon_eval.stats.array_checks import CHUNK_ELEMENTS
+from bon_eval.stats import paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci
 from bon_eval.stats.units import Size
 
 
 @dataclass(frozen=True, slots=True)
 class EquivalentN:
-    """A sharpening-equivalent N with its interval; `math.inf` where the curve's N responses do not reach it."""
+    """A sharpening-equivalent N with its interval, in base samples.
+
+    1 says "at most 1" in every place: one base sample reaches the tuned model. `math.inf` says "more than N".
+    """
 
     estimate: float
-    """1.0 where the tuned model is no further than one base sample."""
     low: float
     high: float
+    """Both NaN where there is no interval."""
     largest: Size
     """N of the base pool: what an infinite value exceeds."""
+    marked: bool = False
+    """A test that sets an end is of differences too skewed for it to be relied on (`bon_eval.stats.heavy_tails`)."""
+    reason: str = ""
+    """Why there is no interval, or empty."""
 
     @property
     def reached(self) -> bool:
@@ -57,6 +64,7 @@ def sharpening_equivalent_n(
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
+    shares: bool = False,
 ) -> EquivalentN:
     """Smallest n at which the base model's best-of-n reaches the tuned model's temperature-1 mean.
 
@@ -67,8 +75,12 @@ def sharpening_equivalent_n(
     accuracy, `values` are correctness and `tuned` the accuracy of each tuned pool; b(n) need not grow then, and the
     first crossing counts.
 
-    The interval is the percentile bootstrap over problems (base and tuned of a problem stay together); its ends are
-    order statistics, so that "not reached" (infinity) is a possible end.
+    The interval inverts the paired test (`bon_eval.stats.paired_tests`) of b(n) against t, whose limits L(n) and U(n)
+    of the difference are interpolated linearly too, which widens them. Its low end is the smallest n with U(n) >= 0
+    and its high end the largest one with L(n) <= 0: the first crossing has a difference of 0, so that it is between
+    them wherever its own test accepts. Where L(1) > 0 one base sample is shown to be beyond the tuned model, and both
+    ends are 1, "at most 1"; where U(n) < 0 throughout, both are infinite, "more than N". An n whose test has no limits
+    is not excluded.
 
     Args:
         scores: (P, N) of the base pool, what best-of-n picks by.
@@ -77,11 +89,13 @@ def sharpening_equivalent_n(
         rng: resamples the problems.
         draws: bootstrap draws, at least 100.
         confidence: coverage in (0, 1).
+        shares: whether the values are accuracies and not nats.
 
     Raises:
         ConfigError: shapes that differ, a number that is not finite, draws or confidence out of range.
 
-    The quantity is this project's own, after the sharpening objective of Huang et al. 2024 (arXiv 2412.01951).
+    The quantity is this project's own, after the sharpening objective of Huang et al. 2024 (arXiv 2412.01951); sets by
+    inversion of a test: Lehmann & Romano 2005, Testing Statistical Hypotheses, section 3.5.
 
     >>> pool = [[-3.0, -2.0, -1.0]] * 40  # best-of-n mean: -2, -4/3, -1
     >>> sharpening_equivalent_n(pool, pool, [-4 / 3] * 40, rng=np.random.default_rng(0)).estimate
@@ -95,16 +109,41 @@ def sharpening_equivalent_n(
         )
     if not np.isfinite(target).all():
         raise ConfigError("the tuned model has a value that is not finite; leave the problem out on both sides")
-    check_draws(draws, confidence)
     largest = value.shape[1]
     curve = best_of_n(scores, value, range(1, largest + 1)).T
-    both = np.column_stack([curve, target])
-    at = crossings(both.mean(axis=0)[None])[0]
-    found = np.sort(np.concatenate([crossings(means) for means in resampled_means(both, rng, draws)]))
-    tail = (1.0 - confidence) / 2.0
-    low = found[max(0, math.floor(tail * (draws + 1)) - 1)]
-    high = found[min(draws - 1, math.ceil((1.0 - tail) * (draws + 1)) - 1)]
-    return EquivalentN(float(at), float(min(low, at)), float(max(high, at)), largest)
+    if shares:  # the weights of the ranks sum to 1 up to rounding only
+        curve = np.clip(np.round(curve, 12), 0.0, 1.0)
+    at = crossing(curve.mean(axis=0), float(target.mean()))
+    tests = paired_tests(
+        curve, target[:, None], rng=rng, draws=draws, confidence=confidence, shares=[shares] * largest
+    )
+    if not any(math.isfinite(test.low) for test in tests):
+        return EquivalentN(at, math.nan, math.nan, largest, reason=tests[0].method.removeprefix("none: "))
+    low, high = _accepted([test.low for test in tests], [test.high for test in tests])
+    marked = any(tests[k].marked for end in (low, high) for k in _neighbours(end, largest))
+    return EquivalentN(at, min(low, at), max(high, at), largest, marked)
+
+
+def _accepted(low: list[float], high: list[float]) -> tuple[float, float]:
+    """The smallest n whose upper limit is not below 0, and the largest one whose lower limit is not above 0."""
+    if low[0] > 0.0:
+        return 1.0, 1.0
+    first = next((k for k, limit in enumerate(high) if not limit < 0.0), None)
+    last = next(k for k in reversed(range(len(low))) if not low[k] > 0.0)
+    start = math.inf if first is None else 1.0 if first == 0 else first + _part(high[first - 1], high[first])
+    return start, math.inf if last == len(low) - 1 else last + 1.0 + _part(low[last], low[last + 1])
+
+
+def _part(before: float, after: float) -> float:
+    """Where between two n a limit passes 0; nothing between them is excluded where one of them has no limit."""
+    if not math.isfinite(after):
+        return 0.0
+    return -before / (after - before) if math.isfinite(before) else 1.0
+
+
+def _neighbours(n: float, largest: int) -> set[int]:
+    """Columns of the whole n around an end."""
+    return {largest - 1} if math.isinf(n) else {math.floor(n) - 1, math.ceil(n) - 1}
 
 
 def kl_divergence(
@@ -138,39 +177,15 @@ def kl_divergence(
     return Divergence(interval.estimate, interval.low, interval.high, error, interval.method)
 
 
-def check_draws(draws: int, confidence: float) -> None:
-    """`ConfigError` unless there are 100 draws and a confidence within (0, 1)."""
-    if draws < 100:
-        raise ConfigError(f"draws = {draws} is too few for an interval; use at least 100")
-    if not 0.0 < confidence < 1.0:
-        raise ConfigError(f"confidence = {confidence} is not between 0 and 1")
+def crossing(curve: NDArray[np.float64], target: float) -> float:
+    """Where a curve over n = 1..N, (N,), first reaches a target, linearly interpolated; infinity where never.
 
-
-def resampled_means(columns: NDArray[np.float64], rng: np.random.Generator, draws: int) -> list[NDArray[np.float64]]:
-    """Means of the columns (P, K) over resampled problems, (rows, K) each."""
-    n = len(columns)
-    step = max(1, CHUNK_ELEMENTS // n)
-    out = []
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
-        chosen = rng.integers(0, n, size=(rows, n)) + np.arange(0, rows * n, n)[:, None]
-        times = np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-        out.append(times @ columns / n)
-    return out
-
-
-def crossings(means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where each row's curve (all columns but the last) first reaches the row's last entry; infinity where never.
-
-    A curve that differs from the target by rounding has reached it.
+    A curve that differs from the target by rounding has reached it. 1 where its first value has.
     """
-    curve, target = means[:, :-1], means[:, -1:]
-    reached = curve >= target - 1e-12 * np.maximum(1.0, np.abs(target))
-    first = reached.argmax(axis=1)
-    rows = np.arange(len(means))
-    before = np.maximum(first - 1, 0)
-    low, high = curve[rows, before], curve[rows, first]
-    rise = np.where(high > low, high - low, 1.0)
-    part = np.minimum((target[:, 0] - low) / rise, 1.0)
-    at = np.where(first == 0, 1.0, before + 1.0 + np.where(high > low, part, 1.0))
-    return np.where(reached.any(axis=1), at, np.inf)
+    reached = curve >= target - 1e-12 * max(1.0, abs(target))
+    if not reached.any():
+        return math.inf
+    first = int(reached.argmax())
+    if first == 0:
+        return 1.0
+    return first + min(float((target - curve[first - 1]) / (curve[first] - curve[first - 1])), 1.0)
