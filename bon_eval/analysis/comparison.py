@@ -15,9 +15,11 @@ from bon_eval.analysis.arms import Array
 from bon_eval.analysis.findings import Change, Finding, findings
 from bon_eval.analysis.sides import LABELS, Side, accuracies, best_responses, quantities, unit
 from bon_eval.errors import ConfigError
-from bon_eval.estimators.amortised import AmortisedShare, ExplainedGain, amortised_share, explained_gain
+from bon_eval.estimators.amortised import AmortisedShare, amortised_share
+from bon_eval.estimators.coverage import log_coverage_interval
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN, kl_divergence, sharpening_equivalent_n
-from bon_eval.stats import align, bootstrap_cis, holm, paired_tests
+from bon_eval.estimators.explained import ExplainedGain, explained_gain
+from bon_eval.stats import Interval, align, bootstrap_cis, holm, paired_test, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Size
@@ -50,8 +52,9 @@ class Comparison:
     """By ``log_likelihood`` and by ``accuracy``."""
     amortised: AmortisedShare
     explained: ExplainedGain | None
-    log_coverage: Mapping[str, float]
-    """Upper bounds of ln C_cov (see `best_response`): ``before``, ``after``, ``after, at the base model's best``;
+    log_coverage: Mapping[str, Interval]
+    """Upper bounds of ln C_cov in nats (see `bon_eval.analysis.sides.best_responses`):
+    ``before``, ``after``, ``after, at the base model's best``;
     empty where the prompts differ or no response finished."""
     findings: tuple[Finding, ...]
     reasons: Mapping[str, str]
@@ -97,25 +100,45 @@ def compare_runs(
         )
         for values in measured:
             del values["duplicates"]
-    coverage: Mapping[str, float] = {}
+    coverage: dict[str, Interval] = {}
     if under_tuned is not None:
         best = best_responses(first, replace(second, base_under=under_tuned["sample"][:, :n]))
         measured[0] |= best.before
         measured[1] |= best.after
-        coverage = best.log_coverage
+        for name, seen in best.seen.items():
+            coverage[name] = log_coverage_interval(seen, rng=rng("ln coverage"), draws=draws)
         if best.left_out:
             reasons["log_likelihood_best"] = f"{best.left_out} problems have no response that was not truncated"
     accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws)
     divergences, equivalent, explained = {}, {}, None
-    amortised = amortised_share(accuracy[1]["sample"], accuracy[0]["sample"], accuracy[0]["best_own"])
+    verdicts = {change.name: change.verdict for change in (*accuracy_changes, *quantity_changes)}
+    amortised = amortised_share(
+        accuracy[1]["sample"],
+        accuracy[0]["sample"],
+        accuracy[0]["best_own"],
+        gain=verdicts["accuracy.sample"],
+        possible=paired_test(accuracy[0]["best_own"], accuracy[0]["sample"], rng=rng("possible"), draws=draws),
+    )
     if second.base_pool is not None and second.base_under is not None:
         base, right = first.pool.log_likelihood, first.pool.correct.astype(np.float64)
         tuned_ll, tuned_right = second.base_pool.mean(axis=1), accuracy[1]["sample"]
         equivalent = {
-            "log_likelihood": sharpening_equivalent_n(base, base, tuned_ll, rng=rng("equivalent"), draws=draws),
-            "accuracy": sharpening_equivalent_n(base, right, tuned_right, rng=rng("equivalent"), draws=draws),
+            name: sharpening_equivalent_n(base, values, tuned, rng=rng("equivalent"), draws=draws, shares=shares)
+            for name, values, tuned, shares in (
+                ("log_likelihood", base, tuned_ll, False),
+                ("accuracy", right, tuned_right, True),
+            )
         }
-        explained = explained_gain(base, right, tuned_ll, tuned_right, rng=rng("explained"), draws=draws)
+        explained = explained_gain(
+            base,
+            right,
+            tuned_ll,
+            tuned_right,
+            gain=verdicts["accuracy.sample"],
+            sharper=verdicts["log_likelihood_base.sample"],
+            rng=rng("explained"),
+            draws=draws,
+        )
         if _config(before)["temperature"] == 1.0:
             divergences = {
                 "KL(after || before)": kl_divergence(
@@ -138,7 +161,7 @@ def compare_runs(
         equivalent_n=equivalent,
         amortised=amortised,
         explained=explained,
-        findings=findings((*accuracy_changes, *quantity_changes), explained, n),
+        findings=findings((*accuracy_changes, *quantity_changes), explained, n, len(first.pool.problem_ids)),
         log_coverage=coverage,
         reasons=reasons,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -27,6 +28,7 @@ from bon_eval.analysis.settings import Settings
 from bon_eval.scorers import get_scorer
 from bon_eval.stats import PairedTest, bootstrap_ci, holm, paired_tests, step_down
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
+from bon_eval.stats.ratios import relative_difference
 
 
 def adjust_arms(data: Data, settings: Settings, rows: Sequence[ArmRow]) -> tuple[ArmRow, ...]:
@@ -34,7 +36,7 @@ def adjust_arms(data: Data, settings: Settings, rows: Sequence[ArmRow]) -> tuple
 
     Best-of-n by the primary scorer (Holm over the n of the table), and all other arms (step-down max-t).
     """
-    greedy = _values(data, rows[0])
+    greedy = arm_values(data, rows[0])
     family: list[int] = []
     others: list[int] = []
     for k, row in enumerate(rows):
@@ -43,7 +45,7 @@ def adjust_arms(data: Data, settings: Settings, rows: Sequence[ArmRow]) -> tuple
             (family if in_family else others).append(k)
     p_holm = holm([_p_value(rows[k]) for k in family])
     p_joint = step_down(
-        np.column_stack([_values(data, rows[k]) - greedy for k in others]),
+        np.column_stack([arm_values(data, rows[k]) - greedy for k in others]),
         [_p_value(rows[k]) for k in others],
         rng=stream(settings, "family of arms"),
         draws=settings.draws,
@@ -54,6 +56,35 @@ def adjust_arms(data: Data, settings: Settings, rows: Sequence[ArmRow]) -> tuple
         out[k] = replace(out[k], p_holm=p_value)
     for k, p_value in zip(others, p_joint.tolist(), strict=True):
         out[k] = replace(out[k], p_joint=p_value)
+    return tuple(out)
+
+
+def relative_lifts(data: Data, settings: Settings, rows: Sequence[ArmRow]) -> tuple[ArmRow, ...]:
+    """The arms table with each lift in percent of greedy's accuracy, with its interval or why there is none."""
+    greedy = arm_values(data, rows[0])
+    out = []
+    for row in rows:
+        if row.lift is None or not greedy.any():
+            why = "greedy is the baseline" if row.lift is None else "greedy's accuracy is 0"
+            reasons = dict.fromkeys(("lift_percent", "lift_percent_low", "lift_percent_high"), why)
+            out.append(replace(row, null_reasons={**row.null_reasons, **reasons}))
+            continue
+        found = relative_difference(
+            arm_values(data, row), greedy, row.lift, confidence=settings.confidence, clusters=data.responses.clusters
+        )
+        low, high = (100.0 * end if math.isfinite(end) else None for end in (found.low, found.high))
+        none = row.lift.method.removeprefix("none: ")
+        why = f"no interval: {none}" if math.isnan(found.low) else "no bound: greedy's accuracy may be 0"
+        reasons = {name: why for name, end in (("lift_percent_low", low), ("lift_percent_high", high)) if end is None}
+        out.append(
+            replace(
+                row,
+                lift_percent=100.0 * found.estimate,
+                lift_percent_low=low,
+                lift_percent_high=high,
+                null_reasons={**row.null_reasons, **reasons},
+            )
+        )
     return tuple(out)
 
 
@@ -73,7 +104,7 @@ def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, 
     """
     rows = list({row_label(row.arm, row.n, row.scorer): row for row in reversed(arms)}.values())[::-1]
     labels = [row_label(row.arm, row.n, row.scorer) for row in rows]
-    values = [_values(data, row) for row in rows]
+    values = [arm_values(data, row) for row in rows]
     pairs = [(later, earlier) for later in range(len(rows)) for earlier in range(later)]
     known: dict[tuple[int, int], PairedTest] = {}
     best = cell_label(settings.primary_scorer, settings.ns[-1])
@@ -127,7 +158,7 @@ def _family(later: ArmRow, earlier: ArmRow, settings: Settings) -> PairFamily:
     return "other pairs"
 
 
-def _values(data: Data, row: ArmRow) -> Array:
+def arm_values(data: Data, row: ArmRow) -> Array:
     """Accuracy of an arm on each problem, (P,)."""
     if row.arm in ("greedy", "sample"):
         pool = data.responses.greedy if row.arm == "greedy" else data.responses.pool

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from bon_eval.estimators.amortised import ExplainedGain
+from bon_eval.estimators.explained import ExplainedGain
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
+from bon_eval.stats.paired import Verdict
 from bon_eval.stats.units import Limits, Share
 
 UNITS = ("share", "nats", "tokens", "answers")
 """What a quantity can be measured in."""
-MOST = 0.5
-"""A gain counts as explained by sharpening where at least this share of it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,15 @@ class Change:
     p_holm: Share | None
     """Holm-adjusted over the accuracies of the table; None for other quantities."""
 
+    @property
+    def verdict(self) -> Verdict:
+        """What the difference's test says, for accuracies after Holm's correction: every sentence goes by it."""
+        return self.difference.verdict(p_value=self.p_holm)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One verdict in words, drawn from an interval alone."""
+    """One verdict in words, drawn from one test."""
 
     name: Literal["sharper", "more accurate", "explained by sharpening", "coverage"]
     verdict: Annotated[str, Limits(enum=("yes", "no", "lost", "gained", "not shown"))]
@@ -43,55 +49,106 @@ class Finding:
     sentence: str
 
 
-def findings(changes: Iterable[Change], explained: ExplainedGain | None, n: int) -> tuple[Finding, ...]:
-    """The verdicts, each from one interval: sharper, more accurate, explained by sharpening, coverage.
+_Name = Literal["sharper", "more accurate", "coverage"]
+
+
+def findings(
+    changes: Iterable[Change], explained: ExplainedGain | None, n: int, n_problems: int
+) -> tuple[Finding, ...]:
+    """The verdicts, each from one test: sharper, more accurate, explained by sharpening, coverage.
 
     Args:
         changes: of the comparison, accuracies and other quantities.
         explained: what sharpening explains of the gain, where it can be told.
         n: responses of each pool that are compared.
+        n_problems: problems; of fewer than `LEAST_PROBLEMS` nothing is said.
     """
     by_name = {change.name: change for change in changes}
     out = []
-    sharper = by_name.get("log_likelihood_base.sample")
-    if sharper is not None:
-        verdict = _sign(sharper, "yes", "no")
-        word = {"yes": "sharper than", "no": "less sharp than", "not shown": "not shown to differ in sharpness from"}
-        out.append(
-            Finding("sharper", verdict, f"The tuned model is {word[verdict]} the base model: {_change(sharper)}.")
+    if "log_likelihood_base.sample" in by_name:
+        words = (
+            "The tuned model is sharper than the base model",
+            "The tuned model is less sharp than the base model",
+            "The tuned model is not shown to differ in sharpness from the base model",
         )
+        out.append(_finding("sharper", by_name["log_likelihood_base.sample"], ("yes", "no"), words, n_problems))
     accurate = by_name["accuracy.sample"]
-    verdict = _sign(accurate, "yes", "no")
-    word = {"yes": "more accurate", "no": "less accurate", "not shown": "not shown to differ in accuracy"}
-    out.append(Finding("more accurate", verdict, f"One tuned sample is {word[verdict]}: {_change(accurate)}."))
+    words = (
+        "One tuned sample is more accurate",
+        "One tuned sample is less accurate",
+        "One tuned sample is not shown to differ in accuracy",
+    )
+    out.append(_finding("more accurate", accurate, ("yes", "no"), words, n_problems))
     if explained is not None:
-        out.append(_explained(explained))
-    coverage = by_name["accuracy.oracle"]
-    verdict = _sign(coverage, "gained", "lost")
-    word = {"gained": "was gained", "lost": "was lost", "not shown": "is not shown to have changed"}
-    out.append(Finding("coverage", verdict, f"Coverage (oracle of {n}) {word[verdict]}: {_change(coverage)}."))
+        out.append(_explained(explained, accurate.verdict, n_problems))
+    coverage = f"Coverage (oracle of {n})"
+    words = (f"{coverage} was gained", f"{coverage} was lost", f"{coverage} is not shown to have changed")
+    out.append(_finding("coverage", by_name["accuracy.oracle"], ("gained", "lost"), words, n_problems))
     return tuple(out)
 
 
-def _explained(e: ExplainedGain) -> Finding:
-    if e.reason:
-        return Finding("explained by sharpening", "not shown", f"What sharpening explains is not shown: {e.reason}.")
-    verdict = "yes" if e.share_low >= MOST else "no" if e.share_high < MOST else "not shown"
-    word = {
-        "yes": "Sharpening explains most of the gain",
-        "no": "Sharpening does not explain most of the gain",
-        "not shown": "Whether sharpening explains most of the gain is not shown",
-    }[verdict]
-    numbers = f"{100 * e.share:.0f} % [{100 * e.share_low:.0f}, {100 * e.share_high:.0f}]"
-    sentence = f"{word}: base best-of-n of the tuned model's likelihood has {numbers} of it."
-    return Finding("explained by sharpening", verdict, sentence)
+def _finding(
+    name: _Name, change: Change, verdicts: tuple[str, str], words: tuple[str, str, str], n_problems: int
+) -> Finding:
+    """`words` and `verdicts` of a rise and of a fall, and words of neither."""
+    if n_problems < LEAST_PROBLEMS:
+        return Finding(name, "not shown", f"{words[2]}: nothing is said of {_few(n_problems)}.")
+    shown = change.verdict
+    k = {"higher": 0, "lower": 1}.get(shown, 2)
+    verdict = "not shown" if k == 2 else verdicts[k]
+    return Finding(name, verdict, f"{words[k]}: {_change(change)}.")
 
 
-def _sign(change: Change, above: str, below: str) -> str:
-    return above if change.difference.low > 0 else below if change.difference.high < 0 else "not shown"
+def _few(n_problems: int) -> str:
+    return f"{n_problems} problem{'s' if n_problems != 1 else ''}, from {LEAST_PROBLEMS} on"
+
+
+def _explained(e: ExplainedGain, accurate: Verdict, n_problems: int) -> Finding:
+    name: Literal["explained by sharpening"] = "explained by sharpening"
+    if n_problems < LEAST_PROBLEMS:
+        sentence = f"What sharpening explains is not shown: nothing is said of {_few(n_problems)}."
+    elif accurate == "lower":
+        sentence = "There is a loss in accuracy and no gain that sharpening could explain."
+    elif accurate != "higher":
+        sentence = "What sharpening explains is not shown: a gain in accuracy is not."
+    elif e.reason:
+        sentence = f"What sharpening explains of the gain is not shown: {e.reason}."
+    else:
+        word = {
+            "yes": "Sharpening explains most of the gain",
+            "no": "Sharpening does not explain most of the gain",
+            "not shown": "Whether sharpening explains most of the gain is not shown",
+        }[e.verdict]
+        share = share_text(e.share, e.share_low, e.share_high)
+        has = f"base best-of-n of the tuned model's likelihood has {share} of it" if share else "its share has no bound"
+        return Finding(name, e.verdict, f"{word}: {has}.")
+    return Finding(name, "not shown", sentence)
+
+
+def share_text(share: float, low: float, high: float) -> str:
+    """A share in percent with its interval, in words where one end has no bound; empty where none has.
+
+    >>> share_text(0.5, 0.25, 1.1), share_text(0.5, 0.25, math.inf), share_text(0.5, -math.inf, math.inf)
+    ('50 % [25, 110]', 'at least 25 %', '')
+    """
+    if math.isfinite(low) and math.isfinite(high):
+        return f"{100 * share:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+    if math.isfinite(low):
+        return f"at least {100 * low:.0f} %"
+    return f"at most {100 * high:.0f} %" if math.isfinite(high) else ""
 
 
 def _change(change: Change) -> str:
+    """The difference with its interval, and what else the verdict went by."""
     d, scale = change.difference, 100.0 if change.unit == "share" else 1.0
     unit = "points" if change.unit == "share" else change.unit
-    return f"{scale * d.difference:+.2f} {unit} [{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
+    text = f"{scale * d.difference:+.2f} {unit}"
+    if math.isnan(d.low):
+        return f"{text}, without an interval ({d.method.removeprefix('none: ')})"
+    text += f" [{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
+    if d.by_signs and d.signs is not None:
+        text += f", too skewed to be relied on; it rose on {d.signs.above} problems and fell on {d.signs.below}"
+        text += f" (sign test, p = {d.signs.p_value:.3f})"
+    elif change.verdict == "not shown" and not d.low <= 0.0 <= d.high:
+        text += f"; by itself p = {d.p_value:.3f}, over the accuracies of the table {change.p_holm:.3f}"
+    return text

@@ -49,6 +49,9 @@ class ArmRow:
     """Accuracy minus greedy's, paired by problem, as a fraction; None for greedy itself."""
     lift_percent: float | None
     """The difference in percent of greedy's accuracy."""
+    lift_percent_low: float | None
+    lift_percent_high: float | None
+    """Fieller's interval (`bon_eval.stats.ratios.relative_difference`); None where there is no bound."""
     p_holm: Share | None
     """Holm-adjusted p-value of `lift` in the family best-of-n, all n of the table, primary scorer."""
     p_joint: Share | None

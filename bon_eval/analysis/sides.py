@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bon_eval.analysis.arms import Array
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
-from bon_eval.estimators.coverage import best_seen, is_sharp, log_coverage
+from bon_eval.estimators.coverage import best_seen, is_sharp
 from bon_eval.records import Draw, Pool
 from bon_eval.stats.streams import Streams
 from bon_eval.store.reader import Run
@@ -180,8 +180,9 @@ class BestResponses:
     before: Mapping[str, Array]
     after: Mapping[str, Array]
     """Quantity of `bon_eval.analysis.sides.LABELS` -> (P,)."""
-    log_coverage: Mapping[str, float]
-    """``before``, ``after`` (its own best) and ``after, at the base model's best`` -> ln of the mean of 1 / pi."""
+    seen: Mapping[str, Array]
+    """``before``, ``after`` (its own best) and ``after, at the base model's best`` -> ln pi of the best response seen,
+    in nats, of each problem that has a finished one; empty where none has."""
     left_out: int
     """Problems without a finished response: not sharp, and left out of the likelihoods and of coverage."""
 
@@ -219,14 +220,9 @@ def best_responses(first: Side, second: Side) -> BestResponses:
         before |= {f"sharp_base.{percent}": sharp, f"sharp_own.{percent}": sharp}
         after[f"sharp_base.{percent}"] = is_sharp(at_best, delta).astype(np.float64)
         after[f"sharp_own.{percent}"] = is_sharp(own_best, delta).astype(np.float64)
-    coverage = {}
-    if there.any():
-        coverage = {
-            "before": log_coverage(best[there]),
-            "after": log_coverage(own_best[there]),
-            "after, at the base model's best": log_coverage(at_best[there]),
-        }
-    return BestResponses(before, after, coverage, int(np.count_nonzero(~there)))
+    seen = {"before": best, "after": own_best, "after, at the base model's best": at_best}
+    seen = {name: values[there] for name, values in seen.items()} if there.any() else {}
+    return BestResponses(before, after, seen, int(np.count_nonzero(~there)))
 
 
 def _joined(arrays: list[Array | None]) -> Array:

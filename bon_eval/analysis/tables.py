@@ -24,7 +24,7 @@ from bon_eval.analysis.arms import (
     sharper_than_greedy,
     stacked,
 )
-from bon_eval.analysis.families import adjust_arms
+from bon_eval.analysis.families import adjust_arms, relative_lifts
 from bon_eval.analysis.results import (
     ArmKind,
     ArmPair,
@@ -59,7 +59,7 @@ def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]
     rows.append(_arm_row(cells, "vote", last, None, None, error=data.vote_error[last]))
     rows += [_arm_row(cells, "vote", last, name, None, error=v.error[last]) for name, v in data.weighted.items()]
     rows.append(_arm_row(cells, "oracle", last, None, None))
-    return adjust_arms(data, settings, rows)
+    return adjust_arms(data, settings, relative_lifts(data, settings, rows))
 
 
 def _over_responses(row: ArmRow, picks: Picks, settings: Settings) -> ArmRow:
@@ -92,15 +92,11 @@ def _arm_row(
     """`means` over problems and picks, (quantities,); None for an arm of which only the accuracy exists."""
     label = row_label(arm, n, scorer)
     reasons: dict[str, str] = {}
-    lift = percent = log_likelihood = n_tokens = truncated = unscored = None
+    lift = log_likelihood = n_tokens = truncated = unscored = None
     if arm == "greedy":
-        reasons |= dict.fromkeys(("lift", "lift_percent"), "greedy is the baseline")
+        reasons["lift"] = "greedy is the baseline"
     else:
         lift = cells.lift[label]
-        if cells.accuracy["greedy"].estimate > 0.0:
-            percent = 100.0 * lift.difference / cells.accuracy["greedy"].estimate
-        else:
-            reasons["lift_percent"] = "greedy's accuracy is 0"
     reasons |= dict.fromkeys(("responses", "fresh"), "given of pools of two or more, for sample and best-of-n")
     reasons["p_holm"] = "not in the family of n of the primary scorer"
     reasons["p_joint"] = "not in the family of other arms"
@@ -117,7 +113,9 @@ def _arm_row(
         scorer=scorer,
         accuracy=cells.accuracy[label],
         lift=lift,
-        lift_percent=percent,
+        lift_percent=None,
+        lift_percent_low=None,
+        lift_percent_high=None,
         p_holm=None,
         p_joint=None,
         log_likelihood=log_likelihood,

@@ -15,10 +15,11 @@ import numpy as np
 from bon_eval.analysis.arms import Array, Data, stream
 from bon_eval.analysis.settings import Settings
 from bon_eval.estimators import best_of_n
-from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_coverage
+from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_coverage_interval
 from bon_eval.estimators.reweighting import ALPHAS, BELIEVABLE, effective_sample_size, power_weights
 from bon_eval.estimators.stopping import Stopping, likelihood_stopping, patience_stopping
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
+from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.units import SHARE, Count, FromOne, InnerShare, LogLikelihood, NotNegative, Positive, Share, Size
 
 STOPPING_DELTAS = (0.5, 0.1, 0.01)
@@ -123,16 +124,21 @@ def _coverage(data: Data, settings: Settings) -> Coverage | None:
     there = np.isfinite(best)
     if not there.any():
         return None
-    best = best[there]
+    best, clusters = best[there], data.responses.clusters
     sharp = np.column_stack([is_sharp(best, delta).astype(np.float64) for delta in DELTAS])
     intervals = bootstrap_cis(
         sharp, rng=stream(settings, "coverage"), draws=settings.draws, confidence=settings.confidence
     )
-    total = log_coverage(best)
     return Coverage(
         problems=len(best),
         left_out=int(np.count_nonzero(~there)),
-        log_coverage=total,
+        log_coverage=log_coverage_interval(
+            best,
+            rng=stream(settings, "ln coverage"),
+            draws=settings.draws,
+            confidence=settings.confidence,
+            clusters=None if clusters is None else number_clusters(clusters[there].tolist()),
+        ),
         median=float(np.median(-best)),
         heaviest=1.0 / float(np.exp(best.min() - best).sum()),
         sharp=tuple(SharpShare(delta, interval) for delta, interval in zip(DELTAS, intervals, strict=True)),
@@ -193,8 +199,8 @@ class Coverage:
     problems: Size
     """With a finished response; the others are left out."""
     left_out: Count
-    log_coverage: float
-    """ln of the mean of 1 / pi(y_best|x): an upper bound of ln C_cov."""
+    log_coverage: Interval
+    """ln of the mean of 1 / pi(y_best|x), in nats: an upper bound of ln C_cov."""
     median: NotNegative
     """Median over problems of -ln pi(y_best|x)."""
     heaviest: Share

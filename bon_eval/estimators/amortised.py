@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from bon_eval.errors import ConfigError
 from bon_eval.stats import PairedTest
+from bon_eval.stats.paired import Verdict
 from bon_eval.stats.ratios import fieller
 
 
@@ -34,7 +35,7 @@ def amortised_share(
     base_sample: ArrayLike,
     base_best: ArrayLike,
     *,
-    gain: PairedTest,
+    gain: Verdict,
     possible: PairedTest,
     confidence: float = 0.95,
 ) -> AmortisedShare:
@@ -42,12 +43,12 @@ def amortised_share(
 
     1 says that one tuned sample is as accurate as base best-of-N, 0 that tuning changed nothing. The interval is
     Fieller's for a ratio of two means over the same problems (`bon_eval.stats.ratios`). It goes by the two paired
-    tests that the report shows: it has no bound where `possible` does not show a gain to take a share of, and holds 0
-    where `gain` shows none. A loss on either side has no share.
+    tests: it has no bound where `possible` does not show a gain to take a share of, and holds 0 where no `gain` is
+    shown. A loss on either side has no share.
 
     Args:
         tuned_sample, base_sample, base_best: (P,), accuracy of each problem under the three arms.
-        gain: paired test of `tuned_sample` against `base_sample`.
+        gain: what the paired test of `tuned_sample` against `base_sample` says wherever its verdict is stated.
         possible: paired test of `base_best` against `base_sample`.
         confidence: coverage in (0, 1).
 
@@ -60,11 +61,11 @@ def amortised_share(
     if not all(np.isfinite(a).all() for a in arms):
         raise ConfigError("an accuracy is not finite; leave the problem out of all three arms")
     level = 1.0 - confidence
-    shown, there = gain.verdict(alpha=level), possible.verdict(alpha=level)
+    there = possible.verdict(alpha=level)
     if there == "lower":
         return _none(f"base best-of-N is less accurate than one base sample, {_points(possible)}: there is no gain")
-    if shown == "lower":
-        return _none(f"one tuned sample is less accurate than one base sample, {_points(gain)}: there is a loss")
+    if gain == "lower":
+        return _none("one tuned sample is less accurate than one base sample: there is a loss and no gain")
     if not math.isfinite(possible.low):
         return _none(possible.method.removeprefix("none: "))
     found = fieller(arms[0] - arms[1], arms[2] - arms[1], confidence=confidence, positive=True)
@@ -74,7 +75,7 @@ def amortised_share(
     if math.isnan(found.low):
         return _none("every problem shows the same share")
     low, high = found.low, found.high
-    if shown == "not shown":
+    if gain != "higher":
         low, high = min(low, 0.0), max(high, 0.0)
     return AmortisedShare(found.estimate, low, high, "")
 

@@ -71,7 +71,12 @@ def log_coverage(best: ArrayLike) -> float:
 
 
 def log_coverage_interval(
-    best: ArrayLike, *, rng: np.random.Generator, draws: int = 10_000, confidence: float = 0.95
+    best: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    draws: int = 10_000,
+    confidence: float = 0.95,
+    clusters: ArrayLike | None = None,
 ) -> Interval:
     """`log_coverage` with its interval over problems, in nats: ln of the interval of the mean of 1 / pi(y_best|x).
 
@@ -88,6 +93,7 @@ def log_coverage_interval(
         rng: resamples problems.
         draws: bootstrap draws, at least 100.
         confidence: coverage in (0, 1).
+        clusters: as in `bon_eval.stats.bootstrap_ci`.
 
     Raises:
         ConfigError: as `log_coverage`; draws or confidence out of range.
@@ -96,11 +102,11 @@ def log_coverage_interval(
     inverse = -np.asarray(best, dtype=np.float64)
     top = float(inverse.max())
     terms = np.exp(inverse - top)
-    n = len(terms)
+    n, unit = (len(terms), "problem") if clusters is None else (int(np.max(clusters)) + 1, "cluster")
     if n < _LEAST:
-        why = f"{n} problem{'s' if n != 1 else ''}; from {_LEAST} on"
+        why = f"{n} {unit}{'s' if n != 1 else ''}; from {_LEAST} on"
         return Interval(estimate, np.nan, np.nan, f"none: {why}")
-    mean = bootstrap_ci(terms, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED)
+    mean = bootstrap_ci(terms, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED, clusters=clusters)
     if mean.method.startswith("none"):
         return Interval(estimate, np.nan, np.nan, mean.method)
     if mean.marked or inverse.std(ddof=1) > _WIDEST or skewness(inverse) > np.sqrt(6.0 / n):

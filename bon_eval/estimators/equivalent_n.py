@@ -114,9 +114,7 @@ def sharpening_equivalent_n(
     if shares:  # the weights of the ranks sum to 1 up to rounding only
         curve = np.clip(np.round(curve, 12), 0.0, 1.0)
     at = crossing(curve.mean(axis=0), float(target.mean()))
-    tests = paired_tests(
-        curve, target[:, None], rng=rng, draws=draws, confidence=confidence, shares=[shares] * largest
-    )
+    tests = paired_tests(curve, target[:, None], rng=rng, draws=draws, confidence=confidence, shares=[shares] * largest)
     if not any(math.isfinite(test.low) for test in tests):
         return EquivalentN(at, math.nan, math.nan, largest, reason=tests[0].method.removeprefix("none: "))
     low, high = _accepted([test.low for test in tests], [test.high for test in tests])

@@ -17,11 +17,13 @@ from bon_eval.estimators.equivalent_n import crossing
 from bon_eval.estimators.selection import best_of_n
 from bon_eval.stats import PairedTest, paired_tests
 from bon_eval.stats.heavy_tails import widening
+from bon_eval.stats.paired import Verdict
 from bon_eval.stats.ratios import fieller
 
 MOST = 0.5
 """A gain counts as explained by sharpening where at least this share of it is."""
 
+_NOT_SHARPER = "the tuned model is less sharp than the base model, so sharpening predicts no gain"
 _NO_GAIN = "a gain in accuracy is not shown"
 
 
@@ -50,8 +52,8 @@ def explained_gain(
     tuned_log_likelihood: ArrayLike,
     tuned_correct: ArrayLike,
     *,
-    gain: PairedTest,
-    sharper: PairedTest,
+    gain: Verdict,
+    sharper: Verdict,
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
@@ -61,8 +63,8 @@ def explained_gain(
     Let b(n) and a(n) be the mean log-likelihood and accuracy of base best-of-n by log-likelihood, linearly interpolated
     between whole n, and n* where b(n*) is the tuned model's mean log-likelihood t (`bon_eval.estimators.equivalent_n`).
     Sharpening alone predicts the accuracy a(n*) for one tuned sample. The share is (a(n*) - a(1)) over (tuned accuracy
-    - a(1)); the residual, tuned accuracy - a(n*), is what sharpening does not account for. Where t is below b(1), but not
-    shown to be, the curves' first segment goes on below n = 1: a model that is no sharper has a share of 0 with an
+    - a(1)); the residual, tuned accuracy - a(n*), is what sharpening does not account for. Where t is below b(1), but
+    not shown to be, the curves' first segment goes on below n = 1: a model that is no sharper has a share of 0 with an
     interval around it. Where it is shown to be below, sharpening predicts no gain and there is no share.
 
     n* is estimated, so a(n*) is no mean of one number for each problem; to first order it is the mean of
@@ -73,8 +75,8 @@ def explained_gain(
     Args:
         log_likelihood, correct: (P, N) of the base pool, under the base model.
         tuned_log_likelihood, tuned_correct: (P,), means over each tuned pool, the former under the base model.
-        gain: the paired test of tuned accuracy against base sample that says whether the tuned model is more accurate.
-        sharper: the paired test of the tuned model's mean log-likelihood against the base sample's.
+        gain: what the paired test of tuned accuracy against the base sample's says wherever its verdict is stated.
+        sharper: the same of the tuned model's mean log-likelihood.
         rng: resamples problems.
         draws: bootstrap draws, at least 100.
         confidence: coverage in (0, 1).
@@ -92,8 +94,8 @@ def explained_gain(
     n = scores.shape[1]
     likelihood, accuracy = (c.T for c in best_of_n(scores, np.stack([scores, right]), range(1, n + 1)))
     level = 1.0 - confidence
-    if sharper.verdict(alpha=level) == "lower":
-        return _none(math.nan, None, "the tuned model is less sharp than the base model, so sharpening predicts no gain")
+    if sharper == "lower":
+        return _none(math.nan, None, _NOT_SHARPER)
     predicted = predictions(likelihood, accuracy, target)
     if predicted is None:
         return _none(math.nan, None, f"the tuned model is likelier under the base model than best-of-{n}")
@@ -106,8 +108,8 @@ def explained_gain(
         confidence=confidence,
         shares=[False, False],
     )
-    mean, direction = float(predicted.mean()), gain.verdict(alpha=level)
-    if direction == "lower":
+    mean = float(predicted.mean())
+    if gain == "lower":
         return _none(mean, residual, "the tuned model is less accurate: there is a loss and no gain")
     if not math.isfinite(most.low):
         return _none(mean, residual, most.method.removeprefix("none: "))
@@ -116,7 +118,7 @@ def explained_gain(
     found = fieller(predicted - base, tuned - base, confidence=confidence, widening=widening(len(base)), positive=True)
     if math.isnan(found.low):
         return _none(mean, residual, "every problem shows the same share")
-    if direction != "higher":
+    if gain != "higher":
         return ExplainedGain(mean, residual, found.estimate, -math.inf, math.inf, "not shown", _NO_GAIN)
     low, high = found.low, found.high
     if most.verdict(alpha=level) == "not shown":

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, check_draws, resolve_intervals
 from bon_eval.stats.closed_form import ENOUGH_PROBLEMS, effective_problems, is_binary, pseudo_weight
-from bon_eval.stats.clusters import checked_clusters, cluster_sums
+from bon_eval.stats.clusters import checked_clusters, cluster_sums, cluster_values
 from bon_eval.stats.signs import SignTest, sign_test
 from bon_eval.stats.units import Count, Share
 
@@ -204,12 +204,15 @@ def align(ids_a: Sequence[str], ids_b: Sequence[str]) -> NDArray[np.intp]:
     return np.array([rows[problem_id] for problem_id in ids_a], dtype=np.intp)
 
 
-def pseudo_problems(a: ArrayLike, b: ArrayLike) -> float:
+def pseudo_problems(a: ArrayLike, b: ArrayLike, clusters: ArrayLike | None = None) -> float:
     """Pseudo-problems of each sign that the paired test of two arms' accuracies, (P,) each, adds; 0 where none."""
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     rarest = _rarest(first, second)
-    few = effective_problems(first - second) < ENOUGH_PROBLEMS
-    return pseudo_weight(first - second, rarest) if few or rarest < np.inf else 0.0
+    difference = first - second
+    if clusters is not None:
+        difference = cluster_values(difference[:, None], checked_clusters(clusters, len(first)))[:, 0]
+    few = effective_problems(difference) < ENOUGH_PROBLEMS
+    return pseudo_weight(difference, rarest) if few or rarest < np.inf else 0.0
 
 
 def _rarest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
+from bon_eval.stats.clusters import checked_clusters, cluster_values
 from bon_eval.stats.paired import PairedTest, pseudo_problems
 
 _ROUNDING = 1e-9
@@ -91,7 +92,9 @@ def fieller(
     return Ratio(estimate, min(low, estimate), max(high, estimate)) if mean != 0.0 else Ratio(estimate, low, high)
 
 
-def relative_difference(a: ArrayLike, b: ArrayLike, test: PairedTest, *, confidence: float = 0.95) -> Ratio:
+def relative_difference(
+    a: ArrayLike, b: ArrayLike, test: PairedTest, *, confidence: float = 0.95, clusters: ArrayLike | None = None
+) -> Ratio:
     """(mean(a) - mean(b)) / mean(b) of two arms' accuracies: a difference as a share of what it is added to.
 
     Fieller's set of mean(a) / mean(b) with the pseudo-problems of the paired test, less 1: it holds 0 exactly where
@@ -102,12 +105,15 @@ def relative_difference(a: ArrayLike, b: ArrayLike, test: PairedTest, *, confide
         a, b: (P,), accuracies of each problem, as `test` compared them.
         test: `bon_eval.stats.paired_test` of a and b, at the same confidence.
         confidence: coverage in (0, 1).
+        clusters: (P,), as `test` had them.
 
     Returns:
         The ratio, 0.5 for 50 % more; low and high are NaN where the test has no interval.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    weight = pseudo_problems(first, second)
+    weight = pseudo_problems(first, second, clusters)
+    if clusters is not None:
+        first, second = cluster_values(np.column_stack([first, second]), checked_clusters(clusters, len(first))).T
     added = ((weight, 1.0, 0.0), (weight, 0.0, 1.0)) if weight else ()
     found = fieller(first, second, confidence=confidence, added=added, positive=True)
     estimate = found.estimate - 1.0

@@ -15,7 +15,7 @@ from bon_eval.analysis.findings import Change
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.figures import Groups, pair_figures
-from bon_eval.report.comparison.terminal import EQUIVALENT_BY, equivalent_text
+from bon_eval.report.comparison.terminal import derived
 from bon_eval.report.formats.browser import BrowserData, Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.text import config_of, model_name
@@ -70,7 +70,7 @@ def write_pair_page(
         "found": found,
         "accuracies": [_change(c) for c in found.accuracies],
         "quantities": [_change(c) for c in found.quantities],
-        "equivalent_n": [(EQUIVALENT_BY[name], equivalent_text(e)) for name, e in found.equivalent_n.items()],
+        "derived": derived(found),
         "panels": [
             panel(figure, name, figure.axes[0].get_title(loc="left"))
             for name, figure in pair_figures(*analyses, _groups(runs[0], base_pool, base_greedy))

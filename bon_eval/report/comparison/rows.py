@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change, Finding
-from bon_eval.estimators.amortised import AmortisedShare, ExplainedGain
+from bon_eval.estimators.amortised import AmortisedShare
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
+from bon_eval.estimators.explained import ExplainedGain
 from bon_eval.report.formats.columns import (
     Column,
     Keyed,
@@ -24,23 +25,36 @@ from bon_eval.report.formats.columns import (
     renamed,
     stamp,
 )
+from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import NotNegative
 
 FORMAT_VERSION = 1
 """Of compare.json."""
 
-_End = float | Literal["not reached"] | None
+_End = float | Literal["at most 1", "more than N"] | None
 
 
 def _ends(estimate: str = "estimate", low: str = "low", high: str = "high") -> tuple[Column[Any], ...]:
-    """Three fields that may be NaN, which is null, or infinite, which is in words: JSON has neither."""
+    """Three fields of one interval; null where they are NaN or have no bound."""
     fields = {"estimate": estimate, "low": low, "high": high}
-    return tuple(Column(name, _End, _in_words(field)) for name, field in fields.items())
+    return tuple(Column(name, float | None, _bounded(field)) for name, field in fields.items())
+
+
+def _bounded(field: str) -> Callable[[object], object]:
+    get = attrgetter(field)
+    return lambda row: get(row) if math.isfinite(get(row)) else None
 
 
 def _in_words(field: str) -> Callable[[object], object]:
+    """A sharpening-equivalent N: 1 and infinity are the ends of what the base pool can tell."""
     get = attrgetter(field)
-    return lambda row: "not reached" if math.isinf(get(row)) else get(row)
+    return lambda row: {1.0: "at most 1", math.inf: "more than N"}.get(get(row), get(row))
+
+
+def _optional(field: str) -> Callable[[object], object]:
+    """Of a residual that is None where n is not reached."""
+    get = attrgetter(field)
+    return lambda test: math.nan if test is None else get(test)
 
 
 CHANGE = Row[Change](
@@ -57,17 +71,35 @@ CHANGE = Row[Change](
     finite=True,
 )
 
+_RESIDUAL_ENDS = {"estimate": "difference", "low": "low", "high": "high"}
+
 _DIVERGENCE = Row[Divergence](
     "divergence", (*_ends(), Column("standard_error", NotNegative | None, lambda found: found.standard_error))
 )
 
-_EQUIVALENT_N = Row[EquivalentN]("equivalentN", (*_ends(), *own(EquivalentN, "largest")))
+_EQUIVALENT_N = Row[EquivalentN](
+    "equivalentN",
+    (
+        *(Column[EquivalentN](name, _End, _in_words(name)) for name in ("estimate", "low", "high")),
+        *own(EquivalentN, "largest", "marked"),
+    ),
+)
+
+_LOG_COVERAGE = Row[Interval]("logCoverage", (*_ends(), *own(Interval, "method")))
+
+_RESIDUAL = Row[PairedTest | None](
+    "residual",
+    (
+        *(Column[PairedTest | None](name, float | None, _optional(field)) for name, field in _RESIDUAL_ENDS.items()),
+        Column("marked", bool, lambda test: test is not None and test.marked),
+    ),
+)
 
 _EXPLAINED = Row[ExplainedGain](
     "",
     (
         Column("predicted_accuracy", float | None, lambda found: found.predicted),
-        Column("residual", Row("limits", _ends("residual", "residual_low", "residual_high")), lambda found: found),
+        Column("residual", _RESIDUAL, lambda found: found.residual),
         Column("share", Row("limits", _ends("share", "share_low", "share_high")), lambda found: found),
     ),
     finite=True,
@@ -99,6 +131,20 @@ def _reasons(found: Comparison) -> dict[str, str]:
         reasons["amortised_share"] = found.amortised.reason
     if found.explained is not None and found.explained.reason:
         reasons["explained"] = found.explained.reason
+    reasons |= {f"equivalent_n.{name}": e.reason for name, e in found.equivalent_n.items() if e.reason}
+    shares = [("amortised_share", found.amortised.low, found.amortised.high)]
+    if found.explained is not None:
+        shares.append(("explained", found.explained.share_low, found.explained.share_high))
+    for name, low, high in shares:
+        if math.isinf(low) or math.isinf(high):
+            reasons.setdefault(name, "Fieller's set has no bound on that side")
+    none = "none: "
+    for name, value in found.log_coverage.items():
+        if value.method.startswith(none):
+            reasons[f"log_coverage.{name}"] = value.method.removeprefix(none)
+    for name, kl in found.divergences.items():
+        if kl.method.startswith(none):
+            reasons[f"divergences.{name}"] = kl.method.removeprefix(none)
     return reasons
 
 
@@ -117,7 +163,7 @@ DOCUMENT = Row[Comparison](
         Column("explained", Maybe(_EXPLAINED), lambda found: found.explained),
         Column(
             "log_coverage",
-            Mapping[_Seen, float],
+            Keyed(_LOG_COVERAGE, _Seen),
             lambda found: found.log_coverage,
             description="Upper bounds of ln C_cov in nats.",
         ),
@@ -130,5 +176,5 @@ DOCUMENT = Row[Comparison](
 
 
 def document(found: Comparison) -> dict[str, object]:
-    """The content of compare.json: JSON-ready; infinity is the text ``not reached``, and nulls have reasons."""
+    """The content of compare.json: JSON-ready, and nulls have reasons."""
     return DOCUMENT.json(found)

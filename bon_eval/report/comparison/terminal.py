@@ -7,16 +7,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bon_eval.analysis.comparison import Comparison
-from bon_eval.analysis.findings import Change
+from bon_eval.analysis.findings import Change, share_text
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.comparison.rows import CHANGE, document
 from bon_eval.report.formats.csv_json import document_text, to_csv
-from bon_eval.report.formats.text import config_of, model_name, text_table, wrapped
+from bon_eval.report.formats.text import config_of, ends, model_name, text_table, wrapped
 from bon_eval.stats import Interval
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.store.files import write_text
 
 EQUIVALENT_BY = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
 """Curve of the sharpening-equivalent N -> its name in words."""
+_NONE = "none: "
+"""Before the reason in the method of an interval that does not exist."""
 
 
 def render(found: Comparison) -> str:
@@ -41,7 +44,7 @@ def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
                 change.label,
                 _interval(change.before, digits),
                 _interval(change.after, digits),
-                f"{test.difference:+.{digits}f} [{test.low:+.{digits}f}, {test.high:+.{digits}f}]",
+                f"{test.difference:+.{digits}f}{ends(test.low, test.high, f'+.{digits}f', marked=test.marked)}",
                 "<0.001" if p < 0.001 else f"{p:.3f}",
             )
         )
@@ -49,39 +52,79 @@ def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
 
 
 def _interval(interval: Interval, digits: int) -> str:
-    return f"{interval.estimate:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+    return f"{interval.estimate:.{digits}f}{ends(interval.low, interval.high, f'.{digits}f', marked=interval.marked)}"
 
 
 def _notes(found: Comparison) -> Iterator[str]:
-    for name, kl in found.divergences.items():
-        limits = f"[{kl.low:.3f}, {kl.high:.3f}], standard error {kl.standard_error:.3f}"
-        yield f"{name} = {kl.estimate:.3f} {limits}; nats per response."
-    for name, equivalent in found.equivalent_n.items():
-        yield f"sharpening-equivalent N by {EQUIVALENT_BY[name]}: {equivalent_text(equivalent)}."
-    if found.log_coverage:
-        bounds = ", ".join(f"{value:.2f} {name}" for name, value in found.log_coverage.items())
-        yield f"ln C_cov at most: {bounds}; nats, of the best finished response seen in either run."
-    a = found.amortised
-    if a.share is None:
-        yield f"amortised share: none; {a.reason}."
-    else:
-        yield (
-            f"amortised share: one tuned sample has {100 * a.share:.0f} % [{100 * a.low:.0f}, {100 * a.high:.0f}] of "
-            f"base best-of-{found.n}'s gain in accuracy over one base sample."
-        )
+    for label, text in derived(found).items():
+        yield f"{label}: {text}."
     yield from (f"not compared: {name}; {reason}." for name, reason in found.reasons.items())
     yield "p: paired by problem; Holm-adjusted over the accuracies, unadjusted for the other quantities."
+    changes = (*found.accuracies, *found.quantities)
+    if any(c.difference.marked or c.before.marked or c.after.marked for c in changes):
+        yield "†: too skewed for interval and p to be relied on; a verdict goes by on how many problems it rose."
+    methods = {c.difference.method.removeprefix(_NONE) for c in changes if c.difference.method.startswith(_NONE)}
+    yield from (f"differences without an interval: {method}." for method in sorted(methods))
     yield from (finding.sentence for finding in found.findings)
 
 
+def derived(found: Comparison) -> dict[str, str]:
+    """What is derived from the tables, by its label: a text with intervals, or why there is none."""
+    if found.n_problems < LEAST_PROBLEMS:
+        few = f"{found.n_problems} problem{'s' if found.n_problems != 1 else ''}"
+        return {"divergence, sharpening-equivalent N, coverage, shares": f"not said of {few}; from {LEAST_PROBLEMS} on"}
+    out = {}
+    for name, kl in found.divergences.items():
+        limits = ends(kl.low, kl.high, ".3f") or f" without an interval ({kl.method.removeprefix(_NONE)})"
+        out[name] = f"{kl.estimate:.3f}{limits} nats per response, standard error {kl.standard_error:.3f}"
+    for name, equivalent in found.equivalent_n.items():
+        out[f"sharpening-equivalent N by {EQUIVALENT_BY[name]}"] = equivalent_text(equivalent)
+    if found.log_coverage:
+        bounds = ", ".join(f"{_bound(value)} {name}" for name, value in found.log_coverage.items())
+        why = {v.method.removeprefix(_NONE) for v in found.log_coverage.values() if v.method.startswith(_NONE)}
+        out["ln C_cov at most"] = f"{bounds}; nats, of the best finished response seen in either run" + (
+            f"; without an interval where {'; '.join(sorted(why))}" if why else ""
+        )
+    a = found.amortised
+    if a.share is None:
+        out["amortised share"] = f"none; {a.reason}"
+    elif a.reason:
+        out["amortised share"] = f"no bound; {a.reason}"
+    elif not (share := share_text(a.share, a.low, a.high)):
+        out["amortised share"] = "no bound"
+    else:
+        out["amortised share"] = (
+            f"one tuned sample has {share} of base best-of-{found.n}'s gain in accuracy over one base sample"
+        )
+    return out
+
+
+def _bound(value: Interval) -> str:
+    return f"{value.estimate:.2f}{ends(value.low, value.high, '.2f')}"
+
+
 def equivalent_text(found: EquivalentN) -> str:
-    """The number with its interval, in words where the pool does not reach it."""
+    """The number with its interval in words: "at most 1" and "more than N" where the base pool tells no more.
+
+    >>> equivalent_text(EquivalentN(1.0, 1.0, 2.5, 16)), equivalent_text(EquivalentN(1.0, 1.0, 1.0, 16))
+    ('at most 1 (at most 2.5)', 'at most 1')
+    """
 
     def end(value: float) -> str:
-        return f"{value:.1f}" if math.isfinite(value) else f"more than {found.largest}"
+        return "at most 1" if value == 1.0 else f"{value:.1f}" if math.isfinite(value) else f"more than {found.largest}"
 
-    estimate = end(found.estimate) if found.reached else f"not reached by best-of-{found.largest}"
-    return f"{estimate} [{end(found.low)}, {end(found.high)}]"
+    if found.reason:
+        return f"none; {found.reason}"
+    mark = "†" if found.marked else ""
+    if found.low == found.high:  # beyond an end of the base pool's range
+        return end(found.estimate) + mark
+    estimate = end(found.estimate)
+    if found.low == 1.0:
+        rest = "nothing is excluded" if math.isinf(found.high) else f"at most {found.high:.1f}"
+        return f"{estimate} ({rest}){mark}"
+    if math.isinf(found.high):
+        return f"{estimate} (at least {found.low:.1f}){mark}"
+    return f"{estimate} [{found.low:.1f}, {found.high:.1f}]{mark}"
 
 
 def _model(facts: Mapping[str, object]) -> str:

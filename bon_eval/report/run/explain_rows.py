@@ -154,13 +154,10 @@ _COVERAGE = Row[Coverage](
     "coverage",
     (
         *own(Coverage, "problems"),
-        *renamed(
-            Coverage,
-            problems_left_out="left_out",
-            log_coverage_bound="log_coverage",
-            median_surprisal="median",
-            heaviest_share="heaviest",
-        ),
+        *renamed(Coverage, problems_left_out="left_out"),
+        *interval(Coverage, "log_coverage", "log_coverage_bound"),
+        *renamed(Coverage, median_surprisal="median", heaviest_share="heaviest"),
+        REASONS,
         Column("sharp", Many(_SHARP), lambda found: found.sharp),
     ),
     description="Upper bound of ln C_cov, and the share of problems with a response of probability at least 1 - delta.",

@@ -48,7 +48,7 @@ ARM = Row[ArmRow](
         *own(ArmRow, "arm", "n", "scorer"),
         *interval(ArmRow, "accuracy"),
         *lift(ArmRow, "lift"),
-        *own(ArmRow, "lift_percent", "p_holm", "p_joint"),
+        *own(ArmRow, "lift_percent", "lift_percent_low", "lift_percent_high", "p_holm", "p_joint"),
         *interval(ArmRow, "log_likelihood"),
         *own(ArmRow, "n_tokens", "truncated", "unscored", "monte_carlo_error"),
         *interval(ArmRow, "responses", "accuracy_over_responses")[1:],
