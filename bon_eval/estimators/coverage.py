@@ -23,6 +23,8 @@ DELTAS = (0.9, 0.75, 0.5, 0.25, 0.1)
 
 _LEAST = 50
 """Problems from which on ln of coverage has an interval."""
+_ROUNDING = 1e-12
+"""Log-likelihoods this close, relative to the largest, are one and the same."""
 _WIDEST = 1.4
 """Largest standard deviation of -ln pi over problems, in nats, at which its exponential's mean has an interval."""
 
@@ -107,9 +109,10 @@ def log_coverage_interval(
         why = f"{n} {unit}{'s' if n != 1 else ''}; from {_LEAST} on"
         return Interval(estimate, np.nan, np.nan, f"none: {why}")
     mean = bootstrap_ci(terms, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED, clusters=clusters)
-    if mean.method.startswith("none"):
+    none = mean.method.startswith("none")
+    if none and float(np.ptp(inverse)) <= _ROUNDING * max(1.0, top):
         return Interval(estimate, np.nan, np.nan, mean.method)
-    if mean.marked or inverse.std(ddof=1) > _WIDEST or skewness(inverse) > np.sqrt(6.0 / n):
+    if none or mean.marked or inverse.std(ddof=1) > _WIDEST or skewness(inverse) > np.sqrt(6.0 / n):
         heaviest = min(1.0, 1.0 / float(terms.sum()))
         why = f"too skewed, one problem carries {100 * heaviest:.0f} % of the mean"
         return Interval(estimate, np.nan, np.nan, f"none: {why}")

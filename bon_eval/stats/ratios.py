@@ -70,9 +70,9 @@ def fieller(
     Raises:
         ConfigError: shapes that differ, no problems, a value that is not finite, confidence out of range.
 
-    >>> found = fieller([1, 2, 3, 2], [2, 4, 4, 6])
+    >>> found = fieller([1, 1, 2, 0], [1, 3, 2, 2])
     >>> found.estimate, round(found.low, 3), round(found.high, 3)
-    (0.5, 0.0, 1.0)
+    (0.5, -0.158, 1.888)
     """
     top, bottom = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
     if top.ndim != 1 or top.shape != bottom.shape or not len(top):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bon_eval.errors import ConfigError
-from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_coverage
+from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_coverage, log_coverage_interval
 
 
 def test_the_best_finished_response():
@@ -30,6 +30,47 @@ def test_bounds_hold_for_a_known_distribution():
     assert log_coverage(best) >= math.log((1 / p.max(axis=1)).mean()) - 1e-12
     for delta in DELTAS:
         assert 1 - is_sharp(best, delta).mean() >= (p.max(axis=1) < 1 - delta).mean() - 1e-12
+
+
+def test_an_interval_of_ln_coverage_where_the_mean_has_one():
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(150):
+        surprisal = 900.0 + rng.normal(scale=0.8, size=60)  # beyond what exp can hold
+        found = log_coverage_interval(-surprisal, rng=rng, draws=199)
+        assert found.estimate == pytest.approx(log_coverage(-surprisal))
+        inside += [found.low <= 900.0 + 0.8**2 / 2 <= found.high] if math.isfinite(found.low) else []
+    assert len(inside) > 100
+    assert np.mean(inside) >= 0.93
+    sure = log_coverage_interval(rng.uniform(-0.02, 0.0, size=60), rng=rng, draws=199)
+    assert 0.0 <= sure.low < sure.estimate < sure.high
+
+
+@pytest.mark.parametrize(
+    ("surprisal", "method"),
+    [
+        ([2.0], "none: 1 problem; from 50 on"),
+        ([2.0, 3.0, 4.0], "none: 3 problems; from 50 on"),
+        ([2.0] * 60, "none: no problems differ"),
+        ([30.0, *np.linspace(1, 2, 59)], "none: too skewed, one problem carries 100 % of the mean"),
+        (np.linspace(1, 9, 60), "none: too skewed, one problem carries 13 % of the mean"),
+    ],
+)
+def test_no_interval_of_ln_coverage_and_why(surprisal, method):
+    found = log_coverage_interval(-np.asarray(surprisal), rng=np.random.default_rng(0), draws=199)
+    assert found.method == method
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_a_heavy_tail_that_does_not_show_is_seldom_given_an_interval():
+    """-ln pi is gamma of scale 0.5: its exponential has no finite variance, and the mean's interval misses it."""
+    rng = np.random.default_rng(0)
+    wrong = []
+    for _ in range(200):
+        found = log_coverage_interval(-rng.gamma(4.0, 0.5, size=50), rng=rng, draws=199)
+        wrong.append(math.isfinite(found.low) and not found.low <= 4 * math.log(2) <= found.high)
+    assert np.mean(wrong) <= 0.07
 
 
 def test_bad_input():
