@@ -139,6 +139,23 @@ def make_lora(model_dir: Path, folder: Path, *, scale: float) -> Path:
 
 
 @pytest.fixture(scope="session")
+def bon_eval() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """(*arguments, cwd=None) -> what the command line printed, in a process of its own as a user starts it."""
+
+    def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bon_eval.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def wait_for_parts() -> Callable[..., None]:
     """(process, folder, more=3, pattern=...) -> returns once this process has stored so many more files there."""
 

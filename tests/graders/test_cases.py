@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 
+import grader_cases as cases
 import pytest
 
 from bon_eval.errors import GraderError
@@ -18,33 +17,21 @@ from bon_eval.graders.batch import grade_both, grade_many
 Classes = Callable[[str, Sequence[str | None]], list[int]]
 
 
-def _cases() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("grader_cases", Path(__file__).with_name("cases.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-CASES = _cases()
-
-
 def boxed(answer: str) -> str:
     return "Some steps with 3 and 7. The answer is \\boxed{" + answer + "}."
 
 
-@pytest.mark.parametrize(("gold", "answer"), CASES.EQUAL)
+@pytest.mark.parametrize(("gold", "answer"), cases.EQUAL)
 def test_equal(gold: str, answer: str) -> None:
     assert grade_math(boxed(answer), gold).correct is True
 
 
-@pytest.mark.parametrize(("gold", "answer"), CASES.DIFFERENT)
+@pytest.mark.parametrize(("gold", "answer"), cases.DIFFERENT)
 def test_different(gold: str, answer: str) -> None:
     assert grade_math(boxed(answer), gold).correct is False
 
 
-@pytest.mark.parametrize(("response", "gold", "correct", "where"), CASES.RESPONSES_MATH)
+@pytest.mark.parametrize(("response", "gold", "correct", "where"), cases.RESPONSES_MATH)
 def test_math_responses(response: str, gold: str, correct: bool, where: str) -> None:
     grade = grade_math(response, gold)
     assert grade.correct is correct
@@ -52,7 +39,7 @@ def test_math_responses(response: str, gold: str, correct: bool, where: str) -> 
     assert (grade.answer is None) == where.startswith("no answer")
 
 
-@pytest.mark.parametrize(("response", "gold", "correct", "where"), CASES.RESPONSES_GSM8K)
+@pytest.mark.parametrize(("response", "gold", "correct", "where"), cases.RESPONSES_GSM8K)
 def test_gsm8k_responses(response: str, gold: str, correct: bool, where: str) -> None:
     grade = grade_gsm8k(response, gold)
     assert grade.correct is correct
@@ -60,8 +47,8 @@ def test_gsm8k_responses(response: str, gold: str, correct: bool, where: str) ->
 
 
 def test_pool_agrees_with_single_verdicts_in_any_order() -> None:
-    pairs = [(boxed(a), g) for g, a in CASES.EQUAL + CASES.DIFFERENT]
-    expected = [True] * len(CASES.EQUAL) + [False] * len(CASES.DIFFERENT)
+    pairs = [(boxed(a), g) for g, a in cases.EQUAL + cases.DIFFERENT]
+    expected = [True] * len(cases.EQUAL) + [False] * len(cases.DIFFERENT)
     order = list(range(len(pairs)))
     random.Random(5).shuffle(order)
     grades = grade_many("math", [pairs[i] for i in order], workers=2)
@@ -138,7 +125,7 @@ def test_classes_of_stored_answers_equal_those_of_the_written_ones(answer_classe
 
 
 def test_same_answer_is_an_equivalence_on_the_tables(answer_classes: Classes) -> None:
-    answers = sorted({x for pair in CASES.EQUAL[:80] + CASES.DIFFERENT[:40] for x in pair if x})
+    answers = sorted({x for pair in cases.EQUAL[:80] + cases.DIFFERENT[:40] for x in pair if x})
     classes = answer_classes("math", answers)
     for k in range(0, len(answers) - 1, 3):
         assert same_answer("math", answers[k], answers[k])

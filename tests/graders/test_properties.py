@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
 from multiprocessing import get_context
-from pathlib import Path
 
+import grader_cases as cases
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,14 +21,8 @@ from bon_eval.tasks.problems import load_problems
 
 Classes = Callable[[str, Sequence[str | None]], list[int]]
 
-_SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).with_name("cases.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-CASES = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(CASES)
-
-GOLDS = sorted({gold for gold, _ in CASES.EQUAL})
-PAIRS = [(g, a, True) for g, a in CASES.EQUAL] + [(g, a, False) for g, a in CASES.DIFFERENT if g and a != "?"]
+GOLDS = sorted({gold for gold, _ in cases.EQUAL})
+PAIRS = [(g, a, True) for g, a in cases.EQUAL] + [(g, a, False) for g, a in cases.DIFFERENT if g and a != "?"]
 PLAIN = re.compile(r"-?\d+(?:\.\d+)?")
 WRAPPINGS = [
     "{}",

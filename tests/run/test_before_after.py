@@ -30,22 +30,12 @@ from bon_eval.store.forced import ForcedBy, forced_requests, load_forced
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.reader import iter_responses, load_run
 
+Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
 N, LIMIT = 8, 16
 RUN = ["run", "--model", "arith-mixed", "--task", "arith", "--n", str(N), "--limit", str(LIMIT), "--draws", "500"]
 RUN += ["--dtype", "float32", "--quiet"]
 ON_TRANSFORMERS = ["--engine", "transformers"]
-
-
-def bon_eval(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bon_eval.cli", *map(str, args)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +51,7 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pair(cold: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def pair(bon_eval: Command, cold: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Both runs, sampled, graded, scored by each other and compared by one command."""
     place = tmp_path_factory.mktemp("pair")
     done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=place)
@@ -149,7 +139,9 @@ def test_the_order_of_the_problems_in_the_store_does_not_matter(pair: tuple[Path
     assert set(ids) == set(before.pool.problem_ids)
 
 
-def test_the_same_command_again_samples_and_scores_nothing(pair: tuple[Path, Path], cold: Path, tmp_path: Path) -> None:
+def test_the_same_command_again_samples_and_scores_nothing(
+    bon_eval: Command, pair: tuple[Path, Path], cold: Path, tmp_path: Path
+) -> None:
     place = pair[0].parents[3]
     copy = tmp_path / "copy"
     shutil.copytree(place, copy)
@@ -161,7 +153,7 @@ def test_the_same_command_again_samples_and_scores_nothing(pair: tuple[Path, Pat
 
 @pytest.mark.slow
 def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(
-    cold: Path, tmp_path: Path, wait_for_parts: Callable[..., None]
+    bon_eval: Command, cold: Path, tmp_path: Path, wait_for_parts: Callable[..., None]
 ) -> None:
     command = [sys.executable, "-m", "bon_eval.cli", *RUN, *ON_TRANSFORMERS, "--after", str(cold)]
 
@@ -201,7 +193,7 @@ def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(
 
 
 @pytest.mark.slow
-def test_an_adapter_shares_one_engine(lora_adapter: Path, tmp_path: Path) -> None:
+def test_an_adapter_shares_one_engine(bon_eval: Command, lora_adapter: Path, tmp_path: Path) -> None:
     done = bon_eval(*RUN, *ON_TRANSFORMERS, "--n", "4", "--limit", "6", "--after", lora_adapter, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     check_adapter_pair(tmp_path, lora_adapter)
@@ -209,7 +201,7 @@ def test_an_adapter_shares_one_engine(lora_adapter: Path, tmp_path: Path) -> Non
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_an_adapter_on_vllm(lora_adapter: Path, tmp_path: Path) -> None:
+def test_an_adapter_on_vllm(bon_eval: Command, lora_adapter: Path, tmp_path: Path) -> None:
     done = bon_eval(*RUN, "--engine", "vllm", "--n", "4", "--limit", "6", "--after", lora_adapter, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     check_adapter_pair(tmp_path, lora_adapter)
@@ -218,7 +210,9 @@ def test_an_adapter_on_vllm(lora_adapter: Path, tmp_path: Path) -> None:
 @pytest.mark.vllm
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
-def test_a_pretrained_model_and_its_adapter(engine: str, smollm2: Path, smollm2_lora: Path, tmp_path: Path) -> None:
+def test_a_pretrained_model_and_its_adapter(
+    bon_eval: Command, engine: str, smollm2: Path, smollm2_lora: Path, tmp_path: Path
+) -> None:
     command = ["run", "--model", smollm2, "--task", "arith", "--n", "4", "--limit", "3", "--max-tokens", "24"]
     command += ["--draws", "200", "--dtype", "float32", "--quiet", "--engine", engine, "--after", smollm2_lora]
     done = bon_eval(*command, cwd=tmp_path)

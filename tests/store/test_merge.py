@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,20 +52,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def copies(shards: list[Path], folder: Path) -> list[Path]:
     return [Path(shutil.copytree(path, folder / path.name)) for path in shards]
-
-
-def test_a_shard_is_the_whole_run_but_for_its_name() -> None:
-    whole = prepare(OPTIONS)
-    split = [prepare(replace(OPTIONS, shard=f"{k}/3")) for k in (1, 2, 3)]
-    assert [len(p.problems) for p in split] == list(SIZES.values())
-    assert sorted(p.id for part in split for p in part.problems) == sorted(p.id for p in whole.problems)
-    for k, part in enumerate(split, 1):
-        identity = part.config.identity()
-        assert identity.pop("shard") == f"{k}/3"
-        assert identity == whole.config.identity()
-        assert part.directory == whole.directory.with_name(f"{whole.directory.name}.shard-{k}-of-3")
-        assert part.order == tuple(p.id for p in whole.problems)
-    assert "shard" not in whole.config.identity(), "runs from before shards keep their names"
 
 
 def test_each_shard_is_an_ordinary_run_with_a_stream_of_its_own(shards: list[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import multiprocessing
 import os
 import signal
@@ -15,6 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grader_cases as cases
 import pytest
 
 from bon_eval.errors import GraderError
@@ -23,12 +23,6 @@ from bon_eval.graders.batch import grade_many
 from bon_eval.graders.workers.isolation import WorkerPool, shared_pool
 
 Classes = Callable[[str, Sequence[str | None]], list[int]]
-
-_SPEC = importlib.util.spec_from_file_location("grader_cases", Path(__file__).parents[1] / "cases.py")
-assert _SPEC is not None
-assert _SPEC.loader is not None
-CASES = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(CASES)
 
 ROOT = Path(__file__).resolve().parents[3]
 SYMBOLIC = (r"\boxed{\sqrt{126}}", r"3\sqrt{14}")
@@ -61,7 +55,7 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to see processes")
 
 
-@pytest.mark.parametrize("answer", CASES.HOSTILE, ids=lambda a: ascii(a[:24]))
+@pytest.mark.parametrize("answer", cases.HOSTILE, ids=lambda a: ascii(a[:24]))
 def test_hostile_answers_come_back_and_are_not_right(
     answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from example_config import CONFIG as EXAMPLE
 
 from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.results import Analysis
-from bon_eval.config import RunConfig
 from bon_eval.records import Problem, Response
 from bon_eval.report.formats.browser import Budget, as_json, browser_data, pieces
 from bon_eval.report.formats.figures import inline_svg
@@ -41,41 +42,14 @@ HOSTILE = [
     "`${alert(1)}` \\u003cscript\\u003e #### 1",
 ]
 N = len(HOSTILE)
-
-
-def config(**changes: Any) -> RunConfig:
-    fields: dict[str, Any] = {
-        "task": "<b>task</b>",
-        "model": "m</title><script>window.pwned=7</script>",
-        "revision": None,
-        "adapter": None,
-        "engine": "transformers",
-        "dtype": "float32",
-        "n": N,
-        "limit": None,
-        "temperature": 1.0,
-        "max_tokens": 8,
-        "stop": (),
-        "stop_token_ids": (2,),
-        "prompt_style": "plain",
-        "shots": 0,
-        "seed": 0,
-        "grader": "gsm8k",
-        "data": None,
-        "train_data": None,
-        "task_hash": "a",
-        "model_hash": "b",
-        "adapter_hash": None,
-        "prompts_hash": "c",
-    }
-    return RunConfig(**fields | changes)
+CONFIG = replace(EXAMPLE, task="<b>task</b>", model="m</title><script>window.pwned=7</script>")
 
 
 def store_run(directory: Path, problems: list[Problem], texts: list[str], n: int) -> Path:
     prompts = pa.table(
         {"prompt": ["?"] * len(problems), "prompt_token_ids": pa.array([[1]] * len(problems), pa.list_(pa.int32()))}
     )
-    with RunStore(directory, config(n=n), problems, prompts) as store:
+    with RunStore(directory, replace(CONFIG, n=n), problems, prompts) as store:
         store.begin_session("now", {"python": "3"}, {"name": "none", "version": "<i>0</i>"})
         for k, problem in enumerate(problems):
             for arm, size in (("greedy", 1), ("sample", n)):

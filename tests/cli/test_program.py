@@ -5,81 +5,28 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from example_run import FAST, LIMIT, RUN, N
 
 from bon_eval.cli import main
 from bon_eval.engines.models import ASSETS
 from bon_eval.estimators import best_of_n
 from bon_eval.graders import grade_gsm8k
-from bon_eval.run.prepare import RunOptions, prepare
-from bon_eval.store.prompts import load_prompts
 from bon_eval.store.reader import iter_responses, load_run
 
+Check = Callable[..., None]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
-BON_EVAL = [sys.executable, "-m", "bon_eval.cli"]
-N, LIMIT = 6, 12
-RUN = [
-    "run",
-    "--model",
-    "arith-mixed",
-    "--task",
-    "arith",
-    "--n",
-    str(N),
-    "--limit",
-    str(LIMIT),
-    "--engine",
-    "transformers",
-]
-FAST = ["--draws", "500"]
-
-
-def bon_eval(*args: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*BON_EVAL, *map(str, args)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One real run of the embedded model."""
-    out = tmp_path_factory.mktemp("run") / "run"
-    done = bon_eval(*RUN, *FAST, "--out", out)
-    assert done.returncode == 0, done.stderr
-    assert "best-of-6" in done.stdout
-    return out
-
-
-@pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
-    return Path(shutil.copytree(finished, tmp_path / "copy"))
-
-
-def one_line_error(result: object, *parts: str) -> None:
-    code = getattr(result, "exit_code", None)
-    assert (getattr(result, "returncode", code)) == 2, result
-    text = str(result.stderr).strip()  # type: ignore[attr-defined]
-    last = text.splitlines()[-1]
-    assert "Traceback" not in text
-    for part in parts:
-        assert part in last, last
 
 
 def test_the_files_of_a_run(finished: Path) -> None:
@@ -122,7 +69,7 @@ def test_reported_numbers_are_those_of_the_stored_responses(finished: Path) -> N
     assert exact in [pytest.approx(x) for x in shown]
 
 
-def test_the_same_command_again_samples_nothing(finished: Path, copy: Path) -> None:
+def test_the_same_command_again_samples_nothing(bon_eval: Command, finished: Path, copy: Path) -> None:
     before = sorted((p.name, p.read_bytes()) for p in (copy / "responses").iterdir())
     done = bon_eval(*RUN, *FAST, "--out", copy)
     assert done.returncode == 0, done.stderr
@@ -133,9 +80,9 @@ def test_the_same_command_again_samples_nothing(finished: Path, copy: Path) -> N
 
 
 @pytest.mark.slow
-def test_kill_and_resume_equals_an_uninterrupted_store(tmp_path: Path) -> None:
+def test_kill_and_resume_equals_an_uninterrupted_store(bon_eval: Command, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = [*BON_EVAL, *RUN, *FAST, "--n", "48", "--limit", "40", "--out", str(out)]
+    command = [sys.executable, "-m", "bon_eval.cli", *RUN, *FAST, "--n", "48", "--limit", "40", "--out", str(out)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     deadline = time.monotonic() + 120
@@ -159,47 +106,14 @@ def test_kill_and_resume_equals_an_uninterrupted_store(tmp_path: Path) -> None:
     assert meta["sessions"][0]["seed"] != meta["sessions"][1]["seed"]
 
 
-def test_report_with_other_n_and_scorers(copy: Path) -> None:
-    done = bon_eval("report", copy, "--ns", "3", "--scorer", "mean_log_likelihood", *FAST)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads((copy / "report.json").read_text())["arms"]
-    assert {row["scorer"] for row in rows} - {None} == {"mean_log_likelihood"}
-    assert {row["n"] for row in rows if row["scorer"]} == {3}
-
-
-def test_a_scorer_of_token_log_probs_works_on_a_stored_run(copy: Path) -> None:
-    command = ["report", str(copy), "--scorer", "min_token_logprob", "--scorer", "log_likelihood", *FAST, "--no-html"]
-    result = CliRunner().invoke(main, command)
-    assert result.exit_code == 0, result.output
-    assert "by min token logprob" in result.output
-    assert "report.html" not in result.output
-
-
-def test_grade_again_gives_the_same_grades(copy: Path) -> None:
-    import pyarrow.parquet as pq
-
-    before = pq.read_table(copy / "grades.parquet")
-    (copy / "grades.parquet").unlink()
-    one_line_error(bon_eval("report", copy, *FAST), "bon-eval grade")
-    assert bon_eval("grade", copy, "--quiet").returncode == 0
-    assert pq.read_table(copy / "grades.parquet").equals(before)
-
-
-@pytest.mark.parametrize("limit", [["--deadline", "0"], ["--memory-mb", "1"]])
-def test_limits_of_the_grader_that_make_no_sense(copy: Path, limit: list[str]) -> None:
-    before = (copy / "grades.parquet").read_bytes()
-    one_line_error(CliRunner().invoke(main, ["grade", str(copy), *limit]), "deadline", "memory")
-    assert (copy / "grades.parquet").read_bytes() == before
-
-
-def test_fresh_sets_the_old_run_aside(copy: Path) -> None:
+def test_fresh_sets_the_old_run_aside(bon_eval: Command, copy: Path) -> None:
     done = bon_eval(*RUN, *FAST, "--out", copy, "--fresh")
     assert done.returncode == 0, done.stderr
     old = copy.with_name("copy.old-1")
     assert len(list(iter_responses(old))) == len(list(iter_responses(copy))) == LIMIT * (N + 1)
 
 
-def test_default_directory_names_task_model_and_run(tmp_path: Path) -> None:
+def test_default_directory_names_task_model_and_run(bon_eval: Command, tmp_path: Path) -> None:
     done = bon_eval(*RUN, *FAST, "--limit", "2", "--n", "2", "--quiet", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     [directory] = (tmp_path / "results" / "arith" / "arith-mixed").iterdir()
@@ -207,7 +121,7 @@ def test_default_directory_names_task_model_and_run(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_a_changed_parameter_is_refused_by_name(copy: Path) -> None:
+def test_a_changed_parameter_is_refused_by_name(bon_eval: Command, one_line_error: Check, copy: Path) -> None:
     one_line_error(bon_eval(*RUN, "--out", copy, "--temperature", "0.5"), "temperature: 1.0 -> 0.5")
 
 
@@ -238,7 +152,7 @@ def test_a_changed_parameter_is_refused_by_name(copy: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line_and_nothing_written(
-    args: list[str], parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_line_error: Check, args: list[str], parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     one_line_error(CliRunner().invoke(main, args), *parts)
@@ -246,20 +160,16 @@ def test_bad_input_is_one_line_and_nothing_written(
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_model_directory_without_config(tmp_path: Path) -> None:
+def test_a_model_directory_without_config(one_line_error: Check, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"x")
     result = CliRunner().invoke(main, ["run", "--model", str(tmp_path), "--task", "arith"])
     one_line_error(result, "no config.json")
 
 
-def test_a_directory_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
+def test_a_directory_that_is_no_run_is_left_alone(one_line_error: Check, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     one_line_error(CliRunner().invoke(main, [*RUN, "--out", str(tmp_path)]), "not a run")
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_report_beyond_the_stored_pool(copy: Path) -> None:
-    one_line_error(CliRunner().invoke(main, ["report", str(copy), "--ns", "64"]), "n = 64", "pool of 6")
 
 
 @pytest.mark.parametrize(
@@ -270,13 +180,13 @@ def test_report_beyond_the_stored_pool(copy: Path) -> None:
         ([], ["no rows"]),
     ],
 )
-def test_bad_data_files(rows: list[str], parts: list[str], tmp_path: Path) -> None:
+def test_bad_data_files(one_line_error: Check, rows: list[str], parts: list[str], tmp_path: Path) -> None:
     data = tmp_path / "data.jsonl"
     data.write_text("\n".join(rows))
     one_line_error(CliRunner().invoke(main, [*RUN, "--data", str(data)]), "data.jsonl", *parts)
 
 
-def test_few_shot_examples_come_from_the_train_file(tmp_path: Path) -> None:
+def test_few_shot_examples_come_from_the_train_file(one_line_error: Check, tmp_path: Path) -> None:
     train = tmp_path / "train.jsonl"
     rows = [{"question": f"Ada has {i} pears. She buys 1. How many?", "answer": f"#### {i + 1}"} for i in (3, 8, 20)]
     train.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -295,7 +205,7 @@ def test_few_shot_examples_come_from_the_train_file(tmp_path: Path) -> None:
     one_line_error(CliRunner().invoke(main, [*command, "--out", str(out)]), "prompts_hash")
 
 
-def test_an_adapter_that_changes_nothing(tmp_path: Path) -> None:
+def test_an_adapter_that_changes_nothing(bon_eval: Command, one_line_error: Check, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     transformers = pytest.importorskip("transformers")
     base = transformers.AutoModelForCausalLM.from_pretrained(ASSETS / "arith-mixed")
@@ -305,56 +215,14 @@ def test_an_adapter_that_changes_nothing(tmp_path: Path) -> None:
     assert not (out / "run.json").exists()
 
 
-def test_an_adapter_makes_another_run(lora_adapter: Path, tmp_path: Path) -> None:
+def test_an_adapter_makes_another_run(bon_eval: Command, lora_adapter: Path, tmp_path: Path) -> None:
     done = bon_eval(*RUN, *FAST, "--limit", "2", "--n", "2", "--adapter", lora_adapter, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     [model] = (tmp_path / "results" / "arith").iterdir()
     assert model.name.startswith("arith-mixed+")
 
 
-def test_scorers_are_listed() -> None:
-    from bon_eval.analysis.vote_rules import VOTES
-    from bon_eval.scorers import SCORERS
-
-    listed = CliRunner().invoke(main, ["scorers"])
-    scorers, _, votes = listed.output.partition("\nvotes, ")
-    assert [line.split()[0] for line in scorers.splitlines()] == list(SCORERS)
-    assert [line.split()[0] for line in votes.splitlines()[1:]] == list(VOTES)
-    assert all(len(line.split()) > 3 for line in (*scorers.splitlines(), *votes.splitlines()[1:]))
-
-
-def test_tasks_list_show_check() -> None:
-    listed = CliRunner().invoke(main, ["tasks", "list"])
-    assert listed.exit_code == 0
-    names = [line.split()[0] for line in listed.output.splitlines()]
-    assert names == [*sorted(path.stem for path in (ROOT / "tasks").glob("*.yaml")), "sharpening"]
-    shown = CliRunner().invoke(main, ["tasks", "show", "arith", "--model", "arith-mixed"])
-    assert shown.exit_code == 0
-    assert "token ids" in shown.output
-    one_line_error(CliRunner().invoke(main, ["tasks", "show", "sharpening", "--model", "arith-mixed"]), "is a group")
-    checked = CliRunner().invoke(main, ["tasks", "check", "arith"])
-    assert checked.exit_code == 0
-    assert checked.output == (
-        "arith: 500 problems; 1000 of 1000 right answers graded correct; 1000 of 1000 near misses graded wrong\n"
-    )
-
-
-def test_the_shown_token_ids_are_those_that_a_run_sends(finished: Path) -> None:
-    shown = CliRunner().invoke(main, ["tasks", "show", "arith", "--model", "arith-mixed"])
-    ids = [int(token) for token in shown.output.rpartition("--- token ids\n")[2].split()]
-    assert ids == list(load_prompts(finished)["0"])
-
-
-def test_plain_style_adds_its_stop_strings(tmp_path: Path) -> None:
-    text = (ROOT / "tasks" / "arith.yaml").read_text(encoding="utf-8")
-    task = tmp_path / "mine.yaml"
-    task.write_text(text + 'stop: ["~"]\nplain:\n  stop: ["\\n\\n"]\n', encoding="utf-8")
-    options = RunOptions(model="arith-mixed", task=str(task), limit=1, engine="transformers")
-    assert prepare(options).config.stop == ("~", "\n\n")
-    assert prepare(replace(options, task="arith")).config.stop == ()
-
-
-def test_doctor_on_the_transformers_engine() -> None:
+def test_doctor_on_the_transformers_engine(bon_eval: Command) -> None:
     done = bon_eval("doctor", "--model", "arith-mixed", "--engine", "transformers")
     assert done.returncode == 0, done.stderr
     assert "max" in done.stdout
@@ -368,20 +236,10 @@ def test_help_starts_fast_because_it_imports_little() -> None:
         assert f"'{heavy}'" not in loaded
 
 
-def test_analysis_needs_no_engine(finished: Path) -> None:
-    code = (
-        "import sys; from bon_eval.store.reader import load_run; from bon_eval.analysis.analyse import analyse; "
-        f"analyse(load_run({str(finished)!r}), draws=200); print(sorted({{m.split('.')[0] for m in sys.modules}}))"
-    )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    for heavy in ("torch", "vllm", "transformers", "trl", "sympy", "datasets", "jinja2"):
-        assert f"'{heavy}'" not in loaded
-
-
 @pytest.mark.vllm
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["arith-mixed", "arith-worked"])
-def test_the_job_on_vllm(model: str, tmp_path: Path) -> None:
+def test_the_job_on_vllm(bon_eval: Command, model: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
     args = ["run", "--model", model, "--task", "arith", "--n", "16", "--limit", "100", *FAST, "--out", str(out)]
     done = bon_eval(*args)
@@ -404,7 +262,7 @@ def test_the_job_on_vllm(model: str, tmp_path: Path) -> None:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_doctor_scores_every_engine_by_every_engine() -> None:
+def test_doctor_scores_every_engine_by_every_engine(bon_eval: Command) -> None:
     done = bon_eval("doctor", "--model", "arith-mixed")
     assert done.returncode == 0, done.stderr
     lines = re.findall(r"(\w+) sampled, +(\w+) forced: +(\d+) tokens, max ([\d.e+-]+)", done.stdout)
