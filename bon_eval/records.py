@@ -16,6 +16,10 @@ Draw = Literal["greedy", "sample"]
 """How a stored response was drawn: ``greedy`` (temperature 0, one) or ``sample`` (one of the pool of N)."""
 
 
+ToldBy = Literal["token ids", "text"]
+"""What tells that two responses are the same one: their token ids, or their text where a server gave no ids."""
+
+
 TOPK = 20
 """Most likely tokens behind the top-k confidence of a token (all of them in a smaller vocabulary)."""
 
@@ -141,7 +145,7 @@ _ARRAYS = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "an
 _STRICT = ("correct_strict", "unscored_strict")
 
 
-_OPTIONAL = (*_STRICT, "n_bytes")
+_OPTIONAL = (*_STRICT, "n_bytes", "same_as_greedy")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +176,10 @@ class Pool:
     """Shape (P * N + 1,): response k owns token_logprobs[offsets[k]:offsets[k + 1]]."""
     n_bytes: NDArray[np.int32] | None = None
     """UTF-8 bytes of each text."""
+    same_as_greedy: NDArray[np.bool_] | None = None
+    """Whether a sampled response is its problem's greedy response over again; None where that was not told."""
+    same_told_by: ToldBy | None = None
+    """By what; None where `same_as_greedy` is."""
     token_stats: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     """``topk``, ``entropy``, ``self_certainty`` -> one number for each token, as in `token_logprobs`; what was
     loaded."""
@@ -181,8 +189,8 @@ class Pool:
     def __post_init__(self) -> None:
         shape = (len(self.problem_ids), self.n)
         named = {name: getattr(self, name) for name in (*_ARRAYS, *(() if self.correct_strict is None else _STRICT))}
-        if self.n_bytes is not None:
-            named["n_bytes"] = self.n_bytes
+        optional = {name: getattr(self, name) for name in ("n_bytes", "same_as_greedy")}
+        named |= {name: array for name, array in optional.items() if array is not None}
         for name, array in (*named.items(), *self.plugin_scores.items()):
             if array is None or array.shape != shape:
                 found = "is missing" if array is None else f"has shape {array.shape}"
@@ -208,7 +216,8 @@ class Pool:
         arrays = {name: getattr(self, name) for name in (*_ARRAYS, *_OPTIONAL)}
         taken: dict[str, Any] = {name: None if array is None else array[index] for name, array in arrays.items()}
         taken["plugin_scores"] = {name: scores[index] for name, scores in self.plugin_scores.items()}
-        return Pool(problem_ids=tuple(self.problem_ids[i] for i in index), **taken)
+        ids = tuple(self.problem_ids[i] for i in index)
+        return Pool(problem_ids=ids, same_told_by=self.same_told_by, **taken)
 
     def under_strict_format(self) -> Pool:
         """The same pool with the verdicts of the strict format as its verdicts (without token log-probs).

@@ -57,14 +57,17 @@ def make_hand_run() -> Callable[[], Run]:
         "correct": np.bool_,
         "unscored": np.bool_,
         "answer_class": np.int32,
+        "same_as_greedy": np.bool_,
     }
 
     def made() -> Run:
         stored = json.loads((ROOT / "tests" / "hand_run.json").read_text(encoding="utf-8"))
 
         def pool(name: str) -> Pool:
-            arrays: dict[str, Any] = {field: np.array(stored[name][field], dtype=of) for field, of in types.items()}
-            return Pool(problem_ids=tuple(stored[name]["problem_ids"]), **arrays)
+            found = stored[name]
+            arrays: dict[str, Any] = {k: np.array(found[k], dtype=of) for k, of in types.items() if k in found}
+            told_by = "token ids" if "same_as_greedy" in found else None
+            return Pool(problem_ids=tuple(found["problem_ids"]), same_told_by=told_by, **arrays)
 
         return Run(
             path=Path("hand run"),

@@ -27,9 +27,6 @@ QUANTITIES = ("correct", "log_likelihood", "n_tokens", "truncated", "unscored")
 """What is averaged over the picks of an arm, in the order of the first axis of `Picks`."""
 CORRECT, LOG_LIKELIHOOD, N_TOKENS, TRUNCATED, UNSCORED = range(5)
 
-SHARPER_TOLERANCE = 1e-3
-"""Nats per token: how closely an engine must reproduce the log-probs of one and the same response."""
-
 _WEIGHTED = "vote "
 """Before the name of a weighted vote: what its cells and curves are called."""
 
@@ -265,9 +262,12 @@ def stream(settings: Settings, name: str) -> np.random.Generator:
 
 
 def sharper_than_greedy(responses: Responses) -> NDArray[np.bool_]:
-    """(P, N): whether the response's log-likelihood is higher than greedy's, and it is not the greedy response."""
+    """(P, N): whether the response's log-likelihood is higher than greedy's, and it is not the greedy response.
+
+    An engine gives one response two log-likelihoods that differ by its rounding: the greedy response over again is
+    neither sharper nor less sharp, whatever they are. Where a pool does not say which responses those are
+    (`Pool.same_as_greedy`), every response of higher log-likelihood counts.
+    """
     pool, greedy = responses.pool, responses.greedy
-    gap = pool.log_likelihood - greedy.log_likelihood
-    same = (pool.n_tokens == greedy.n_tokens) & (np.abs(gap) <= SHARPER_TOLERANCE * greedy.n_tokens)
-    out: NDArray[np.bool_] = (gap > 0.0) & ~same
-    return out
+    higher: NDArray[np.bool_] = pool.log_likelihood > greedy.log_likelihood
+    return higher if pool.same_as_greedy is None else higher & ~pool.same_as_greedy

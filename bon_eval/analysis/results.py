@@ -151,12 +151,11 @@ class Facts:
     comparisons: tuple[Headline, ...]
     """Against greedy, then against one sample."""
     sharper_than_greedy: Annotated[Interval, SHARE]
-    """Share of problems whose pool holds a response of higher log-likelihood than greedy's.
-
-    A pool response of greedy's own length whose log-likelihood lies within `sharper_tolerance` nats per token of
-    greedy's is the greedy response itself as far as the engine's arithmetic can tell, and does not count.
-    """
-    sharper_tolerance: NotNegative
+    """Share of problems whose pool holds a response of higher log-likelihood than greedy's that is not the greedy
+    response itself."""
+    same_told_by: Literal["token ids", "text", "nothing"]
+    """What tells that a pool response is the greedy response: ``text`` where a server gave no token ids for some;
+    ``nothing`` of arrays that do not say, where greedy's own response counts when rounding makes it likelier."""
     above_greedy: Share
     """Mean over problems of the share of the pool that is sharper than greedy."""
     duplicate_share: Share | None
@@ -166,6 +165,13 @@ class Facts:
     def verdict(self) -> str:
         """One sentence: best-of-n against greedy."""
         return self.comparisons[0].sentence
+
+    @property
+    def told_apart(self) -> str:
+        """How greedy's own response was left out, for the end of a sentence on responses likelier than greedy's."""
+        if self.same_told_by == "nothing":
+            return " (greedy's own response is not told apart)"
+        return f" (greedy's own response, told by {self.same_told_by}, left out)"
 
 
 PairFamily = Literal["n against greedy", "n against sample", "other pairs"]

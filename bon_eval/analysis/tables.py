@@ -12,7 +12,6 @@ from bon_eval.analysis.arms import (
     CORRECT,
     LOG_LIKELIHOOD,
     N_TOKENS,
-    SHARPER_TOLERANCE,
     TRUNCATED,
     UNSCORED,
     Array,
@@ -198,7 +197,7 @@ def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]
             _headline(data, settings, "sample", cells.over_sample, over_sample),
         ),
         sharper_than_greedy=cells.sharper,
-        sharper_tolerance=SHARPER_TOLERANCE,
+        same_told_by=data.responses.pool.same_told_by or "nothing",
         above_greedy=cells.above_greedy.estimate,
         duplicate_share=None if duplicates is None else float(duplicates.mean()),
     )

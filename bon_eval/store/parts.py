@@ -8,9 +8,9 @@ read. So every state that a killed process can leave behind reads as the same ta
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -200,7 +200,11 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def read_parts(
-    parts: Iterable[Part], columns: Sequence[str] | None = None, *, batch_bytes: int = 0
+    parts: Iterable[Part],
+    columns: Sequence[str] | None = None,
+    *,
+    batch_bytes: int = 0,
+    only: Collection[int] | None = None,
 ) -> Iterator[pa.Table]:
     """Row groups of the parts, in order, one at a time.
 
@@ -209,16 +213,19 @@ def read_parts(
         columns: those to read; None reads all.
         batch_bytes: join neighbouring row groups of a part up to this size, all columns uncompressed: small groups
             cost more to open than to read.
+        only: numbers of the batches to read, counted from 0 as these `parts` and `batch_bytes` make them; None: all.
 
     Raises:
         StoreError: a part's data cannot be read; the message names it.
     """
     names = None if columns is None else list(columns)
+    numbers = count()
     for part in parts:
         try:
             with pq.ParquetFile(part.path) as file:
                 for groups in _batches(file.metadata, batch_bytes):
-                    yield file.read_row_groups(groups, columns=names)
+                    if only is None or next(numbers) in only:
+                        yield file.read_row_groups(groups, columns=names)
         except (pa.ArrowInvalid, OSError) as error:
             raise StoreError(
                 f"{part.path} is damaged ({str(error).splitlines()[0]}); move it away and run the same command: "

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Pool, Problem
 from bon_eval.store import parts
-
-BATCH_BYTES = 8 << 20
-"""Of the parts that are read at once."""
+from bon_eval.store.same_as_greedy import BATCH_BYTES
 
 
 def make_pool(
@@ -95,18 +93,6 @@ def with_tokens(
     statistics = {name: flat for name, flat in found.items() if name != "token_logprobs"}
     own = found.get("token_logprobs")
     return replace(pool, token_logprobs=own, token_offsets=offsets, token_stats=statistics)
-
-
-def distinct_texts(table: pa.Table) -> dict[str, int]:
-    """Different texts of each pool in the table, by problem: a pool always lies within one row group."""
-    pools = table.filter(pc.equal(table["arm"], "sample")).combine_chunks()
-    if not pools.num_rows:
-        return {}
-    # Numbered and counted by hand: Arrow's own count of distinct strings takes many times their memory.
-    problems, texts = (pools[name].combine_chunks().dictionary_encode() for name in ("problem_id", "text"))
-    pairs = problems.indices.to_numpy().astype(np.int64) * len(texts.dictionary) + texts.indices.to_numpy()
-    of_problem, counts = np.unique(np.unique(pairs) // len(texts.dictionary), return_counts=True)
-    return dict(zip(problems.dictionary.take(pa.array(of_problem)).to_pylist(), counts.tolist(), strict=True))
 
 
 def _cells(table: pa.Table, ids: pa.Array, arm: Draw, n: int) -> tuple[pa.Table, NDArray[np.int64]]:

@@ -19,7 +19,8 @@ from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import parts, token_stats
-from bon_eval.store.pools import BATCH_BYTES, distinct_texts, make_pool, with_tokens
+from bon_eval.store.pools import make_pool, with_tokens
+from bon_eval.store.same_as_greedy import BATCH_BYTES, Texts, same_as_greedy
 from bon_eval.store.writer import read_meta
 
 if TYPE_CHECKING:
@@ -130,10 +131,10 @@ def load_run(
     problems = load_problems(directory)
     stored = stored_parts(directory, meta)
     tables: list[pa.Table] = []
-    distinct: dict[str, int] = {}
+    texts = Texts()
     # One pass: opening the row groups costs more than reading them, and no text is kept.
     for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=BATCH_BYTES):
-        distinct |= distinct_texts(batch)
+        texts.add(batch)
         sizes = pc.binary_length(batch["text"])
         tables.append(batch.select(_COLUMNS).append_column(_BYTES, sizes).replace_schema_metadata(None))
     schema = pa.schema([*(parts.SCHEMA.field(name) for name in _COLUMNS), _BYTES])
@@ -143,6 +144,8 @@ def load_run(
     pools: dict[Draw, Pool] = {
         arm: make_pool(directory, complete, table, grades, arm, n) for arm, n in draws(meta["config"]).items()
     }
+    same, told_by = same_as_greedy(stored, table, texts, pools["sample"].problem_ids, pools["sample"].n)
+    pools["sample"] = replace(pools["sample"], same_as_greedy=same, same_told_by=told_by)
     tokens: dict[str, tuple[Sequence[parts.Part], str]] = {}
     if token_logprobs or any(scorer.needs_tokens for scorer in wanted):
         tokens["token_logprobs"] = stored, "token_logprobs"
@@ -153,7 +156,7 @@ def load_run(
     if own:
         pools = _with_plugin_scores(directory, own, pools)
     greedy, pool = pools["greedy"], pools["sample"]
-    duplicates = np.array([1 - distinct[p.id] / pool.n for p in complete], dtype=np.float64)
+    duplicates = np.array([1 - texts.distinct[p.id] / pool.n for p in complete], dtype=np.float64)
     del table, tables, grades
     pa.default_memory_pool().release_unused()  # else the C library keeps what the batches took
     return Run(directory, meta, problems, greedy, pool, grader, duplicates)

@@ -165,12 +165,35 @@ def test_problem_rows_by_hand(run: HandRun) -> None:
 
 
 def test_sharper_than_greedy_leaves_out_greedy_itself(run: HandRun) -> None:
-    """Problem c's first response has greedy's length and log-likelihood within the engine's precision."""
-    assert analyse(run).facts.sharper_than_greedy.estimate == pytest.approx(1 / 3)
+    """Problem c's first response is the greedy one, to which the engine gave a log-likelihood that differs a little."""
+    facts = analyse(run).facts
+    assert (facts.sharper_than_greedy.estimate, facts.same_told_by) == (pytest.approx(1 / 3), "token ids")
     higher = run.pool.log_likelihood.copy()
-    higher[2, 0] = -1.99
-    clearer = replace(run, pool=replace(run.pool, log_likelihood=higher))
-    assert analyse(clearer).facts.sharper_than_greedy.estimate == pytest.approx(2 / 3)
+    higher[2, 0] = -1.0  # in bfloat16 it can be a nat
+    still = replace(run, pool=replace(run.pool, log_likelihood=higher))
+    assert analyse(still).facts.sharper_than_greedy.estimate == pytest.approx(1 / 3)
+    other = replace(run, pool=replace(run.pool, same_as_greedy=np.zeros((3, 4), dtype=np.bool_)))
+    assert analyse(other).facts.sharper_than_greedy.estimate == pytest.approx(2 / 3)
+
+
+def test_where_nothing_tells_the_greedy_response_apart_the_report_says_so(run: HandRun) -> None:
+    silent = replace(run, pool=replace(run.pool, same_as_greedy=None, same_told_by=None))
+    facts = analyse(silent).facts
+    assert (facts.sharper_than_greedy.estimate, facts.same_told_by) == (pytest.approx(2 / 3), "nothing")
+    assert facts.told_apart == " (greedy's own response is not told apart)"
+
+
+def test_noise_on_the_greedy_response_makes_nothing_sharper() -> None:
+    """A pool that is greedy over again, with the rounding of bfloat16: none is sharper, and greedy ranks first."""
+    rng = np.random.default_rng(8)
+    run = made_up_run(rng, 30, 6)
+    noisy = run.greedy.log_likelihood + rng.normal(scale=0.3, size=(30, 6))
+    same = np.ones((30, 6), dtype=np.bool_)
+    run = replace(run, pool=replace(run.pool, log_likelihood=noisy, same_as_greedy=same, same_told_by="token ids"))
+    found = analyse(run, draws=200)
+    assert (found.facts.sharper_than_greedy.estimate, found.facts.above_greedy) == (0.0, 0.0)
+    assert found.explanation.greedy_rank.mean.estimate == 1.0
+    assert all(row.above_greedy == 0.0 for row in found.problems)
 
 
 def test_same_seed_same_analysis_and_intervals_do_not_depend_on_what_else_is_asked() -> None:

@@ -120,7 +120,7 @@ def test_saturation(values: list[float], expected: int | None) -> None:
 
 def test_greedy_rank_by_hand(run: Run) -> None:
     rank = explained(run).greedy_rank
-    # a: two responses are sharper; b: none; c: one, which is greedy itself within the engine's precision.
+    # a: two responses are sharper; b: none; c: one, which is the greedy response over again.
     assert (rank.mean.estimate, rank.median) == (pytest.approx((3 + 1 + 1) / 3), 1.0)
     assert (rank.quartile_low, rank.quartile_high) == (1.0, 2.0)
     assert 1.0 <= rank.mean.low <= rank.mean.estimate <= rank.mean.high <= 5.0

@@ -114,7 +114,7 @@ _SHARPER = Row[Facts](
     (
         *interval(Facts, "sharper_than_greedy", "share"),
         REASONS,
-        *renamed(Facts, tolerance_nats_per_token="sharper_tolerance"),
+        *renamed(Facts, same_response_told_by="same_told_by"),
     ),
 )
 

@@ -149,7 +149,7 @@ def _sharper(facts: Facts) -> str:
     share = facts.sharper_than_greedy
     return (
         f"sharper than greedy: {_share(share.estimate)} %{ends(share.low, share.high, '.0f', 100.0)} of problems have "
-        "a pool response of higher log-likelihood than greedy's."
+        f"a pool response of higher log-likelihood than greedy's{facts.told_apart}."
     )
 
 
