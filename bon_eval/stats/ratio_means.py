@@ -7,12 +7,13 @@ and they go to `bon_eval.stats.bootstrap` and `bon_eval.stats.paired` as they ar
 pairs: P problems count as their effective number P' = (sum n)^2 / sum n^2 (Kish 1965, Survey Sampling, section 11.7).
 
 * ``wilson-design ratio``: shares, support (0, 1); `bon_eval.stats.closed_form.ratio_interval`.
-* ``pseudo-t ratio``: differences of shares, support (-1, 1); ``pseudo-t`` of the linearised values. Its pseudo-problems
-  are of the root mean square number of pairs, and residuals are stretched by the ratio of Student's quantiles of P' - 1
-  and P - 1 degrees of freedom. Without that stretch a null of whole problems that flip, one in five of them with eight
-  times the pairs of the others, is rejected in 7 % of samples of 20 problems.
+* ``pseudo-t ratio``: differences of shares, support (-1, 1); ``pseudo-t`` of the linearised values. It adds 3/2 P / P'
+  pseudo-problems of each sign, each with the root mean square number of pairs, and stretches residuals by the ratio of
+  Student's quantiles of P' - 1 and P - 1 degrees of freedom. With `bon_eval.stats.bootstrap`'s own 3/2 and no stretch a
+  null of whole problems that flip, one in five of them with eight times the pairs of the others, is rejected in 7 % of
+  samples of 20 problems.
 * ``bootstrap-t + student-t ratio``: nats and other unbounded values, from P' = 10 on. Residuals are stretched by the
-  same ratio, by the widening that P' problems need in place of P (`bon_eval.stats.heavy_tails`), and below 100 problems
+  same ratio, by the widening that P' problems need in place of P (`bon_eval.stats.heavy_tails`), and below 200 problems
   by up to (P / P')^(1/4): one problem of many pairs is a heavier tail than the values themselves have.
 
 benchmarks/coverage.py has the simulations.
@@ -29,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import (
     DIFFERENCE,
+    LEAST_DIFFERENCES,
     UNBOUNDED,
     Interval,
     Resolved,
@@ -37,35 +39,20 @@ from bon_eval.stats.bootstrap import (
     check_draws,
     resolve_intervals,
 )
-from bon_eval.stats.closed_form import ratio_interval
-from bon_eval.stats.heavy_tails import LEAST_PROBLEMS, is_too_skewed, widening
+from bon_eval.stats.closed_form import pseudo_t, pseudo_t_p_value, ratio_interval
+from bon_eval.stats.clusters import effective_number, linearised
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS, is_too_skewed, varied_problems, widening
 from bon_eval.stats.paired import PairedTest, paired_tests
+from bon_eval.stats.resampling import inner_confidence
 from bon_eval.stats.signs import sign_test
 
 Array = NDArray[np.float64]
 _UNIT: Support = (0.0, 1.0)
 _ROUNDING = 1e-9
-
-
-def linearised(parts: ArrayLike, sizes: ArrayLike) -> Array:
-    """One number for each problem, whose mean is sum(parts) / sum(sizes) and whose spread is this ratio's.
-
-    Args:
-        parts: (P,) or (P, K), sums over the pairs of each problem.
-        sizes: (P,), their numbers; not all 0.
-
-    >>> linearised([4.0, 8.0], [2, 1]).round(3).tolist()
-    [1.333, 6.667]
-    """
-    part, size = np.asarray(parts, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
-    size = size.reshape(-1, *(1,) * (part.ndim - 1))
-    ratio = part.sum(axis=0) / size.sum()
-    return np.asarray(ratio + (part - ratio * size) / size.mean(), dtype=np.float64)
-
-
-def effective_number(sizes: Array) -> float:
-    """Kish's effective number of problems of these numbers of pairs, (P,): P where all are equal."""
-    return float(sizes.sum() ** 2 / (sizes @ sizes))
+_NO_INNER = (np.nan, np.nan)
+_PSEUDO = 1.5
+_FEW = 50
+"""Problems up to which unequal numbers of pairs widen an interval of nats in full."""
 
 
 def ratio_mean(
@@ -96,7 +83,7 @@ def ratio_mean(
 
     >>> found = ratio_mean([2, 1, 1, 1, 1], [2, 1, 1, 1, 1], support=(0, 1), rng=np.random.default_rng(0))
     >>> found.estimate, round(found.low, 3), found.high, found.method
-    (1.0, 0.369, 1.0, 'wilson-design ratio')
+    (1.0, 0.342, 1.0, 'wilson-design ratio')
     """
     columns = _column(parts)
     return ratio_means(columns, sizes, supports=[support], rng=rng, draws=draws, confidence=confidence)[0]
@@ -143,7 +130,7 @@ def ratio_test(
 
     >>> test = ratio_test([6, 1, 1, 2, 5, 1], [0] * 6, [6, 1, 1, 2, 5, 1], share=True, rng=np.random.default_rng(0))
     >>> test.difference, round(test.low, 3), test.high, test.n_contested, test.method, test.verdict()
-    (1.0, -0.122, 1.0, 6, 'pseudo-t ratio', 'not shown')
+    (1.0, -0.246, 1.0, 6, 'pseudo-t ratio', 'not shown')
     """
     sides = _column(parts_a), _column(parts_b)
     return ratio_tests(*sides, sizes, shares=[share], rng=rng, draws=draws, confidence=confidence)[0]
@@ -192,63 +179,77 @@ def ratio_tests(
 def _resolve(
     columns: Array, size: Array, supports: Sequence[Support], rng: np.random.Generator, draws: int, confidence: float
 ) -> list[Resolved]:
-    """Columns (P, K) of unequal sizes; those that are not shares share their resampled problems."""
-    found: dict[int, Resolved] = {}
-    counted = effective_number(size)
+    """Columns (P, K) of unequal sizes."""
+    unbounded = [k for k, support in enumerate(supports) if support == UNBOUNDED]
+    of_nats = dict(zip(unbounded, _nats(columns[:, unbounded], size, rng, draws, confidence), strict=True))
+    out = []
     for k, (column, support) in enumerate(zip(columns.T, supports, strict=True)):
-        ratio = float(column.sum() / size.sum())
         if support == _UNIT:
-            interval = Interval(ratio, *ratio_interval(column, size, confidence))
-            found[k] = Resolved(interval, np.nan, (np.nan, np.nan))
-        elif support == UNBOUNDED and len(size) >= LEAST_PROBLEMS > counted:
-            why = f"none: {len(size)} problems of unequal numbers of pairs count as {counted:.1f}; from 10 on"
-            found[k] = Resolved(Interval(ratio, np.nan, np.nan, why), np.nan, (np.nan, np.nan))
-    rest = [k for k in range(len(supports)) if k not in found]
-    if rest:
-        kinds = [supports[k] for k in rest]
-        values = linearised(columns[:, rest], size)
-        mean = values.mean(axis=0)
-        # A pseudo-problem is 1 of a typical number of pairs: the scale makes that the 1 that `pseudo_t` adds.
-        scales = np.array([1.0 if kind == UNBOUNDED else np.sqrt(len(size) / counted) for kind in kinds])
-        stretch = np.array([_stretch(len(size), counted, kind, confidence) for kind in kinds])
-        stretched = (mean + stretch * (values - mean)) / scales
-        resolved = resolve_intervals(stretched, kinds, [0.0] * len(rest), rng, draws, confidence)
-        for k, scale, of_column in zip(rest, scales.tolist(), resolved, strict=True):
-            found[k] = _of_ratio(of_column, scale, columns[:, k], size, supports[k])
-    return [found[k] for k in range(len(supports))]
+            interval = Interval(float(column.sum() / size.sum()), *ratio_interval(column, size, confidence))
+            out.append(Resolved(interval, np.nan, _NO_INNER))
+        else:
+            out.append(of_nats[k] if support == UNBOUNDED else _difference(column, size, confidence))
+    return out
 
 
-def _stretch(n: int, counted: float, support: Support, confidence: float) -> float:
-    """By how much residuals grow, for n problems to count as fewer."""
+def _difference(column: Array, size: Array, confidence: float) -> Resolved:
+    """A difference of shares."""
+    ratio, n, counted = float(column.sum() / size.sum()), len(size), effective_number(size)
+    if n < LEAST_DIFFERENCES:
+        return _none(ratio, f"{n} problem{'s' if n != 1 else ''}; from {LEAST_DIFFERENCES} on")
+    # A pseudo-problem is 1 of a typical number of pairs: the scale makes that the 1 that `pseudo_t` adds.
+    scale, weight = float(np.sqrt(n / counted)), _PSEUDO * n / counted
+    values = (ratio + _student(n, counted, confidence) * (linearised(column, size) - ratio)) / scale
+    outer, inner = (
+        [float(np.clip(scale * end, *DIFFERENCE)) for end in pseudo_t(values, level, weight=weight)]
+        for level in (confidence, inner_confidence(confidence))
+    )
+    interval = Interval(ratio, outer[0], outer[1], "pseudo-t ratio")
+    return Resolved(interval, pseudo_t_p_value(values, weight=weight), (inner[0], inner[1]))
+
+
+def _nats(columns: Array, size: Array, rng: np.random.Generator, draws: int, confidence: float) -> list[Resolved]:
+    """Unbounded values, (P, K)."""
+    n, counted = len(size), effective_number(size)
+    ratios = columns.sum(axis=0) / size.sum()
+    if n >= LEAST_PROBLEMS > counted:
+        why = f"pairs of {n} problems count as those of {counted:.1f}; from {LEAST_PROBLEMS} on"
+        return [_none(ratio, why) for ratio in ratios.tolist()]
+    values = linearised(columns, size)
+    wider = widening(counted)
+    part = min(1.0, (wider - 1.0) / (widening(_FEW) - 1.0))
+    stretch = _student(n, counted, confidence) * wider / widening(n) * (1.0 + part * ((n / counted) ** 0.25 - 1.0))
+    kinds, rarest = [UNBOUNDED] * len(ratios), [np.inf] * len(ratios)
+    out = []
+    for k, found in enumerate(
+        resolve_intervals(ratios + stretch * (values - ratios), kinds, rarest, rng, draws, confidence)
+    ):
+        ratio, varied = float(ratios[k]), varied_problems(columns[:, k] / size)
+        if np.isfinite(found.interval.low) and varied >= LEAST_PROBLEMS:
+            method, marked = f"{found.interval.method} ratio", is_too_skewed(values[:, k], counted)
+            out.append(replace(found, interval=replace(found.interval, estimate=ratio, method=method, marked=marked)))
+        elif n < LEAST_PROBLEMS:
+            out.append(replace(found, interval=replace(found.interval, estimate=ratio)))
+        else:
+            out.append(_none(ratio, f"{'no' if varied == 1 else f'only {varied}'} problems differ"))
+    return out
+
+
+def _student(n: int, counted: float, confidence: float) -> float:
+    """Ratio of Student's quantiles, for n problems to count as fewer."""
     from scipy import special
 
-    if n < 2:
-        return 1.0
     quantile = 1.0 - (1.0 - confidence) / 2.0
-    student = float(special.stdtrit(max(counted - 1.0, 1.0), quantile) / special.stdtrit(n - 1.0, quantile))
-    if support != UNBOUNDED:
-        return student
-    wider = widening(counted)
-    part = (wider - 1.0) / (widening(LEAST_PROBLEMS) - 1.0)
-    return student * wider / widening(n) * (1.0 + part * ((n / counted) ** 0.25 - 1.0))
+    freedom = np.maximum([counted - 1.0, n - 1.0], 1.0)
+    return float(np.divide(*special.stdtrit(freedom, quantile)))
 
 
-def _of_ratio(found: Resolved, scale: float, column: Array, size: Array, support: Support) -> Resolved:
-    """What was found of the scaled linearised values, as the ratio's."""
-    low, high = (float(np.clip(scale * x, *support)) for x in (found.interval.low, found.interval.high))
-    inner = tuple(float(np.clip(scale * x, *support)) for x in found.inner)
-    ratio, given = float(column.sum() / size.sum()), np.isfinite(low)
-    marked = bool(given and support == UNBOUNDED and is_too_skewed(linearised(column, size), effective_number(size)))
-    method = f"{found.interval.method} ratio" if given else found.interval.method
-    interval = replace(found.interval, estimate=ratio, low=low, high=high, method=method, marked=marked)
-    return replace(found, interval=interval, inner=(inner[0], inner[1]))
+def _none(ratio: float, why: str) -> Resolved:
+    return Resolved(Interval(ratio, np.nan, np.nan, f"none: {why}"), np.nan, _NO_INNER)
 
 
 def _column(values: ArrayLike) -> Array:
-    out = np.asarray(values, dtype=np.float64)
-    if out.ndim != 1:
-        raise ConfigError(f"parts have shape {out.shape}; expected (problems,)")
-    return out[:, None]
+    return np.asarray(values, dtype=np.float64)[:, None]
 
 
 def _checked(parts: ArrayLike, sizes: ArrayLike, supports: Sequence[Support]) -> tuple[Array, Array]:
