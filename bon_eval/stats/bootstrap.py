@@ -54,7 +54,7 @@ UNBOUNDED: Support = (-np.inf, np.inf)
 _UNIT: Support = (0.0, 1.0)
 DIFFERENCE: Support = (-1.0, 1.0)
 """For differences of accuracies and other shares."""
-_LEAST_DIFFERENCES = 5
+LEAST_DIFFERENCES = 5
 """Problems from which on a difference of accuracies has an interval: of fewer it is nearly all of [-1, 1]."""
 
 
@@ -208,7 +208,7 @@ def _closed_form(
         if is_binary(column) or effective_problems(column) < ENOUGH_PROBLEMS:
             return Resolved(Interval(mean, *share_interval(column, confidence)), np.nan, _NO_INNER)
         return None
-    least = LEAST_PROBLEMS if support == UNBOUNDED else _LEAST_DIFFERENCES
+    least = LEAST_PROBLEMS if support == UNBOUNDED else LEAST_DIFFERENCES
     if n < least:
         return _none(mean, f"{n} {unit}{'s' if n != 1 else ''}; from {least} on")
     if support == UNBOUNDED:

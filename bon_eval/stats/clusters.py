@@ -66,7 +66,25 @@ def cluster_values(columns: NDArray[np.float64], clusters: NDArray[np.intp]) -> 
     >>> cluster_values(np.array([[1.0], [1.0], [0.0]]), np.array([0, 0, 1])).round(3).tolist()
     [[1.111], [0.222]]
     """
-    sizes = np.bincount(clusters).astype(np.float64)[:, None]
-    mean = columns.mean(axis=0)
-    values: NDArray[np.float64] = mean + (cluster_sums(columns, clusters) - mean * sizes) / sizes.mean()
-    return values
+    return linearised(cluster_sums(columns, clusters), np.bincount(clusters))
+
+
+def linearised(parts: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:
+    """One number for each problem or cluster, whose mean is sum(parts) / sum(sizes) and whose spread is this ratio's.
+
+    Args:
+        parts: (P,) or (P, K), a sum for each problem or cluster.
+        sizes: (P,), how many are in it; not all 0.
+
+    >>> linearised([4.0, 8.0], [2, 1]).round(3).tolist()
+    [1.333, 6.667]
+    """
+    part, size = np.asarray(parts, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
+    size = size.reshape(-1, *(1,) * (part.ndim - 1))
+    ratio = part.sum(axis=0) / size.sum()
+    return np.asarray(ratio + (part - ratio * size) / size.mean(), dtype=np.float64)
+
+
+def effective_number(sizes: NDArray[np.float64]) -> float:
+    """Kish's effective number of problems or clusters of these sizes, (P,); where all are equal, P."""
+    return float(sizes.sum() ** 2 / (sizes @ sizes))

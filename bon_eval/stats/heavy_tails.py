@@ -46,12 +46,16 @@ def skewness(values: NDArray[np.float64]) -> float:
     return float(np.mean(centred**3)) / variance**1.5 if variance > 0.0 else 0.0
 
 
-def is_too_skewed(values: NDArray[np.float64]) -> bool:
-    """Whether the sample's skewness says that its mean's interval need not cover."""
+def is_too_skewed(values: NDArray[np.float64], n_problems: float | None = None) -> bool:
+    """Whether the sample's skewness says that its mean's interval need not cover.
+
+    `n_problems` is what the values count as, where they are fewer than they look (`bon_eval.stats.ratio_means`).
+    """
     n, limits = np.array(_SKEWNESS).T
-    return abs(skewness(values)) > float(np.interp(np.log(len(values)), np.log(n), limits))
+    counted = len(values) if n_problems is None else n_problems
+    return abs(skewness(values)) > float(np.interp(np.log(counted), np.log(n), limits))
 
 
-def widening(n_problems: int) -> float:
+def widening(n_problems: float) -> float:
     """Factor by which the ends of a mean's interval move away from the mean."""
     return float(np.interp(n_problems, *np.array(_WIDENING).T))

@@ -1,28 +1,34 @@
 """Claims about training, decided from trajectories by rules that a file fixed beforehand.
 
 A claim is a list of parts, a part is one number with a threshold; see results/squeeze/conditions.yaml for the words.
-Problems are the sampling unit of every interval; seeds of training are held against each other by their sign.
+Problems are the sampling unit of every interval, and the seeds of training are a second source of its width; besides,
+every seed's own estimate must lie on the claimed side.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from bon_eval.dpo.tracking.measures import Array, per_problem
-from bon_eval.dpo.tracking.trajectory import Trajectory
+from bon_eval.dpo.tracking.measures import Array
+from bon_eval.dpo.tracking.trajectory import Trajectory, Unit
 from bon_eval.errors import ConfigError
-from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_ci
+from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, Interval
+from bon_eval.stats.closed_form import with_seeds
+from bon_eval.stats.clusters import linearised
+from bon_eval.stats.ratio_means import ratio_mean
 from bon_eval.stats.streams import streams
 
 Outcome = Literal["holds", "fails", "open"]
 Verdict = Literal["reproduced", "not reproduced", "not decided"]
 BASE = "base"
 """The condition's name for the base model itself."""
+ONE_SEED = "for this seed of training only"
+"""What an outcome says of one seed: its interval knows no other."""
 _KEYS = {"what", "condition", "measure", "above", "below", "within", "fails", "minus", "only_if"}
 
 
@@ -58,10 +64,24 @@ class PartResult:
     label: str
     unit: str
     value: Interval
-    """Mean over the problems of all seeds."""
+    """Mean over the problems of all seeds, for other problems and other seeds."""
     by_seed: tuple[float, ...]
     outcome: Outcome
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """What a part is made of."""
+
+    by_seed: list[dict[Unit, float]]
+    """Of each seed the number of each problem or pair."""
+    behind: Mapping[Unit, str]
+    """The problem of each."""
+    label: str
+    unit: str
+    bounded: bool
+    """Whether they are shares, or differences of shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +159,17 @@ def outcome(part: ClaimPart, value: Interval, by_seed: Sequence[float]) -> Outco
     return "holds" if max(ends) < part.below else "fails" if min(ends) > other else "open"
 
 
-def numbers(
-    trajectories: Trajectories, what: str, condition: str, measure: str
-) -> tuple[list[dict[str, float]], str, str, bool]:
-    """For each seed the number of each problem; with label, unit and whether they are shares.
+def numbers(trajectories: Trajectories, what: str, condition: str, measure: str) -> Numbers:
+    """A measure of a condition under every seed; the base model has no seeds and stands there once.
 
     Raises:
         ConfigError: no such condition or measure.
     """
     at_base = condition == BASE
-    chosen = next(iter(trajectories.values())) if at_base else trajectories.get(condition)
+    chosen = next(iter(trajectories.values()))[:1] if at_base else trajectories.get(condition)
     if not chosen:
         raise ConfigError(f"a claim names condition {condition!r}, which there is not")
-    out = []
+    out, behind = [], dict[Unit, str]()
     label, unit, bounded = measure, "", True
     for trajectory in chosen:
         columns = trajectory.columns
@@ -160,55 +178,91 @@ def numbers(
             raise ConfigError(f"a claim names measure {measure!r}, which there is not")
         now, base = last[measure], first[measure]
         label, unit, bounded = now.label, now.unit, bounded and now.bounded
+        behind |= zip(now.units, now.problems, strict=True)
         values = dict(zip(now.units, now.values.tolist(), strict=True))
         if what == "change":
             before = dict(zip(base.units, base.values.tolist(), strict=True))
             values = {k: v - before[k] for k, v in values.items() if k in before}
         out.append(values)
-        if at_base:
-            break
-    return out, label, unit, bounded
+    return Numbers(out, behind, label, unit, bounded)
 
 
-def over_seeds(by_seed: Sequence[Mapping[str, float]]) -> tuple[Array, bool]:
-    """The seeds' numbers as one for each problem, in order of first appearance; shape (P,).
+def layout(found: Numbers) -> tuple[Array, Array]:
+    """Sums of each problem's numbers under each seed, and how many they are: (S, P) each.
 
-    Where every seed has every problem these are the problems' means over seeds. Otherwise (a problem has no AUROC where
-    all its responses are right, say) a mean of such means would weigh a number by how few seeds have its problem: see
-    `per_problem` for what stands in its place. The second value says whether they are plain means.
+    A problem may have no number under a seed (no AUROC where all its responses are right, say): the mean is over all
+    the numbers that there are.
     """
-    numbers = [(problem, value) for values in by_seed for problem, value in values.items()]
-    return per_problem(np.array([value for _, value in numbers]), [problem for problem, _ in numbers])
+    rows = {problem: k for k, problem in enumerate(dict.fromkeys(found.behind[u] for v in found.by_seed for u in v))}
+    sums, sizes = np.zeros((2, len(found.by_seed), len(rows)))
+    for s, values in enumerate(found.by_seed):
+        for unit, value in values.items():
+            sums[s, rows[found.behind[unit]]] += value
+            sizes[s, rows[found.behind[unit]]] += 1.0
+    return sums, sizes
+
+
+def _subtracted(part: ClaimPart, found: Numbers, others: Numbers) -> Numbers:
+    """Number by number where both have numbers of the same, else the means of each problem."""
+    assert part.minus is not None
+    left, right = found.by_seed, others.by_seed
+    # The base model has no seeds: its one set of numbers stands against each seed of the other condition.
+    left = left * len(right) if part.condition == BASE else left
+    right = right * len(left) if part.minus[0] == BASE else right
+    if len(left) != len(right):
+        raise ConfigError(
+            f"a claim subtracts {part.minus[0]!r} with {len(right)} seeds from {part.condition!r} with "
+            f"{len(left)}; give both the same seeds"
+        )
+    behind = found.behind
+    if not behind.keys() & others.behind.keys():
+        left, right = ([_problem_means(v, n.behind) for v in s] for s, n in ((left, found), (right, others)))
+        behind = {problem: problem for problem in behind.values()}
+    both = [{k: v - b[k] for k, v in a.items() if k in b} for a, b in zip(left, right, strict=True)]
+    label = f"{found.label} minus {part.minus[0]}: {others.label}"
+    return Numbers(both, behind, label, found.unit, found.bounded and others.bounded)
+
+
+def _problem_means(values: Mapping[Unit, float], behind: Mapping[Unit, str]) -> dict[Unit, float]:
+    grouped: dict[Unit, list[float]] = {}
+    for unit, value in values.items():
+        grouped.setdefault(behind[unit], []).append(value)
+    return {problem: float(np.mean(of_problem)) for problem, of_problem in grouped.items()}
+
+
+def _interval(part: ClaimPart, found: Numbers, seed: int, draws: int) -> Interval:
+    sums, sizes = layout(found)
+    # Shares differ by at most 1, changes of shares by at most 2.
+    reach = 2.0 if part.what == "change" and part.minus is not None else 1.0
+    shares = (0.0, 1.0) if part.what == "value" and part.minus is None else DIFFERENCE
+    support = shares if found.bounded else UNBOUNDED
+    rng = streams(seed)("claims")
+    scaled = ratio_mean(sums.sum(axis=0) / reach, sizes.sum(axis=0), support=support, rng=rng, draws=draws)
+    over_problems = reach * scaled.low, reach * scaled.high
+    means, estimate = linearised(sums.sum(axis=1), sizes.sum(axis=1)), reach * scaled.estimate
+    low, high = np.clip(with_seeds(estimate, over_problems, means, 0.95), *(reach * end for end in support)).tolist()
+    method = scaled.method if len(means) == 1 or math.isnan(low) else f"{scaled.method}, {len(means)} seeds"
+    return replace(scaled, estimate=estimate, low=low, high=high, method=method)
 
 
 def _measure(part: ClaimPart, trajectories: Trajectories, seed: int, draws: int) -> PartResult:
-    by_seed, label, unit, bounded = numbers(trajectories, part.what, part.condition, part.measure)
+    measured = numbers(trajectories, part.what, part.condition, part.measure)
     if part.minus is not None:
-        others, other_label, _, other_bounded = numbers(trajectories, part.what, *part.minus)
-        # The base model has no seeds: its one set of numbers stands against each seed of the other condition.
-        by_seed = by_seed * len(others) if part.condition == BASE else by_seed
-        others = others * len(by_seed) if part.minus[0] == BASE else others
-        if len(others) != len(by_seed):
-            raise ConfigError(
-                f"a claim subtracts {part.minus[0]!r} with {len(others)} seeds from {part.condition!r} with "
-                f"{len(by_seed)}; give both the same seeds"
-            )
-        by_seed = [
-            {k: v - other[k] for k, v in values.items() if k in other}
-            for values, other in zip(by_seed, others, strict=True)
-        ]
-        label, bounded = f"{label} minus {part.minus[0]}: {other_label}", bounded and other_bounded
-    pooled, plain = over_seeds(by_seed)
-    shares = bounded and plain and part.minus is None
-    support = ((-1.0, 1.0) if part.what == "change" else (0.0, 1.0)) if shares else UNBOUNDED
-    value = bootstrap_ci(pooled, rng=streams(seed)("claims"), draws=draws, support=support)
-    means = tuple(float(np.mean(list(values.values()))) for values in by_seed)
+        measured = _subtracted(part, measured, numbers(trajectories, part.what, *part.minus))
+    if not all(measured.by_seed):
+        raise ConfigError(f"no problem has a number for a claim about {part.condition!r}: {measured.label}")
+    value = _interval(part, measured, seed, draws)
+    means = tuple(float(np.mean(list(values.values()))) for values in measured.by_seed)
     found, note = outcome(part, value, means), ""
+    if value.marked:
+        found, note = "open", "the problems' numbers are too skewed for an interval of their mean"
+    elif found != "open" and len(means) == 1 and {part.condition, *(part.minus or ())[:1]} != {BASE}:
+        note = ONE_SEED
     if part.only_if is not None:
         needed = _measure(part.only_if, trajectories, seed, draws)
         if needed.outcome != "holds":
             found, note = "open", f"{part.only_if.condition}: {needed.label} is not {part.only_if.threshold()}"
-    return PartResult(part, label, unit, value, means, found, note)
+    return PartResult(part, measured.label, measured.unit, value, means, found, note)
 
 
 def _part(entry: Any, claim: str) -> ClaimPart:

@@ -19,6 +19,7 @@ from squeeze.plan import Cell, Plan, settings_text
 from squeeze.plots import Runs, panel_figures
 
 _MARK = {"holds": "holds", "fails": "the opposite", "open": "open"}
+_ONE = "One seed of training: claims are decided for these trainings only, intervals are over problems alone."
 Results = dict[str, tuple[ClaimResult, ...]]
 """Setting -> every claim."""
 
@@ -30,8 +31,8 @@ class _PartRow:
     setting: str
     measure: str
     estimate: str
-    low: str
-    high: str
+    ends: str
+    """Of the interval, or why there is none."""
     unit: str
     by_seed: str
     claimed: str
@@ -69,6 +70,7 @@ def write_page(plan: Plan, out: Path, seconds: float | None) -> str:
     values = {
         "title": f"Squeezing and sharpening through DPO: {plan.content['model']}",
         "summary": facts["summary"],
+        "one_seed": _ONE if len(plan.seeds) == 1 else "",
         "settings": tuple(results),
         "claims": [_claim(id_, results) for id_ in claims],
         "panels": panels,
@@ -91,7 +93,7 @@ def load_runs(plan: Plan) -> Runs:
 
 def verdicts(results: Results, facts: dict[str, Any]) -> str:
     """The verdicts for the terminal."""
-    lines = [facts["summary"], ""]
+    lines = [facts["summary"], *([_ONE] if len(facts["seeds"]) == 1 else ()), ""]
     width = max(len(setting) for setting in results)
     for k, first in enumerate(next(iter(results.values()))):
         lines.append(f"({first.id}) {first.text}")
@@ -132,8 +134,7 @@ def _part_row(setting: str, part: PartResult) -> _PartRow:
         setting=setting,
         measure=_what(part),
         estimate=_number(part.value.estimate, part),
-        low=_number(part.value.low, part),
-        high=_number(part.value.high, part),
+        ends=_ends(part),
         unit=part.unit,
         by_seed=", ".join(_number(x, part) for x in part.by_seed),
         claimed=part.part.threshold(),
@@ -144,6 +145,12 @@ def _part_row(setting: str, part: PartResult) -> _PartRow:
 def _what(part: PartResult) -> str:
     change = "change of " if part.part.what == "change" else ""
     return f"{part.part.condition}: {change}{part.label}"
+
+
+def _ends(part: PartResult) -> str:
+    if math.isnan(part.value.low):
+        return f"({part.value.method.replace('none', 'no interval')})"
+    return f"[{_number(part.value.low, part)}, {_number(part.value.high, part)}]" + ("†" if part.value.marked else "")
 
 
 def _number(value: float, part: PartResult) -> str:
@@ -167,6 +174,7 @@ def _claim_rows(results: Results) -> Iterator[dict[str, object]]:
                     "estimate": part.value.estimate,
                     "low": None if math.isnan(part.value.low) else part.value.low,
                     "high": None if math.isnan(part.value.high) else part.value.high,
+                    "method": part.value.method,
                     "by_seed": " ".join(f"{x:.6g}" for x in part.by_seed),
                     "claimed": part.part.threshold(),
                     "outcome": part.outcome,

@@ -165,21 +165,15 @@ def ches(hidden_chosen: Array, hidden_rejected: Array) -> tuple[float, float]:
     return float(plus @ minus - plus @ plus), float(mean_plus @ mean_minus - mean_plus @ mean_plus)
 
 
-def per_problem(values: Array, problem_ids: Sequence[str]) -> tuple[Array, bool]:
-    """Pairs (K,) to one number for each problem (P,), whose mean is the mean over pairs.
-
-    Problems are the sampling unit. Where each has the same number of pairs the numbers are the problems' own means.
-    Otherwise they are the linearised ratio z_i = R + (s_i - R c_i) / mean(c) with s_i the sum and c_i the count of
-    problem i, R the mean over pairs (Cochran 1977, section 2.11): the mean of z is R and its spread is the ratio's.
+def problem_sums(values: Array, problem_ids: Sequence[str]) -> tuple[tuple[str, ...], Array, Array]:
+    """Pairs (K,) or (K, M) to sums for each problem, for `bon_eval.stats.ratio_means`: problems are the sampling unit.
 
     Returns:
-        The numbers, in order of first appearance, and whether they are plain means (which keep the values' range).
+        The problems in order of first appearance, the sums over their pairs, (P,) or (P, M), and their numbers of
+        pairs, (P,). The sum of sums over the sum of numbers is the mean over pairs.
     """
     first: dict[str, int] = {}
     index = np.array([first.setdefault(problem, len(first)) for problem in problem_ids], dtype=np.intp)
-    counts = np.bincount(index).astype(np.float64)
-    sums = np.bincount(index, weights=values)
-    if (counts == counts[0]).all():
-        return sums / counts, True
-    ratio = float(values.mean())
-    return ratio + (sums - ratio * counts) / counts.mean(), False
+    sums = np.zeros((len(first), *values.shape[1:]))
+    np.add.at(sums, index, values)
+    return tuple(first), sums, np.bincount(index).astype(np.float64)

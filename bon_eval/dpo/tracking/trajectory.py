@@ -17,32 +17,49 @@ import numpy as np
 from bon_eval.analysis.findings import UNITS
 from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.dpo.tracking.forced import read_forced
-from bon_eval.dpo.tracking.measures import PAIR_MEASURES, Array, pair_measures, per_problem, side_scores
+from bon_eval.dpo.tracking.measures import PAIR_MEASURES, Array, pair_measures, problem_sums, side_scores
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
 from bon_eval.dpo.tracking.track import FORMAT
 from bon_eval.errors import StoreError
 from bon_eval.estimators import within_problem_auroc
-from bon_eval.stats import bootstrap_cis, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval
 from bon_eval.stats.paired import PairedTest
+from bon_eval.stats.ratio_means import ratio_means, ratio_tests
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Limits, Positive, Size
 from bon_eval.store.forced import load_forced_by
 from bon_eval.store.reader import Run, load_run
 
+Unit = str | tuple[str, int]
+"""What has one number of a measure: a problem, by its id, or a pair, by its set's name and its place there."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """One measure at one checkpoint, a number for each sampling unit."""
+    """One measure at one checkpoint, a number for each problem of the task or for each pair."""
 
     label: str
     unit: str
     values: Array
-    """(P,), problems of the task or problems behind the pairs."""
+    """(K,); the measure is their mean."""
     bounded: bool
     """Whether the values are shares in [0, 1]."""
-    units: tuple[str, ...]
-    """(P,), the problems' ids: values are paired by them."""
+    units: tuple[Unit, ...]
+    """(K,): values are paired by them."""
+    behind: tuple[str, ...] | None = None
+    """(K,), the problem behind each pair; None where the units are problems."""
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """(K,), the sampling unit of each value."""
+        return tuple(map(str, self.units)) if self.behind is None else self.behind
+
+    def at(self, units: tuple[Unit, ...]) -> Array:
+        """The values of some of the units."""
+        if units == self.units:
+            return self.values
+        places = {unit: k for k, unit in enumerate(self.units)}
+        return self.values[[places[unit] for unit in units]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +83,7 @@ class Trajectory:
     points: tuple[Point, ...]
     """By step, then in table order."""
     columns: Mapping[int, Mapping[str, Column]]
-    """Step -> measure -> its numbers by problem; for further statistics over several trajectories."""
+    """Step -> measure -> its numbers; for further statistics over several trajectories."""
     ches: Mapping[str, tuple[Interval, Interval]]
     """Pair set -> CHES and its length-normalised form at the base model, means over pairs."""
     n: Size
@@ -132,10 +149,10 @@ def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals:
         for set_name, facts in stored["pairs"].items():
             found |= _pair_columns(set_name, facts["problem_ids"], forced_base, forced, stored["beta"])
         for set_name, facts in stored["probes"].items():
-            ids = facts["problem_ids"]
-            values, _ = per_problem(forced[set_name].log_likelihood, ids)
-            units = tuple(dict.fromkeys(ids))
-            found[f"{set_name}.log_likelihood"] = Column(f"log-likelihood of {set_name}", "nats", values, False, units)
+            values, ids = forced[set_name].log_likelihood, tuple(facts["problem_ids"])
+            units = tuple((set_name, k) for k in range(len(ids)))
+            label = f"log-likelihood of {set_name}"
+            found[f"{set_name}.log_likelihood"] = Column(label, "nats", values, False, units, ids)
         columns[step] = found
     return Trajectory(
         steps=tuple(columns),
@@ -190,11 +207,10 @@ def _pair_columns(
         if not kept.any():
             continue
         # A response whose every argmax is saturated has no log of the mass outside it: it takes no part.
-        ids = [p for p, k in zip(problem_ids, kept, strict=True) if k]
-        numbers, plain = per_problem(values[kept], ids)
-        bounded = plain and kind.unit == "share"
+        places = np.flatnonzero(kept).tolist()
+        units, ids = tuple((set_name, k) for k in places), tuple(problem_ids[k] for k in places)
         label = f"{kind.label} ({set_name})"
-        found[f"{set_name}.{name}"] = Column(label, kind.unit, numbers, bounded, tuple(dict.fromkeys(ids)))
+        found[f"{set_name}.{name}"] = Column(label, kind.unit, values[kept], kind.unit == "share", units, ids)
     return found
 
 
@@ -202,38 +218,55 @@ def _ches(out: Path, pairs: Mapping[str, Any], seed: int, draws: int) -> dict[st
     stored = json.loads((out / "forced" / "ches.json").read_text(encoding="utf-8"))
     found = {}
     for name, facts in pairs.items():
-        values = np.asarray(stored[name], dtype=np.float64)
-        both = np.column_stack([per_problem(values[:, k], facts["problem_ids"])[0] for k in (0, 1)])
-        low, high = bootstrap_cis(both, rng=streams(seed)("ches"), draws=draws, support=UNBOUNDED)
-        found[name] = (low, high)
+        _, sums, sizes = problem_sums(np.asarray(stored[name], dtype=np.float64)[:, :2], facts["problem_ids"])
+        both = ratio_means(sums, sizes, supports=[UNBOUNDED] * 2, rng=streams(seed)("ches"), draws=draws)
+        found[name] = (both[0], both[1])
     return found
 
 
 def _points(columns: Mapping[int, Mapping[str, Column]], seed: int, draws: int) -> list[Point]:
-    rng = streams(seed)
-    base = columns[0]
-    out = []
+    base, out = columns[0], []
     for step, found in columns.items():
-        # Columns over the same problems share their resampled problems.
-        for k, units in enumerate(dict.fromkeys(c.units for c in found.values())):
-            names = [name for name, c in found.items() if c.units == units]
-            table = np.column_stack([found[name].values for name in names])
+        values: dict[str, Interval] = {}
+        for k, (units, names) in enumerate(_groups({name: column.units for name, column in found.items()})):
+            _, sums, sizes = problem_sums(_table(found, names, units), found[names[0]].problems)
             supports = [(0.0, 1.0) if found[name].bounded else UNBOUNDED for name in names]
-            values = bootstrap_cis(table, rng=rng(f"values-{k}"), draws=draws, support=supports)
-            changes: dict[str, PairedTest] = {}
-            paired = [n for n in names if step and n in base and base[n].units == units]
-            if paired:
-                tests = paired_tests(
-                    np.column_stack([found[name].values for name in paired]),
-                    np.column_stack([base[name].values for name in paired]),
-                    rng=rng(f"changes-{k}"),
-                    draws=draws,
-                    shares=[found[name].bounded for name in paired],
-                )
-                changes = dict(zip(paired, tests, strict=True))
-            out += [
-                Point(step, name, found[name].label, found[name].unit, value, changes.get(name))
-                for name, value in zip(names, values, strict=True)
-            ]
+            rng = streams(seed)(f"values-{k}")
+            values |= zip(names, ratio_means(sums, sizes, supports=supports, rng=rng, draws=draws), strict=True)
+        changes = _changes(base, found, seed, draws) if step else {}
+        out += [Point(step, n, found[n].label, found[n].unit, values[n], changes.get(n)) for n in found]
     order = {name: k for k, name in enumerate(dict.fromkeys(n for found in columns.values() for n in found))}
     return sorted(out, key=lambda point: (point.step, order[point.name]))
+
+
+def _changes(base: Mapping[str, Column], now: Mapping[str, Column], seed: int, draws: int) -> dict[str, PairedTest]:
+    """Changes of what has a number in both: a problem may have no AUROC, a pair no log of its mass, in one of them."""
+    shared = {name: _shared(base[name], column) for name, column in now.items() if name in base}
+    out: dict[str, PairedTest] = {}
+    for k, (units, names) in enumerate(_groups({name: units for name, units in shared.items() if units})):
+        problems = dict(zip(now[names[0]].units, now[names[0]].problems, strict=True))
+        behind = [problems[unit] for unit in units]
+        _, after, sizes = problem_sums(_table(now, names, units), behind)
+        _, before, _ = problem_sums(_table(base, names, units), behind)
+        shares, rng = [now[name].bounded for name in names], streams(seed)(f"changes-{k}")
+        out |= zip(names, ratio_tests(after, before, sizes, shares=shares, rng=rng, draws=draws), strict=True)
+    return out
+
+
+def _shared(base: Column, now: Column) -> tuple[Unit, ...]:
+    if base.units == now.units:
+        return now.units
+    there = set(base.units)
+    return tuple(unit for unit in now.units if unit in there)
+
+
+def _groups(units: Mapping[str, tuple[Unit, ...]]) -> list[tuple[tuple[Unit, ...], list[str]]]:
+    """Names by the units that they have numbers of: those of one group share their resampled problems."""
+    found: dict[tuple[Unit, ...], list[str]] = {}
+    for name, of_name in units.items():
+        found.setdefault(of_name, []).append(name)
+    return list(found.items())
+
+
+def _table(columns: Mapping[str, Column], names: Sequence[str], units: tuple[Unit, ...]) -> Array:
+    return np.column_stack([columns[name].at(units) for name in names])

@@ -12,7 +12,7 @@ from bon_eval.report.formats.figures import save_figure
 from bon_eval.report.formats.html import panel, render
 from bon_eval.report.formats.text import config_of
 from bon_eval.report.trajectory.figures import trajectory_figures
-from bon_eval.report.trajectory.terminal import arrow
+from bon_eval.report.trajectory.terminal import SKEWED, listed, mark, without_intervals
 from bon_eval.stats import Interval
 from bon_eval.store.files import make_directory, write_text
 
@@ -23,7 +23,7 @@ class MeasureCell:
 
     value: Interval
     mark: str
-    """An arrow where the change from the base model has an interval on one side of 0."""
+    """An arrow where the change from the base model is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,8 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
         "panels": panels,
         "steps": tuple(f"step {step}" for step in found.steps),
         "groups": list(measure_groups(found)),
+        "skewed": SKEWED.removeprefix("†: "),
+        "without": [(why, listed(labels)) for why, labels in without_intervals(found).items()],
     }
     write_text(directory / "trajectory.html", render("trajectory.html.jinja", values))
     return "trajectory.html", "figures/"
@@ -91,5 +93,5 @@ def _measure_row(points: list[Point | None], suffix: str) -> MeasureRow:
 
 
 def _measure_cell(point: Point) -> MeasureCell:
-    mark = arrow(point)
-    return MeasureCell(point.value, f" {mark}" if mark else "")
+    sign = mark(point)
+    return MeasureCell(point.value, f" {sign}" if sign else "")

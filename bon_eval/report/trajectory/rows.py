@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, limits, own, renamed, stamp
@@ -15,7 +15,12 @@ _BASE = Stored({}, required=("config", "versions", "engine"))
 
 CHANGE = Row[PairedTest](
     "change",
-    (*renamed(PairedTest, estimate="difference"), *limits(), *own(PairedTest, "p_value", "method")),
+    (
+        *renamed(PairedTest, estimate="difference"),
+        *limits(),
+        *own(PairedTest, "p_value", "method", "marked"),
+        Column("verdict", Literal["higher", "lower", "not shown"], lambda change: change.verdict()),
+    ),
     finite=True,
 )
 
@@ -24,7 +29,7 @@ _POINT = Row[Point](
     (
         *own(Point, "step", "name", "label", "unit", "value.estimate"),
         *limits("value."),
-        *own(Point, "value.method"),
+        *own(Point, "value.method", "value.marked"),
         Column("change", Maybe(CHANGE), lambda point: point.change),
     ),
     finite=True,
@@ -32,7 +37,7 @@ _POINT = Row[Point](
 
 _LIMITS = Row[Interval](
     "limits",
-    (*own(Interval, "estimate"), *limits()),
+    (*own(Interval, "estimate"), *limits(), *own(Interval, "method", "marked")),
     finite=True,
 )
 

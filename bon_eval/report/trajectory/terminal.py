@@ -8,10 +8,16 @@ from pathlib import Path
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.report.formats.csv_json import document_text, to_csv
-from bon_eval.report.formats.text import config_of, text_table, wrapped
+from bon_eval.report.formats.text import config_of, ends, text_table, wrapped
 from bon_eval.report.trajectory.rows import document
+from bon_eval.stats import Interval
 from bon_eval.store.files import write_text
 
+SKEWED = (
+    "†: the problems' numbers are too skewed for an interval of their mean to be relied on; an arrow beside it goes by "
+    "the problems' signs: on how many the measure rose, on how many it fell."
+)
+_LISTED = 3
 _ARMS = (
     ("greedy", "accuracy.greedy", 3),
     ("sample", "accuracy.sample", 3),
@@ -64,26 +70,64 @@ def _table(found: Trajectory, title: str, columns: Sequence[tuple[str, str, int]
         cells = []
         for _, name, digits in columns:
             point = points.get((step, name))
-            cells.append("-" if point is None else f"{point.value.estimate:.{digits}f}{arrow(point) or ' '}")
+            cells.append("-" if point is None else f"{point.value.estimate:.{digits}f}{mark(point) or ' '}")
         rows.append((str(step), *cells))
     return [title, *text_table(rows, left=0)]
 
 
-def arrow(point: Point) -> str:
-    """Up or down where the change from the base model has an interval on one side of 0, else nothing."""
-    if point.change is None or not (point.change.low > 0 or point.change.high < 0):
-        return ""
-    return "↑" if point.change.low > 0 else "↓"
+def arrow(point: Point, p_value: float | None = None) -> str:
+    """Up or down where the change from the base model is shown, else nothing.
+
+    `p_value` is adjusted for the family that the change belongs to, in place of its own.
+    """
+    verdict = "not shown" if point.change is None else point.change.verdict(p_value=p_value)
+    return {"higher": "↑", "lower": "↓"}.get(verdict, "")
+
+
+def mark(point: Point, p_value: float | None = None) -> str:
+    """The arrow, with a dagger where the changes are too skewed for their mean: it goes by the problems' signs."""
+    skewed = point.change is not None and point.change.by_signs
+    return arrow(point, p_value) + ("†" if skewed else "")
+
+
+def without_intervals(found: Trajectory) -> Mapping[str, list[str]]:
+    """Why measures and changes have no interval, and the labels of those."""
+    out: dict[str, list[str]] = {}
+    for point in found.points:
+        changed = () if point.change is None else (("change of ", point.change),)
+        for what, value in (("", point.value), *changed):
+            why, label = value.method.removeprefix("none: "), f"{what}{point.label}"
+            if math.isnan(value.low) and label not in out.setdefault(why, []):
+                out[why].append(label)
+    return out
 
 
 def _notes(found: Trajectory) -> Iterator[str]:
     yield "↑ ↓: changed from step 0, the 95 % interval of the paired change lies on that side; log-likelihoods in nats."
+    if any(point.change is not None and point.change.by_signs for point in found.points):
+        yield SKEWED
+    for why, labels in without_intervals(found).items():
+        yield f"No interval ({why}): {listed(labels)}."
     for name, (plain, per_token) in found.ches.items():
         yield (
-            f"CHES of {name} at the base model: {plain.estimate:.1f} [{plain.low:.1f}, {plain.high:.1f}]; "
-            f"length-normalised {per_token.estimate:.2f} [{per_token.low:.2f}, {per_token.high:.2f}]."
+            f"CHES of {name} at the base model: {plain.estimate:.1f}{_ends(plain, '.1f')}; "
+            f"length-normalised {per_token.estimate:.2f}{_ends(per_token, '.2f')}."
         )
     yield from (f"{line}." for line in found.skipped)
+
+
+def listed(labels: Sequence[str]) -> str:
+    """The first labels, and how many more there are.
+
+    >>> listed(["a", "b", "c", "d", "e"])
+    'a, b, c and 2 more'
+    """
+    more = len(labels) - _LISTED
+    return ", ".join(labels[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _ends(found: Interval, form: str) -> str:
+    return ends(found.low, found.high, form, marked=found.marked) or f" ({found.method.replace('none', 'no interval')})"
 
 
 def write_trajectory(found: Trajectory, directory: Path) -> tuple[str, ...]:
@@ -120,5 +164,5 @@ def _rows(found: Trajectory) -> Iterator[Mapping[str, object]]:
 
 
 def _number(value: float) -> float | None:
-    """NaN (one problem has no interval) becomes null."""
+    """NaN (too few problems for an interval) becomes null."""
     return None if math.isnan(value) else value

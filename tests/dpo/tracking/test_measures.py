@@ -1,4 +1,4 @@
-"""Measures of pairs against values worked out by hand; clustering by problem against a truth that is known."""
+"""Measures of pairs against values worked out by hand."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from bon_eval.dpo.tracking.measures import PAIR_MEASURES, SideScores, ches, pair_measures, per_problem, side_scores
+from bon_eval.dpo.tracking.measures import PAIR_MEASURES, SideScores, ches, pair_measures, problem_sums, side_scores
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced
-from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_cis
 
 LN2, LN3, LN5 = 0.6931471805599453, 1.0986122886681098, 1.6094379124341003
 """Natural logarithms of 2, 3 and 5."""
@@ -165,47 +164,11 @@ def test_ches_by_hand(chosen: list[list[float]], rejected: list[list[float]], pl
     assert ches(np.array(chosen, dtype=float), np.array(rejected, dtype=float)) == (plain, per_token)
 
 
-def test_equal_counts_give_the_problems_own_means() -> None:
-    # b: (2 + 6) / 2, a: (1 + 0) / 2; b comes first.
-    values, plain = per_problem(np.array([2.0, 1.0, 6.0, 0.0]), ["b", "a", "b", "a"])
-    assert plain
-    assert values.tolist() == [4.0, 0.5]
-
-
-def test_unequal_counts_give_the_linearised_ratio() -> None:
-    # a: 1, 3; b: 8. R = 12 / 3 = 4, mean count 3/2. a: 4 + (4 - 2 * 4) / 1.5 = 4/3; b: 4 + (8 - 4) / 1.5 = 20/3.
-    values, plain = per_problem(np.array([1.0, 8.0, 3.0]), ["a", "b", "a"])
-    assert not plain
-    np.testing.assert_allclose(values, [4 / 3, 20 / 3], rtol=1e-14)
-    # Cochran's variance of the ratio: sum (s - R c)^2 / (P - 1) / (P mean(c)^2) = (16 + 16) / 1 / (2 * 9/4) = 64/9.
-    assert values.var(ddof=1) / 2 == pytest.approx(64 / 9, rel=1e-14)
-
-
-def test_the_mean_is_the_mean_over_pairs() -> None:
-    rng = np.random.default_rng(2)
-    ids = [f"q{k}" for k in rng.integers(0, 40, 200)]
-    pairs = rng.normal(size=200)
-    values, plain = per_problem(pairs, ids)
-    assert not plain
-    assert len(values) == len(set(ids))
-    assert values.mean() == pytest.approx(pairs.mean(), abs=1e-14)
-
-
-def test_intervals_over_problems_cover_the_pair_mean() -> None:
-    # Problem i has c_i = 1 ... 4 pairs of mean (2 c_i - 5) + u_i, u_i of spread 1, each with noise of spread 1/2.
-    # Over pairs the truth is E[c (2 c - 5)] / E[c] = (2 * 7.5 - 5 * 2.5) / 2.5 = 1; over problems it would be 0.
-    rng = np.random.default_rng(3)
-    problems, trials = 80, 1500
-    columns, over_pairs = [], []
-    for _ in range(trials):
-        counts = rng.integers(1, 5, problems)
-        index = np.repeat(np.arange(problems), counts)
-        means = 2.0 * counts - 5.0 + rng.normal(size=problems)
-        pairs = means[index] + 0.5 * rng.normal(size=len(index))
-        columns.append(per_problem(pairs, index.astype(str).tolist())[0])
-        over_pairs.append(abs(pairs.mean() - 1.0) < 1.96 * pairs.std(ddof=1) / math.sqrt(len(pairs)))
-    intervals = bootstrap_cis(np.column_stack(columns), rng=rng, draws=400, support=UNBOUNDED)
-    covered = np.mean([interval.low <= 1.0 <= interval.high for interval in intervals])
-    # 1,500 trials: a standard error of 0.6 points.
-    assert 0.93 <= covered <= 0.97
-    assert np.mean(over_pairs) < 0.88, "pairs taken as independent miss too often, so clustering is what is tested"
+def test_sums_of_each_problem() -> None:
+    # b: 2 + 6 and 1 + 1; a: 1 and 0; b comes first.
+    values = np.array([[2.0, 1.0], [1.0, 0.0], [6.0, 1.0]])
+    problems, sums, sizes = problem_sums(values, ["b", "a", "b"])
+    assert problems == ("b", "a")
+    assert sums.tolist() == [[8.0, 2.0], [1.0, 0.0]]
+    assert sizes.tolist() == [2.0, 1.0]
+    assert problem_sums(values[:, 0], ["b", "a", "b"])[1].tolist() == [8.0, 1.0]

@@ -21,9 +21,10 @@ from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.trajectory.figures import trajectory_figures
 from bon_eval.report.trajectory.page import write_trajectory_page
 from bon_eval.report.trajectory.rows import document
-from bon_eval.report.trajectory.terminal import render, write_trajectory
+from bon_eval.report.trajectory.terminal import arrow, mark, render, write_trajectory
 from bon_eval.stats.bootstrap import Interval
 from bon_eval.stats.paired import PairedTest
+from bon_eval.stats.signs import SignTest
 
 HOSTILE = [
     '<script>window.pwned = 1</script>"',
@@ -44,7 +45,8 @@ def point(
     tested = None
     if step:
         low, high = change or (-1.0, 1.0)
-        tested = PairedTest((low + high) / 2, low, high, 0.04, "sign-flip (100 draws); bootstrap-t", 3)
+        p_value = 0.04 if low > 0.0 or high < 0.0 else 0.3
+        tested = PairedTest((low + high) / 2, low, high, p_value, "bootstrap-t + student-t", 3)
     return Point(step, name, label or name, unit, Interval(value, value - 0.5, value + 0.5, "bootstrap-t"), tested)
 
 
@@ -57,7 +59,10 @@ def made(
         steps=(0, 10, 20),
         points=tuple(sorted([*anchor, *points], key=lambda p: p.step)),
         columns={},
-        ches={name: (Interval(-31.25, -40.0, -20.0, "student-t"), Interval(0.125, 0.0, 0.25, "")) for name in pairs},
+        ches={
+            name: (Interval(-31.25, -40.0, -20.0, "student-t"), Interval(0.125, 0.0, 0.25, "student-t"))
+            for name in pairs
+        },
         n=4,
         n_problems=3,
         pair_counts=dict.fromkeys(pairs, 1200),
@@ -142,26 +147,60 @@ def test_json_fits_its_schema_and_holds_every_point(small: Trajectory, tmp_path:
     assert found["steps"] == [0, 10, 20]
     assert found["pairs"] == {"held-out": 1200}
     assert found["skipped"] == list(small.skipped)
-    assert found["ches"]["held-out"]["ches"] == {"estimate": -31.25, "low": -40.0, "high": -20.0}
+    assert found["ches"]["held-out"]["ches"] == {
+        "estimate": -31.25,
+        "low": -40.0,
+        "high": -20.0,
+        "method": "student-t",
+        "marked": False,
+    }
     assert [(p["step"], p["name"], p["estimate"]) for p in found["points"]] == [
         (p.step, p.name, p.value.estimate) for p in small.points
     ]
     [point_] = [p for p in found["points"] if (p["step"], p["name"]) == (20, "accuracy.greedy")]
     assert point_["change"]["low"] == -0.2
     assert point_["change"]["p_value"] == 0.04
+    assert (point_["change"]["verdict"], point_["change"]["marked"]) == ("lower", False)
     assert all(p["change"] is None for p in found["points"] if p["step"] == 0)
 
 
 def test_one_problem_has_no_interval(tmp_path: Path) -> None:
     nan = math.nan
-    lone = Point(10, "accuracy.greedy", "g", "share", Interval(1.0, nan, nan, "one problem"), None)
-    changed = replace(lone, step=20, change=PairedTest(1.0, nan, nan, 1.0, "none", 1))
-    write_trajectory(made([lone, changed]), tmp_path)
+    lone = Point(10, "accuracy.greedy", "g", "share", Interval(1.0, nan, nan, "none: 1 problem; from 5 on"), None)
+    changed = replace(lone, step=20, change=PairedTest(1.0, nan, nan, 1.0, "none: 1 problem; from 5 on", 1))
+    found_ = replace(made([lone, changed], pairs=["held-out"]), ches={"held-out": (lone.value, lone.value)})
+    write_trajectory(found_, tmp_path)
     found = json.loads((tmp_path / "trajectory.json").read_text(encoding="utf-8"))
     last = found["points"][-1]
     assert (last["low"], last["high"], last["change"]["low"]) == (None, None, None)
     assert pd.read_csv(tmp_path / "trajectory.csv")["accuracy.greedy.low"].isna().all()
-    assert "1.000 " in render(made([lone, changed])), "no arrow without an interval"
+    text = render(found_)
+    assert "1.000 " in text, "no arrow without an interval"
+    assert "No interval (1 problem; from 5 on): g, change of g." in text
+    assert "1.0 (no interval: 1 problem; from 5 on); length-normalised 1.00 (no interval" in " ".join(text.split())
+    assert "nan" not in text
+    write_trajectory_page(found_, tmp_path)
+    page = (tmp_path / "trajectory.html").read_text(encoding="utf-8")
+    assert "No interval (1 problem; from 5 on): g, change of g." in page
+    assert "nan" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
+
+
+def test_a_marked_change_goes_by_the_signs(tmp_path: Path) -> None:
+    wide = PairedTest(
+        1.0, -1.0, 3.0, 0.3, "bootstrap-t + student-t", 12, marked=True, signs=SignTest(12, 0, 0.7, 1, 5e-4)
+    )
+    skewed = Point(10, "accuracy.greedy", "g", "nats", Interval(1.0, 0.5, 4.0, "bootstrap-t + student-t", True), wide)
+    assert (arrow(skewed), arrow(skewed, p_value=0.2), mark(skewed), mark(skewed, 0.2)) == ("↑", "", "↑†", "†")
+    text = render(made([skewed]))
+    assert "1.000↑†" in text
+    assert "†: the problems' numbers are too skewed" in text
+    write_trajectory(made([skewed]), tmp_path)
+    found = json.loads((tmp_path / "trajectory.json").read_text(encoding="utf-8"))["points"]
+    [change] = [p["change"] for p in found if p["name"] == "accuracy.greedy"]
+    assert (change["marked"], change["verdict"], change["p_value"]) == (True, "higher", 0.3)
+    write_trajectory_page(made([skewed]), tmp_path)
+    page = re.sub(r"<.*?>", "", (tmp_path / "trajectory.html").read_text(encoding="utf-8"))
+    assert "1.00 [0.50, 4.00]† ↑†" in page
 
 
 def test_a_document_that_breaks_its_schema_writes_nothing(small: Trajectory, tmp_path: Path) -> None:
