@@ -23,12 +23,16 @@ from bon_eval.dpo.tracking.track import FORMAT
 from bon_eval.errors import StoreError
 from bon_eval.estimators import within_problem_auroc
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval
-from bon_eval.stats.paired import PairedTest
+from bon_eval.stats.families import step_down
+from bon_eval.stats.paired import PairedTest, Verdict
 from bon_eval.stats.ratio_means import ratio_means, ratio_tests
 from bon_eval.stats.streams import streams
-from bon_eval.stats.units import Count, Limits, Positive, Size
+from bon_eval.stats.units import Count, Limits, Positive, Share, Size
 from bon_eval.store.forced import load_forced_by
 from bon_eval.store.reader import Run, load_run
+
+_FAMILY_DRAWS = 2_000
+"""Of signs, for the hundreds of changes of one trajectory."""
 
 Unit = str | tuple[str, int]
 """What has one number of a measure: a problem, by its id, or a pair, by its set's name and its place there."""
@@ -73,6 +77,13 @@ class Point:
     value: Interval
     change: PairedTest | None
     """From the base model; None at step 0."""
+    p_family: Share | None = None
+    """Step-down p-value of the change in the family of all changes of the trajectory (`bon_eval.stats.step_down`)."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is shown of the change, all changes of the trajectory taken together."""
+        return "not shown" if self.change is None else self.change.verdict(p_value=self.p_family)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,6 +237,8 @@ def _ches(out: Path, pairs: Mapping[str, Any], seed: int, draws: int) -> dict[st
 
 def _points(columns: Mapping[int, Mapping[str, Column]], seed: int, draws: int) -> list[Point]:
     base, out = columns[0], []
+    changes = {step: _changes(base, found, seed, draws) for step, found in columns.items() if step}
+    family = _family(columns, changes, seed, draws)
     for step, found in columns.items():
         values: dict[str, Interval] = {}
         for k, (units, names) in enumerate(_groups({name: column.units for name, column in found.items()})):
@@ -233,10 +246,43 @@ def _points(columns: Mapping[int, Mapping[str, Column]], seed: int, draws: int) 
             supports = [(0.0, 1.0) if found[name].bounded else UNBOUNDED for name in names]
             rng = streams(seed)(f"values-{k}")
             values |= zip(names, ratio_means(sums, sizes, supports=supports, rng=rng, draws=draws), strict=True)
-        changes = _changes(base, found, seed, draws) if step else {}
-        out += [Point(step, n, found[n].label, found[n].unit, values[n], changes.get(n)) for n in found]
+        tests = changes.get(step, {})
+        out += [
+            Point(step, n, found[n].label, found[n].unit, values[n], tests.get(n), family.get((step, n))) for n in found
+        ]
     order = {name: k for k, name in enumerate(dict.fromkeys(n for found in columns.values() for n in found))}
     return sorted(out, key=lambda point: (point.step, order[point.name]))
+
+
+def _family(
+    columns: Mapping[int, Mapping[str, Column]],
+    changes: Mapping[int, Mapping[str, PairedTest]],
+    seed: int,
+    draws: int,
+) -> dict[tuple[int, str], float]:
+    """Step-down p-values over all changes at all steps, which share their problems' signs.
+
+    A problem counts by the sum of its changes, of which a mean over problems or pairs is a multiple.
+    """
+    cells = [(step, name) for step, tests in changes.items() for name in tests]
+    if not cells:
+        return {}
+    sums: list[dict[str, float]] = []
+    for step, name in cells:
+        now, before = columns[step][name], columns[0][name]
+        units = _shared(before, now)
+        places = dict(zip(now.units, now.problems, strict=True))
+        found: dict[str, float] = {}
+        for place, change in zip(units, (now.at(units) - before.at(units)).tolist(), strict=True):
+            found[places[place]] = found.get(places[place], 0.0) + change
+        sums.append(found)
+    rows = {problem: row for row, problem in enumerate(dict.fromkeys(p for found in sums for p in found))}
+    differences = np.zeros((len(rows), len(cells)))
+    for k, found in enumerate(sums):
+        differences[[rows[problem] for problem in found], k] = list(found.values())
+    p_values = [changes[step][name].verdict_p_value for step, name in cells]
+    adjusted = step_down(differences, p_values, rng=streams(seed)("family of changes"), draws=min(draws, _FAMILY_DRAWS))
+    return dict(zip(cells, adjusted.tolist(), strict=True))
 
 
 def _changes(base: Mapping[str, Column], now: Mapping[str, Column], seed: int, draws: int) -> dict[str, PairedTest]:

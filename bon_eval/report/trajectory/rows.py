@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from bon_eval.dpo.tracking.trajectory import Point, Trajectory
 from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, limits, own, renamed, stamp
@@ -19,7 +19,6 @@ CHANGE = Row[PairedTest](
         *renamed(PairedTest, estimate="difference"),
         *limits(),
         *own(PairedTest, "p_value", "method", "marked"),
-        Column("verdict", Literal["higher", "lower", "not shown"], lambda change: change.verdict()),
     ),
     finite=True,
 )
@@ -31,6 +30,7 @@ _POINT = Row[Point](
         *limits("value."),
         *own(Point, "value.method", "value.marked"),
         Column("change", Maybe(CHANGE), lambda point: point.change),
+        *own(Point, "p_family", "verdict"),
     ),
     finite=True,
 )

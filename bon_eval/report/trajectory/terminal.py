@@ -75,19 +75,15 @@ def _table(found: Trajectory, title: str, columns: Sequence[tuple[str, str, int]
     return [title, *text_table(rows, left=0)]
 
 
-def arrow(point: Point, p_value: float | None = None) -> str:
-    """Up or down where the change from the base model is shown, else nothing.
-
-    `p_value` is adjusted for the family that the change belongs to, in place of its own.
-    """
-    verdict = "not shown" if point.change is None else point.change.verdict(p_value=p_value)
-    return {"higher": "↑", "lower": "↓"}.get(verdict, "")
+def arrow(point: Point) -> str:
+    """Up or down where the change from the base model is shown, all changes taken together, else nothing."""
+    return {"higher": "↑", "lower": "↓"}.get(point.verdict, "")
 
 
-def mark(point: Point, p_value: float | None = None) -> str:
+def mark(point: Point) -> str:
     """The arrow, with a dagger where the changes are too skewed for their mean: it goes by the problems' signs."""
     skewed = point.change is not None and point.change.by_signs
-    return arrow(point, p_value) + ("†" if skewed else "")
+    return arrow(point) + ("†" if skewed else "")
 
 
 def without_intervals(found: Trajectory) -> Mapping[str, list[str]]:
@@ -103,7 +99,10 @@ def without_intervals(found: Trajectory) -> Mapping[str, list[str]]:
 
 
 def _notes(found: Trajectory) -> Iterator[str]:
-    yield "↑ ↓: changed from step 0, the 95 % interval of the paired change lies on that side; log-likelihoods in nats."
+    yield (
+        "↑ ↓: changed from step 0, paired by problem, at 5 % over all changes of the trajectory together (step-down "
+        "max-t); log-likelihoods in nats."
+    )
     if any(point.change is not None and point.change.by_signs for point in found.points):
         yield SKEWED
     for why, labels in without_intervals(found).items():
