@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 
 from bon_eval.dpo.tracking.measures import Array
-from bon_eval.dpo.tracking.trajectory import Trajectory, Unit
+from bon_eval.dpo.tracking.points import Unit
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, Interval
 from bon_eval.stats.closed_form import with_seeds

@@ -14,7 +14,8 @@ from squeeze.claims import ClaimPart, Numbers, Outcome, decide, layout, numbers,
 from bon_eval.analysis.sides import LABELS
 from bon_eval.dpo.pairs.recipes import RECIPES
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES
-from bon_eval.dpo.tracking.trajectory import Column, Trajectory
+from bon_eval.dpo.tracking.points import Column
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import Interval
 

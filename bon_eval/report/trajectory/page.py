@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES
-from bon_eval.dpo.tracking.trajectory import Point, Trajectory
+from bon_eval.dpo.tracking.points import Point
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.report.formats.figures import save_figure
 from bon_eval.report.formats.html import panel, render
 from bon_eval.report.formats.text import config_of

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bon_eval.dpo.tracking.trajectory import Point, Trajectory
+from bon_eval.dpo.tracking.points import Point
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, limits, own, renamed, stamp
 from bon_eval.stats import Interval, PairedTest
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from bon_eval.dpo.tracking.trajectory import Point, Trajectory
+from bon_eval.dpo.tracking.points import Point
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import config_of, ends, text_table, wrapped
 from bon_eval.report.trajectory.rows import document

@@ -15,7 +15,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from bon_eval.dpo.tracking.trajectory import Point, Trajectory
+from bon_eval.dpo.tracking.points import Point
+from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import StoreError
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.trajectory.figures import trajectory_figures
