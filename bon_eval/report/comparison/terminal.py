@@ -107,7 +107,7 @@ def equivalent_text(found: EquivalentN) -> str:
     """The number with its interval in words: "at most 1" and "more than N" where the base pool tells no more.
 
     >>> equivalent_text(EquivalentN(1.0, 1.0, 2.5, 16)), equivalent_text(EquivalentN(1.0, 1.0, 1.0, 16))
-    ('at most 1 (at most 2.5)', 'at most 1')
+    ('at most 1 [at most 1, 2.5]', 'at most 1')
     """
 
     def end(value: float) -> str:
@@ -115,16 +115,9 @@ def equivalent_text(found: EquivalentN) -> str:
 
     if found.reason:
         return f"none; {found.reason}"
-    mark = "†" if found.marked else ""
-    if found.low == found.high:  # beyond an end of the base pool's range
-        return end(found.estimate) + mark
-    estimate = end(found.estimate)
-    if found.low == 1.0:
-        rest = "nothing is excluded" if math.isinf(found.high) else f"at most {found.high:.1f}"
-        return f"{estimate} ({rest}){mark}"
-    if math.isinf(found.high):
-        return f"{estimate} (at least {found.low:.1f}){mark}"
-    return f"{estimate} [{found.low:.1f}, {found.high:.1f}]{mark}"
+    # Both ends beyond one end of the base pool's range are no interval.
+    limits = "" if found.low == found.high else f" [{end(found.low)}, {end(found.high)}]"
+    return end(found.estimate) + limits + ("†" if found.marked else "")
 
 
 def _model(facts: Mapping[str, object]) -> str:

@@ -61,7 +61,7 @@ def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
         _name(row, settings),
         _accuracy(row.accuracy),
         _lift(row.lift, row.p_family, settings.alpha),
-        percent_text(row),
+        _percent(row),
         _NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         _NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
         _share(row.truncated),
@@ -77,12 +77,10 @@ def _name(row: ArmRow, settings: Settings) -> str:
     return f"{row.arm}-of-{row.n}" if row.scorer is None else f"  {_spoken(row.scorer)}"
 
 
-def percent_text(row: ArmRow) -> str:
-    """Lift in percent of greedy's accuracy with its interval."""
-    if row.lift_percent is None:
+def _percent(row: ArmRow) -> str:
+    """Lift in percent of greedy's accuracy with its interval; nothing without one."""
+    if row.lift_percent is None or row.lift_percent_low is None:
         return _NONE
-    if row.lift_percent_low is None:  # from too few problems
-        return f"{row.lift_percent:+.0f}"
     high = math.inf if row.lift_percent_high is None else row.lift_percent_high
     return f"{row.lift_percent:+.0f}{ends(row.lift_percent_low, high, '+.0f')}"
 

@@ -47,7 +47,7 @@ def test_rows_and_alignment(analysis: Analysis) -> None:
 def test_cells_of_a_row(analysis: Analysis) -> None:
     best = line_of(render(analysis), "best-of-4").split()
     assert "+33.3" in best
-    assert best[-5:] == ["+100.0", "-1.33", "2.7", "0.0", "0.0"]
+    assert best[-5:] == ["-", "-1.33", "2.7", "0.0", "0.0"]
     assert line_of(render(analysis), "greedy").split()[-6:] == ["-", "-", "-2.00", "2.3", "0.0", "33.3"]
     assert line_of(render(analysis), "vote-of-4").split()[-4:] == ["-"] * 4
 
