@@ -244,7 +244,7 @@ def check_adapter_pair(place: Path, adapter: Path, model_dir: Path = ASSETS / "a
     # From so few responses the estimate may fall below 0, but not its upper limit, and two models are not one.
     for kl in compared["divergences"].values():
         assert kl["estimate"] != 0
-        assert kl["high"] > 0
+        assert kl["high"] is None or kl["high"] > 0  # of fewer than ten problems there is none
 
 
 def test_the_page_shows_both_runs_side_by_side(pair: tuple[Path, Path], open_page: Any) -> None:

@@ -18,6 +18,8 @@ from bon_eval.store.files import write_text
 
 EQUIVALENT_BY = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
 """Curve of the sharpening-equivalent N -> its name in words."""
+_FEW = 4
+"""So many quantities are named, more are counted."""
 _NONE = "none: "
 """Before the reason in the method of an interval that does not exist."""
 
@@ -63,8 +65,13 @@ def _notes(found: Comparison) -> Iterator[str]:
     changes = (*found.accuracies, *found.quantities)
     if any(c.difference.marked or c.before.marked or c.after.marked for c in changes):
         yield "†: too skewed for interval and p to be relied on; a verdict goes by on how many problems it rose."
-    methods = {c.difference.method.removeprefix(_NONE) for c in changes if c.difference.method.startswith(_NONE)}
-    yield from (f"differences without an interval: {method}." for method in sorted(methods))
+    without: dict[str, list[str]] = {}
+    for change in changes:
+        if change.difference.method.startswith(_NONE):
+            without.setdefault(change.difference.method.removeprefix(_NONE), []).append(change.label)
+    for why, labels in without.items():
+        what = "; ".join(labels) if len(labels) <= _FEW else f"{len(labels)} quantities"
+        yield f"difference without an interval ({why}): {what}."
     yield from (finding.sentence for finding in found.findings)
 
 
@@ -83,7 +90,7 @@ def derived(found: Comparison) -> dict[str, str]:
         bounds = ", ".join(f"{_bound(value)} {name}" for name, value in found.log_coverage.items())
         why = {v.method.removeprefix(_NONE) for v in found.log_coverage.values() if v.method.startswith(_NONE)}
         out["ln C_cov at most"] = f"{bounds}; nats, of the best finished response seen in either run" + (
-            f"; without an interval where {'; '.join(sorted(why))}" if why else ""
+            f"; no interval: {'; '.join(sorted(why))}" if why else ""
         )
     a = found.amortised
     if a.share is None:

@@ -217,7 +217,8 @@ def _sentence(cell: SummaryCell) -> str:
         )
     return (
         f"{_signed(cell.lift_points)} points {range_text(cell.low, cell.high)} over "
-        f"{_count(cell.n_problems, 'problem')}: greedy {cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, {_how(cell)}; run {cell.run}.{percent}"
+        f"{_count(cell.n_problems, 'problem')}: greedy {cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, "
+        f"{_how(cell)}; run {cell.run}.{percent}"
     )
 
 
