@@ -148,7 +148,11 @@ def _change(change: Change) -> str:
     text += f" [{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
     if d.by_signs and d.signs is not None:
         text += f", too skewed to be relied on; it rose on {d.signs.above} problems and fell on {d.signs.below}"
-        text += f" (sign test, p = {d.signs.p_value:.3f})"
+        text += f" (sign test, {_p(d.signs.p_value)})"
     elif change.verdict == "not shown" and not d.low <= 0.0 <= d.high:
-        text += f"; by itself p = {d.p_value:.3f}, over the accuracies of the table {change.p_holm:.3f}"
+        text += f"; by itself {_p(d.p_value)}, over the accuracies of the table p = {change.p_holm:.3f}"
     return text
+
+
+def _p(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"

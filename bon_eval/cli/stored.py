@@ -220,13 +220,13 @@ def summary(runs: tuple[Path, ...], out: Path) -> None:
 
 def summarise_runs(runs: Sequence[Path], out: Path) -> None:
     """Write the heat map of reported runs, print a line for each."""
-    from bon_eval.report.summary.page import write_summary
+    from bon_eval.report.summary.page import range_text, write_summary
     from bon_eval.report.summary.rows import summarise
 
     found = summarise(runs)
     out.mkdir(parents=True, exist_ok=True)
     for cell in found.cells:
-        lift = f"{cell.lift_points:+.1f} points" + (f", {cell.lift_percent:+.1f} %" if cell.lift_percent else "")
+        lift = f"{cell.lift_points:+.1f} points {range_text(cell.low, cell.high)}"
         click.echo(f"{cell.row} on {cell.task}: best-of-{cell.n} {cell.accuracy:.3f}, greedy {cell.greedy:.3f}, {lift}")
     click.echo(f"written to {out}: {', '.join(write_summary(found, out))}")
 

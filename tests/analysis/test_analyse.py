@@ -281,11 +281,42 @@ def test_excluding_truncated_keeps_whole_problems(run: HandRun) -> None:
         analyse(cut, exclude_truncated=True)
 
 
+def test_lift_in_percent_has_fieller_s_interval_and_excludes_0_where_the_lift_does() -> None:
+    rows = analyse(made_up_run(np.random.default_rng(4), 60, 4), draws=199).arms[1:]
+    for row in rows:
+        assert row.lift is not None
+        assert row.lift_percent is not None
+        assert row.lift_percent_low is not None
+        assert row.lift_percent_high is not None
+        assert row.lift_percent_low < row.lift_percent < row.lift_percent_high
+        assert (row.lift_percent_low > 0.0) == (row.lift.low > 0.0)
+        assert (row.lift_percent_high < 0.0) == (row.lift.high < 0.0)
+    assert any(row.lift is not None and row.lift.low > 0.0 for row in rows)
+
+
+def test_lift_in_percent_has_no_bound_where_greedy_s_accuracy_may_be_0() -> None:
+    run = made_up_run(np.random.default_rng(4), 20, 4)
+    one = np.zeros((20, 1), dtype=np.bool_)
+    one[0] = True
+    row = arm(analyse(replace(run, greedy=replace(run.greedy, correct=one)), draws=199), "best-of-4 log_likelihood")
+    assert row.lift_percent_low is not None
+    assert row.lift_percent_low >= -100.0
+    assert row.lift_percent_high is None
+    assert row.null_reasons["lift_percent_high"] == "no bound: greedy's accuracy may be 0"
+
+
+def test_few_problems_give_no_interval_of_the_percent(run: HandRun) -> None:
+    row = arm(analyse(run), "best-of-4 log_likelihood")
+    assert row.lift_percent_low is None
+    assert row.null_reasons["lift_percent_low"] == "no interval: 3 problems; from 5 on"
+
+
 def test_no_percent_of_a_greedy_accuracy_of_zero(run: HandRun) -> None:
     wrong = replace(run, greedy=replace(run.greedy, correct=np.zeros((3, 1), dtype=np.bool_)))
     row = arm(analyse(wrong), "best-of-4 log_likelihood")
     assert row.lift_percent is None
-    assert row.null_reasons["lift_percent"] == "greedy's accuracy is 0"
+    for name in ("lift_percent", "lift_percent_low", "lift_percent_high"):
+        assert row.null_reasons[name] == "greedy's accuracy is 0"
     assert row.lift is not None
     assert row.lift.difference == pytest.approx(2 / 3)
 

@@ -10,6 +10,7 @@ import pytest
 
 from bon_eval.analysis.sides import LABELS, Side, best_responses, unit
 from bon_eval.errors import ConfigError
+from bon_eval.estimators.coverage import log_coverage
 from bon_eval.records import Pool
 
 
@@ -49,7 +50,7 @@ def test_by_hand() -> None:
     assert found.after["sharp_base.90"].tolist() == [1, 0]
     assert found.after["sharp_own.90"].tolist() == [1, 1]
     assert found.before["sharp_own.90"].tolist() == [0, 0]
-    coverage = {name: math.exp(value) for name, value in found.log_coverage.items()}
+    coverage = {name: math.exp(log_coverage(values)) for name, values in found.seen.items()}
     assert coverage["before"] == pytest.approx((1 / 0.5 + 1 / 0.6) / 2)
     assert coverage["after"] == pytest.approx((1 / 0.92 + 1 / 0.95) / 2)
     assert coverage["after, at the base model's best"] == pytest.approx((1 / 0.92 + 1 / 0.4) / 2)
@@ -70,7 +71,7 @@ def test_a_problem_without_a_finished_response_is_not_sharp_and_left_out() -> No
     assert found.left_out == 1
     assert "log_likelihood_best" not in found.before
     assert found.after["sharp_own.90"].tolist() == [0, 1]
-    assert math.exp(found.log_coverage["after"]) == pytest.approx(1 / 0.95)
+    assert math.exp(log_coverage(found.seen["after"])) == pytest.approx(1 / 0.95)
 
 
 def test_responses_that_only_one_model_scored() -> None:

@@ -126,7 +126,7 @@ def test_coverage_by_hand() -> None:
     found = analyse(run, draws=100).replayed.coverage
     assert found is not None
     assert (found.problems, found.left_out) == (2, 0)
-    assert math.exp(found.log_coverage) == pytest.approx((2 + 5) / 2)
+    assert math.exp(found.log_coverage.estimate) == pytest.approx((2 + 5) / 2)
     assert found.median == pytest.approx((math.log(2) + math.log(5)) / 2)
     assert found.heaviest == pytest.approx(5 / 7)
     assert [row.delta for row in found.sharp] == [0.9, 0.75, 0.5, 0.25, 0.1]
@@ -141,7 +141,8 @@ def test_one_problem_that_carries_all_carries_no_more_than_all() -> None:
     found = analyse(run, draws=100).replayed.coverage
     assert found is not None
     assert found.heaviest == 1.0
-    assert found.log_coverage == pytest.approx(411.7 - math.log(3), abs=1e-9)
+    assert found.log_coverage.method == "none: 3 problems; from 50 on"
+    assert found.log_coverage.estimate == pytest.approx(411.7 - math.log(3), abs=1e-9)
 
 
 def test_problems_without_a_finished_response_are_left_out() -> None:

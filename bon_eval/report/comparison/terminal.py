@@ -18,6 +18,8 @@ from bon_eval.store.files import write_text
 
 EQUIVALENT_BY = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
 """Curve of the sharpening-equivalent N -> its name in words."""
+_FEW = 4
+"""So many quantities are named, more are counted."""
 _NONE = "none: "
 """Before the reason in the method of an interval that does not exist."""
 
@@ -63,8 +65,13 @@ def _notes(found: Comparison) -> Iterator[str]:
     changes = (*found.accuracies, *found.quantities)
     if any(c.difference.marked or c.before.marked or c.after.marked for c in changes):
         yield "†: too skewed for interval and p to be relied on; a verdict goes by on how many problems it rose."
-    methods = {c.difference.method.removeprefix(_NONE) for c in changes if c.difference.method.startswith(_NONE)}
-    yield from (f"differences without an interval: {method}." for method in sorted(methods))
+    without: dict[str, list[str]] = {}
+    for change in changes:
+        if change.difference.method.startswith(_NONE):
+            without.setdefault(change.difference.method.removeprefix(_NONE), []).append(change.label)
+    for why, labels in without.items():
+        what = "; ".join(labels) if len(labels) <= _FEW else f"{len(labels)} quantities"
+        yield f"difference without an interval ({why}): {what}."
     yield from (finding.sentence for finding in found.findings)
 
 
@@ -83,7 +90,7 @@ def derived(found: Comparison) -> dict[str, str]:
         bounds = ", ".join(f"{_bound(value)} {name}" for name, value in found.log_coverage.items())
         why = {v.method.removeprefix(_NONE) for v in found.log_coverage.values() if v.method.startswith(_NONE)}
         out["ln C_cov at most"] = f"{bounds}; nats, of the best finished response seen in either run" + (
-            f"; without an interval where {'; '.join(sorted(why))}" if why else ""
+            f"; no interval: {'; '.join(sorted(why))}" if why else ""
         )
     a = found.amortised
     if a.share is None:
@@ -107,7 +114,7 @@ def equivalent_text(found: EquivalentN) -> str:
     """The number with its interval in words: "at most 1" and "more than N" where the base pool tells no more.
 
     >>> equivalent_text(EquivalentN(1.0, 1.0, 2.5, 16)), equivalent_text(EquivalentN(1.0, 1.0, 1.0, 16))
-    ('at most 1 (at most 2.5)', 'at most 1')
+    ('at most 1 [at most 1, 2.5]', 'at most 1')
     """
 
     def end(value: float) -> str:
@@ -115,16 +122,9 @@ def equivalent_text(found: EquivalentN) -> str:
 
     if found.reason:
         return f"none; {found.reason}"
-    mark = "†" if found.marked else ""
-    if found.low == found.high:  # beyond an end of the base pool's range
-        return end(found.estimate) + mark
-    estimate = end(found.estimate)
-    if found.low == 1.0:
-        rest = "nothing is excluded" if math.isinf(found.high) else f"at most {found.high:.1f}"
-        return f"{estimate} ({rest}){mark}"
-    if math.isinf(found.high):
-        return f"{estimate} (at least {found.low:.1f}){mark}"
-    return f"{estimate} [{found.low:.1f}, {found.high:.1f}]{mark}"
+    # Both ends beyond one end of the base pool's range are no interval.
+    limits = "" if found.low == found.high else f" [{end(found.low)}, {end(found.high)}]"
+    return end(found.estimate) + limits + ("†" if found.marked else "")
 
 
 def _model(facts: Mapping[str, object]) -> str:

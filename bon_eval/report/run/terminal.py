@@ -14,7 +14,7 @@ from bon_eval.scorers import get_scorer
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
-_HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "lift %", "log-lik", "tokens", "cut %", "unsc. %")
+_HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut %", "unsc. %")
 _NONE = "-"
 _FEW_SCORERS = 6
 """Up to so many, the AUROCs are a sentence; more of them are a table."""
@@ -61,7 +61,6 @@ def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
         _name(row, settings),
         _accuracy(row.accuracy),
         _lift(row.lift, row.p_family, settings.alpha),
-        percent_text(row),
         _NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         _NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
         _share(row.truncated),
@@ -77,14 +76,17 @@ def _name(row: ArmRow, settings: Settings) -> str:
     return f"{row.arm}-of-{row.n}" if row.scorer is None else f"  {_spoken(row.scorer)}"
 
 
-def percent_text(row: ArmRow) -> str:
-    """Lift in percent of greedy's accuracy with its interval."""
-    if row.lift_percent is None:
-        return _NONE
-    if row.lift_percent_low is None:  # from too few problems
-        return f"{row.lift_percent:+.0f}"
-    high = math.inf if row.lift_percent_high is None else row.lift_percent_high
-    return f"{row.lift_percent:+.0f}{ends(row.lift_percent_low, high, '+.0f')}"
+def _percents(analysis: Analysis) -> list[str]:
+    """Lifts of best-of-n by the primary scorer in percent of greedy's accuracy, where they have an interval."""
+    shown = [
+        f"{_name(row, analysis.settings)} {row.lift_percent:+.0f}{ends(row.lift_percent_low, high, '+.0f')}"
+        for row in analysis.arms
+        if (row.arm, row.scorer) == ("best-of-n", analysis.settings.primary_scorer)
+        and row.lift_percent is not None
+        and row.lift_percent_low is not None
+        for high in [math.inf if row.lift_percent_high is None else row.lift_percent_high]
+    ]
+    return [f"lift in percent of greedy's accuracy: {', '.join(shown)}."] if shown else []
 
 
 def _accuracy(interval: Interval) -> str:
@@ -122,7 +124,7 @@ def _notes(analysis: Analysis) -> list[str]:
         notes.append(f"by ...: best-of-{last} under another scorer.")
     if settings.votes:
         notes.append(f"below the vote: votes of {last} that weigh responses by a score (see bon-eval scorers).")
-    notes += _warnings(analysis)
+    notes += [*_percents(analysis), *_warnings(analysis)]
     if analysis.n_clusters is not None:
         notes.append(f"resampled are {analysis.n_clusters} clusters of problems with one {settings.cluster}.")
     enough = analysis.n_problems >= LEAST_PROBLEMS

@@ -56,6 +56,8 @@ def summary_csv(summary: Summary) -> str:
             "greedy_accuracy": cell.greedy,
             "accuracy": cell.accuracy,
             "lift_percent": cell.lift_percent,
+            "lift_percent_low": cell.percent_low,
+            "lift_percent_high": cell.percent_high,
             "lift_points": cell.lift_points,
             "lift_points_low": cell.low,
             "lift_points_high": cell.high,
@@ -114,6 +116,7 @@ class _TableRow:
     points: str
     range: str
     percent: str
+    percent_range: str
     p: str
 
 
@@ -155,8 +158,9 @@ def _table_row(cell: SummaryCell) -> _TableRow:
         cell=cell,
         how=_how(cell).split(", "),
         points=_signed(cell.lift_points),
-        range=_range(cell),
+        range=range_text(cell.low, cell.high),
         percent=_NONE if cell.lift_percent is None else _signed(cell.lift_percent),
+        percent_range="" if cell.lift_percent is None else range_text(cell.percent_low, cell.percent_high),
         p=_NONE if cell.p_summary is None else "< 0.001" if cell.p_summary < 0.001 else f"{cell.p_summary:.3f}",
     )
 
@@ -205,17 +209,28 @@ def _percent(cell: SummaryCell) -> str:
 
 
 def _sentence(cell: SummaryCell) -> str:
-    undefined = " Greedy’s accuracy is 0, so the lift has no percent." if cell.lift_percent is None else ""
+    if cell.lift_percent is None:
+        percent = " Greedy’s accuracy is 0, so the lift has no percent."
+    else:
+        percent = (
+            f" {_signed(cell.lift_percent)} % {range_text(cell.percent_low, cell.percent_high)} of greedy’s accuracy."
+        )
     return (
-        f"{_signed(cell.lift_points)} points {_range(cell)} over {_count(cell.n_problems, 'problem')}: greedy "
-        f"{cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, {_how(cell)}; run {cell.run}.{undefined}"
+        f"{_signed(cell.lift_points)} points {range_text(cell.low, cell.high)} over "
+        f"{_count(cell.n_problems, 'problem')}: greedy {cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, "
+        f"{_how(cell)}; run {cell.run}.{percent}"
     )
 
 
-def _range(cell: SummaryCell) -> str:
-    if cell.low is None or cell.high is None:
+def range_text(low: float | None, high: float | None) -> str:
+    """An interval of a lift.
+
+    >>> range_text(None, None), range_text(5.0, None), range_text(5.0, 10.0)
+    ('(no interval)', '[+5.0, no bound]', '[+5.0, +10.0]')
+    """
+    if low is None:
         return "(no interval)"
-    return f"[{_signed(cell.low)}, {_signed(cell.high)}]"
+    return f"[{_signed(low)}, {'no bound' if high is None else _signed(high)}]"
 
 
 def _how(cell: SummaryCell) -> str:

@@ -41,6 +41,9 @@ class SummaryCell:
     """Of best-of-n."""
     lift_percent: float | None
     """The lift in percent of greedy's accuracy; None where that is 0."""
+    percent_low: float | None
+    percent_high: float | None
+    """95 % interval of `lift_percent`; None where there is none, or no bound above."""
     lift_points: float
     low: float | None
     high: float | None
@@ -129,6 +132,8 @@ def _cell(directory: Path) -> SummaryCell:
         greedy=greedy["accuracy"],
         accuracy=best["accuracy"],
         lift_percent=best["lift_percent"],
+        percent_low=best["lift_percent_low"],
+        percent_high=best["lift_percent_high"],
         lift_points=best["lift_points"],
         low=best["lift_points_low"],
         high=best["lift_points_high"],
