@@ -23,6 +23,11 @@ BATCH_BYTES = 8 << 20
 def make_pool(
     directory: Path, problems: Sequence[Problem], table: pa.Table, grades: pa.Table, arm: Draw, n: int
 ) -> Pool:
+    """One draw's responses to the problems with their grades, (P, n).
+
+    Raises:
+        StoreError: responses or grades do not cover the problems; the message names what is missing.
+    """
     ids = pa.array([p.id for p in problems], pa.string())
     shape = (len(problems), n)
     rows, cells = _cells(table, ids, arm, n)
