@@ -56,3 +56,13 @@ def one_line(error: BaseException) -> str:
     'no such file'
     """
     return " ".join(str(error).split())
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text that is not blank, or its type.
+
+    >>> first_line(OSError("\\n  no such file\\nat all")), first_line(KeyError())
+    ('no such file', 'KeyError')
+    """
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__

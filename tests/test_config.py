@@ -45,7 +45,7 @@ def test_a_pool_of_one_is_a_request_of_its_own_beside_greedy() -> None:
     assert count_owed(config, 0) == len(owed_requests(config, ())) == 0
 
 
-def test_every_draw_has_a_temperature_and_is_an_arm_of_the_records() -> None:
+def test_every_draw_has_a_temperature_and_is_one_of_the_records() -> None:
     assert list(draws(CONFIG)) == list(draw_temperatures(CONFIG)) == list(get_args(Draw))
 
 

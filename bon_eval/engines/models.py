@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.engines import REMOTE
-from bon_eval.engines.load import first_line
-from bon_eval.errors import ModelError
+from bon_eval.errors import ModelError, first_line
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EMBEDDED = ("arith-mixed", "arith-worked")

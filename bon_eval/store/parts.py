@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bon_eval.errors import EngineError, StoreError
+from bon_eval.errors import EngineError, StoreError, first_line
 from bon_eval.records import Response
 from bon_eval.store.files import TEMPORARY, write_atomic
 
@@ -228,7 +228,7 @@ def read_parts(
                         yield file.read_row_groups(groups, columns=names)
         except (pa.ArrowInvalid, OSError) as error:
             raise StoreError(
-                f"{part.path} is damaged ({str(error).splitlines()[0]}); move it away and run the same command: "
+                f"{part.path} is damaged ({first_line(error)}); move it away and run the same command: "
                 "the other parts are kept and only what it held is sampled again"
             ) from error
 

@@ -21,6 +21,11 @@ from bon_eval.store.same_as_greedy import BATCH_BYTES
 def make_pool(
     directory: Path, problems: Sequence[Problem], table: pa.Table, grades: pa.Table, arm: Draw, n: int
 ) -> Pool:
+    """One draw's responses to the problems with their grades, (P, n).
+
+    Raises:
+        StoreError: responses or grades do not cover the problems; the message names what is missing.
+    """
     ids = pa.array([p.id for p in problems], pa.string())
     shape = (len(problems), n)
     rows, cells = _cells(table, ids, arm, n)

@@ -57,7 +57,7 @@ class Run:
         return {"greedy": self.greedy, "sample": self.pool}
 
     def to_pandas(self, table: Table = "responses") -> pd.DataFrame:
-        """The run as a tidy frame, rows in task order.
+        """The run as a tidy frame: rows in task order, of responses draw by draw.
 
         Args:
             table: ``responses``: a row for each response of the finished problems, with ``problem_id``, ``arm``,

