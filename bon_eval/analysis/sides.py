@@ -16,7 +16,6 @@ from bon_eval.records import Draw, Pool
 from bon_eval.stats.streams import Streams
 from bon_eval.store.reader import Run
 
-
 _NOT_BY_RESPONSE = frozenset(
     ("problem_ids", "token_logprobs", "token_offsets", "token_stats", "plugin_scores", "same_told_by")
 )
