@@ -16,6 +16,11 @@ from bon_eval.records import Draw, Pool
 from bon_eval.stats.streams import Streams
 from bon_eval.store.reader import Run
 
+_NOT_BY_RESPONSE = frozenset(
+    ("problem_ids", "token_logprobs", "token_offsets", "token_stats", "plugin_scores", "same_told_by")
+)
+"""Fields of a pool that are no array of one number for each response."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
@@ -81,10 +86,9 @@ class Side:
         arrays = {
             f.name: getattr(self.pool, f.name)[:, :n]
             for f in fields(self.pool)
-            if f.name not in ("problem_ids", "token_logprobs", "token_offsets", "token_stats", "plugin_scores")
-            and getattr(self.pool, f.name) is not None
+            if f.name not in _NOT_BY_RESPONSE and getattr(self.pool, f.name) is not None
         }
-        cut = Pool(problem_ids=self.pool.problem_ids, **arrays)
+        cut = Pool(problem_ids=self.pool.problem_ids, same_told_by=self.pool.same_told_by, **arrays)
         return replace(self, pool=cut, base_pool=None if self.base_pool is None else self.base_pool[:, :n])
 
 

@@ -334,7 +334,7 @@ def test_pools_of_different_size_are_compared_at_the_smaller_n(pair: tuple[Path,
     before, after = (load_run(p) for p in pair)
     pool = after.pool
     names = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "answer_class")
-    strict = {name: getattr(pool, name)[:, :5] for name in ("correct_strict", "unscored_strict")}
+    strict = {name: getattr(pool, name)[:, :5] for name in ("correct_strict", "unscored_strict", "same_as_greedy")}
     small = replace(pool, **{name: getattr(pool, name)[:, :5] for name in names}, **strict, n_bytes=None)
     by = ForcedBy.of(before.meta["config"])
     full = load_forced(pair[1], by, pool.problem_ids, "sample", N, source=pair[0])
