@@ -177,12 +177,12 @@ def test_one_problem_has_no_interval(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "trajectory.csv")["accuracy.greedy.low"].isna().all()
     text = render(found_)
     assert "1.000 " in text, "no arrow without an interval"
-    assert "No interval (1 problem; from 5 on): g, change of g." in text
+    assert "No interval (1 problem; from 5 on): g; change of g." in text
     assert "1.0 (no interval: 1 problem; from 5 on); length-normalised 1.00 (no interval" in " ".join(text.split())
     assert "nan" not in text
     write_trajectory_page(found_, tmp_path)
     page = (tmp_path / "trajectory.html").read_text(encoding="utf-8")
-    assert "No interval (1 problem; from 5 on): g, change of g." in page
+    assert "No interval (1 problem; from 5 on): g; change of g." in page
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
 
 
