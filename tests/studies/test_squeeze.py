@@ -47,4 +47,7 @@ def test_a_small_reproduction(tmp_path: Path) -> None:
     page = (out / "squeeze.html").read_text()
     assert page.count('<section class="claim">') == 3
     assert "<script" not in page
+    assert "nan" not in page
+    assert "One seed of training: claims are decided for these trainings only" in page
+    assert "One seed of training" in done.stdout
     assert "arith-squeeze-train-1" in page

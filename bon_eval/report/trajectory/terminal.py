@@ -48,7 +48,7 @@ def render(found: Trajectory) -> str:
     """Tables by checkpoint as lines of text, ending in a newline."""
     config = config_of(found.base)
     lines = [
-        f"{config['model']} on {config['task']}: {len(found.steps) - 1} checkpoints after step 0",
+        f"{config['model']} on {config['task']}: {plural(len(found.steps) - 1)} after step 0",
         f"{found.n_problems} problems x {found.n} samples each; 95 % intervals over problems in trajectory.csv",
         "",
         *_table(found, "accuracy and log-likelihood of what each checkpoint says", _ARMS),
@@ -87,15 +87,25 @@ def mark(point: Point) -> str:
     return arrow(point) + ("†" if skewed else "")
 
 
+def plural(checkpoints: int) -> str:
+    """As in ``1 checkpoint``."""
+    return f"{checkpoints} checkpoint{'s' if checkpoints != 1 else ''}"
+
+
 def without_intervals(found: Trajectory) -> Mapping[str, list[str]]:
-    """Why measures and changes have no interval, and the labels of those."""
-    out: dict[str, list[str]] = {}
+    """Why measures and changes have no interval, and which; with the steps, where others have one."""
+    lacking: dict[tuple[str, str], list[int]] = {}
+    there: dict[str, int] = {}
     for point in found.points:
-        changed = () if point.change is None else (("change of ", point.change),)
-        for what, value in (("", point.value), *changed):
-            why, label = value.method.removeprefix("none: "), f"{what}{point.label}"
-            if math.isnan(value.low) and label not in out.setdefault(why, []):
-                out[why].append(label)
+        changed = () if point.change is None else ((f"change of {point.label}", point.change),)
+        for label, value in ((point.label, point.value), *changed):
+            there[label] = there.get(label, 0) + 1
+            if math.isnan(value.low):
+                lacking.setdefault((value.method.removeprefix("none: "), label), []).append(point.step)
+    out: dict[str, list[str]] = {}
+    for (why, label), steps in lacking.items():
+        at = "" if len(steps) == there[label] else f" at step {', '.join(map(str, steps))}"
+        out.setdefault(why, []).append(label + at)
     return out
 
 
@@ -120,10 +130,10 @@ def listed(labels: Sequence[str]) -> str:
     """The first labels, and how many more there are.
 
     >>> listed(["a", "b", "c", "d", "e"])
-    'a, b, c and 2 more'
+    'a; b; c; and 2 more'
     """
     more = len(labels) - _LISTED
-    return ", ".join(labels[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return "; ".join(labels[:_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _ends(found: Interval, form: str) -> str:

@@ -161,7 +161,7 @@ def test_json_fits_its_schema_and_holds_every_point(small: Trajectory, tmp_path:
     [point_] = [p for p in found["points"] if (p["step"], p["name"]) == (20, "accuracy.greedy")]
     assert point_["change"]["low"] == -0.2
     assert point_["change"]["p_value"] == 0.04
-    assert (point_["change"]["verdict"], point_["change"]["marked"]) == ("lower", False)
+    assert (point_["verdict"], point_["change"]["marked"]) == ("lower", False)
     assert all(p["change"] is None for p in found["points"] if p["step"] == 0)
 
 
@@ -177,12 +177,12 @@ def test_one_problem_has_no_interval(tmp_path: Path) -> None:
     assert pd.read_csv(tmp_path / "trajectory.csv")["accuracy.greedy.low"].isna().all()
     text = render(found_)
     assert "1.000 " in text, "no arrow without an interval"
-    assert "No interval (1 problem; from 5 on): g, change of g." in text
+    assert "No interval (1 problem; from 5 on): g; change of g." in text
     assert "1.0 (no interval: 1 problem; from 5 on); length-normalised 1.00 (no interval" in " ".join(text.split())
     assert "nan" not in text
     write_trajectory_page(found_, tmp_path)
     page = (tmp_path / "trajectory.html").read_text(encoding="utf-8")
-    assert "No interval (1 problem; from 5 on): g, change of g." in page
+    assert "No interval (1 problem; from 5 on): g; change of g." in page
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
 
 
@@ -191,14 +191,15 @@ def test_a_marked_change_goes_by_the_signs(tmp_path: Path) -> None:
         1.0, -1.0, 3.0, 0.3, "bootstrap-t + student-t", 12, marked=True, signs=SignTest(12, 0, 0.7, 1, 5e-4)
     )
     skewed = Point(10, "accuracy.greedy", "g", "nats", Interval(1.0, 0.5, 4.0, "bootstrap-t + student-t", True), wide)
-    assert (arrow(skewed), arrow(skewed, p_value=0.2), mark(skewed), mark(skewed, 0.2)) == ("↑", "", "↑†", "†")
+    of_many = replace(skewed, p_family=0.2)
+    assert (arrow(skewed), arrow(of_many), mark(skewed), mark(of_many)) == ("↑", "", "↑†", "†")
     text = render(made([skewed]))
     assert "1.000↑†" in text
     assert "†: the problems' numbers are too skewed" in text
     write_trajectory(made([skewed]), tmp_path)
     found = json.loads((tmp_path / "trajectory.json").read_text(encoding="utf-8"))["points"]
-    [change] = [p["change"] for p in found if p["name"] == "accuracy.greedy"]
-    assert (change["marked"], change["verdict"], change["p_value"]) == (True, "higher", 0.3)
+    [only] = [p for p in found if p["name"] == "accuracy.greedy"]
+    assert (only["change"]["marked"], only["verdict"], only["change"]["p_value"]) == (True, "higher", 0.3)
     write_trajectory_page(made([skewed]), tmp_path)
     page = re.sub(r"<.*?>", "", (tmp_path / "trajectory.html").read_text(encoding="utf-8"))
     assert "1.00 [0.50, 4.00]† ↑†" in page
