@@ -318,7 +318,7 @@ def test_scoring_by_a_run_of_other_problems_names_one(pair: tuple[Path, Path], t
 def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> None:
     before, after = (load_run(p) for p in pair)
     other = replace_meta(after, dict(after.meta, config=after.meta["config"] | {"prompts_hash": "0" * 64}))
-    found = compare_runs(before, other, draws=200, allow_different_prompts=True)  # type: ignore[arg-type]
+    found = compare_runs(before, other, draws=200, allow_different=["prompts"])  # type: ignore[arg-type]
     names = {c.name for c in (*found.accuracies, *found.quantities)}
     assert "accuracy.best_base" not in names
     assert not any(name.startswith("log_likelihood_base") for name in names)
