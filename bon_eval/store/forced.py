@@ -3,7 +3,7 @@
 They lie beside the responses, in ``scores/<id>/``, one directory for each scoring model.
 
 Sampling and scoring run other kernels: in bfloat16 the two log-likelihoods of one response under one model differ by
-tenths of a nat, and not by chance alone, since sampling draws what its own rounding made likely. So a difference of two
+rounding, and not by chance alone, since sampling draws what its own rounding made likely. So a difference of two
 models' likelihoods takes forced ones on both sides where it has forced ones on one: a model that scores another run's
 responses scores its own run's as well (`is_inexact`). In float32, where `bon-eval doctor` holds the two to 1e-3 nats a
 token, it does not, and every report says which likelihoods it took.
