@@ -6,15 +6,14 @@ tokens. All randomness comes from one seed; problems are the sampling unit, and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from bon_eval.analysis.arms import Array
 from bon_eval.analysis.findings import Change, Finding, findings
 from bon_eval.analysis.sides import LABELS, Side, accuracies, best_responses, quantities, unit
-from bon_eval.errors import ConfigError
 from bon_eval.estimators.amortised import AmortisedShare, amortised_share
 from bon_eval.estimators.coverage import log_coverage_interval
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN, kl_divergence, sharpening_equivalent_n
@@ -23,11 +22,10 @@ from bon_eval.stats import Interval, align, bootstrap_cis, holm, paired_test, pa
 from bon_eval.stats.bootstrap import UNBOUNDED
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Size
-from bon_eval.store.forced import load_forced_by
-from bon_eval.store.prompts import check_same_prompts, load_prompts
+from bon_eval.store.comparable import check_comparable, config_of, same_prompts
+from bon_eval.store.forced import Source, load_likelihoods
 from bon_eval.store.reader import Run
 
-_SAME = ("task", "temperature", "max_tokens", "stop", "stop_token_ids")
 _DIFFERENT_PROMPTS = "the prompts differ, so likelihoods under the other model were not compared"
 _NOT_TEMPERATURE_1 = "the pools were not drawn at temperature 1, so their means are no expectations under the model"
 
@@ -41,7 +39,14 @@ class Comparison:
     """Facts of the runs as in `bon_eval.analysis.results.Analysis.run`, with ``path``."""
     n_problems: Size
     n: Size
-    """Responses of each pool that are compared: the smaller of the two N."""
+    """Of best-of-n, vote, oracle and distinct answers: the smaller of the two N. All else takes all responses."""
+    sizes: tuple[Size, Size]
+    """N before and after."""
+    differences: Mapping[str, str]
+    """What the runs differ in besides the model, and was allowed to or is no more than a version -> how."""
+    sources: tuple[Source, Source] | None
+    """Where the log-likelihoods of the responses before and after under their own models come from in differences
+    between the models, whose other side is forced; None where the prompts differ."""
     draws: Size
     seed: Count
     accuracies: tuple[Change, ...]
@@ -62,7 +67,7 @@ class Comparison:
 
 
 def compare_runs(
-    before: Run, after: Run, *, seed: int = 0, draws: int = 10_000, allow_different_prompts: bool = False
+    before: Run, after: Run, *, seed: int = 0, draws: int = 10_000, allow_different: Collection[str] = ()
 ) -> Comparison:
     """Compare a tuned model's run with its base model's on the same problems.
 
@@ -70,27 +75,29 @@ def compare_runs(
         before, after: graded runs; each was scored by the other's model (`bon_eval.run.forcing.force_run`).
         seed: of all randomness.
         draws: bootstrap and permutation draws.
-        allow_different_prompts: compare accuracies, without likelihoods, where the prompts differ.
+        allow_different: of `bon_eval.store.comparable.DIFFERENCES`: what the runs may differ in besides the model.
+            Where the prompts differ, accuracies are compared and no likelihoods.
 
     Raises:
-        ConfigError: other problems, another way of sampling, other prompts; the message names what differs.
+        ConfigError: as `bon_eval.store.comparable.check_comparable`; the message names what differs.
         StoreError: a run was not scored by the other's model.
     """
-    check_comparable(before, after)
-    if not allow_different_prompts:
-        check_same_prompts(load_prompts(before.path), load_prompts(after.path))
+    differences = check_comparable(before, after, allow_different)
     reasons: dict[str, str] = {}
-    under_base = under_tuned = None
-    if same_prompts(before, after):
-        under_base, under_tuned = load_forced_by(after, before), load_forced_by(before, after)
-    else:
+    likelihoods = load_likelihoods(before, after) if same_prompts(before, after) else None
+    if likelihoods is None:
         reasons |= dict.fromkeys(
             ("log_likelihood_base", "divergences", "equivalent_n", "explained", "log_coverage"), _DIFFERENT_PROMPTS
         )
-    sides = Side.of_base(before), Side.of_tuned(after, under_base, under_tuned)
-    sides = (sides[0], sides[1].rows(align(sides[0].pool.problem_ids, sides[1].pool.problem_ids)))
-    n = min(side.pool.n for side in sides)
-    first, second = (side.first(n) for side in sides)
+        first, second = Side.of(before), Side.of(after)
+    else:
+        own = likelihoods.base
+        first = Side.of(before, own=own, base=own)
+        second = Side.of(
+            after, own=likelihoods.tuned, base=likelihoods.tuned_by_base, base_under=likelihoods.base_by_tuned
+        )
+    second = second.rows(align(first.pool.problem_ids, second.pool.problem_ids))
+    n = min(first.pool.n, second.pool.n)
     rng = streams(seed)
     accuracy = [accuracies(side, n, rng) for side in (first, second)]
     measured = [quantities(side, n) for side in (first, second)]
@@ -101,8 +108,8 @@ def compare_runs(
         for values in measured:
             del values["duplicates"]
     coverage: dict[str, Interval] = {}
-    if under_tuned is not None:
-        best = best_responses(first, replace(second, base_under=under_tuned["sample"][:, :n]))
+    if likelihoods is not None:
+        best = best_responses(first, second)
         measured[0] |= best.before
         measured[1] |= best.after
         for name, seen in best.seen.items():
@@ -119,9 +126,9 @@ def compare_runs(
         gain=verdicts["accuracy.sample"],
         possible=paired_test(accuracy[0]["best_own"], accuracy[0]["sample"], rng=rng("possible"), draws=draws),
     )
-    if second.base_pool is not None and second.base_under is not None:
-        base, right = first.pool.log_likelihood, first.pool.correct.astype(np.float64)
-        tuned_ll, tuned_right = second.base_pool.mean(axis=1), accuracy[1]["sample"]
+    if likelihoods is not None:
+        base, right = first.own["sample"], first.pool.correct.astype(np.float64)
+        tuned_ll, tuned_right = second.base["sample"].mean(axis=1), accuracy[1]["sample"]
         equivalent = {
             name: sharpening_equivalent_n(base, values, tuned, rng=rng("equivalent"), draws=draws, shares=shares)
             for name, values, tuned, shares in (
@@ -139,12 +146,12 @@ def compare_runs(
             rng=rng("explained"),
             draws=draws,
         )
-        if _config(before)["temperature"] == 1.0:
+        if config_of(before)["temperature"] == 1.0:
             divergences = {
                 "KL(after || before)": kl_divergence(
-                    second.pool.log_likelihood, second.base_pool, rng=rng("kl"), draws=draws
+                    second.own["sample"], second.base["sample"], rng=rng("kl"), draws=draws
                 ),
-                "KL(before || after)": kl_divergence(base, second.base_under[:, :n], rng=rng("kl"), draws=draws),
+                "KL(before || after)": kl_divergence(base, second.base_under["sample"], rng=rng("kl"), draws=draws),
             }
         else:
             reasons["divergences"] = _NOT_TEMPERATURE_1
@@ -153,6 +160,9 @@ def compare_runs(
         after=_facts(after),
         n_problems=len(first.pool.problem_ids),
         n=n,
+        sizes=(first.pool.n, second.pool.n),
+        differences=differences,
+        sources=None if likelihoods is None else likelihoods.sources,
         draws=draws,
         seed=seed,
         accuracies=accuracy_changes,
@@ -165,27 +175,6 @@ def compare_runs(
         log_coverage=coverage,
         reasons=reasons,
     )
-
-
-def same_prompts(before: Run, after: Run) -> bool:
-    """Whether both models saw the same tokens, so that likelihoods under the other model are comparable."""
-    return _config(before)["prompts_hash"] == _config(after)["prompts_hash"]
-
-
-def check_comparable(before: Run, after: Run) -> None:
-    """Raise `ConfigError` that names what differs in the way the two runs were sampled, or a problem that one lacks."""
-    a, b = _config(before), _config(after)
-    for name in _SAME:
-        if a[name] != b[name]:
-            raise ConfigError(
-                f"the runs were sampled differently: {name} is {a[name]!r} before and {b[name]!r} after; sample one of "
-                "them again with the other's"
-            )
-    align(before.pool.problem_ids, after.pool.problem_ids)
-    golds = {p.id: p.gold for p in before.problems}
-    for problem in after.problems:
-        if golds.get(problem.id, problem.gold) != problem.gold:
-            raise ConfigError(f"problem {problem.id!r} has another gold answer in the run after; use the same data")
 
 
 def _changes(
@@ -218,16 +207,10 @@ def _changes(
     return tuple(changes[: len(accuracy_names)]), tuple(changes[len(accuracy_names) :])
 
 
-def _config(run: Run) -> dict[str, object]:
-    config = run.meta["config"]
-    assert isinstance(config, dict)
-    return config
-
-
 def _facts(run: Run) -> dict[str, object]:
     return {
         "path": str(run.path),
-        "config": _config(run),
+        "config": config_of(run),
         "engine": run.meta.get("engine"),
         "versions": run.meta.get("versions"),
         "grader": dict(run.grader),

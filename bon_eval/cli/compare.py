@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bon_eval.cli.options import PATH, draws_option, html_option, seed_option
+from bon_eval.cli.options import PATH, allow_options, allowed, draws_option, html_option, seed_option
 
 
 def compare_pair(
@@ -15,7 +15,7 @@ def compare_pair(
     out: Path | None,
     seed: int,
     draws: int,
-    allow_different_prompts: bool,
+    allow: tuple[str, ...],
     html: bool = True,
 ) -> None:
     """Compare two stored runs, write the comparison's files, print it."""
@@ -24,20 +24,19 @@ def compare_pair(
     from bon_eval.store.reader import load_run
 
     runs = load_run(before), load_run(after)
-    found = compare_runs(*runs, seed=seed, draws=draws, allow_different_prompts=allow_different_prompts)
+    found = compare_runs(*runs, seed=seed, draws=draws, allow_different=allow)
     directory = out or after
     directory.mkdir(parents=True, exist_ok=True)
     names = list(write_comparison(found, directory))
     if html:
         from bon_eval.analysis.analyse import analyse
-        from bon_eval.analysis.comparison import same_prompts
         from bon_eval.report.comparison.page import write_pair_page
-        from bon_eval.store.forced import load_forced_by
+        from bon_eval.store.comparable import same_prompts
+        from bon_eval.store.forced import load_likelihoods
 
         first, second = (analyse(run, seed=seed, draws=draws, duplicates=run.duplicates) for run in runs)
-        under_base = load_forced_by(runs[1], runs[0]) if same_prompts(*runs) else {}
-        pool, greedy = under_base.get("sample"), under_base.get("greedy")
-        names.append(write_pair_page(runs, (first, second), found, pool, greedy, directory).name)
+        likelihoods = load_likelihoods(*runs) if same_prompts(*runs) else None
+        names.append(write_pair_page(runs, (first, second), found, likelihoods, directory).name)
     click.echo(render(found))
     click.echo(f"written to {directory}: {', '.join(names)}")
 
@@ -47,11 +46,18 @@ def compare_pair(
 @click.argument("after", metavar="RUN_AFTER", type=PATH)
 @draws_option
 @seed_option("Of bootstrap and permutation.")
-@click.option("--allow-different-prompts", is_flag=True, help="Compare accuracies where the prompts differ.")
+@allow_options
 @click.option("--out", type=PATH, help="Where compare.html, .json and .csv go. [default: RUN_AFTER]")
 @html_option
 def compare(
-    before: Path, after: Path, draws: int, seed: int, allow_different_prompts: bool, out: Path | None, html: bool
+    before: Path,
+    after: Path,
+    draws: int,
+    seed: int,
+    allow_different: tuple[str, ...],
+    allow_different_prompts: bool,
+    out: Path | None,
+    html: bool,
 ) -> None:
     """Compare a base model's stored run with its tuned model's, problem by problem."""
-    compare_pair(before, after, out, seed, draws, allow_different_prompts, html)
+    compare_pair(before, after, out, seed, draws, allowed(allow_different, allow_different_prompts), html)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from bon_eval.engines import REMOTE
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, unknown_name
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,6 +93,15 @@ verdict_options = stacked(
     ),
     click.option("--cluster", metavar="COLUMN", help="Problems of one value share a source. [default: the task's]"),
 )
+allow_options = stacked(
+    click.option(
+        "--allow-different",
+        multiple=True,
+        metavar="NAME,...",
+        help="Compare runs that differ in prompts (accuracies only), grader, dtype or engine; repeatable.",
+    ),
+    click.option("--allow-different-prompts", is_flag=True, help="The same as --allow-different prompts."),
+)
 html_option = click.option(
     "--html/--no-html", default=True, help="Also write the page and, of a report, the figures. [default: html]"
 )
@@ -102,6 +111,21 @@ def asked_for(given: Mapping[str, Any]) -> tuple[frozenset[str], dict[str, Any]]
     """The options that a group's own settings give way to, and all options but an ``--n`` that was not given."""
     explicit = frozenset(name for name in ("n", "limit", "max_tokens", "shots") if given[name] is not None)
     return explicit, {name: value for name, value in given.items() if name != "n" or value is not None}
+
+
+def allowed(names: tuple[str, ...], prompts: bool) -> tuple[str, ...]:
+    """What the values of `allow_options` let two runs differ in; raises `ConfigError` for an unknown name.
+
+    >>> allowed(("grader,dtype", "engine"), True)
+    ('grader', 'dtype', 'engine', 'prompts')
+    """
+    from bon_eval.store.comparable import DIFFERENCES
+
+    given = [part.strip() for text in names for part in text.split(",")]
+    for name in given:
+        if name not in DIFFERENCES:
+            raise ConfigError(unknown_name("difference", name, list(DIFFERENCES)))
+    return tuple(dict.fromkeys([*given, *(["prompts"] if prompts else [])]))
 
 
 def engine_args(pairs: tuple[str, ...]) -> dict[str, object]:

@@ -13,6 +13,8 @@ from bon_eval.cli.compare import compare, compare_pair
 from bon_eval.cli.options import (
     PATH,
     adapter_option,
+    allow_options,
+    allowed,
     analysis_options,
     asked_for,
     base_url_option,
@@ -93,7 +95,7 @@ def main() -> None:
 @analysis_options
 @verdict_options
 @click.option("--after", help="Tuned checkpoint, or LoRA directory on the model: run both and compare them.")
-@click.option("--allow-different-prompts", is_flag=True, help="With --after: compare accuracies all the same.")
+@allow_options
 @click.option("--shard", metavar="I/K", help="Only one of K parts of the problems; `bon-eval merge` joins them.")
 @quiet_option
 def run(
@@ -109,6 +111,7 @@ def run(
     draws: int,
     margin: float,
     after: str | None,
+    allow_different: tuple[str, ...],
     allow_different_prompts: bool,
     quiet: bool,
     **given: Any,
@@ -120,7 +123,7 @@ def run(
     from bon_eval.run.prepare import RunOptions, prepare
     from bon_eval.tasks.groups import find_group
 
-    wanted = numbers(ns)
+    wanted, allow = numbers(ns), allowed(allow_different, allow_different_prompts)
     group = find_group(given["task"])
     explicit, given = asked_for(given)
     check_stored(scorers, votes, given["token_stats"])
@@ -153,10 +156,10 @@ def run(
     if after is not None:
         from bon_eval.run.before_after import execute_before_after, prepare_before_after
 
-        pair = prepare_before_after(options, after, allow_different_prompts=allow_different_prompts)
+        pair = prepare_before_after(options, after, allow_different_prompts="prompts" in allow)
         for directory in execute_before_after(pair, fresh=options.fresh, quiet=quiet):
             report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms, margin=margin)
-        compare_pair(pair.before.directory, pair.after.directory, None, options.seed, draws, allow_different_prompts)
+        compare_pair(pair.before.directory, pair.after.directory, None, options.seed, draws, allow)
         return
     prepared = prepare(options)
     directory = execute(prepared, fresh=options.fresh, quiet=quiet)

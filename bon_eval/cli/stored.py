@@ -171,7 +171,8 @@ def score(
 ) -> None:
     """Score a stored run's responses by teacher forcing.
 
-    With --by by the model of another run; `bon-eval compare` needs it in both directions. With --stats by the run's
+    With --by by the model of another run; `bon-eval compare` needs it in both directions. Where that model computes in
+    less than float32 it scores its own run as well (--by RUN itself does that alone). With --stats by the run's
     own model over the full vocabulary (engine transformers, which takes --engine-arg), for the scorers that need it.
     """
     from bon_eval.errors import ConfigError

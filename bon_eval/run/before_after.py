@@ -1,16 +1,20 @@
 """Before and after: a base and a tuned model on the same prompts, each response scored by both.
 
 Works in the order that loads models least: an adapter's base and tuned model share one engine; two checkpoints take
-three loads, since the tuned responses must exist before the base model can score them and the other way round.
+three loads, since the tuned responses must exist before the base model can score them and the other way round. A model
+that computes in less than float32 scores its own responses as well: differences between the models are of forced
+log-likelihoods on both sides then (see `bon_eval.store.forced`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from bon_eval.config import count_owed
+from bon_eval.config import count_owed, owed_requests
 from bon_eval.engines import REMOTE, open_engine
 from bon_eval.engines.base import Engine
 from bon_eval.engines.models import unchanged_model
@@ -21,9 +25,10 @@ from bon_eval.run.grading import grade_run
 from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
 from bon_eval.run.progress import say
 from bon_eval.run.same_model import check_log_probs
-from bon_eval.store.forced import ForcedBy, forced_requests
+from bon_eval.store.forced import ForcedBy, forced_requests, is_inexact
 from bon_eval.store.lock import lock
 from bon_eval.store.prompts import check_same_prompts, load_prompts
+from bon_eval.store.reader import iter_responses
 from bon_eval.store.writer import RunStore, read_meta
 
 
@@ -102,6 +107,9 @@ def execute_before_after(pair: PreparedBeforeAfter, *, fresh: bool = False, quie
 def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: bool = False) -> Path:
     """Score a stored run's responses by the model of another stored run; returns the directory of the scores.
 
+    Where that model computes in less than float32, it scores the other run's responses, its own, as well. A run may be
+    scored by its own model alone: `by` is the run itself.
+
     `base_url`: where that model is served now, where it was served for `by`.
 
     Raises:
@@ -117,14 +125,31 @@ def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
     model, adapter_dir = unchanged_model(config, by)
     prompts = load_prompts(by)
     check_same_prompts(prompts, load_prompts(run))
-    longest = max(map(len, prompts.values())) + int(read_meta(run)["config"]["max_tokens"])
+    longest = max(map(len, prompts.values())) + max(int(read_meta(path)["config"]["max_tokens"]) for path in (run, by))
     args = config["engine_args"] | ({} if base_url is None else {"base_url": base_url})
     spec = stored_spec(config, model.directory, adapter_dir, run, longest=longest, engine_args=args)
-    with closing(lock(run)):
+    model_by = ForcedBy.of(config)
+    own = run.resolve() != by.resolve() and _owes_own(by, meta)
+    with ExitStack() as stack:
+        for path in (run, by) if own else (run,):
+            stack.enter_context(closing(lock(path)))
         say(f"loading {config['model']} ({config['engine']})", quiet)
         with open_engine(config["engine"], spec) as engine:
             check_log_probs(engine, by, prompts, "serve that model again")
-            return force_run(run, engine, ForcedBy.of(config), prompts, quiet=quiet)
+            scores = force_run(run, engine, model_by, prompts, quiet=quiet)
+            if own:
+                force_run(by, engine, model_by, prompts, quiet=quiet)
+            return scores
+
+
+def _owes_own(run: Path, meta: Mapping[str, Any]) -> bool:
+    """Whether a stored run's model has still to score its own responses; never where a server gave no ids of them."""
+    if not is_inexact(meta) or owed_requests(meta["config"], load_prompts(run)) <= forced_requests(
+        run, ForcedBy.of(meta["config"])
+    ):
+        return False
+    first = next(iter_responses(run), None)
+    return first is not None and bool(first.token_ids)
 
 
 @dataclass
@@ -137,7 +162,8 @@ class _Work:
     def with_one_engine(self) -> None:
         before, after = self.pair.before, self.pair.after
         sampled = not owes(self.first, before) and not owes(self.second, after)
-        if sampled and not self._unscored(after, before) and not self._unscored(before, after):
+        pairs = [(run, by) for run in (after, before) for by in (before, after)]
+        if sampled and not any(self._unscored(run, by) for run, by in pairs):
             say("all responses are stored and scored; nothing to sample", self.quiet)
             return
         seed = self.second.session_seed
@@ -145,21 +171,24 @@ class _Work:
             # The tuned model first: an adapter that changes nothing is found before anything is paid for.
             self._sample(self.second, after, engine, seed=seed)
             self._sample(self.first, before, engine, use_adapter=False, seed=seed)
-            self._score(after, before, engine, use_adapter=False)
-            self._score(before, after, engine)
+            for run, by in pairs:
+                self._score(run, by, engine, use_adapter=by is after)
 
     def with_two_engines(self) -> None:
         before, after = self.pair.before, self.pair.after
         if owes(self.second, after):
             with open_model(after, self.second, quiet=self.quiet) as engine:
                 self._sample(self.second, after, engine)
-        if owes(self.first, before) or self._unscored(after, before):
+                self._score(after, after, engine)
+        if owes(self.first, before) or self._unscored(after, before) or self._unscored(before, before):
             with open_model(before, self.first, quiet=self.quiet) as engine:
                 self._sample(self.first, before, engine)
+                self._score(before, before, engine)
                 self._score(after, before, engine)
-        if self._unscored(before, after):
+        if self._unscored(before, after) or self._unscored(after, after):
             with open_model(after, self.second, quiet=self.quiet) as engine:
                 self._score(before, after, engine)
+                self._score(after, after, engine)
 
     def _sample(
         self,
@@ -174,8 +203,10 @@ class _Work:
             sample_into(store, prepared, engine, use_adapter=use_adapter, seed=seed, quiet=self.quiet)
 
     def _unscored(self, run: PreparedRun, by: PreparedRun) -> bool:
-        """Whether the model of `by` has still to score responses of `run`."""
-        if run.config.prompts_hash != by.config.prompts_hash:
+        """Whether the model of `by` has still to score responses of `run`; its own only where forcing differs."""
+        if self.pair.before.config.prompts_hash != self.pair.after.config.prompts_hash:
+            return False
+        if run is by and not is_inexact(read_meta(run.directory)):
             return False
         scored = forced_requests(run.directory, ForcedBy.of(by.config))
         return len(scored) < count_owed(run.config, len(run.problems))

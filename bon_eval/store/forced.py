@@ -1,6 +1,12 @@
-"""Reading forced log-probs: log-likelihoods of a run's responses under another model.
+"""Reading forced log-probs: log-likelihoods of a run's responses under another model, and under its own.
 
 They lie beside the responses, in ``scores/<id>/``, one directory for each scoring model.
+
+Sampling and scoring run other kernels: in bfloat16 the two log-likelihoods of one response under one model differ by
+rounding, and not by chance alone, since sampling draws what its own rounding made likely. So a difference of two
+models' likelihoods takes forced ones on both sides where it has forced ones on one: a model that scores another run's
+responses scores its own run's as well (`is_inexact`). In float32, where `bon-eval doctor` holds the two to 1e-3 nats a
+token, it does not, and every report says which likelihoods it took.
 """
 
 from __future__ import annotations
@@ -8,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bon_eval.config import PLACEMENT_ARGS, RunConfig, digest
+from bon_eval.config import PLACEMENT_ARGS, RunConfig, digest, owed_requests
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw
 from bon_eval.store import parts
@@ -115,6 +121,53 @@ def load_forced_by(run: Run, other: Run) -> dict[Draw, NDArray[np.float64]]:
         draw: load_forced(run.path, by, pool.problem_ids, draw, pool.n, source=other.path)
         for draw, pool in run.draws.items()
     }
+
+
+Source = Literal["forced", "sampled"]
+"""Where the log-likelihoods of a run's responses under its own model come from."""
+
+
+def is_inexact(meta: Mapping[str, Any]) -> bool:
+    """Whether a run's engine computed in less than float32 (or does not say), so that forcing is not sampling."""
+    return (meta.get("engine") or {}).get("dtype") != "float32"
+
+
+def own_likelihoods(run: Run) -> tuple[dict[Draw, NDArray[np.float64]], Source]:
+    """Log-likelihoods of a run's responses under its own model, draw -> (P, N): forced, where all of them are."""
+    by = ForcedBy.of(run.meta["config"])
+    if owed_requests(run.meta["config"], run.pool.problem_ids) <= forced_requests(run.path, by):
+        return load_forced_by(run, run), "forced"
+    return {draw: pool.log_likelihood for draw, pool in run.draws.items()}, "sampled"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Likelihoods:
+    """Log-likelihoods of the responses of two runs under both models, for differences between the models.
+
+    Each is draw -> (P, N), in nats, in the order of the run that the responses are of.
+    """
+
+    base: Mapping[Draw, NDArray[np.float64]]
+    """The base run's responses under its own model."""
+    base_by_tuned: Mapping[Draw, NDArray[np.float64]]
+    tuned: Mapping[Draw, NDArray[np.float64]]
+    """The tuned run's responses under its own model."""
+    tuned_by_base: Mapping[Draw, NDArray[np.float64]]
+    sources: tuple[Source, Source]
+    """Of `base` and of `tuned`; the other two are forced."""
+
+
+def load_likelihoods(before: Run, after: Run) -> Likelihoods:
+    """Of a base model's run and its tuned model's.
+
+    Raises:
+        StoreError: a run was not scored by the other's model, or not all of it.
+    """
+    base, of_base = own_likelihoods(before)
+    tuned, of_tuned = own_likelihoods(after)
+    return Likelihoods(
+        base, load_forced_by(before, after), tuned, load_forced_by(after, before), sources=(of_base, of_tuned)
+    )
 
 
 def stored_requests(stored: Sequence[parts.Part]) -> set[tuple[str, str]]:

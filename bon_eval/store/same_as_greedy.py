@@ -1,6 +1,6 @@
 """Which sampled responses are their problem's greedy response over again: told by token ids, not by log-probs.
 
-Two log-likelihoods of one response differ by the engine's rounding, by a nat and more in bfloat16, so no tolerance on
+Two log-likelihoods of one response differ by the engine's rounding, by tenths of a nat in bfloat16, so no tolerance on
 them tells the same response from another one. The same token ids give the same text: ids are read only where lengths
 and text are those of the greedy response, and neither texts nor ids are kept.
 """

@@ -11,7 +11,7 @@ import pytest
 from bon_eval.analysis.sides import LABELS, Side, best_responses, unit
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.coverage import log_coverage
-from bon_eval.records import Pool
+from bon_eval.records import Draw, Pool
 
 
 def pool(probabilities: list[list[float]], truncated: list[list[bool]] | None = None) -> Pool:
@@ -28,17 +28,21 @@ def sides() -> tuple[Side, Side]:
     base_pool, base_greedy = pool([[0.1, 0.2], [0.3, 0.1]]), pool([[0.2], [0.6]])
     tuned_pool, tuned_greedy = pool([[0.5, 0.3], [0.95, 0.01]]), pool([[0.92], [0.02]])
     none = np.zeros(2)
-    first = Side(base_greedy, base_pool, none, base_greedy.log_likelihood, base_pool.log_likelihood)
+    own = drawn(base_greedy.log_likelihood, base_pool.log_likelihood)
+    first = Side(base_greedy, base_pool, none, own, own)
     second = Side(
         tuned_greedy,
         tuned_pool,
         none,
-        np.log([[0.5], [0.1]]),
-        np.log([[0.3, 0.1], [0.2, 0.1]]),
-        np.log([[0.01, 0.02], [0.1, 0.1]]),
-        np.log([[0.02], [0.4]]),
+        drawn(tuned_greedy.log_likelihood, tuned_pool.log_likelihood),
+        base=drawn(np.log([[0.5], [0.1]]), np.log([[0.3, 0.1], [0.2, 0.1]])),
+        base_under=drawn(np.log([[0.02], [0.4]]), np.log([[0.01, 0.02], [0.1, 0.1]])),
     )
     return first, second
+
+
+def drawn(greedy: np.ndarray, sample: np.ndarray) -> dict[Draw, np.ndarray]:
+    return {"greedy": greedy, "sample": sample}
 
 
 def test_by_hand() -> None:
@@ -59,6 +63,24 @@ def test_by_hand() -> None:
     assert unit("log_likelihood_best") == "nats"
 
 
+def test_both_models_likelihoods_are_of_the_arrays_for_comparison_and_not_as_sampled() -> None:
+    first, second = sides()
+    noisy = replace(second, pool=replace(second.pool, log_likelihood=second.pool.log_likelihood + 3.0))
+    found, again = best_responses(first, second), best_responses(first, noisy)
+    for name, values in found.after.items():
+        assert again.after[name].tolist() == values.tolist()
+
+
+def test_pools_of_other_sizes_are_taken_whole() -> None:
+    first, second = sides()
+    larger = pool([[0.1, 0.2, 0.7], [0.3, 0.1, 0.05]])
+    own = {**first.own, "sample": larger.log_likelihood}
+    under = {**second.base_under, "sample": np.log([[0.01, 0.02, 0.25], [0.1, 0.1, 0.1]])}
+    found = best_responses(replace(first, pool=larger, own=own, base=own), replace(second, base_under=under))
+    np.testing.assert_allclose(np.exp(found.before["log_likelihood_best"]), [0.7, 0.6])
+    np.testing.assert_allclose(np.exp(found.after["log_likelihood_best"]), [0.25, 0.4])
+
+
 def test_a_problem_without_a_finished_response_is_not_sharp_and_left_out() -> None:
     first, second = sides()
     cut = [[True, True], [False, False]]
@@ -77,4 +99,4 @@ def test_a_problem_without_a_finished_response_is_not_sharp_and_left_out() -> No
 def test_responses_that_only_one_model_scored() -> None:
     first, second = sides()
     with pytest.raises(ConfigError, match="scored by both models"):
-        best_responses(first, replace(second, base_under=None))
+        best_responses(first, replace(second, base_under={}))

@@ -318,7 +318,7 @@ def test_scoring_by_a_run_of_other_problems_names_one(pair: tuple[Path, Path], t
 def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> None:
     before, after = (load_run(p) for p in pair)
     other = replace_meta(after, dict(after.meta, config=after.meta["config"] | {"prompts_hash": "0" * 64}))
-    found = compare_runs(before, other, draws=200, allow_different_prompts=True)  # type: ignore[arg-type]
+    found = compare_runs(before, other, draws=200, allow_different=["prompts"])  # type: ignore[arg-type]
     names = {c.name for c in (*found.accuracies, *found.quantities)}
     assert "accuracy.best_base" not in names
     assert not any(name.startswith("log_likelihood_base") for name in names)
@@ -326,35 +326,6 @@ def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> N
     assert not found.equivalent_n
     assert "the prompts differ" in render(found)
     assert document(found)["null_reasons"]["divergences"].startswith("the prompts differ")  # type: ignore[index]
-
-
-def test_pools_of_different_size_are_compared_at_the_smaller_n(pair: tuple[Path, Path]) -> None:
-    from dataclasses import replace
-
-    before, after = (load_run(p) for p in pair)
-    pool = after.pool
-    names = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "answer_class")
-    strict = {name: getattr(pool, name)[:, :5] for name in ("correct_strict", "unscored_strict", "same_as_greedy")}
-    small = replace(pool, **{name: getattr(pool, name)[:, :5] for name in names}, **strict, n_bytes=None)
-    by = ForcedBy.of(before.meta["config"])
-    full = load_forced(pair[1], by, pool.problem_ids, "sample", N, source=pair[0])
-    with pytest.MonkeyPatch.context() as patch:
-        # The smaller run has scores of its own five responses only.
-        patch.setattr(
-            "bon_eval.store.forced.load_forced",
-            lambda path, by, ids, arm, n, source: load_forced(
-                path, by, ids, arm, N if arm == "sample" else n, source=source
-            )[:, :n],
-        )
-        found = compare_runs(before, replace(after, pool=small), draws=200)
-    assert found.n == 5
-    changes = {c.name: c for c in (*found.accuracies, *found.quantities)}
-    assert "duplicates" not in changes
-    assert "5 responses" in found.reasons["duplicates"]
-    assert changes["log_likelihood_base.sample"].after.estimate == pytest.approx(full[:, :5].mean())
-    assert changes["log_likelihood_base.sample"].before.estimate == pytest.approx(
-        before.pool.log_likelihood[:, :5].mean()
-    )
 
 
 def test_equivalent_n_in_words() -> None:

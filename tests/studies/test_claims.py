@@ -99,6 +99,7 @@ def trajectory(columns: dict[int, dict[str, Column]]) -> Trajectory:
         probe_counts={},
         beta=0.1,
         base={},
+        base_source="forced",
         skipped=(),
     )
 

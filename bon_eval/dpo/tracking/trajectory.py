@@ -21,12 +21,12 @@ from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
 from bon_eval.dpo.tracking.points import Column, Point, make_points
 from bon_eval.dpo.tracking.track import FORMAT
 from bon_eval.errors import StoreError
-from bon_eval.estimators import within_problem_auroc
+from bon_eval.estimators import chosen_index, within_problem_auroc
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval
 from bon_eval.stats.ratio_means import ratio_means
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Limits, Positive, Size
-from bon_eval.store.forced import load_forced_by
+from bon_eval.store.forced import Source, load_forced_by, own_likelihoods
 from bon_eval.store.reader import Run, load_run
 
 
@@ -48,6 +48,9 @@ class Trajectory:
     beta: Positive
     base: Mapping[str, Any]
     """run.json of the base run."""
+    base_source: Source
+    """Where the base model's log-likelihoods of its own responses come from at step 0; the base model's of the
+    checkpoints' responses, and the checkpoints' of the base model's, are forced."""
     skipped: tuple[str, ...]
 
     @property
@@ -87,13 +90,16 @@ def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals:
     if not stored["complete"]:
         raise StoreError(f"{out} is unfinished; run the same `bon-eval track` command to finish it")
     base_run = load_run(out / "runs" / "base")
-    base_side = Side.of_base(base_run)
+    base_own, base_source = own_likelihoods(base_run)
+    base_side = Side.of(base_run, own=base_own, base=base_own)
+    # Picked by its sampled log-likelihood, as for the checkpoints; it is not what theirs are compared with.
+    best = chosen_index(base_run.pool.log_likelihood)[:, None]
+    own = np.take_along_axis(base_own["sample"], best, axis=1)[:, 0], base_own["greedy"][:, 0]
     forced_base = _scores(out, "base")
     columns: dict[int, dict[str, Column]] = {}
     for step, name in [(0, "base"), *((int(c["step"]), str(c["run"])) for c in stored["checkpoints"])]:
         forced = forced_base if step == 0 else _scores(out, name)
-        found = _arms(out / "runs" / name, base_run, base_side, seed) if step else _side_columns(base_side, seed)
-        own = base_run.pool.log_likelihood.max(axis=1), base_run.greedy.log_likelihood[:, 0]
+        found = _arms(out / "runs" / name, base_run, seed) if step else _side_columns(base_side, seed)
         for set_name, label, at_base in (
             (BASE_BEST, f"log-likelihood of base best-of-{base_run.pool.n}", own[0]),
             (BASE_GREEDY, "log-likelihood of base greedy", own[1]),
@@ -120,6 +126,7 @@ def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals:
         probe_counts={name: len(facts["problem_ids"]) for name, facts in stored["probes"].items()},
         beta=float(stored["beta"]),
         base=base_run.meta,
+        base_source=base_source,
         skipped=tuple(stored["skipped"]),
     )
 
@@ -128,11 +135,11 @@ def _scores(out: Path, name: str) -> dict[str, Any]:
     return {key: side_scores(forced) for key, forced in read_forced(out / "forced" / f"{name}.parquet").items()}
 
 
-def _arms(directory: Path, base: Run, base_side: Side, seed: int) -> dict[str, Column]:
+def _arms(directory: Path, base: Run, seed: int) -> dict[str, Column]:
     run = load_run(directory)
-    if run.pool.problem_ids != base_side.pool.problem_ids:
+    if run.pool.problem_ids != base.pool.problem_ids:
         raise StoreError(f"{directory} holds other problems than the base run; track again into another directory")
-    return _side_columns(Side.of_tuned(run, load_forced_by(run, base)), seed)
+    return _side_columns(Side.of(run, base=load_forced_by(run, base)), seed)
 
 
 def _side_columns(side: Side, seed: int) -> dict[str, Column]:

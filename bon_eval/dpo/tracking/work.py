@@ -20,7 +20,7 @@ from bon_eval.run.forcing import force_run
 from bon_eval.run.grading import grade_run
 from bon_eval.run.prepare import PreparedRun
 from bon_eval.store.files import TEMPORARY
-from bon_eval.store.forced import ForcedBy, forced_requests
+from bon_eval.store.forced import ForcedBy, forced_requests, is_inexact
 from bon_eval.store.reader import iter_responses, load_run
 from bon_eval.store.writer import RunStore, read_meta
 
@@ -102,7 +102,12 @@ class _Work:
         return open_model(prepared, store, longest=self.longest, quiet=self.quiet)
 
     def _base_owes(self, store: RunStore) -> bool:
-        return owes(store, self.plan.base) or not self._file(self.plan.base, self.sets).exists()
+        base = self.plan.base
+        return owes(store, base) or not self._file(base, self.sets).exists() or self._owes_own(store)
+
+    def _owes_own(self, store: RunStore) -> bool:
+        """Whether the base model has still to force its own responses, which checkpoints are compared with."""
+        return is_inexact(store.meta) and self._unscored(self.plan.base)
 
     def _base(self, store: RunStore, engine: Engine, *, use_adapter: bool = True, seed: int | None = None) -> None:
         base, file = self.plan.base, self._file(self.plan.base, self.sets)
@@ -110,6 +115,8 @@ class _Work:
             sample_into(store, base, engine, use_adapter=use_adapter, seed=seed, quiet=self.quiet)
         if not file.exists():
             force(file, engine, self.sets, use_adapter=use_adapter, label="forcing, base", quiet=self.quiet)
+        if self._owes_own(store):
+            self._score(base, engine, use_adapter=use_adapter)
 
     def _checkpoint(
         self,

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.figures import Groups, pair_figures
-from bon_eval.report.comparison.terminal import derived
+from bon_eval.report.comparison.terminal import derived, not_the_same, samples_text
 from bon_eval.report.formats.browser import BrowserData, Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.text import config_of, model_name
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.store.files import write_pieces
+from bon_eval.store.forced import Likelihoods
 from bon_eval.store.reader import Run
 
 _BUDGET = Budget(text_bytes=7_000_000, responses=35_000)
@@ -45,8 +45,7 @@ def write_pair_page(
     runs: tuple[Run, Run],
     analyses: tuple[Analysis, Analysis],
     found: Comparison,
-    base_pool: NDArray[np.float64] | None,
-    base_greedy: NDArray[np.float64] | None,
+    likelihoods: Likelihoods | None,
     directory: Path,
 ) -> Path:
     """Write compare.html into an existing directory.
@@ -54,8 +53,7 @@ def write_pair_page(
     Args:
         runs, analyses: before and after.
         found: their comparison.
-        base_pool, base_greedy: (P, N) and (P, 1), the tuned run's responses under the base model; None where the
-            prompts differ.
+        likelihoods: of both runs' responses under both models; None where the prompts differ.
         directory: usually that of the run after.
 
     Raises:
@@ -70,10 +68,12 @@ def write_pair_page(
         "found": found,
         "accuracies": [_change(c) for c in found.accuracies],
         "quantities": [_change(c) for c in found.quantities],
+        "samples": samples_text(found),
+        "not_the_same": not_the_same(found),
         "derived": derived(found),
         "panels": [
             panel(figure, name, figure.axes[0].get_title(loc="left"))
-            for name, figure in pair_figures(*analyses, _groups(runs[0], base_pool, base_greedy))
+            for name, figure in pair_figures(*analyses, _groups(runs[0], likelihoods))
         ],
         "left_out": left_out(head),
     }
@@ -113,15 +113,14 @@ def _change(change: Change) -> ChangeRow:
     )
 
 
-def _groups(base: Run, base_pool: NDArray[np.float64] | None, base_greedy: NDArray[np.float64] | None) -> Groups:
-    if base_pool is None or base_greedy is None:
+def _groups(base: Run, likelihoods: Likelihoods | None) -> Groups:
+    if likelihoods is None:
         return {}
-    own = base.pool.log_likelihood
-    best = own[np.arange(len(own)), chosen_index(own)]
+    own, best = likelihoods.base["sample"], chosen_index(base.pool.log_likelihood)
     return {
         "base pool": own,
-        f"base best-of-{base.pool.n}": best,
-        "base greedy": base.greedy.log_likelihood,
-        "tuned pool": base_pool,
-        "tuned greedy": base_greedy,
+        f"base best-of-{base.pool.n}": own[np.arange(len(own)), best],
+        "base greedy": likelihoods.base["greedy"],
+        "tuned pool": likelihoods.tuned_by_base["sample"],
+        "tuned greedy": likelihoods.tuned_by_base["greedy"],
     }

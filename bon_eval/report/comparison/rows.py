@@ -26,7 +26,8 @@ from bon_eval.report.formats.columns import (
     stamp,
 )
 from bon_eval.stats import Interval, PairedTest
-from bon_eval.stats.units import NotNegative
+from bon_eval.stats.units import NotNegative, Size
+from bon_eval.store.forced import Source
 
 FORMAT_VERSION = 1
 """Of compare.json."""
@@ -114,7 +115,16 @@ _RUN_KEYS: Mapping[str, object] = {
 }
 _RUN = Stored(_RUN_KEYS, required=tuple(_RUN_KEYS))
 
-_ANALYSIS = Row[Comparison]("", (*renamed(Comparison, problems="n_problems"), *own(Comparison, "n", "draws", "seed")))
+_ANALYSIS = Row[Comparison](
+    "",
+    (
+        *renamed(Comparison, problems="n_problems"),
+        *own(Comparison, "n"),
+        Column("n_before", Size, lambda found: found.sizes[0]),
+        Column("n_after", Size, lambda found: found.sizes[1]),
+        *own(Comparison, "draws", "seed"),
+    ),
+)
 
 _Direction = Literal["KL(after || before)", "KL(before || after)"]
 _Curve = Literal["log_likelihood", "accuracy"]
@@ -155,6 +165,14 @@ DOCUMENT = Row[Comparison](
         Column("before", _RUN, lambda found: found.before),
         Column("after", _RUN, lambda found: found.after),
         Column("analysis", _ANALYSIS, lambda found: found),
+        *own(Comparison, "differences"),
+        Column(
+            "likelihoods",
+            Mapping[Literal["before", "after"], Source],
+            lambda found: dict(zip(("before", "after"), found.sources or (), strict=False)),
+            description="Which log-likelihoods of a run's responses under its own model stand in differences between "
+            "the models, where the other model's are forced; empty where the prompts differ.",
+        ),
         Column("accuracies", Many(CHANGE, 5), lambda found: found.accuracies),
         Column("quantities", Many(CHANGE), lambda found: found.quantities),
         Column("divergences", Keyed(_DIVERGENCE, _Direction), lambda found: found.divergences),

@@ -15,6 +15,7 @@ from bon_eval.report.formats.text import config_of, ends, model_name, text_table
 from bon_eval.stats import Interval
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.store.files import write_text
+from bon_eval.store.forced import is_inexact
 
 EQUIVALENT_BY = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
 """Curve of the sharpening-equivalent N -> its name in words."""
@@ -29,10 +30,39 @@ def render(found: Comparison) -> str:
     header = [
         f"before: {_model(found.before)} ({found.before['path']})",
         f"after:  {_model(found.after)} ({found.after['path']})",
-        f"{found.n_problems} problems x {found.n} samples, paired by problem; intervals 95 % over problems",
+        f"{samples_text(found)}, paired by problem; intervals 95 % over problems",
     ]
     lines = [*header, "", *_table("accuracy", found.accuracies), "", *_table("quantity", found.quantities), ""]
     return "\n".join([*lines, *wrapped(_notes(found))]) + "\n"
+
+
+def samples_text(found: Comparison) -> str:
+    """Problems and samples of both sides, with what has a common n where they differ."""
+    problems = f"{found.n_problems} problem{'s' if found.n_problems != 1 else ''}"
+    before, after = found.sizes
+    if before == after:
+        return f"{problems} x {before} samples"
+    return f"{problems} x {before} samples before and {after} after (best-of-n, vote, oracle and answers: of {found.n})"
+
+
+def not_the_same(found: Comparison) -> list[str]:
+    """Sentences on what the two runs differ in besides the model, and on whose likelihoods are compared."""
+    lines = [f"The runs differ in {name}: {how}." for name, how in found.differences.items()]
+    if found.sources is None:
+        return lines
+    sides = zip(("before", "after"), (found.before, found.after), found.sources, strict=True)
+    sampled = {name: facts for name, facts, source in sides if source == "sampled"}
+    if not sampled:
+        return [*lines, "Differences between the models' likelihoods are of forced log-probs on both sides."]
+    text = (
+        f"Differences between the models' likelihoods: of the responses {' and '.join(sampled)} sampled log-probs "
+        "under the own model and forced ones under the other."
+    )
+    inexact = [facts["path"] for facts in sampled.values() if is_inexact(facts)]
+    if inexact:
+        text += " In less than float32 the two differ by rounding; run: "
+        text += " and ".join(f"bon-eval score {path} --by {path}" for path in inexact)
+    return [*lines, text]
 
 
 def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
@@ -61,6 +91,7 @@ def _notes(found: Comparison) -> Iterator[str]:
     for label, text in derived(found).items():
         yield f"{label}: {text}."
     yield from (f"not compared: {name}; {reason}." for name, reason in found.reasons.items())
+    yield from not_the_same(found)
     yield "p: paired by problem; Holm-adjusted over the accuracies, unadjusted for the other quantities."
     changes = (*found.accuracies, *found.quantities)
     if any(c.difference.marked or c.before.marked or c.after.marked for c in changes):

@@ -57,7 +57,7 @@ DOCUMENT = Row[Trajectory](
         Column("base", _BASE, lambda found: {key: found.base[key] for key in _BASE.required}),
         *own(Trajectory, "n"),
         *renamed(Trajectory, problems="n_problems", pairs="pair_counts", probes="probe_counts"),
-        *own(Trajectory, "beta", "steps", "skipped"),
+        *own(Trajectory, "beta", "steps", "skipped", "base_source"),
         Column("ches", Keyed(_CHES), lambda found: found.ches),
         Column("points", Many(_POINT), lambda found: found.points),
     ),

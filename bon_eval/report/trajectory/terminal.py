@@ -114,6 +114,7 @@ def _notes(found: Trajectory) -> Iterator[str]:
         "↑ ↓: changed from step 0, paired by problem, at 5 % over all changes of the trajectory together (step-down "
         "max-t); log-likelihoods in nats."
     )
+    yield source_text(found)
     if any(point.change is not None and point.change.by_signs for point in found.points):
         yield SKEWED
     for why, labels in without_intervals(found).items():
@@ -124,6 +125,16 @@ def _notes(found: Trajectory) -> Iterator[str]:
             f"length-normalised {per_token.estimate:.2f}{_ends(per_token, '.2f')}."
         )
     yield from (f"{line}." for line in found.skipped)
+
+
+def source_text(found: Trajectory) -> str:
+    """A sentence on the likelihoods that changes from step 0 are taken of."""
+    if found.base_source == "forced":
+        return "Changes of likelihoods between models are of forced log-probs on both sides."
+    return (
+        "Changes of likelihoods between models: at step 0 the base model's own responses have sampled log-probs, all "
+        "others forced ones."
+    )
 
 
 def listed(labels: Sequence[str]) -> str:

@@ -289,3 +289,35 @@ def test_bad_input_is_one_line(place: Path, tracked: Path, change: list[str], me
     [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
     assert message in line
     assert not (place / "nowhere").exists()
+
+
+def test_below_float32_the_base_model_forces_its_own_responses_too(place: Path) -> None:
+    """So that a change from step 0 is of forced log-probs on both sides; checkpoints need none of themselves."""
+    import numpy as np
+
+    from bon_eval.dpo.tracking.trajectory import load_trajectory
+    from bon_eval.estimators import chosen_index
+    from bon_eval.store.forced import own_likelihoods
+    from bon_eval.store.reader import load_run
+
+    out = place / "track-bfloat16"
+    done = run_track(place, out, "--dtype", "bfloat16", "--no-html")
+    assert done.exit_code == 0, done.output
+    assert "forced log-probs on both sides" in " ".join(done.output.split())
+    assert json.loads((out / "trajectory.json").read_text())["base_source"] == "forced"
+    base = load_run(out / "runs/base")
+    own, source = own_likelihoods(base)
+    assert source == "forced"
+    assert own_likelihoods(load_run(out / "runs/step-000004"))[1] == "sampled"
+    columns = load_trajectory(out, intervals=False).columns[0]
+    best = own["sample"][np.arange(2), chosen_index(base.pool.log_likelihood)]
+    assert columns["log_likelihood.base_best"].values.tolist() == best.tolist()
+    assert columns["log_likelihood_base.sample"].values.tolist() == own["sample"].mean(axis=1).tolist()
+    stamps = {p: p.stat().st_mtime_ns for p in out.rglob("part-*.parquet")}
+    assert run_track(place, out, "--dtype", "bfloat16", "--no-html").exit_code == 0
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("part-*.parquet")} == stamps
+
+
+def test_in_float32_the_base_models_own_responses_are_as_sampled(tracked: Path) -> None:
+    assert json.loads((tracked / "trajectory.json").read_text())["base_source"] == "sampled"
+    assert not (tracked / "runs/base/scores").exists()

@@ -74,6 +74,7 @@ def made(
             "versions": {"python": "3"},
             "engine": {"name": "<u>none</u>"},
         },
+        base_source="forced",
         skipped=tuple(skipped),
     )
 

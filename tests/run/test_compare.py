@@ -1,0 +1,254 @@
+"""What `compare` holds side by side: likelihoods of one kind, unequal pools, runs that differ in more, one problem."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from math import comb
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from bon_eval.analysis.comparison import Comparison, compare_runs
+from bon_eval.cli import main
+from bon_eval.engines.models import ASSETS
+from bon_eval.errors import ConfigError
+from bon_eval.estimators import pass_at_n
+from bon_eval.report.comparison.rows import document
+from bon_eval.report.comparison.terminal import not_the_same, render
+from bon_eval.store.forced import ForcedBy, forced_requests, load_forced_by, own_likelihoods
+from bon_eval.store.reader import Run, load_run
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+LIMIT = 12
+RUN = ["run", "--task", "arith", "--limit", str(LIMIT), "--draws", "200", "--quiet", "--engine", "transformers"]
+
+
+def call(*args: str | Path) -> Result:
+    done = CliRunner().invoke(main, [*map(str, args)])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def stored(place: Path, *args: str | Path) -> Path:
+    call(*RUN, "--out", place, *args)
+    return place
+
+
+def by_name(found: Comparison) -> dict[str, Any]:
+    return {c.name: c for c in (*found.accuracies, *found.quantities)}
+
+
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """arith-mixed under another hash: the same numbers, to the last bit."""
+    folder = tmp_path_factory.mktemp("models") / "twin"
+    shutil.copytree(ASSETS / "arith-mixed", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"note": "twin"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unequal(twin: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    """Ten responses before, four after, in bfloat16, scored by `bon-eval score` both ways."""
+    place = tmp_path_factory.mktemp("unequal")
+    before = stored(place / "before", "--model", "arith-mixed", "--n", "10", "--dtype", "bfloat16")
+    after = stored(place / "after", "--model", twin, "--n", "4", "--dtype", "bfloat16", "--seed", "5")
+    call("score", after, "--by", before, "--quiet")
+    call("score", before, "--by", after, "--quiet")
+    return load_run(before), load_run(after)
+
+
+# --- likelihoods of two models
+
+
+def test_a_model_below_float32_scores_its_own_responses_as_well(unequal: tuple[Run, Run]) -> None:
+    for run, other in (unequal, unequal[::-1]):
+        for by in (run, other):
+            assert len(forced_requests(run.path, ForcedBy.of(by.meta["config"]))) == 2 * LIMIT
+        own, source = own_likelihoods(run)
+        assert source == "forced"
+        assert own["sample"].shape == run.pool.log_likelihood.shape
+
+
+def test_the_same_model_under_two_names_has_no_divergence_in_bfloat16(unequal: tuple[Run, Run]) -> None:
+    """Known truth: 0. Sampled log-probs on one side and forced ones on the other would say otherwise."""
+    before, after = unequal
+    found = compare_runs(before, after, draws=200)
+    assert found.sources == ("forced", "forced")
+    for kl in found.divergences.values():
+        assert kl.estimate == pytest.approx(0.0, abs=1e-6)
+    mixed = before.pool.log_likelihood - load_forced_by(before, after)["sample"]
+    assert np.abs(mixed).mean() > 1e-3, "rounding that the comparison must not show"
+    assert "forced log-probs on both sides" in " ".join(render(found).split())
+    assert document(found)["likelihoods"] == {"before": "forced", "after": "forced"}
+
+
+def test_base_likelihoods_before_are_the_forced_ones(unequal: tuple[Run, Run]) -> None:
+    before, after = unequal
+    changes = by_name(compare_runs(before, after, draws=200))
+    own = load_forced_by(before, before)
+    assert changes["log_likelihood_base.sample"].before.estimate == pytest.approx(own["sample"].mean())
+    assert changes["log_likelihood_base.greedy"].before.estimate == pytest.approx(own["greedy"].mean())
+    # What a model gives its own responses is compared as it was sampled, on both sides.
+    for side, run in (("before", before), ("after", after)):
+        change = getattr(changes["log_likelihood_self.sample"], side)
+        assert change.estimate == pytest.approx(run.pool.log_likelihood.mean(axis=1).mean())
+
+
+def test_without_own_scores_the_report_says_what_was_taken(unequal: tuple[Run, Run], tmp_path: Path) -> None:
+    runs = [Path(shutil.copytree(run.path, tmp_path / run.path.name)) for run in unequal]
+    own = ForcedBy.of(unequal[0].meta["config"]).id
+    shutil.rmtree(runs[0] / "scores" / own)
+    found = compare_runs(load_run(runs[0]), load_run(runs[1]), draws=200)
+    assert found.sources == ("sampled", "forced")
+    [text] = not_the_same(found)
+    assert "of the responses before sampled log-probs under the own model and forced ones under the other. In" in text
+    assert text.endswith(f"run: bon-eval score {runs[0]} --by {runs[0]}")
+    call("score", runs[0], "--by", runs[0], "--quiet")
+    assert compare_runs(load_run(runs[0]), load_run(runs[1]), draws=200).sources == ("forced", "forced")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_before_and_after_forces_own_responses_where_rounding_counts(
+    dtype: str, twin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = call(*RUN, "--model", "arith-mixed", "--n", "3", "--limit", "4", "--dtype", dtype, "--after", twin)
+    runs = sorted(tmp_path.glob("results/arith/*/*"))
+    assert len(runs) == 2
+    sizes = {len(list((run / "scores").iterdir())) for run in runs}
+    assert sizes == {2 if dtype == "bfloat16" else 1}
+    text = " ".join(done.output.split())
+    assert ("forced log-probs on both sides" in text) == (dtype == "bfloat16")
+    assert ("In less than float32" in text) is False
+    stamps = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("part-*.parquet")}
+    call(*RUN, "--model", "arith-mixed", "--n", "3", "--limit", "4", "--dtype", dtype, "--after", twin)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("part-*.parquet")} == stamps
+
+
+# --- pools of unequal size
+
+
+def test_all_responses_count_where_no_common_n_is_needed(unequal: tuple[Run, Run]) -> None:
+    before, after = unequal
+    found = compare_runs(before, after, draws=200)
+    assert (found.n, found.sizes) == (4, (10, 4))
+    changes = by_name(found)
+    for side, run in (("before", before), ("after", after)):
+        pool = run.pool
+        length = pool.n_tokens.astype(float)
+        expected = {
+            "accuracy.sample": pool.correct.mean(),
+            "log_likelihood_self.sample": pool.log_likelihood.mean(),
+            "tokens.sample": length.mean(),
+            "entropy_per_token": (-pool.log_likelihood.sum(axis=1) / length.sum(axis=1)).mean(),
+            "truncated": pool.truncated.mean(),
+            "accuracy.oracle": pass_at_n(pool.correct, [4]).mean(),
+            "distinct_answers": np.mean([distinct(row, 4) for row in pool.answer_class]),
+        }
+        for name, value in expected.items():
+            assert getattr(changes[name], side).estimate == pytest.approx(value), (name, side)
+    assert changes["log_likelihood_base.sample"].after.estimate == pytest.approx(
+        load_forced_by(after, before)["sample"].mean()
+    )
+    assert found.equivalent_n["log_likelihood"].largest == 10
+    assert "duplicates" not in changes
+    assert "10 and 4 responses" in found.reasons["duplicates"]
+    first = render(found).splitlines()[2]
+    assert first.startswith("12 problems x 10 samples before and 4 after (best-of-n, vote, oracle and answers: of 4)")
+    analysis = document(found)["analysis"]
+    assert isinstance(analysis, dict)
+    assert (analysis["n"], analysis["n_before"], analysis["n_after"]) == (4, 10, 4)
+
+
+def distinct(classes: np.ndarray, n: int) -> float:
+    """By the formula, class by class."""
+    size = len(classes)
+    counts = np.unique(classes[classes >= 0], return_counts=True)[1]
+    return sum(1 - comb(size - int(c), n) / comb(size, n) for c in counts)
+
+
+# --- runs that differ in more than the model
+
+
+def changed(run: Run, **how: Any) -> Run:
+    meta = dict(run.meta, config=run.meta["config"] | how.get("config", {}), engine=run.meta["engine"] | how["engine"])
+    return replace(run, meta=meta)
+
+
+def test_another_grader_is_refused_or_named(unequal: tuple[Run, Run]) -> None:
+    before, after = unequal
+    old = replace(before, grader=before.grader | {"version": "0"})
+    with pytest.raises(ConfigError, match=r"grader \S+ version 0 before, \S+ version .* bon-eval grade .*--allow-diff"):
+        compare_runs(old, after)
+    found = compare_runs(old, after, draws=200, allow_different=["grader"])
+    assert list(found.differences) == ["grader"]
+    assert "The runs differ in grader:" in render(found)
+    assert document(found)["differences"] == dict(found.differences)
+
+
+def test_another_dtype_is_refused_or_named_whatever_auto_came_to(unequal: tuple[Run, Run]) -> None:
+    before, after = unequal
+    exact = changed(before, engine={"dtype": "float32"})
+    with pytest.raises(ConfigError, match=r"dtype float32 before, bfloat16 after.*--allow-different dtype"):
+        compare_runs(exact, after)
+    # The same in effect, however it was asked for. Another version of one engine is named and not refused.
+    newer = changed(before, engine={"version": "99"})
+    assert list(compare_runs(newer, after, draws=200).differences) == ["engine version"]
+    with pytest.raises(ConfigError, match="unknown difference 'dtpye'"):
+        compare_runs(exact, after, allow_different=["dtpye"])
+
+
+def test_another_engine_or_dtype_from_the_command_line(unequal: tuple[Run, Run], twin: Path, tmp_path: Path) -> None:
+    before = unequal[0].path
+    other = stored(tmp_path / "other", "--model", twin, "--n", "4", "--dtype", "float32")
+    call("score", other, "--by", before, "--quiet")
+    call("score", before, "--by", other, "--quiet")
+    out = ["--out", str(tmp_path / "out"), "--draws", "200"]
+    refused = CliRunner().invoke(main, ["compare", str(before), str(other), *out])
+    assert refused.exit_code == 2
+    assert "dtype bfloat16 before, float32 after" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert CliRunner().invoke(main, ["compare", str(before), str(other), "--allow-different", "typo"]).exit_code == 2
+    call("compare", before, other, *out, "--allow-different", "grader,dtype", "--allow-different-prompts")
+    content = json.loads((tmp_path / "out/compare.json").read_text())
+    assert content["differences"] == {"dtype": "bfloat16 before, float32 after"}
+    assert content["likelihoods"] == {"before": "forced", "after": "sampled"}
+    page = (tmp_path / "out/compare.html").read_text()
+    assert "The runs differ in dtype: bfloat16 before, float32 after." in page
+
+
+def test_another_engine(unequal: tuple[Run, Run]) -> None:
+    before, after = unequal
+    vllm = changed(before, config={"engine": "vllm"}, engine={"name": "vllm", "version": "0.1"})
+    with pytest.raises(ConfigError, match=r"engine vllm before, transformers after.*--allow-different engine"):
+        compare_runs(vllm, after)
+
+
+# --- few problems
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [1, 2])
+def test_one_problem_and_two(limit: int, twin: Path, tmp_path: Path) -> None:
+    for name, model in (("before", "arith-mixed"), ("after", str(twin))):
+        stored(tmp_path / name, "--model", model, "--n", "3", "--limit", str(limit), "--seed", str(len(name)))
+    call("score", tmp_path / "after", "--by", tmp_path / "before", "--quiet")
+    call("score", tmp_path / "before", "--by", tmp_path / "after", "--quiet")
+    done = call("compare", tmp_path / "before", tmp_path / "after", "--draws", "200")
+    assert "nan" not in done.output.lower()
+    content = json.loads((tmp_path / "after/compare.json").read_text())
+    assert content["analysis"]["problems"] == limit
+    assert {f["verdict"] for f in content["findings"]} == {"not shown"}
+    page = (tmp_path / "after/compare.html").read_text()
+    assert ">nan" not in page
+    assert "[nan" not in page
