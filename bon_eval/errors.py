@@ -66,3 +66,12 @@ def first_line(error: BaseException) -> str:
     """
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0].strip() if lines else type(error).__name__
+
+
+def counted(n: int, what: str = "problem") -> str:
+    """A number of things in words.
+
+    >>> counted(1), counted(1200, "response")
+    ('1 problem', '1,200 responses')
+    """
+    return f"{n:,} {what}{'s' if n != 1 else ''}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from bon_eval.errors import counted
 from bon_eval.estimators.explained import ExplainedGain
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
@@ -32,6 +33,13 @@ class Change:
     """After minus before."""
     p_holm: Share | None
     """Holm-adjusted over the accuracies of the table; None for other quantities."""
+
+    @property
+    def shown_p(self) -> float | None:
+        """The p-value of the table, adjusted for accuracies; None where the difference has no interval."""
+        if math.isnan(self.difference.low):
+            return None
+        return self.difference.p_value if self.p_holm is None else self.p_holm
 
     @property
     def verdict(self) -> Verdict:
@@ -100,7 +108,7 @@ def _finding(
 
 
 def _few(n_problems: int) -> str:
-    return f"{n_problems} problem{'s' if n_problems != 1 else ''}, from {LEAST_PROBLEMS} on"
+    return f"{counted(n_problems)}, from {LEAST_PROBLEMS} on"
 
 
 def _explained(e: ExplainedGain, accurate: Verdict, n_problems: int) -> Finding:

@@ -34,6 +34,7 @@ from bon_eval.analysis.results import (
     ProblemRow,
 )
 from bon_eval.analysis.settings import Settings
+from bon_eval.errors import counted
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
@@ -220,7 +221,7 @@ def _headline(
     arm = f"best-of-{settings.ns[-1]} by {settings.primary_scorer}"
     other = {"greedy": "greedy decoding", "sample": "one sample"}[against]
     if units < LEAST_PROBLEMS:
-        few = f"{units} {unit}{'s' if units != 1 else ''}"
+        few = counted(units, unit)
         sentence = f"Whether {arm} is more accurate than {other} is not said of {few}; from {LEAST_PROBLEMS} on."
         return Headline(against, test, p_holm, "not shown", sentence)
     margin = settings.margin if settings.looks == 1 and not settings.partial else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, counted
 from bon_eval.stats.array_checks import two_dimensional
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_ci
 from bon_eval.stats.heavy_tails import skewness
@@ -106,7 +106,7 @@ def log_coverage_interval(
     terms = np.exp(inverse - top)
     n, unit = (len(terms), "problem") if clusters is None else (int(np.max(clusters)) + 1, "cluster")
     if n < _LEAST:
-        why = f"{n} {unit}{'s' if n != 1 else ''}; from {_LEAST} on"
+        why = f"{counted(n, unit)}; from {_LEAST} on"
         return Interval(estimate, np.nan, np.nan, f"none: {why}")
     mean = bootstrap_ci(terms, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED, clusters=clusters)
     none = mean.method.startswith("none")

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
+from bon_eval.errors import counted
+
 T = TypeVar("T")
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 
@@ -106,6 +108,6 @@ class Drain:
             raise Stopped(signum)
         self.signum = signum
         # Not by print: a handler may run in the middle of another print to the same stream.
-        what = f"{self.flying} request{'s' if self.flying != 1 else ''} in flight"
+        what = f"{counted(self.flying, 'request')} in flight"
         with contextlib.suppress(OSError):  # the terminal may be gone, which is no reason to lose what is in flight
             os.write(2, f"\nstopping: {what} will be finished and stored; Ctrl-C again stops at once\n".encode())

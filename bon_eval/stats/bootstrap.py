@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, counted
 from bon_eval.stats.closed_form import (
     ENOUGH_PROBLEMS,
     effective_problems,
@@ -210,7 +210,7 @@ def _closed_form(
         return None
     least = LEAST_PROBLEMS if support == UNBOUNDED else LEAST_DIFFERENCES
     if n < least:
-        return _none(mean, f"{n} {unit}{'s' if n != 1 else ''}; from {least} on")
+        return _none(mean, f"{counted(n, unit)}; from {least} on")
     if support == UNBOUNDED:
         varied = varied_problems(column)
         return _none(mean, f"{'no' if varied == 1 else f'only {varied}'} {unit}s differ") if varied < least else None

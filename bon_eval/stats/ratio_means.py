@@ -27,7 +27,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, counted
 from bon_eval.stats.bootstrap import (
     DIFFERENCE,
     LEAST_DIFFERENCES,
@@ -194,12 +194,12 @@ def _resolve(
 
 def _difference(column: Array, size: Array, confidence: float) -> Resolved:
     """A difference of shares."""
-    ratio, n, counted = float(column.sum() / size.sum()), len(size), effective_number(size)
+    ratio, n, effective = float(column.sum() / size.sum()), len(size), effective_number(size)
     if n < LEAST_DIFFERENCES:
-        return _none(ratio, f"{n} problem{'s' if n != 1 else ''}; from {LEAST_DIFFERENCES} on")
+        return _none(ratio, f"{counted(n)}; from {LEAST_DIFFERENCES} on")
     # A pseudo-problem is 1 of a typical number of pairs: the scale makes that the 1 that `pseudo_t` adds.
-    scale, weight = float(np.sqrt(n / counted)), _PSEUDO * n / counted
-    values = (ratio + _student(n, counted, confidence) * (linearised(column, size) - ratio)) / scale
+    scale, weight = float(np.sqrt(n / effective)), _PSEUDO * n / effective
+    values = (ratio + _student(n, effective, confidence) * (linearised(column, size) - ratio)) / scale
     outer, inner = (
         [float(np.clip(scale * end, *DIFFERENCE)) for end in pseudo_t(values, level, weight=weight)]
         for level in (confidence, inner_confidence(confidence))
@@ -210,15 +210,15 @@ def _difference(column: Array, size: Array, confidence: float) -> Resolved:
 
 def _nats(columns: Array, size: Array, rng: np.random.Generator, draws: int, confidence: float) -> list[Resolved]:
     """Unbounded values, (P, K)."""
-    n, counted = len(size), effective_number(size)
+    n, effective = len(size), effective_number(size)
     ratios = columns.sum(axis=0) / size.sum()
-    if n >= LEAST_PROBLEMS > counted:
-        why = f"pairs of {n} problems count as those of {counted:.1f}; from {LEAST_PROBLEMS} on"
+    if n >= LEAST_PROBLEMS > effective:
+        why = f"pairs of {n} problems count as those of {effective:.1f}; from {LEAST_PROBLEMS} on"
         return [_none(ratio, why) for ratio in ratios.tolist()]
     values = linearised(columns, size)
-    wider = widening(counted)
+    wider = widening(effective)
     part = min(1.0, (wider - 1.0) / (widening(_FEW) - 1.0))
-    stretch = _student(n, counted, confidence) * wider / widening(n) * (1.0 + part * ((n / counted) ** 0.25 - 1.0))
+    stretch = _student(n, effective, confidence) * wider / widening(n) * (1.0 + part * ((n / effective) ** 0.25 - 1.0))
     kinds, rarest = [UNBOUNDED] * len(ratios), [np.inf] * len(ratios)
     out = []
     for k, found in enumerate(
@@ -226,7 +226,7 @@ def _nats(columns: Array, size: Array, rng: np.random.Generator, draws: int, con
     ):
         ratio, varied = float(ratios[k]), varied_problems(columns[:, k] / size)
         if np.isfinite(found.interval.low) and varied >= LEAST_PROBLEMS:
-            method, marked = f"{found.interval.method} ratio", is_too_skewed(values[:, k], counted)
+            method, marked = f"{found.interval.method} ratio", is_too_skewed(values[:, k], effective)
             out.append(replace(found, interval=replace(found.interval, estimate=ratio, method=method, marked=marked)))
         elif n < LEAST_PROBLEMS:
             out.append(replace(found, interval=replace(found.interval, estimate=ratio)))
@@ -235,12 +235,12 @@ def _nats(columns: Array, size: Array, rng: np.random.Generator, draws: int, con
     return out
 
 
-def _student(n: int, counted: float, confidence: float) -> float:
+def _student(n: int, effective: float, confidence: float) -> float:
     """Ratio of Student's quantiles, for n problems to count as fewer."""
     from scipy import special
 
     quantile = 1.0 - (1.0 - confidence) / 2.0
-    freedom = np.maximum([counted - 1.0, n - 1.0], 1.0)
+    freedom = np.maximum([effective - 1.0, n - 1.0], 1.0)
     return float(np.divide(*special.stdtrit(freedom, quantile)))
 
 

@@ -37,7 +37,7 @@ class ChangeRow:
     before: Interval
     after: Interval
     difference: PairedTest
-    p: float
+    p: float | None
     """Holm-adjusted where the table is."""
 
 
@@ -109,7 +109,7 @@ def _change(change: Change) -> ChangeRow:
         before=change.before,
         after=change.after,
         difference=change.difference,
-        p=change.difference.p_value if change.p_holm is None else change.p_holm,
+        p=change.shown_p,
     )
 
 

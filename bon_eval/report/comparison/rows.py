@@ -24,6 +24,7 @@ from bon_eval.report.formats.columns import (
     own,
     renamed,
     stamp,
+    where_tested,
 )
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import NotNegative, Size
@@ -67,7 +68,7 @@ CHANGE = Row[Change](
         *own(Change, "difference.difference"),
         *limits("difference.", "difference_"),
         *renamed(Change, difference_method="difference.method", contested="difference.n_contested"),
-        *own(Change, "difference.p_value", "p_holm"),
+        *where_tested(own(Change, "difference.p_value", "p_holm"), "difference"),
     ),
     finite=True,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change, share_text
+from bon_eval.errors import counted
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.comparison.rows import CHANGE, document
 from bon_eval.report.formats.csv_json import document_text, to_csv
@@ -38,7 +39,7 @@ def render(found: Comparison) -> str:
 
 def samples_text(found: Comparison) -> str:
     """Problems and samples of both sides, with what has a common n where they differ."""
-    problems = f"{found.n_problems} problem{'s' if found.n_problems != 1 else ''}"
+    problems = counted(found.n_problems)
     before, after = found.sizes
     if before == after:
         return f"{problems} x {before} samples"
@@ -70,14 +71,14 @@ def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
     for change in changes:
         digits = 3 if change.unit == "share" or change.name == "entropy_per_token" else 2
         test = change.difference
-        p = test.p_value if change.p_holm is None else change.p_holm
+        p = change.shown_p
         rows.append(
             (
                 change.label,
                 _interval(change.before, digits),
                 _interval(change.after, digits),
                 f"{test.difference:+.{digits}f}{ends(test.low, test.high, f'+.{digits}f', marked=test.marked)}",
-                "<0.001" if p < 0.001 else f"{p:.3f}",
+                "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
             )
         )
     return text_table(rows)
@@ -109,7 +110,7 @@ def _notes(found: Comparison) -> Iterator[str]:
 def derived(found: Comparison) -> dict[str, str]:
     """What is derived from the tables, by its label: a text with intervals, or why there is none."""
     if found.n_problems < LEAST_PROBLEMS:
-        few = f"{found.n_problems} problem{'s' if found.n_problems != 1 else ''}"
+        few = counted(found.n_problems)
         return {"divergence, sharpening-equivalent N, coverage, shares": f"not said of {few}; from {LEAST_PROBLEMS} on"}
     out = {}
     for name, kl in found.divergences.items():

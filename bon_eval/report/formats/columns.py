@@ -11,7 +11,7 @@ import functools
 import math
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -160,6 +160,26 @@ def renamed(cls: type[T], **paths: str) -> tuple[Column[T], ...]:
     return tuple(Column(name, field_type(cls, path), attrgetter(path), source=path) for name, path in paths.items())
 
 
+def where_tested(columns: tuple[Column[T], ...], path: str = "") -> tuple[Column[T], ...]:
+    """p-values of the test at a path of the row (its own by default): null where that test has no interval."""
+
+    def test_of(row: T) -> Any:
+        return attrgetter(path)(row) if path else row
+
+    def value(column: Column[T], row: T) -> object:
+        test = test_of(row)
+        return math.nan if test is not None and math.isnan(test.low) else column.value(row)
+
+    def method(row: T) -> str | None:
+        test = test_of(row)
+        return None if test is None else test.method
+
+    return tuple(
+        replace(column, type=column.type | None, value=functools.partial(value, column), method=method)  # type: ignore[operator]
+        for column in columns
+    )
+
+
 def limits(path: str = "", prefix: str = "") -> tuple[Column[Any], ...]:
     """``low`` and ``high`` of the row, or of the interval or test at a path of it; null where they do not exist."""
     return tuple(Column(f"{prefix}{end}", float | None, attrgetter(f"{path}{end}")) for end in ("low", "high"))
@@ -192,7 +212,8 @@ def lift(cls: type[T], field: str, why: str | None = None) -> tuple[Column[T], .
         ("p_value", Share, "p_value"),
         ("contested", Count, "n_contested"),
     )
-    return _spread(field, parts, optional=_is_optional(field_type(cls, field)), why=why, scale=100.0)
+    columns = _spread(field, parts, optional=_is_optional(field_type(cls, field)), why=why, scale=100.0)
+    return (*columns[:-2], *where_tested(columns[-2:-1], field), columns[-1])
 
 
 def difference(cls: type[T], field: str, name: str, scale: float, why: str | None = None) -> tuple[Column[T], ...]:
@@ -205,7 +226,8 @@ def difference(cls: type[T], field: str, name: str, scale: float, why: str | Non
         (f"{name}_method", str, "method"),
         (f"{name}_p_value", Share, "p_value"),
     )
-    return _spread(field, parts, optional=_is_optional(field_type(cls, field)), why=why, scale=scale)
+    columns = _spread(field, parts, optional=_is_optional(field_type(cls, field)), why=why, scale=scale)
+    return (*columns[:-1], *where_tested(columns[-1:], field))
 
 
 _SCALED = frozenset({"difference", "low", "high"})

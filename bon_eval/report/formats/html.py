@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bon_eval.errors import counted
 from bon_eval.report.formats.figures import inline_svg, scorer_label
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,8 +68,9 @@ def _environment(folder: Path | None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals["asset"] = _asset
+    environment.globals |= {"asset": _asset, "least_problems": LEAST_PROBLEMS}
     environment.filters |= {
+        "counted": counted,
         "fixed": lambda value, digits: f"{value:.{digits}f}",
         "general": lambda value: f"{value:g}",
         "plain_json": lambda value: json.dumps(value, ensure_ascii=False),

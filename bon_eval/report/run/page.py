@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
+from bon_eval.errors import counted
 from bon_eval.estimators.reweighting import BELIEVABLE
 from bon_eval.report.formats.browser import Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.figures import scorer_label
@@ -66,7 +67,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
     engine = engine if isinstance(engine, Mapping) else {}
     where = ", ".join([engine_label(config, engine), *(str(engine[k]) for k in ("device", "dtype") if engine.get(k))])
     sent = (
-        f"{analysis.n_problems} problems x {analysis.pool_size} samples, engine {where}. Greedy at "
+        f"{counted(analysis.n_problems)} x {analysis.pool_size} samples, engine {where}. Greedy at "
         f"temperature 0, pool at temperature {config['temperature']:g}, top_p 1, top_k off, no penalties, at most "
         f"{config['max_tokens']} tokens, seed {config['seed']}."
         + (f" Shard {config['shard']}: a part of the problems." if config.get("shard") else "")

@@ -31,6 +31,7 @@ from bon_eval.report.formats.columns import (
     own,
     renamed,
     stamp,
+    where_tested,
 )
 from bon_eval.report.run.explain_rows import EXPLANATION, REPLAYED
 from bon_eval.stats.units import Count, Limits, Points, Positive, Size
@@ -48,7 +49,8 @@ ARM = Row[ArmRow](
         *own(ArmRow, "arm", "n", "scorer"),
         *interval(ArmRow, "accuracy"),
         *lift(ArmRow, "lift"),
-        *own(ArmRow, "lift_percent", "lift_percent_low", "lift_percent_high", "p_holm", "p_joint"),
+        *own(ArmRow, "lift_percent", "lift_percent_low", "lift_percent_high"),
+        *where_tested(own(ArmRow, "p_holm", "p_joint"), "lift"),
         *interval(ArmRow, "log_likelihood"),
         *own(ArmRow, "n_tokens", "truncated", "unscored", "monte_carlo_error"),
         *interval(ArmRow, "responses", "accuracy_over_responses")[1:],
@@ -79,9 +81,10 @@ PAIR = Row[ArmPair](
         Column("difference_points_low", Points | None, lambda pair: 100.0 * pair.test.low),
         Column("difference_points_high", Points | None, lambda pair: 100.0 * pair.test.high),
         *renamed(ArmPair, method="test.method", contested="test.n_contested"),
-        *own(ArmPair, "test.p_value", "family"),
-        *own(ArmPair, "p_holm", why="of the families of n"),
-        *own(ArmPair, "p_joint", why="of the family of other pairs"),
+        *where_tested(own(ArmPair, "test.p_value"), "test"),
+        *own(ArmPair, "family"),
+        *where_tested(own(ArmPair, "p_holm", why="of the families of n"), "test"),
+        *where_tested(own(ArmPair, "p_joint", why="of the family of other pairs"), "test"),
         REASONS,
     ),
 )

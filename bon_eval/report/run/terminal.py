@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from bon_eval.analysis.results import Analysis, ArmRow, Facts, Variant
 from bon_eval.analysis.settings import Settings
+from bon_eval.errors import counted
 from bon_eval.report.formats.text import WIDTH, ends, model_name, text_table
 from bon_eval.report.run.explain_notes import FEW_SCORERS, NONE, explained, lift_text, ranking, resampled, spoken
 from bon_eval.stats import Interval
@@ -28,7 +29,7 @@ def _header(analysis: Analysis) -> list[str]:
     engine_name = engine_label(config, engine)
     what = (
         f"{model_name(config, ' + adapter ')} on {config.get('task')}: "
-        f"{analysis.n_problems} problem{'s' if analysis.n_problems != 1 else ''} x {analysis.pool_size} samples, "
+        f"{counted(analysis.n_problems)} x {analysis.pool_size} samples, "
         f"engine {engine_name}" + (f" ({', '.join(where)})" if where else "")
     )
     sent = (
@@ -127,7 +128,7 @@ def _notes(analysis: Analysis) -> list[str]:
     if enough:
         notes += explained(analysis)
     else:
-        problems = f"{analysis.n_problems} problem{'s' if analysis.n_problems != 1 else ''}"
+        problems = counted(analysis.n_problems)
         notes.append(f"what explains the lift, and how likely better responses are, is not said of {problems}.")
     strict = next((variant for variant in analysis.variants if variant.name == "strict format"), None)
     notes += [] if strict is None else _strict(strict, analysis)

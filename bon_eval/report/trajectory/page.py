@@ -9,11 +9,12 @@ from pathlib import Path
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES
 from bon_eval.dpo.tracking.points import Point
 from bon_eval.dpo.tracking.trajectory import Trajectory
+from bon_eval.errors import counted
 from bon_eval.report.formats.figures import save_figure
 from bon_eval.report.formats.html import panel, render
 from bon_eval.report.formats.text import config_of
 from bon_eval.report.trajectory.figures import trajectory_figures
-from bon_eval.report.trajectory.terminal import SKEWED, listed, mark, plural, source_text, without_intervals
+from bon_eval.report.trajectory.terminal import SKEWED, listed, mark, source_text, without_intervals
 from bon_eval.stats import Interval
 from bon_eval.store.files import make_directory, write_text
 
@@ -58,7 +59,7 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
         "panels": panels,
         "steps": tuple(f"step {step}" for step in found.steps),
         "groups": list(measure_groups(found)),
-        "checkpoints": plural(len(found.steps) - 1),
+        "checkpoints": counted(len(found.steps) - 1, "checkpoint"),
         "skewed": SKEWED.removeprefix("†: "),
         "without": [(why, listed(labels)) for why, labels in without_intervals(found).items()],
     }

@@ -6,7 +6,19 @@ from typing import Any
 
 from bon_eval.dpo.tracking.points import Point
 from bon_eval.dpo.tracking.trajectory import Trajectory
-from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, limits, own, renamed, stamp
+from bon_eval.report.formats.columns import (
+    Column,
+    Keyed,
+    Many,
+    Maybe,
+    Row,
+    Stored,
+    limits,
+    own,
+    renamed,
+    stamp,
+    where_tested,
+)
 from bon_eval.stats import Interval, PairedTest
 
 FORMAT_VERSION = 2
@@ -19,7 +31,8 @@ CHANGE = Row[PairedTest](
     (
         *renamed(PairedTest, estimate="difference"),
         *limits(),
-        *own(PairedTest, "p_value", "method", "marked"),
+        *where_tested(own(PairedTest, "p_value")),
+        *own(PairedTest, "method", "marked"),
     ),
     finite=True,
 )
@@ -31,7 +44,8 @@ _POINT = Row[Point](
         *limits("value."),
         *own(Point, "value.method", "value.marked"),
         Column("change", Maybe(CHANGE), lambda point: point.change),
-        *own(Point, "p_family", "verdict"),
+        *where_tested(own(Point, "p_family"), "change"),
+        *own(Point, "verdict"),
     ),
     finite=True,
 )

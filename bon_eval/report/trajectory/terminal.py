@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bon_eval.dpo.tracking.points import Point
 from bon_eval.dpo.tracking.trajectory import Trajectory
+from bon_eval.errors import counted
 from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import config_of, ends, text_table, wrapped
 from bon_eval.report.trajectory.rows import document
@@ -48,8 +49,8 @@ def render(found: Trajectory) -> str:
     """Tables by checkpoint as lines of text, ending in a newline."""
     config = config_of(found.base)
     lines = [
-        f"{config['model']} on {config['task']}: {plural(len(found.steps) - 1)} after step 0",
-        f"{found.n_problems} problems x {found.n} samples each; 95 % intervals over problems in trajectory.csv",
+        f"{config['model']} on {config['task']}: {counted(len(found.steps) - 1, 'checkpoint')} after step 0",
+        f"{counted(found.n_problems)} x {found.n} samples each; 95 % intervals over problems in trajectory.csv",
         "",
         *_table(found, "accuracy and log-likelihood of what each checkpoint says", _ARMS),
         "",
@@ -85,11 +86,6 @@ def mark(point: Point) -> str:
     """The arrow, with a dagger where the changes are too skewed for their mean: it goes by the problems' signs."""
     skewed = point.change is not None and point.change.by_signs
     return arrow(point) + ("†" if skewed else "")
-
-
-def plural(checkpoints: int) -> str:
-    """As in ``1 checkpoint``."""
-    return f"{checkpoints} checkpoint{'s' if checkpoints != 1 else ''}"
 
 
 def without_intervals(found: Trajectory) -> Mapping[str, list[str]]:
