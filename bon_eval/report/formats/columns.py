@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 import math
-import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from bon_eval.errors import StoreError
+from bon_eval.report.formats.field_types import field_type, is_optional, parts_of
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import Count, EstimateOnly, Limits, Points, Share
 
@@ -163,16 +163,13 @@ def renamed(cls: type[T], **paths: str) -> tuple[Column[T], ...]:
 def where_tested(columns: tuple[Column[T], ...], path: str = "") -> tuple[Column[T], ...]:
     """p-values of the test at a path of the row (its own by default): null where that test has no interval."""
 
-    def test_of(row: T) -> Any:
-        return attrgetter(path)(row) if path else row
+    test: Callable[[T], Any] = attrgetter(path) if path else lambda row: row
 
     def value(column: Column[T], row: T) -> object:
-        test = test_of(row)
-        return math.nan if test is not None and math.isnan(test.low) else column.value(row)
+        return math.nan if math.isnan(getattr(test(row), "low", 0.0)) else column.value(row)
 
     def method(row: T) -> str | None:
-        test = test_of(row)
-        return None if test is None else test.method
+        return getattr(test(row), "method", None)
 
     return tuple(
         replace(column, type=column.type | None, value=functools.partial(value, column), method=method)  # type: ignore[operator]
@@ -188,7 +185,7 @@ def limits(path: str = "", prefix: str = "") -> tuple[Column[Any], ...]:
 def interval(cls: type[T], field: str, name: str = "", why: str | None = None) -> tuple[Column[T], ...]:
     """A field that is an `Interval`: estimate, low, high, method. The ends are null where they do not exist."""
     kind, name = field_type(cls, field), name or field
-    bare, rules = _parts(kind)
+    bare, rules = parts_of(kind)
     assert bare is Interval, f"{cls.__name__}.{field} is no interval"
     limits = next((rule for rule in rules if isinstance(rule, Limits)), Limits())
     number = Annotated[float, limits]
@@ -199,7 +196,7 @@ def interval(cls: type[T], field: str, name: str = "", why: str | None = None) -
         (f"{name}_high", end | None, "high"),
         (f"{name}_method", str, "method"),
     )
-    return _spread(field, parts, optional=_is_optional(kind), why=why)
+    return _spread(field, parts, optional=is_optional(kind), why=why)
 
 
 def lift(cls: type[T], field: str, why: str | None = None) -> tuple[Column[T], ...]:
@@ -212,8 +209,7 @@ def lift(cls: type[T], field: str, why: str | None = None) -> tuple[Column[T], .
         ("p_value", Share, "p_value"),
         ("contested", Count, "n_contested"),
     )
-    columns = _spread(field, parts, optional=_is_optional(field_type(cls, field)), why=why, scale=100.0)
-    return (*columns[:-2], *where_tested(columns[-2:-1], field), columns[-1])
+    return _spread(field, parts, optional=is_optional(field_type(cls, field)), why=why, scale=100.0)
 
 
 def difference(cls: type[T], field: str, name: str, scale: float, why: str | None = None) -> tuple[Column[T], ...]:
@@ -226,8 +222,7 @@ def difference(cls: type[T], field: str, name: str, scale: float, why: str | Non
         (f"{name}_method", str, "method"),
         (f"{name}_p_value", Share, "p_value"),
     )
-    columns = _spread(field, parts, optional=_is_optional(field_type(cls, field)), why=why, scale=scale)
-    return (*columns[:-1], *where_tested(columns[-1:], field))
+    return _spread(field, parts, optional=is_optional(field_type(cls, field)), why=why, scale=scale)
 
 
 _SCALED = frozenset({"difference", "low", "high"})
@@ -247,41 +242,13 @@ def _spread(
         whole: Interval | PairedTest | None = getattr(row, field)
         return None if whole is None else whole.method
 
-    return tuple(
+    columns = tuple(
         Column(name, kind | None if optional else kind, functools.partial(value, part), field, why, method=method)
         for name, kind, part in parts
     )
-
-
-@functools.cache
-def _hints(cls: Any) -> dict[str, object]:
-    return get_type_hints(cls, include_extras=True)
-
-
-def field_type(cls: Any, path: str) -> object:
-    """The type of a dataclass's field or property, with its ranges."""
-    name, _, rest = path.partition(".")
-    member = getattr(cls, name, None)
-    found = _hints(member.fget)["return"] if isinstance(member, property) else _hints(cls)[name]
-    return field_type(found, rest) if rest else found
-
-
-def alternatives(kind: object) -> tuple[object, ...]:
-    """The members of a union, one for any other type."""
-    return get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-
-
-def _is_optional(kind: object) -> bool:
-    return type(None) in alternatives(kind)
-
-
-def _parts(kind: object) -> tuple[object, tuple[object, ...]]:
-    """An annotated type without its rules and None, and the rules."""
-    [bare] = [k for k in alternatives(kind) if k is not type(None)]
-    if get_origin(bare) is Annotated:
-        first, *rules = get_args(bare)
-        return first, tuple(rules)
-    return bare, ()
+    return tuple(
+        c for column in columns for c in (where_tested((column,), field) if "p_value" in column.name else (column,))
+    )
 
 
 def _is_cell(column: Column[Any]) -> bool:

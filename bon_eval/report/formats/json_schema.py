@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, alternatives
+from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored
+from bon_eval.report.formats.field_types import alternatives
 from bon_eval.stats.units import Limits
 
 Schema = dict[str, Any]

@@ -25,7 +25,6 @@ from bon_eval.report.formats.columns import (
     Many,
     Row,
     Stored,
-    field_type,
     interval,
     lift,
     own,
@@ -33,6 +32,7 @@ from bon_eval.report.formats.columns import (
     stamp,
     where_tested,
 )
+from bon_eval.report.formats.field_types import field_type
 from bon_eval.report.run.explain_rows import EXPLANATION, REPLAYED
 from bon_eval.stats.units import Count, Limits, Points, Positive, Size
 
