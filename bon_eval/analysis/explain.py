@@ -24,7 +24,6 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
-from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.paired import pseudo_problems
 from bon_eval.stats.units import AT_LEAST_1, SHARE, Count, FromOne, Limits, Positive, Size
 
@@ -82,7 +81,7 @@ def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[Score
             draws=settings.draws,
             confidence=settings.confidence,
             support=(0.0, 1.0),
-            clusters=_rows(responses.clusters, both),
+            clusters=responses.clusters_of(both),
         )
         intervals = dict(zip(values, found, strict=True))
         gains = _against(
@@ -90,7 +89,7 @@ def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[Score
             {name: value[both] for name, value in values.items()},
             settings,
             "auroc gains",
-            _rows(responses.clusters, both),
+            responses.clusters_of(both),
         )
     correct = {name: picks.per_problem[last][CORRECT] for name, picks in data.picks.items()}
     differences = _against(primary, correct, settings, "scorer gains", responses.clusters)
@@ -129,10 +128,6 @@ def _last_doublings(data: Data, settings: Settings) -> dict[str, PairedTest]:
         clusters=data.responses.clusters,
     )
     return dict(zip(data.picks, tests, strict=True))
-
-
-def _rows(clusters: NDArray[np.intp] | None, kept: NDArray[np.bool_]) -> NDArray[np.intp] | None:
-    return None if clusters is None else number_clusters(clusters[kept].tolist())
 
 
 def _against(
@@ -180,7 +175,7 @@ def _power(data: Data, settings: Settings) -> Iterator[Power]:
         differences = np.round(best - other, 12)
         if responses.clusters is not None:  # how many clusters there would be of more problems is not known
             differences = differences[:0]
-        pseudo = pseudo_problems(best, other)
+        pseudo, _ = pseudo_problems(best, other)
         yield Power(
             against=against,
             detectable=detectable_difference(differences, pseudo=pseudo),

@@ -8,6 +8,7 @@ values over clusters is m, and their spread is that of the ratio (Cochran 1977, 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,6 +42,25 @@ def clusters_of(problems: Iterable[Problem], problem_ids: Sequence[str], column:
             f"to store it, sample with --cluster {column}"
         )
     return number_clusters([fields[i][column] for i in problem_ids])
+
+
+def rows_of(clusters: NDArray[np.intp] | None, kept: NDArray[Any]) -> NDArray[np.intp] | None:
+    """The clusters of some of the problems, by their rows or a mask, numbered anew; None where there are none."""
+    return None if clusters is None else number_clusters(clusters[kept].tolist())
+
+
+def sampling_units(n_problems: int, clusters: NDArray[np.intp] | None) -> tuple[int, str]:
+    """How many of what are resampled: ``problem`` or ``cluster``.
+
+    >>> sampling_units(3, None), sampling_units(3, np.array([0, 1, 0]))
+    ((3, 'problem'), (2, 'cluster'))
+    """
+    return (n_problems, "problem") if clusters is None else (int(clusters.max()) + 1, "cluster")
+
+
+def count_text(n: int, word: str) -> str:
+    """As in ``1 cluster`` and ``2 clusters``."""
+    return f"{n} {word}{'s' if n != 1 else ''}"
 
 
 def checked_clusters(clusters: ArrayLike, n_problems: int) -> NDArray[np.intp]:

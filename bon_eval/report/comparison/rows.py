@@ -119,6 +119,7 @@ _ANALYSIS = Row[Comparison](
     "",
     (
         *renamed(Comparison, problems="n_problems"),
+        *own(Comparison, "cluster", "n_clusters"),
         *own(Comparison, "n"),
         Column("n_before", Size, lambda found: found.sizes[0]),
         Column("n_after", Size, lambda found: found.sizes[1]),

@@ -25,7 +25,7 @@ def resampled(analysis: Analysis) -> list[str]:
         return []
     over, alone, fresh = (ends(i.low, i.high, ".2f").strip() for i in (arm.accuracy, arm.responses, arm.fresh))
     return [
-        f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over problems and responses; "
+        f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over {analysis.units[1]}s and responses; "
         f"{alone or 'no interval'} over responses alone, for these problems"
         + (f"; a fresh best-of-{arm.n} run on them would lie in {fresh}." if fresh else _same_pick(arm.responses))
     ]
@@ -81,7 +81,7 @@ def explained(analysis: Analysis) -> list[str]:
 def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
     """What the last doubling of n adds; nothing for too few problems."""
     test, margin = row.last_doubling, 100 * analysis.settings.margin
-    if test is None or analysis.n_problems < LEAST_PROBLEMS:
+    if test is None or analysis.units[0] < LEAST_PROBLEMS:
         return []
     last = analysis.settings.ns[-1]
     numbers = f"{100 * test.difference:+.1f} points{ends(test.low, test.high, '+.1f', 100.0)}"
