@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from bon_eval.estimators.explained import ExplainedGain
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.clusters import count_text
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.stats.paired import Verdict
 from bon_eval.stats.units import Limits, Share

@@ -53,6 +53,8 @@ UNBOUNDED: Support = (-np.inf, np.inf)
 """For quantities such as nats or tokens, which may lie between 0 and 1 by chance."""
 LEAST_DIFFERENCES = 5
 """Units from which on a difference of accuracies has an interval: of fewer it is nearly all of [-1, 1]."""
+_LEAST_COUNTED = 3
+"""What they must count as where their sizes are unequal."""
 _FEW = 50
 """Units up to which unequal sizes widen an interval of nats in full."""
 _PRIOR_UNITS = 4.0
@@ -103,7 +105,7 @@ class Units:
 
     def too_few(self, least: int) -> str:
         """Why there is no interval of fewer than so many."""
-        if self.n < least:
+        if self.n < least or self.sizes is None:
             return f"{count_text(self.n, self.word)}; from {least} on"
         return f"{self.n} {self.word}s of unequal sizes count as {self.counted:.1f}; from {least} on"
 
@@ -116,8 +118,8 @@ class Units:
         quantile = 1.0 - (1.0 - confidence) / 2.0
         freedom = np.maximum([self.counted - 1.0, self.n - 1.0], 1.0)
         student = float(np.divide(*special.stdtrit(freedom, quantile)))
-        part = min(1.0, (widening(self.counted) - 1.0) / (widening(_FEW) - 1.0)) if nats else 0.0
-        return student * (1.0 + part * ((self.n / self.counted) ** 0.25 - 1.0))
+        part = min(1.0, (widening(self.counted) - 1.0) / (widening(_FEW) - 1.0))
+        return float(student * (1.0 + part * ((self.n / self.counted) ** (0.25 if nats else 0.125) - 1.0)))
 
     def values(self, parts: Array, stretch: float | Array = 1.0) -> Array:
         """(C, K) numbers of which the mean is that of `parts`, (C, K), and the spread its own.
@@ -209,7 +211,9 @@ def resolve(
     factors = np.array([wider if supports[k] == UNBOUNDED else 1.0 for k in wanted])
     limits = bootstrap_t(values[:, wanted], factors, rng, draws, confidence)
     for k, factor, *bootstrap in zip(wanted, factors.tolist(), *limits, strict=True):
-        out[k] = _with_bootstrap(means[k], values[:, k], units, supports[k], alike[k], factor, bootstrap, confidence)
+        out[k] = _with_bootstrap(
+            means[k], parts[:, k], values[:, k], units, supports[k], alike[k], factor, bootstrap, confidence
+        )
     return [found for found in out if found is not None]
 
 
@@ -232,8 +236,8 @@ def _closed_form(
             return Resolved(Interval(mean, *share_interval(value, confidence)), np.nan, _NO_INNER)
         return None
     least = LEAST_PROBLEMS if support == UNBOUNDED else LEAST_DIFFERENCES
-    if units.counted < least:
-        return _none(mean, units.too_few(least))
+    if units.n < least or units.counted < (least if support == UNBOUNDED else _LEAST_COUNTED):
+        return _none(mean, units.too_few(least if units.n < least or support == UNBOUNDED else _LEAST_COUNTED))
     if support == UNBOUNDED:
         varied = varied_problems(value if units.sizes is None else part / units.sizes)
         return _none(mean, f"{'no' if varied == 1 else f'only {varied}'} {word}s differ") if varied < least else None
@@ -242,6 +246,7 @@ def _closed_form(
 
 def _with_bootstrap(
     mean: float,
+    part: Array,
     value: Array,
     units: Units,
     support: Support,
@@ -265,7 +270,7 @@ def _with_bootstrap(
         _hull(ends, [mean + factor * (end - mean) for end in student_t(value, level)], support)
         for ends, level in (((low, high), confidence), (inner, inner_confidence(confidence)))
     )
-    marked = support == UNBOUNDED and is_too_skewed(value, units.counted)
+    marked = support == UNBOUNDED and is_too_skewed(value if units.sizes is None else part / units.sizes)
     interval = Interval(mean, *outer, _named("bootstrap-t + student-t", units), marked)
     return Resolved(interval, max(p_value, student_t_p_value(value, factor)), inside)
 

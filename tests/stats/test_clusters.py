@@ -26,10 +26,13 @@ def test_the_estimate_is_the_mean_over_problems() -> None:
 
 
 def test_shares_are_a_ratio_over_clusters() -> None:
-    clusters, values = np.repeat(np.arange(12), 2), np.array([1, 1, 0, 0] * 6, dtype=float)
+    clusters, values = np.repeat(np.arange(12), [2, 2] * 5 + [3, 1]), np.array([1, 1, 0, 0] * 6, dtype=float)
     found = bootstrap_ci(values, rng=np.random.default_rng(0), clusters=clusters)
-    by_hand = ratio_interval(np.array([2.0, 0.0] * 6), np.full(12, 2.0), 0.95)
+    by_hand = ratio_interval(np.array([2.0, 0.0] * 6), np.array([2.0, 2.0] * 5 + [3.0, 1.0]), 0.95)
     assert (found.low, found.high, found.method) == by_hand
+    # Of one size the clusters' own means are the values.
+    alike = bootstrap_ci(values, rng=np.random.default_rng(0), clusters=np.repeat(np.arange(12), 2))
+    assert alike == bootstrap_ci([1.0, 0.0] * 6, rng=np.random.default_rng(0))
     alone = bootstrap_ci(values, rng=np.random.default_rng(0))
     assert found.high - found.low > 1.2 * (alone.high - alone.low)
 

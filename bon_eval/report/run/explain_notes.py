@@ -24,8 +24,9 @@ def resampled(analysis: Analysis) -> list[str]:
     if arm is None or arm.responses is None or arm.fresh is None:
         return []
     over, alone, fresh = (ends(i.low, i.high, ".2f").strip() for i in (arm.accuracy, arm.responses, arm.fresh))
+    of = f"{analysis.units[1]}s and responses"
     return [
-        f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over {analysis.units[1]}s and responses; "
+        f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over {of}; "
         f"{alone or 'no interval'} over responses alone, for these problems"
         + (f"; a fresh best-of-{arm.n} run on them would lie in {fresh}." if fresh else _same_pick(arm.responses))
     ]
