@@ -39,6 +39,7 @@ from bon_eval.stats.means import (
     Support,
     Units,
     alike_size,
+    no_interval,
     resolve,
     units_of,
 )
@@ -133,6 +134,8 @@ def resolve_intervals(
     alike = [1.0] * len(supports)
     if clusters is not None:
         numbers = checked_clusters(clusters, len(columns))
+        if units.n == 1 < len(columns):
+            return [no_interval(float(column.mean()), units.too_few(2)) for column in columns.T]
         sums, sizes = cluster_sums(columns, numbers), np.bincount(numbers).astype(np.float64)
         alike = [alike_size(column, of_cluster, sizes) for column, of_cluster in zip(columns.T, sums.T, strict=True)]
     return resolve(parts, units, supports, rarest, alike, rng, draws, confidence)

@@ -53,8 +53,6 @@ UNBOUNDED: Support = (-np.inf, np.inf)
 """For quantities such as nats or tokens, which may lie between 0 and 1 by chance."""
 LEAST_DIFFERENCES = 5
 """Units from which on a difference of accuracies has an interval: of fewer it is nearly all of [-1, 1]."""
-_LEAST_COUNTED = 3
-"""What they must count as where their sizes are unequal."""
 _FEW = 50
 """Units up to which unequal sizes widen an interval of nats in full."""
 _PRIOR_UNITS = 4.0
@@ -236,11 +234,13 @@ def _closed_form(
             return Resolved(Interval(mean, *share_interval(value, confidence)), np.nan, _NO_INNER)
         return None
     least = LEAST_PROBLEMS if support == UNBOUNDED else LEAST_DIFFERENCES
-    if units.n < least or units.counted < (least if support == UNBOUNDED else _LEAST_COUNTED):
-        return _none(mean, units.too_few(least if units.n < least or support == UNBOUNDED else _LEAST_COUNTED))
+    if (units.counted if support == UNBOUNDED else units.n) < least:
+        return no_interval(mean, units.too_few(least))
     if support == UNBOUNDED:
         varied = varied_problems(value if units.sizes is None else part / units.sizes)
-        return _none(mean, f"{'no' if varied == 1 else f'only {varied}'} {word}s differ") if varied < least else None
+        return (
+            no_interval(mean, f"{'no' if varied == 1 else f'only {varied}'} {word}s differ") if varied < least else None
+        )
     return None if is_contested(value, rarest) else _pseudo_t(mean, value, units, confidence, rarest, alike)
 
 
@@ -262,7 +262,7 @@ def _with_bootstrap(
             return Resolved(Interval(mean, *share_interval(value, confidence)), np.nan, _NO_INNER)
         if support == DIFFERENCE:
             return _pseudo_t(mean, value, units, confidence, np.inf, alike)
-        return _none(mean, f"too few {units.word}s differ")
+        return no_interval(mean, f"too few {units.word}s differ")
     # No truth lies outside the support, so cutting there cannot cost coverage.
     if support == UNIT:
         return Resolved(Interval(mean, max(low, 0.0), min(high, 1.0), "bootstrap-t"), np.nan, _NO_INNER)
@@ -293,5 +293,6 @@ def _named(method: str, units: Units) -> str:
 _NO_INNER = (np.nan, np.nan)
 
 
-def _none(mean: float, why: str) -> Resolved:
+def no_interval(mean: float, why: str) -> Resolved:
+    """A mean alone."""
     return Resolved(Interval(mean, np.nan, np.nan, f"none: {why}"), np.nan, _NO_INNER)

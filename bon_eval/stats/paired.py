@@ -207,10 +207,15 @@ def align(ids_a: Sequence[str], ids_b: Sequence[str]) -> NDArray[np.intp]:
     return np.array([rows[problem_id] for problem_id in ids_a], dtype=np.intp)
 
 
-def pseudo_problems(a: ArrayLike, b: ArrayLike, clusters: ArrayLike | None = None) -> tuple[float, float]:
-    """Pseudo-problems of each sign that the paired test of two arms' accuracies, (P,) each, adds, and their size.
+def pseudo_problems(a: ArrayLike, b: ArrayLike) -> float:
+    """Pseudo-problems of each sign that the paired test of two arms' accuracies, (P,) each, adds; 0 where none."""
+    return pseudo_units(a, b, None)[0]
 
-    0 of them where it adds none. Of clusters they are added to the linearised values (`linear_units`).
+
+def pseudo_units(a: ArrayLike, b: ArrayLike, clusters: ArrayLike | None) -> tuple[float, float]:
+    """Pseudo-problems or -clusters of each sign that the paired test of two arms' accuracies adds, and their size.
+
+    0 of them where it adds none. They are added to the values of `linear_units`.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     difference = (first - second)[:, None]

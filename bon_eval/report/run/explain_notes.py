@@ -75,7 +75,9 @@ def explained(analysis: Analysis) -> list[str]:
     out += _saturation(primary, analysis)
     if analysis.selected is not None:
         out.append(_selected(analysis.selected))
-    out += [_power(power) for power in found.power if power.against == "greedy" and power.detectable is not None]
+    out += [
+        _power(power, analysis) for power in found.power if power.against == "greedy" and power.detectable is not None
+    ]
     return out
 
 
@@ -105,12 +107,13 @@ def _selected(found: SelectedScorer) -> str:
     )
 
 
-def _power(power: Power) -> str:
+def _power(power: Power, analysis: Analysis) -> str:
     assert power.detectable is not None
+    clustered = "" if analysis.n_clusters is None else ", in clusters as large as here"
     needed = [f"{n:,}" for n in power.problems.values() if n is not None]
     return (
         f"power: this run finds a difference from greedy of {100 * power.detectable:.1f} points with 80 % power; "
-        f"{_listed([str(points) for points in power.problems])} points need {_listed(needed)} problems."
+        f"{_listed([str(points) for points in power.problems])} points need {_listed(needed)} problems{clustered}."
     )
 
 
