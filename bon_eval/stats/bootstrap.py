@@ -17,6 +17,7 @@ accuracies, means of log-likelihoods and differences alike.
 * ``pseudo-t``: differences of accuracies that involve single answers or have few contested problems. Student's t
   after adding a fraction of a problem with difference +1 and of one with -1 (Bonett & Price 2012,
   doi 10.3102/1076998611411915).
+* ``... ratio``: the same of clusters, or of pairs, of unequal numbers (`bon_eval.stats.means`).
 * ``none: ...``: low and high are NaN, and why.
 """
 

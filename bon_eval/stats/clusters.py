@@ -2,7 +2,8 @@
 
 The estimate stays the mean over problems, a ratio of two sums over clusters. Each cluster counts by its linearised
 value m + (S_c - m n_c) / mean(n), with S_c the sum and n_c the number of its problems and m the mean: the mean of these
-values over clusters is m, and their spread is that of the ratio (Cochran 1977, Sampling Techniques, section 2.11).
+values over clusters is m, and their spread is that of the ratio (Cochran 1977, Sampling Techniques, section 2.11). What
+follows for intervals is in `bon_eval.stats.means`.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ Sampling, section 11.7). The methods are those of `bon_eval.stats.bootstrap`; of
 name, they differ in this:
 
 * ``wilson-design ratio``: `bon_eval.stats.closed_form.ratio_interval`, for all shares.
-* all others: residuals are stretched by the ratio of Student's quantiles of C' - 1 and C - 1 degrees of freedom.
+* all others: residuals are stretched by the ratio of Student's quantiles of C' - 1 and C - 1 degrees of freedom, and below
+  200 by up to (C / C')^(1/8), of nats (C / C')^(1/4): one unit of many problems is a heavier tail than the values have.
 * ``pseudo-t ratio``: adds C / C' times the pseudo-units, each of the root mean square size. With the weight of equal
   sizes and no stretch a null of whole problems that flip, one in five of them with eight times the pairs of the others,
   is rejected in 7 % of samples of 20 problems.
-* ``bootstrap-t + student-t ratio`` of nats: the hull is widened as that of C' units, and below 200 of them residuals
-  are stretched further, by up to (C / C')^(1/4): one unit of many problems is a heavier tail than the values have.
+* ``bootstrap-t + student-t ratio`` of nats: the hull is widened as that of C' units.
 
 A pseudo-unit that is a cluster of whole problems with the difference 1 would stand for more than what was not seen
 where problems of one cluster differ: see `alike_size`.
