@@ -213,11 +213,7 @@ def _headline(
     data: Data, settings: Settings, against: Literal["greedy", "sample"], test: PairedTest, p_holm: float
 ) -> Headline:
     responses = data.responses
-    units, unit = (
-        (len(responses.golds), "problem")
-        if responses.clusters is None
-        else (int(responses.clusters.max()) + 1, "cluster")
-    )
+    units, unit = responses.units
     arm = f"best-of-{settings.ns[-1]} by {settings.primary_scorer}"
     other = {"greedy": "greedy decoding", "sample": "one sample"}[against]
     if units < LEAST_PROBLEMS:

@@ -321,3 +321,35 @@ def test_below_float32_the_base_model_forces_its_own_responses_too(place: Path) 
 def test_in_float32_the_base_models_own_responses_are_as_sampled(tracked: Path) -> None:
     assert json.loads((tracked / "trajectory.json").read_text())["base_source"] == "sampled"
     assert not (tracked / "runs/base/scores").exists()
+
+
+def test_clusters_of_problems_with_their_pairs(place: Path, tracked: Path, tmp_path: Path) -> None:
+    out = tmp_path / "track"
+    shutil.copytree(tracked, out)
+    done = run_track(place, out, "--cluster", "question")
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.output.split())
+    assert "intervals over clusters" in text
+    assert "Resampled are 2 clusters of problems with one question." in text
+    # A file without problem ids pairs by the prompt's text, and no problem here has the id 2.
+    assert "that the task does not hold stand alone: 1." in text
+    content = json.loads((out / "trajectory.json").read_text())
+    assert (content["cluster"], content["n_clusters"]) == ("question", 2)
+    plain = json.loads((tracked / "trajectory.json").read_text())
+    assert (plain["cluster"], plain["n_clusters"]) == (None, None)
+    words = json.dumps(content["points"]).replace("cluster", "problem")
+    assert words == json.dumps(plain["points"])
+    page = (out / "trajectory.html").read_text()
+    assert "Intervals are 95 % over clusters." in page
+    assert "Clusters are the sampling unit." in page
+
+
+def test_a_stored_run_without_the_clusters_column(place: Path, tracked: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) | {"page": 1} for line in (place / "problems.jsonl").read_text().splitlines()]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    more = ["--data", str(data), "--cluster", "page", "--base-run", str(tracked / "runs/base")]
+    done = run_track(place, tmp_path / "other", *more)
+    assert done.exit_code == 2
+    assert "problem 0 has no column 'page' to cluster by; the run stored: answer, question" in done.stderr
+    assert done.stderr.count("\n") == 1
