@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from simulations.base import Draw, Experiment, Row, held
 
 from bon_eval.stats import bootstrap_ci, detectable_difference, paired_test
 from bon_eval.stats.paired import pseudo_problems
+from simulations.base import Draw, Experiment, Row, held
 
 N, DRAWS = 16, 999
 Sides = Literal["means of 16 - single", "single - single", "means of 16 each"]

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-Draw = Callable[[int, np.random.Generator], bool | float | None | Sequence[bool | float | None]]
+Draw = Callable[[int, np.random.Generator], bool | float | Sequence[bool | float | None] | None]
 """(problems, generator) -> what one repetition says, or a sequence with one entry for each row of its experiment:
 whether the interval held the truth, whether the test erred or found, or an error. None: nothing was given."""
 
@@ -20,6 +20,8 @@ rate of error, the largest bias. ``for comparison``: of what is not offered, or 
 of the rate, which is the lowest."""
 
 LOWEST_COVERAGE, HIGHEST_ERROR = 0.93, 0.06
+NEVER = 10**9
+"""`Row.from_problems` of what nothing is promised of."""
 _LEAST_GIVEN = 0.05
 """Share of the repetitions that must give something for a rate to be stated."""
 

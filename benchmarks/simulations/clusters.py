@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from simulations.arms import DRAWS, Sides, answered, chances
-from simulations.base import Draw, Experiment, Row, held
 
 from bon_eval.stats import bootstrap_ci, paired_test
+from simulations.arms import DRAWS, Sides, answered, chances
+from simulations.base import Draw, Experiment, Row, held
 
 SIZE = 10
 Layout = Callable[[int, np.random.Generator], np.ndarray]
@@ -53,9 +53,7 @@ def lift(layout: Layout, sides: Sides, gain: float) -> Draw:
         n_clusters = clusters[-1] + 1
         p = chances(n_clusters, rng, 0.4, 1.0)[clusters]
         better = p + 2 * gain * rng.random(n_clusters)[clusters] * (1 - p)
-        tests = [
-            paired_test(*answered(sides, q, p, rng), rng=rng, draws=DRAWS, clusters=clusters) for q in (better, p)
-        ]
+        tests = [paired_test(*answered(sides, q, p, rng), rng=rng, draws=DRAWS, clusters=clusters) for q in (better, p)]
         return held(tests[0].low, tests[0].high, 0.6 * gain), tests[1].verdict() != "not shown"
 
     return draw

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from simulations.arms import DRAWS
-from simulations.base import Draw, Experiment, Row, held
 
 from bon_eval.estimators.coverage import log_coverage_interval
 from bon_eval.estimators.equivalent_n import kl_divergence
 from bon_eval.stats import paired_test
+from simulations.arms import DRAWS
+from simulations.base import NEVER, Draw, Experiment, Row, held
 
 FROM_PROBLEMS = {0.8: 10, 1.2: 50}
 """Sigma -> problems from which on its values are covered: docs/statistics.md. Nothing is said of others."""
-_NEVER = 10**9
 
 
 def differences(sigma: float) -> Draw:
@@ -64,8 +63,8 @@ EXPERIMENTS = (
     *(
         Experiment(
             (
-                Row(f"coverage: nats, log-normal, sigma {sigma}", "coverage", FROM_PROBLEMS.get(sigma, _NEVER)),
-                Row(f'type I: "sharper", log-normal, sigma {sigma}', "error", FROM_PROBLEMS.get(sigma, _NEVER)),
+                Row(f"coverage: nats, log-normal, sigma {sigma}", "coverage", FROM_PROBLEMS.get(sigma, NEVER)),
+                Row(f'type I: "sharper", log-normal, sigma {sigma}', "error", FROM_PROBLEMS.get(sigma, NEVER)),
             ),
             {"": differences(sigma)},
         )
@@ -73,7 +72,7 @@ EXPERIMENTS = (
     ),
     *(
         Experiment(
-            (Row(f"coverage: KL, log-normal, sigma {sigma}", "coverage", FROM_PROBLEMS.get(sigma, _NEVER)),),
+            (Row(f"coverage: KL, log-normal, sigma {sigma}", "coverage", FROM_PROBLEMS.get(sigma, NEVER)),),
             {"": divergence(sigma)},
         )
         for sigma in (0.8, 1.2, 1.6)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from simulations.arms import DRAWS
-from simulations.base import Draw, Experiment, Row, held
 
 from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci
 from bon_eval.stats.closed_form import with_seeds
 from bon_eval.stats.ratio_means import ratio_mean, ratio_test
+from simulations.arms import DRAWS
+from simulations.base import Draw, Experiment, Row, held
 
 Sizes = Callable[[int, np.random.Generator], np.ndarray]
 """(P, generator) -> pairs of each problem."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from simulations.arms import chances
-from simulations.base import Draw, Experiment, Row, held
-from simulations.worlds import chance, mean_accuracy, scene
 
 from bon_eval.estimators.amortised import amortised_share
 from bon_eval.estimators.equivalent_n import sharpening_equivalent_n
 from bon_eval.estimators.explained import explained_gain
 from bon_eval.stats import paired_test, paired_tests
 from bon_eval.stats.ratios import relative_difference
+from simulations.arms import chances
+from simulations.base import Draw, Experiment, Row, held
+from simulations.worlds import chance, mean_accuracy, scene
 
 DRAWS = 399
 LEVEL = -0.8

@@ -1,6 +1,6 @@
 """A base model whose likelier responses are more often right, and a tuned one that is its best-of-m.
 
-z is a response's log-likelihood, standardised within its problem, and alpha the problem's ease: a response is right with
+z is a response's log-likelihood, standardised within its problem, and alpha the ease of the problem: it is right with
 probability 1 / (1 + exp(-(alpha + slope z))), alpha ~ N(level, `SPREAD`^2).
 """
 
@@ -36,7 +36,7 @@ def mean_accuracy(slope: float, m: int, level: float) -> float:
 
 def slope_of_gain(n: int, half: int, level: float, gain: float) -> float:
     """The slope at which best-of-n is more accurate than best-of-`half` by a gain, by bisection."""
-    low, high = 0.0, 4.0
+    low, high = 0.0, 2.0  # beyond, the gain of a doubling falls again
     assert mean_accuracy(high, n, level) - mean_accuracy(high, half, level) > gain
     for _ in range(50):
         middle = (low + high) / 2
