@@ -37,6 +37,7 @@ from bon_eval.analysis.settings import Settings
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
+_ROUNDING = 1e-9
 _PICKS_AN_ANSWER = "the arm picks an answer, not one response"
 
 
@@ -75,7 +76,11 @@ def _over_responses(row: ArmRow, picks: Picks, settings: Settings) -> ArmRow:
     found = []
     for method, total in (("jackknife over responses", variance), ("prediction", variance + outcome)):
         half = quantile * float(np.sqrt(total.sum())) / len(value)
-        found.append(Interval(mean, max(0.0, mean - half), min(1.0, mean + half), method))
+        # Nothing changes where any one response is left out: fresh pools need not agree for that.
+        if half < _ROUNDING:
+            found.append(Interval(mean, np.nan, np.nan, "none: leaving out any one response changes nothing"))
+        else:
+            found.append(Interval(mean, max(0.0, mean - half), min(1.0, mean + half), method))
     return replace(row, responses=found[0], fresh=found[1])
 
 

@@ -54,14 +54,41 @@ def response_variance(scores: ArrayLike, values: ArrayLike, ns: Sequence[int]) -
     found = {n: np.empty(len(score)) for n in used}
     for rows in row_chunks(len(score), n_responses):
         order, block_starts = ranked_scores(score[rows])
-        ranked = share_ties(np.take_along_axis(value[rows].astype(np.float64), order, axis=1), block_starts)
+        ranked = np.take_along_axis(value[rows].astype(np.float64), order, axis=1)
         for n, (better, own) in weights.items():
-            above = np.cumsum(ranked * better, axis=1)
-            psi = ranked * own
-            psi[:, 1:] += above[:, :-1]
+            psi = _means_of_holding(ranked, better, own, block_starts)
             spread = np.sum((psi - psi.mean(axis=1, keepdims=True)) ** 2, axis=1)
             found[n][rows] = (n_responses - 1.0) / n_responses * (n / (n_responses - n)) ** 2 * spread
     return np.stack([found[min(n, n_responses - 1)] for n in sizes])
+
+
+def _means_of_holding(
+    ranked: NDArray[np.float64],
+    better: NDArray[np.float64],
+    own: NDArray[np.float64],
+    block_starts: NDArray[np.intp] | None,
+) -> NDArray[np.float64]:
+    """psi of each response, (rows, N) in the order of ranks; the weights are those of `_weights`.
+
+    Tied responses take the ranks of their block in random order: a response is then picked with the block's mean of
+    `own`, and another one of its block with the mean of the `better` weights of the block's ranks before it.
+    """
+    shared = share_ties(ranked, block_starts)
+    above = np.cumsum(shared * better, axis=1) - shared * better
+    if block_starts is None:
+        return above + ranked * own
+    lengths = np.diff(block_starts, append=ranked.size)
+    size = np.repeat(lengths, lengths).reshape(ranked.shape)
+
+    def first_of_block(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.repeat(values.ravel()[block_starts], lengths).reshape(ranked.shape)
+
+    rank_weights = np.broadcast_to(np.cumsum(better) - better, ranked.shape)
+    tied = share_ties(rank_weights - first_of_block(rank_weights), block_starts)
+    picked = share_ties(np.broadcast_to(own, ranked.shape), block_starts)
+    others = (shared * size - ranked) / np.maximum(size - 1, 1)
+    psi: NDArray[np.float64] = first_of_block(above) + picked * ranked + tied * others
+    return psi
 
 
 def _weights(n_responses: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

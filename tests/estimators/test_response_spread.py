@@ -16,8 +16,6 @@ def test_it_is_the_jackknife_over_responses(ties: bool) -> None:
     n_responses = 7
     scores = rng.integers(0, 3, size=(5, 7)).astype(float) if ties else rng.normal(size=(5, 7))
     values = rng.random((5, 7))
-    if ties:  # blocks of equal scores share their mean, in the whole pool: give them equal values
-        values = np.take_along_axis(values, scores.astype(int), axis=1)
     found = response_variance(scores, values, [1, 2, 4, 6])
     for k, n in enumerate((1, 2, 4, 6)):
         left_out = np.stack(
@@ -27,6 +25,12 @@ def test_it_is_the_jackknife_over_responses(ties: bool) -> None:
         assert found[k] == pytest.approx(expected)
     assert found[0] == pytest.approx(values.var(axis=1, ddof=1) / n_responses)
     assert response_variance(scores, values, [7])[0] == pytest.approx(found[3])
+
+
+def test_a_scorer_that_ranks_nothing_spreads_as_one_sample_does() -> None:
+    values = np.random.default_rng(2).random((4, 6))
+    found = response_variance(np.zeros((4, 6)), values, [1, 3, 6])
+    assert found == pytest.approx(np.broadcast_to(values.var(axis=1, ddof=1) / 6, (3, 4)))
 
 
 @pytest.mark.slow

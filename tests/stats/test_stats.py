@@ -128,7 +128,9 @@ def test_intervals_cover_the_truth(outcomes, scenario):
     for name in SINGLES + MEANS + PAIRS:
         coverage = outcomes[scenario].coverage(name)
         assert coverage >= 0.93, f"{name}: {coverage}"
-        assert coverage <= 0.975 or not central, f"{name}: {coverage}"
+        # Means of nats are widened below 200 problems, for tails that these values do not have.
+        most = 0.99 if name == "log-likelihood" and n_problems < 200 else 0.975
+        assert coverage <= most or not central, f"{name}: {coverage}"
 
 
 @pytest.mark.slow

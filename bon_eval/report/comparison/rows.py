@@ -29,7 +29,7 @@ from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import NotNegative, Size
 from bon_eval.store.forced import Source
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of compare.json."""
 
 _End = float | Literal["at most 1", "more than N"] | None

@@ -6,18 +6,14 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from bon_eval.analysis.explain import Power, ScorerRow
-from bon_eval.analysis.results import Analysis, ArmRow, Facts, SelectedScorer, Variant
+from bon_eval.analysis.results import Analysis, ArmRow, Facts, Variant
 from bon_eval.analysis.settings import Settings
 from bon_eval.report.formats.text import WIDTH, ends, model_name, text_table
-from bon_eval.scorers import get_scorer
-from bon_eval.stats import Interval, PairedTest
+from bon_eval.report.run.explain_notes import FEW_SCORERS, NONE, explained, lift_text, ranking, resampled, spoken
+from bon_eval.stats import Interval
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut %", "unsc. %")
-_NONE = "-"
-_FEW_SCORERS = 6
-"""Up to so many, the AUROCs are a sentence; more of them are a table."""
 
 
 def render(analysis: Analysis) -> str:
@@ -60,9 +56,9 @@ def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
     return (
         _name(row, settings),
         _accuracy(row.accuracy),
-        _lift(row.lift, row.p_family, settings.alpha),
-        _NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
-        _NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
+        lift_text(row.lift, row.p_family, settings.alpha),
+        NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
+        NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
         _share(row.truncated),
         _share(row.unscored),
     )
@@ -72,8 +68,8 @@ def _name(row: ArmRow, settings: Settings) -> str:
     if row.arm in ("greedy", "sample"):
         return row.arm
     if row.arm == "best-of-n":
-        return f"best-of-{row.n}" if row.scorer == settings.primary_scorer else f"  by {_spoken(row.scorer or '')}"
-    return f"{row.arm}-of-{row.n}" if row.scorer is None else f"  {_spoken(row.scorer)}"
+        return f"best-of-{row.n}" if row.scorer == settings.primary_scorer else f"  by {spoken(row.scorer or '')}"
+    return f"{row.arm}-of-{row.n}" if row.scorer is None else f"  {spoken(row.scorer)}"
 
 
 def _percents(analysis: Analysis) -> list[str]:
@@ -93,19 +89,12 @@ def _accuracy(interval: Interval) -> str:
     return f"{interval.estimate:.3f}{ends(interval.low, interval.high, '.2f')}"
 
 
-def _lift(test: PairedTest | None, p_family: float | None, alpha: float) -> str:
-    if test is None:
-        return _NONE
-    mark = "*" if p_family is not None and p_family <= alpha else ""
-    return f"{100 * test.difference:+.1f}{ends(test.low, test.high, '+.0f', 100.0)}{mark}"
-
-
 def _nats(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
 
 
 def _share(share: float | None) -> str:
-    return _NONE if share is None else f"{100 * share:.1f}"
+    return NONE if share is None else f"{100 * share:.1f}"
 
 
 def _notes(analysis: Analysis) -> list[str]:
@@ -132,11 +121,11 @@ def _notes(analysis: Analysis) -> list[str]:
     if none is not None:
         notes.append(f"lifts have no interval: {none.removeprefix('none: ')}.")
     if enough:
-        notes += [*_resampled(analysis), _sharper(facts)]
+        notes += [*resampled(analysis), _sharper(facts)]
     if facts.duplicate_share is not None:
         notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
     if enough:
-        notes += _explanation(analysis)
+        notes += explained(analysis)
     else:
         problems = f"{analysis.n_problems} problem{'s' if analysis.n_problems != 1 else ''}"
         notes.append(f"what explains the lift, and how likely better responses are, is not said of {problems}.")
@@ -144,7 +133,7 @@ def _notes(analysis: Analysis) -> list[str]:
     notes += [] if strict is None else _strict(strict, analysis)
     notes += [comparison.sentence for comparison in facts.comparisons]
     lines = [line for note in notes for line in _wrapped(note)]
-    return lines if len(settings.scorers) <= _FEW_SCORERS else [*_ranking(analysis), "", *lines]
+    return lines if len(settings.scorers) <= FEW_SCORERS else [*ranking(analysis), "", *lines]
 
 
 def _sharper(facts: Facts) -> str:
@@ -152,97 +141,6 @@ def _sharper(facts: Facts) -> str:
     return (
         f"sharper than greedy: {_share(share.estimate)} %{ends(share.low, share.high, '.0f', 100.0)} of problems have "
         f"a pool response of higher log-likelihood than greedy's{facts.told_apart}."
-    )
-
-
-def _resampled(analysis: Analysis) -> list[str]:
-    """Of the headline arm: what is resampled in which interval."""
-    settings = analysis.settings
-    best = (r for r in analysis.arms if (r.n, r.scorer) == (settings.ns[-1], settings.primary_scorer))
-    arm = next(best, None)
-    if arm is None or arm.responses is None or arm.fresh is None:
-        return []
-    over, alone, fresh = (ends(i.low, i.high, ".2f").strip() for i in (arm.accuracy, arm.responses, arm.fresh))
-    return [
-        f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over problems and responses; "
-        f"{alone} over responses alone, for these problems; a fresh best-of-{arm.n} run on them would lie in {fresh}."
-    ]
-
-
-def _ranking(analysis: Analysis) -> list[str]:
-    """Many scorers: a table by accuracy of best-of-n, with AUROC and paired differences from the primary scorer."""
-    primary, last = _spoken(analysis.settings.primary_scorer), analysis.settings.ns[-1]
-    rows = [(f"scorer of best-of-{last}", "accuracy", f"points over {primary}", "AUROC [95 %]", f"over {primary}")]
-    for row in sorted(analysis.explanation.scorers, key=lambda row: row.accuracy_rank):
-        auroc, gain = row.auroc, row.auroc_difference
-        rows.append(
-            (
-                _spoken(row.scorer),
-                f"{row.accuracy.estimate:.3f}",
-                _lift(row.accuracy_difference, None, 0.0),
-                _NONE if auroc is None else f"{auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}",
-                _NONE if gain is None else f"{gain.difference:+.2f}{ends(gain.low, gain.high, '+.2f')}",
-            )
-        )
-    return text_table(rows)
-
-
-def _explanation(analysis: Analysis) -> list[str]:
-    explanation, settings = analysis.explanation, analysis.settings
-    known = [
-        (row.scorer, row.auroc)
-        for row in explanation.scorers
-        if row.auroc is not None and not get_scorer(row.scorer).blind
-    ]
-    out = []
-    n = explanation.scorers[0].auroc_problems
-    if n < LEAST_PROBLEMS:
-        out.append(f"AUROC within problems is left out: {n} hold both kinds of response; from {LEAST_PROBLEMS} on.")
-    elif known and len(explanation.scorers) <= _FEW_SCORERS:
-        values = ", ".join(
-            f"{_spoken(name)} {auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}" for name, auroc in known
-        )
-        out.append(
-            f"AUROC within problems, 0.5 is chance: {values} (the {n} with both kinds among {analysis.pool_size} "
-            "responses, on which it depends)."
-        )
-    primary = next(row for row in explanation.scorers if row.scorer == settings.primary_scorer)
-    out += _saturation(primary, analysis)
-    if analysis.selected is not None:
-        out.append(_selected(analysis.selected))
-    out += [_power(power) for power in explanation.power if power.against == "greedy" and power.detectable is not None]
-    return out
-
-
-def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
-    """What the last doubling of n adds; nothing for too few problems."""
-    test, margin = row.last_doubling, 100 * analysis.settings.margin
-    if test is None or analysis.n_problems < LEAST_PROBLEMS:
-        return []
-    last = analysis.settings.ns[-1]
-    numbers = f"{100 * test.difference:+.1f} points{ends(test.low, test.high, '+.1f', 100.0)}"
-    if row.is_flat:
-        within = "" if row.saturation_n is None else f"; within 1 % of it from n = {row.saturation_n} on"
-        return [
-            f"saturation: flat at n = {last}, the last doubling adds less than {margin:g} points: {numbers}{within}."
-        ]
-    return [f"saturation: still rising at n = {last}, or not shown to be flat: the last doubling adds {numbers}."]
-
-
-def _selected(found: SelectedScorer) -> str:
-    naive, fair = found.accuracy, found.cross_fitted
-    return (
-        f"best of {found.of} scorers: {_spoken(found.scorer)} {naive.estimate:.3f} on the problems that select it, "
-        f"{fair.estimate:.3f}{ends(fair.low, fair.high, '.2f')} on those that do not (cross-fitted)."
-    )
-
-
-def _power(power: Power) -> str:
-    assert power.detectable is not None
-    needed = [f"{n:,}" for n in power.problems.values() if n is not None]
-    return (
-        f"power: this run finds a difference from greedy of {100 * power.detectable:.1f} points with 80 % power; "
-        f"{_listed([str(points) for points in power.problems])} points need {_listed(needed)} problems."
     )
 
 
@@ -255,14 +153,6 @@ def _strict(strict: Variant, analysis: Analysis) -> list[str]:
         return []
     pairs = ", ".join(f"{names[i]} {found[i]} (lenient {lenient[i]})" for i in (0, best))
     return [f"strict format: {pairs}."]
-
-
-def _listed(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _spoken(scorer: str) -> str:
-    return scorer.replace("_", " ").replace("log likelihood", "log-lik")
 
 
 def _warnings(analysis: Analysis) -> list[str]:

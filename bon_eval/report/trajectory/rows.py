@@ -9,7 +9,7 @@ from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.report.formats.columns import Column, Keyed, Many, Maybe, Row, Stored, limits, own, renamed, stamp
 from bon_eval.stats import Interval, PairedTest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of trajectory.json."""
 
 _BASE = Stored({}, required=("config", "versions", "engine"))
