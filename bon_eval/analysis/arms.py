@@ -18,7 +18,7 @@ from bon_eval.estimators.response_spread import response_variance
 from bon_eval.estimators.weighted_votes import weighted_vote
 from bon_eval.records import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
-from bon_eval.stats.clusters import number_clusters
+from bon_eval.stats.clusters import rows_of, sampling_units
 from bon_eval.stats.streams import seeded_stream
 
 Array = NDArray[np.float64]
@@ -60,8 +60,17 @@ class Responses:
             scores={name: score[rows] for name, score in self.scores.items()},
             duplicates=None if self.duplicates is None else self.duplicates[rows],
             vote_scores={name: score[rows] for name, score in self.vote_scores.items()},
-            clusters=None if self.clusters is None else number_clusters(self.clusters[rows].tolist()),
+            clusters=self.clusters_of(rows),
         )
+
+    def clusters_of(self, kept: NDArray[np.intp] | NDArray[np.bool_]) -> NDArray[np.intp] | None:
+        """Of some of the problems, numbered anew."""
+        return rows_of(self.clusters, kept)
+
+    @property
+    def units(self) -> tuple[int, str]:
+        """How many of what are resampled: ``problem`` or ``cluster``."""
+        return sampling_units(len(self.golds), self.clusters)
 
     def untruncated(self) -> NDArray[np.intp]:
         """Rows of the problems of which no response, greedy or sampled, was truncated."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bon_eval.analysis.arms import Array
 from bon_eval.analysis.findings import Change, Finding, findings
@@ -20,9 +21,10 @@ from bon_eval.estimators.equivalent_n import Divergence, EquivalentN, kl_diverge
 from bon_eval.estimators.explained import ExplainedGain, explained_gain
 from bon_eval.stats import Interval, align, bootstrap_cis, holm, paired_test, paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED
+from bon_eval.stats.clusters import rows_of, sampling_units
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Size
-from bon_eval.store.comparable import check_comparable, config_of, same_prompts
+from bon_eval.store.comparable import check_comparable, common_clusters, config_of, same_prompts
 from bon_eval.store.forced import Source, load_likelihoods
 from bon_eval.store.reader import Run
 
@@ -38,6 +40,10 @@ class Comparison:
     after: Mapping[str, object]
     """Facts of the runs as in `bon_eval.analysis.results.Analysis.run`, with ``path``."""
     n_problems: Size
+    n_clusters: Size | None
+    """Groups of problems that are resampled together; None: each problem by itself."""
+    cluster: str | None
+    """The column whose equal values mark them."""
     n: Size
     """Of best-of-n, vote, oracle and distinct answers: the smaller of the two N. All else takes all responses."""
     sizes: tuple[Size, Size]
@@ -65,9 +71,20 @@ class Comparison:
     reasons: Mapping[str, str]
     """Name of what is not there -> why."""
 
+    @property
+    def units(self) -> tuple[int, str]:
+        """How many of what are resampled: ``problem`` or ``cluster``."""
+        return (self.n_problems, "problem") if self.n_clusters is None else (self.n_clusters, "cluster")
+
 
 def compare_runs(
-    before: Run, after: Run, *, seed: int = 0, draws: int = 10_000, allow_different: Collection[str] = ()
+    before: Run,
+    after: Run,
+    *,
+    seed: int = 0,
+    draws: int = 10_000,
+    allow_different: Collection[str] = (),
+    cluster: str | None = None,
 ) -> Comparison:
     """Compare a tuned model's run with its base model's on the same problems.
 
@@ -77,6 +94,8 @@ def compare_runs(
         draws: bootstrap and permutation draws.
         allow_different: of `bon_eval.store.comparable.DIFFERENCES`: what the runs may differ in besides the model.
             Where the prompts differ, accuracies are compared and no likelihoods.
+        cluster: column of the task whose equal values mark problems that are resampled together; default: the one
+            that both runs' task names, if any (`bon_eval.store.comparable.common_clusters`).
 
     Raises:
         ConfigError: as `bon_eval.store.comparable.check_comparable`; the message names what differs.
@@ -97,6 +116,9 @@ def compare_runs(
             after, own=likelihoods.tuned, base=likelihoods.tuned_by_base, base_under=likelihoods.base_by_tuned
         )
     second = second.rows(align(first.pool.problem_ids, second.pool.problem_ids))
+    together = common_clusters(before, after, first.pool.problem_ids, cluster)
+    column, clusters = together or (None, None)
+    units, word = sampling_units(len(first.pool.problem_ids), clusters)
     n = min(first.pool.n, second.pool.n)
     rng = streams(seed)
     accuracy = [accuracies(side, n, rng) for side in (first, second)]
@@ -113,10 +135,12 @@ def compare_runs(
         measured[0] |= best.before
         measured[1] |= best.after
         for name, seen in best.seen.items():
-            coverage[name] = log_coverage_interval(seen, rng=rng("ln coverage"), draws=draws)
+            coverage[name] = log_coverage_interval(
+                seen, rng=rng("ln coverage"), draws=draws, clusters=rows_of(clusters, best.there)
+            )
         if best.left_out:
             reasons["log_likelihood_best"] = f"{best.left_out} problems have no response that was not truncated"
-    accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws)
+    accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws, clusters)
     divergences, equivalent, explained = {}, {}, None
     verdicts = {change.name: change.verdict for change in (*accuracy_changes, *quantity_changes)}
     amortised = amortised_share(
@@ -124,13 +148,18 @@ def compare_runs(
         accuracy[0]["sample"],
         accuracy[0]["best_own"],
         gain=verdicts["accuracy.sample"],
-        possible=paired_test(accuracy[0]["best_own"], accuracy[0]["sample"], rng=rng("possible"), draws=draws),
+        possible=paired_test(
+            accuracy[0]["best_own"], accuracy[0]["sample"], rng=rng("possible"), draws=draws, clusters=clusters
+        ),
+        clusters=clusters,
     )
     if likelihoods is not None:
         base, right = first.own["sample"], first.pool.correct.astype(np.float64)
         tuned_ll, tuned_right = second.base["sample"].mean(axis=1), accuracy[1]["sample"]
         equivalent = {
-            name: sharpening_equivalent_n(base, values, tuned, rng=rng("equivalent"), draws=draws, shares=shares)
+            name: sharpening_equivalent_n(
+                base, values, tuned, rng=rng("equivalent"), draws=draws, shares=shares, clusters=clusters
+            )
             for name, values, tuned, shares in (
                 ("log_likelihood", base, tuned_ll, False),
                 ("accuracy", right, tuned_right, True),
@@ -145,13 +174,15 @@ def compare_runs(
             sharper=verdicts["log_likelihood_base.sample"],
             rng=rng("explained"),
             draws=draws,
+            clusters=clusters,
         )
         if config_of(before)["temperature"] == 1.0:
             divergences = {
-                "KL(after || before)": kl_divergence(
-                    second.own["sample"], second.base["sample"], rng=rng("kl"), draws=draws
-                ),
-                "KL(before || after)": kl_divergence(base, second.base_under["sample"], rng=rng("kl"), draws=draws),
+                name: kl_divergence(own, other, rng=rng("kl"), draws=draws, clusters=clusters)
+                for name, own, other in (
+                    ("KL(after || before)", second.own["sample"], second.base["sample"]),
+                    ("KL(before || after)", base, second.base_under["sample"]),
+                )
             }
         else:
             reasons["divergences"] = _NOT_TEMPERATURE_1
@@ -159,6 +190,8 @@ def compare_runs(
         before=_facts(before),
         after=_facts(after),
         n_problems=len(first.pool.problem_ids),
+        n_clusters=None if clusters is None else units,
+        cluster=column,
         n=n,
         sizes=(first.pool.n, second.pool.n),
         differences=differences,
@@ -171,14 +204,19 @@ def compare_runs(
         equivalent_n=equivalent,
         amortised=amortised,
         explained=explained,
-        findings=findings((*accuracy_changes, *quantity_changes), explained, n, len(first.pool.problem_ids)),
+        findings=findings((*accuracy_changes, *quantity_changes), explained, n, (units, word)),
         log_coverage=coverage,
         reasons=reasons,
     )
 
 
 def _changes(
-    accuracy: list[dict[str, Array]], measured: list[dict[str, Array]], n: int, seed: int, draws: int
+    accuracy: list[dict[str, Array]],
+    measured: list[dict[str, Array]],
+    n: int,
+    seed: int,
+    draws: int,
+    clusters: NDArray[np.intp] | None,
 ) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
     accuracy_names = [name for name in accuracy[0] if name in accuracy[1]]
     quantity_names = [name for name in LABELS if name in measured[0] and name in measured[1]]
@@ -189,8 +227,10 @@ def _changes(
     rng = streams(seed)
     shares = [True] * len(accuracy_names) + [unit(name) == "share" for name in quantity_names]
     supports = [(0.0, 1.0) if share else UNBOUNDED for share in shares]
-    intervals = [bootstrap_cis(c, rng=rng("intervals"), draws=draws, support=supports) for c in columns]
-    tests = paired_tests(columns[1], columns[0], rng=rng("tests"), draws=draws, shares=shares)
+    intervals = [
+        bootstrap_cis(c, rng=rng("intervals"), draws=draws, support=supports, clusters=clusters) for c in columns
+    ]
+    tests = paired_tests(columns[1], columns[0], rng=rng("tests"), draws=draws, shares=shares, clusters=clusters)
     adjusted = holm([test.p_value for test in tests[: len(accuracy_names)]]).tolist()
     changes = [
         Change(

@@ -5,6 +5,7 @@ Units as in `bon_eval.analysis.results`: accuracies and shares are fractions of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -24,8 +25,7 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
-from bon_eval.stats.clusters import number_clusters
-from bon_eval.stats.paired import pseudo_problems
+from bon_eval.stats.paired import linear_units, pseudo_units
 from bon_eval.stats.units import AT_LEAST_1, SHARE, Count, FromOne, Limits, Positive, Size
 
 SATURATION = 0.01
@@ -82,7 +82,7 @@ def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[Score
             draws=settings.draws,
             confidence=settings.confidence,
             support=(0.0, 1.0),
-            clusters=_rows(responses.clusters, both),
+            clusters=responses.clusters_of(both),
         )
         intervals = dict(zip(values, found, strict=True))
         gains = _against(
@@ -90,7 +90,7 @@ def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[Score
             {name: value[both] for name, value in values.items()},
             settings,
             "auroc gains",
-            _rows(responses.clusters, both),
+            responses.clusters_of(both),
         )
     correct = {name: picks.per_problem[last][CORRECT] for name, picks in data.picks.items()}
     differences = _against(primary, correct, settings, "scorer gains", responses.clusters)
@@ -129,10 +129,6 @@ def _last_doublings(data: Data, settings: Settings) -> dict[str, PairedTest]:
         clusters=data.responses.clusters,
     )
     return dict(zip(data.picks, tests, strict=True))
-
-
-def _rows(clusters: NDArray[np.intp] | None, kept: NDArray[np.bool_]) -> NDArray[np.intp] | None:
-    return None if clusters is None else number_clusters(clusters[kept].tolist())
 
 
 def _against(
@@ -178,13 +174,16 @@ def _power(data: Data, settings: Settings) -> Iterator[Power]:
     for against, other in others:
         # One value reached by two sums differs by rounding, which is no spread.
         differences = np.round(best - other, 12)
-        if responses.clusters is not None:  # how many clusters there would be of more problems is not known
-            differences = differences[:0]
-        pseudo = pseudo_problems(best, other)
+        pseudo, size = pseudo_units(best, other, responses.clusters)
+        values = linear_units(differences[:, None], responses.clusters, settings.confidence)[0][:, 0]
+        needed = {points: problems_needed(values, points / 100.0, pseudo=pseudo, size=size) for points in POINTS}
         yield Power(
             against=against,
-            detectable=detectable_difference(differences, pseudo=pseudo),
-            problems={points: problems_needed(differences, points / 100.0, pseudo=pseudo) for points in POINTS},
+            detectable=detectable_difference(values, pseudo=pseudo, size=size),
+            problems={
+                points: None if units is None else math.ceil(units * len(best) / len(values))
+                for points, units in needed.items()
+            },
         )
 
 
@@ -242,9 +241,10 @@ class Power:
     against: Literal["greedy", "sample"]
     detectable: Positive | None
     """Smallest true difference that the report's own test finds with 80 % power at the 5 % level, as a fraction; None
-    without spread, with clusters, and with fewer than `bon_eval.stats.power.LEAST_PROBLEMS` problems."""
+    without spread, and with fewer than `bon_eval.stats.power.LEAST_PROBLEMS` problems or clusters."""
     problems: Mapping[int, Annotated[int, Limits(minimum=2)] | None]
-    """Points of `POINTS` -> problems that such a difference would need; None as above."""
+    """Points of `POINTS` -> problems that such a difference would need, in clusters as large as this run's; None as
+    above."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,14 +185,19 @@ def selected_scorer(data: Data, settings: Settings, cells: Cells) -> SelectedSco
     last = settings.ns[-1]
     names = [name for name in data.picks if not get_scorer(name).blind]
     n_problems = len(data.responses.golds)
-    if len(names) < 2 or n_problems < LEAST_PROBLEMS:
+    if len(names) < 2:
         return None
     values = np.column_stack([data.picks[name].per_problem[last][CORRECT] for name in names])
-    rng = stream(settings, "selected scorer")
+    rng, (units, _) = stream(settings, "selected scorer"), data.responses.units
+    if units < LEAST_PROBLEMS:
+        return None
+    # Problems of one cluster must not select for each other: whole clusters are in one half.
+    clusters = np.arange(n_problems) if data.responses.clusters is None else data.responses.clusters
+    members = [np.flatnonzero(clusters == cluster) for cluster in range(units)]
     total = np.zeros(n_problems)
     for _ in range(_SPLITS):
-        order = rng.permutation(n_problems)
-        halves = order[: n_problems // 2], order[n_problems // 2 :]
+        order = rng.permutation(units)
+        halves = [np.concatenate([members[c] for c in half]) for half in (order[: units // 2], order[units // 2 :])]
         for own, other in (halves, halves[::-1]):
             total[own] += values[own, int(values[other].mean(axis=0).argmax())]
     best = names[int(values.mean(axis=0).argmax())]

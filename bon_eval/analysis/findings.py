@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from bon_eval.estimators.explained import ExplainedGain
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.clusters import count_text
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.stats.paired import Verdict
 from bon_eval.stats.units import Limits, Share
@@ -53,7 +54,7 @@ _Name = Literal["sharper", "more accurate", "coverage"]
 
 
 def findings(
-    changes: Iterable[Change], explained: ExplainedGain | None, n: int, n_problems: int
+    changes: Iterable[Change], explained: ExplainedGain | None, n: int, units: tuple[int, str]
 ) -> tuple[Finding, ...]:
     """The verdicts, each from one test: sharper, more accurate, explained by sharpening, coverage.
 
@@ -61,7 +62,8 @@ def findings(
         changes: of the comparison, accuracies and other quantities.
         explained: what sharpening explains of the gain, where it can be told.
         n: responses of each pool that are compared.
-        n_problems: problems; of fewer than `LEAST_PROBLEMS` nothing is said.
+        units: how many of what are resampled, ``problem`` or ``cluster``; of fewer than `LEAST_PROBLEMS` nothing is
+            said.
     """
     by_name = {change.name: change for change in changes}
     out = []
@@ -71,42 +73,42 @@ def findings(
             "The tuned model is less sharp than the base model",
             "The tuned model is not shown to differ in sharpness from the base model",
         )
-        out.append(_finding("sharper", by_name["log_likelihood_base.sample"], ("yes", "no"), words, n_problems))
+        out.append(_finding("sharper", by_name["log_likelihood_base.sample"], ("yes", "no"), words, units))
     accurate = by_name["accuracy.sample"]
     words = (
         "One tuned sample is more accurate",
         "One tuned sample is less accurate",
         "One tuned sample is not shown to differ in accuracy",
     )
-    out.append(_finding("more accurate", accurate, ("yes", "no"), words, n_problems))
+    out.append(_finding("more accurate", accurate, ("yes", "no"), words, units))
     if explained is not None:
-        out.append(_explained(explained, accurate.verdict, n_problems))
+        out.append(_explained(explained, accurate.verdict, units))
     coverage = f"Coverage (oracle of {n})"
     words = (f"{coverage} was gained", f"{coverage} was lost", f"{coverage} is not shown to have changed")
-    out.append(_finding("coverage", by_name["accuracy.oracle"], ("gained", "lost"), words, n_problems))
+    out.append(_finding("coverage", by_name["accuracy.oracle"], ("gained", "lost"), words, units))
     return tuple(out)
 
 
 def _finding(
-    name: _Name, change: Change, verdicts: tuple[str, str], words: tuple[str, str, str], n_problems: int
+    name: _Name, change: Change, verdicts: tuple[str, str], words: tuple[str, str, str], units: tuple[int, str]
 ) -> Finding:
     """`words` and `verdicts` of a rise and of a fall, and words of neither."""
-    if n_problems < LEAST_PROBLEMS:
-        return Finding(name, "not shown", f"{words[2]}: nothing is said of {_few(n_problems)}.")
+    if units[0] < LEAST_PROBLEMS:
+        return Finding(name, "not shown", f"{words[2]}: nothing is said of {_few(units)}.")
     shown = change.verdict
     k = {"higher": 0, "lower": 1}.get(shown, 2)
     verdict = "not shown" if k == 2 else verdicts[k]
-    return Finding(name, verdict, f"{words[k]}: {_change(change)}.")
+    return Finding(name, verdict, f"{words[k]}: {_change(change, units[1])}.")
 
 
-def _few(n_problems: int) -> str:
-    return f"{n_problems} problem{'s' if n_problems != 1 else ''}, from {LEAST_PROBLEMS} on"
+def _few(units: tuple[int, str]) -> str:
+    return f"{count_text(*units)}, from {LEAST_PROBLEMS} on"
 
 
-def _explained(e: ExplainedGain, accurate: Verdict, n_problems: int) -> Finding:
+def _explained(e: ExplainedGain, accurate: Verdict, units: tuple[int, str]) -> Finding:
     name: Literal["explained by sharpening"] = "explained by sharpening"
-    if n_problems < LEAST_PROBLEMS:
-        sentence = f"What sharpening explains is not shown: nothing is said of {_few(n_problems)}."
+    if units[0] < LEAST_PROBLEMS:
+        sentence = f"What sharpening explains is not shown: nothing is said of {_few(units)}."
     elif accurate == "lower":
         sentence = "There is a loss in accuracy and no gain that sharpening could explain."
     elif accurate != "higher":
@@ -138,7 +140,7 @@ def share_text(share: float, low: float, high: float) -> str:
     return f"at most {100 * high:.0f} %" if math.isfinite(high) else ""
 
 
-def _change(change: Change) -> str:
+def _change(change: Change, word: str) -> str:
     """The difference with its interval, and what else the verdict went by."""
     d, scale = change.difference, 100.0 if change.unit == "share" else 1.0
     unit = "points" if change.unit == "share" else change.unit
@@ -147,7 +149,7 @@ def _change(change: Change) -> str:
         return f"{text}, without an interval ({d.method.removeprefix('none: ')})"
     text += f" [{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
     if d.by_signs and d.signs is not None:
-        text += f", too skewed to be relied on; it rose on {d.signs.above} problems and fell on {d.signs.below}"
+        text += f", too skewed to be relied on; it rose on {d.signs.above} {word}s and fell on {d.signs.below}"
         text += f" (sign test, {_p(d.signs.p_value)})"
     elif change.verdict == "not shown" and not d.low <= 0.0 <= d.high:
         text += f"; by itself {_p(d.p_value)}, over the accuracies of the table p = {change.p_holm:.3f}"

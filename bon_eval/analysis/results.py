@@ -237,7 +237,7 @@ class Analysis:
     n_problems: Size
     """Problems analysed."""
     n_clusters: Size | None
-    """Groups of problems that are resampled together; None: each problem by itself."""
+    """Groups of problems that are resampled together, and the sampling unit; None: each problem by itself."""
     n_excluded: Count
     """Problems left out because a response of theirs was truncated (0 unless `Settings.exclude_truncated`)."""
     n_missing: Count
@@ -257,3 +257,8 @@ class Analysis:
     variants: tuple[Variant, ...] = ()
     variant_reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a variant that is not there -> why."""
+
+    @property
+    def units(self) -> tuple[int, str]:
+        """How many of what are resampled: ``problem`` or ``cluster``."""
+        return (self.n_problems, "problem") if self.n_clusters is None else (self.n_clusters, "cluster")

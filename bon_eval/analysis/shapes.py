@@ -122,6 +122,8 @@ def length_rows(data: Data, settings: Settings) -> Iterator[LengthRow]:
             continue
         lengths = pool.n_tokens[decile == d]
         low, high, method = ratio_interval(right[:, d], sizes[:, d], settings.confidence)
+        if len(sizes) == 1 < n_problems:
+            low, high, method = math.nan, math.nan, "none: 1 cluster; from 2 on"
         yield LengthRow(
             decile=d + 1,
             tokens_low=int(lengths.min()),

@@ -156,8 +156,13 @@ class BestResponses:
     seen: Mapping[str, Array]
     """``before``, ``after`` (its own best) and ``after, at the base model's best`` -> ln pi of the best response seen,
     in nats, of each problem that has a finished one; empty where none has."""
-    left_out: int
-    """Problems without a finished response: not sharp, and left out of the likelihoods and of coverage."""
+    there: NDArray[np.bool_]
+    """(P,): which those are; the others are not sharp, and left out of the likelihoods and of coverage."""
+
+    @property
+    def left_out(self) -> int:
+        """Problems without a finished response."""
+        return int(np.count_nonzero(~self.there))
 
 
 def best_responses(first: Side, second: Side) -> BestResponses:
@@ -194,4 +199,4 @@ def best_responses(first: Side, second: Side) -> BestResponses:
         after[f"sharp_own.{percent}"] = is_sharp(own_best, delta).astype(np.float64)
     seen = {"before": best, "after": own_best, "after, at the base model's best": at_best}
     seen = {name: values[there] for name, values in seen.items()} if there.any() else {}
-    return BestResponses(before, after, seen, int(np.count_nonzero(~there)))
+    return BestResponses(before, after, seen, there)

@@ -35,6 +35,7 @@ from bon_eval.analysis.results import (
 )
 from bon_eval.analysis.settings import Settings
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.clusters import count_text
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 _ROUNDING = 1e-9
@@ -212,15 +213,11 @@ def _headline(
     data: Data, settings: Settings, against: Literal["greedy", "sample"], test: PairedTest, p_holm: float
 ) -> Headline:
     responses = data.responses
-    units, unit = (
-        (len(responses.golds), "problem")
-        if responses.clusters is None
-        else (int(responses.clusters.max()) + 1, "cluster")
-    )
+    units, unit = responses.units
     arm = f"best-of-{settings.ns[-1]} by {settings.primary_scorer}"
     other = {"greedy": "greedy decoding", "sample": "one sample"}[against]
     if units < LEAST_PROBLEMS:
-        few = f"{units} {unit}{'s' if units != 1 else ''}"
+        few = count_text(units, unit)
         sentence = f"Whether {arm} is more accurate than {other} is not said of {few}; from {LEAST_PROBLEMS} on."
         return Headline(against, test, p_holm, "not shown", sentence)
     margin = settings.margin if settings.looks == 1 and not settings.partial else None

@@ -19,7 +19,6 @@ from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_covera
 from bon_eval.estimators.reweighting import ALPHAS, BELIEVABLE, effective_sample_size, power_weights
 from bon_eval.estimators.stopping import Stopping, likelihood_stopping, patience_stopping
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
-from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.units import SHARE, Count, FromOne, InnerShare, LogLikelihood, NotNegative, Positive, Share, Size
 
 STOPPING_DELTAS = (0.5, 0.1, 0.01)
@@ -62,7 +61,11 @@ def _reweighted(data: Data, settings: Settings) -> Iterator[ReweightedPoint]:
         likelihoods.append(float((weights * pool.log_likelihood).sum(axis=1).mean()))
         sizes.append(effective_sample_size(weights))
     intervals = bootstrap_cis(
-        np.column_stack(columns), rng=stream(settings, "power"), draws=settings.draws, confidence=settings.confidence
+        np.column_stack(columns),
+        rng=stream(settings, "power"),
+        draws=settings.draws,
+        confidence=settings.confidence,
+        clusters=data.responses.clusters,
     )
     for alpha, interval, likelihood, size in zip(ALPHAS, intervals, likelihoods, sizes, strict=True):
         low, median, high = (float(x) for x in np.quantile(size, (0.25, 0.5, 0.75)))
@@ -87,10 +90,19 @@ def _stopping(data: Data, settings: Settings) -> Iterator[StoppingRow]:
     values = np.column_stack([np.round(found.value, 12) for _, _, found in rules])
     fixed = _at_costs(own, correct, [float(found.samples.mean()) for _, _, found in rules])
     intervals = bootstrap_cis(
-        values, rng=stream(settings, "stopping"), draws=settings.draws, confidence=settings.confidence
+        values,
+        rng=stream(settings, "stopping"),
+        draws=settings.draws,
+        confidence=settings.confidence,
+        clusters=data.responses.clusters,
     )
     tests = paired_tests(
-        values, fixed, rng=stream(settings, "stopping tests"), draws=settings.draws, confidence=settings.confidence
+        values,
+        fixed,
+        rng=stream(settings, "stopping tests"),
+        draws=settings.draws,
+        confidence=settings.confidence,
+        clusters=data.responses.clusters,
     )
     for k, (rule, parameter, found) in enumerate(rules):
         yield StoppingRow(
@@ -124,10 +136,14 @@ def _coverage(data: Data, settings: Settings) -> Coverage | None:
     there = np.isfinite(best)
     if not there.any():
         return None
-    best, clusters = best[there], data.responses.clusters
+    best, clusters = best[there], data.responses.clusters_of(there)
     sharp = np.column_stack([is_sharp(best, delta).astype(np.float64) for delta in DELTAS])
     intervals = bootstrap_cis(
-        sharp, rng=stream(settings, "coverage"), draws=settings.draws, confidence=settings.confidence
+        sharp,
+        rng=stream(settings, "coverage"),
+        draws=settings.draws,
+        confidence=settings.confidence,
+        clusters=clusters,
     )
     return Coverage(
         problems=len(best),
@@ -137,7 +153,7 @@ def _coverage(data: Data, settings: Settings) -> Coverage | None:
             rng=stream(settings, "ln coverage"),
             draws=settings.draws,
             confidence=settings.confidence,
-            clusters=None if clusters is None else number_clusters(clusters[there].tolist()),
+            clusters=clusters,
         ),
         median=float(np.median(-best)),
         heaviest=1.0 / float(np.exp(best.min() - best).sum()),

@@ -60,6 +60,7 @@ def _strict_format(responses: Responses, settings: Settings) -> Variant | str:
         pool=pool.under_strict_format(),
         scores=responses.scores,
         duplicates=responses.duplicates,
+        clusters=responses.clusters,
         vote_scores=responses.vote_scores,
     )
     same = all(

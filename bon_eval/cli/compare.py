@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bon_eval.cli.options import PATH, allow_options, allowed, draws_option, html_option, seed_option
+from bon_eval.cli.options import PATH, allow_options, allowed, cluster_option, draws_option, html_option, seed_option
 
 
 def compare_pair(
@@ -17,6 +17,7 @@ def compare_pair(
     draws: int,
     allow: tuple[str, ...],
     html: bool = True,
+    cluster: str | None = None,
 ) -> None:
     """Compare two stored runs, write the comparison's files, print it."""
     from bon_eval.analysis.comparison import compare_runs
@@ -24,7 +25,7 @@ def compare_pair(
     from bon_eval.store.reader import load_run
 
     runs = load_run(before), load_run(after)
-    found = compare_runs(*runs, seed=seed, draws=draws, allow_different=allow)
+    found = compare_runs(*runs, seed=seed, draws=draws, allow_different=allow, cluster=cluster)
     directory = out or after
     directory.mkdir(parents=True, exist_ok=True)
     names = list(write_comparison(found, directory))
@@ -34,7 +35,9 @@ def compare_pair(
         from bon_eval.store.comparable import same_prompts
         from bon_eval.store.forced import load_likelihoods
 
-        first, second = (analyse(run, seed=seed, draws=draws, duplicates=run.duplicates) for run in runs)
+        first, second = (
+            analyse(run, seed=seed, draws=draws, duplicates=run.duplicates, cluster=cluster) for run in runs
+        )
         likelihoods = load_likelihoods(*runs) if same_prompts(*runs) else None
         names.append(write_pair_page(runs, (first, second), found, likelihoods, directory).name)
     click.echo(render(found))
@@ -46,6 +49,7 @@ def compare_pair(
 @click.argument("after", metavar="RUN_AFTER", type=PATH)
 @draws_option
 @seed_option("Of bootstrap and permutation.")
+@cluster_option
 @allow_options
 @click.option("--out", type=PATH, help="Where compare.html, .json and .csv go. [default: RUN_AFTER]")
 @html_option
@@ -54,10 +58,11 @@ def compare(
     after: Path,
     draws: int,
     seed: int,
+    cluster: str | None,
     allow_different: tuple[str, ...],
     allow_different_prompts: bool,
     out: Path | None,
     html: bool,
 ) -> None:
     """Compare a base model's stored run with its tuned model's, problem by problem."""
-    compare_pair(before, after, out, seed, draws, allowed(allow_different, allow_different_prompts), html)
+    compare_pair(before, after, out, seed, draws, allowed(allow_different, allow_different_prompts), html, cluster)

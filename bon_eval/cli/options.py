@@ -84,6 +84,9 @@ analysis_options = stacked(
     click.option("--ns", help="Values of n for the table, for example 1,4,16. [default: powers of two, and N]"),
     draws_option,
 )
+cluster_option = click.option(
+    "--cluster", metavar="COLUMN", help="Problems of one value share a source. [default: the task's]"
+)
 verdict_options = stacked(
     click.option(
         "--margin",
@@ -91,7 +94,7 @@ verdict_options = stacked(
         show_default=True,
         help="Points of accuracy that make no difference: shown to be the same.",
     ),
-    click.option("--cluster", metavar="COLUMN", help="Problems of one value share a source. [default: the task's]"),
+    cluster_option,
 )
 allow_options = stacked(
     click.option(

@@ -142,6 +142,7 @@ def run(
             draws=draws,
             margin=margin / 100.0,
         )
+    shown: dict[str, Any] = {"votes": votes, "arms": arms, "margin": margin, "cluster": options.cluster}
     if group is not None:
         from bon_eval.run.group import execute_group, prepare_group
 
@@ -150,7 +151,7 @@ def run(
         together = prepare_group(group, options, explicit=explicit)
         directories = execute_group(together, fresh=options.fresh, quiet=quiet)
         for directory in directories:
-            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms, margin=margin)
+            report_run(directory, scorers, wanted, options.seed, draws, **shown)
         summarise_runs(directories, together.summary)
         return
     if after is not None:
@@ -158,12 +159,14 @@ def run(
 
         pair = prepare_before_after(options, after, allow_different_prompts="prompts" in allow)
         for directory in execute_before_after(pair, fresh=options.fresh, quiet=quiet):
-            report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms, margin=margin)
-        compare_pair(pair.before.directory, pair.after.directory, None, options.seed, draws, allow)
+            report_run(directory, scorers, wanted, options.seed, draws, **shown)
+        compare_pair(
+            pair.before.directory, pair.after.directory, None, options.seed, draws, allow, cluster=options.cluster
+        )
         return
     prepared = prepare(options)
     directory = execute(prepared, fresh=options.fresh, quiet=quiet)
-    report_run(directory, scorers, wanted, options.seed, draws, votes=votes, arms=arms, margin=margin)
+    report_run(directory, scorers, wanted, options.seed, draws, **shown)
 
 
 @main.command()

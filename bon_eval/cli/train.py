@@ -9,6 +9,7 @@ import click
 
 from bon_eval.cli.options import (
     PATH,
+    cluster_option,
     data_options,
     draws_option,
     engine_arg_option,
@@ -132,6 +133,7 @@ def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: P
 @prompt_options
 @engine_arg_option
 @trust_option
+@cluster_option
 @draws_option
 @html_option
 @quiet_option
@@ -163,7 +165,7 @@ def track(
     sets = named_pairs(pair_sets), named_probes(probes)
     plan = prepare_track(options, checkpoints, *sets, beta=beta, out=out, base_run=base_run)
     execute_track(plan, quiet=quiet)
-    found = load_trajectory(out, seed=options.seed, draws=draws)
+    found = load_trajectory(out, seed=options.seed, draws=draws, cluster=options.cluster)
     names = list(write_trajectory(found, out))
     if html:
         from bon_eval.report.trajectory.page import write_trajectory_page

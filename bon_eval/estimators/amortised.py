@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from bon_eval.errors import ConfigError
 from bon_eval.stats import PairedTest
-from bon_eval.stats.paired import Verdict
+from bon_eval.stats.paired import Verdict, linear_units
 from bon_eval.stats.ratios import fieller
 
 
@@ -38,6 +38,7 @@ def amortised_share(
     gain: Verdict,
     possible: PairedTest,
     confidence: float = 0.95,
+    clusters: ArrayLike | None = None,
 ) -> AmortisedShare:
     """(tuned sample - base sample) over (base best-of-N - base sample), of accuracies.
 
@@ -51,6 +52,7 @@ def amortised_share(
         gain: what the paired test of `tuned_sample` against `base_sample` says wherever its verdict is stated.
         possible: paired test of `base_best` against `base_sample`.
         confidence: coverage in (0, 1).
+        clusters: (P,), as the tests had them.
 
     Raises:
         ConfigError: shapes that differ, a value that is not finite.
@@ -68,7 +70,8 @@ def amortised_share(
         return _none("one tuned sample is less accurate than one base sample: there is a loss and no gain")
     if not math.isfinite(possible.low):
         return _none(possible.method.removeprefix("none: "))
-    found = fieller(arms[0] - arms[1], arms[2] - arms[1], confidence=confidence, positive=True)
+    gains, _ = linear_units(np.column_stack([arms[0] - arms[1], arms[2] - arms[1]]), clusters, confidence)
+    found = fieller(*gains.T, confidence=confidence, positive=True)
     if there != "higher":
         reason = f"base best-of-N is not shown to gain over one base sample, {_points(possible)}"
         return AmortisedShare(found.estimate, -math.inf, math.inf, reason)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
 from bon_eval.stats.array_checks import two_dimensional
-from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_ci
+from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_ci, over_units
 from bon_eval.stats.heavy_tails import skewness
 
 Array = NDArray[np.float64]
@@ -104,10 +104,10 @@ def log_coverage_interval(
     inverse = -np.asarray(best, dtype=np.float64)
     top = float(inverse.max())
     terms = np.exp(inverse - top)
-    n, unit = (len(terms), "problem") if clusters is None else (int(np.max(clusters)) + 1, "cluster")
+    _, units = over_units(terms[:, None], clusters)
+    n = units.counted
     if n < _LEAST:
-        why = f"{n} {unit}{'s' if n != 1 else ''}; from {_LEAST} on"
-        return Interval(estimate, np.nan, np.nan, f"none: {why}")
+        return Interval(estimate, np.nan, np.nan, f"none: {units.too_few(_LEAST)}")
     mean = bootstrap_ci(terms, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED, clusters=clusters)
     none = mean.method.startswith("none")
     if none and float(np.ptp(inverse)) <= _ROUNDING * max(1.0, top):

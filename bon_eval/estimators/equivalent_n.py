@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.selection import best_of_n
 from bon_eval.stats import paired_tests
-from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci
+from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci, over_units
 from bon_eval.stats.units import Size
 
 
@@ -65,6 +65,7 @@ def sharpening_equivalent_n(
     draws: int = 10_000,
     confidence: float = 0.95,
     shares: bool = False,
+    clusters: ArrayLike | None = None,
 ) -> EquivalentN:
     """Smallest n at which the base model's best-of-n reaches the tuned model's temperature-1 mean.
 
@@ -90,6 +91,7 @@ def sharpening_equivalent_n(
         draws: bootstrap draws, at least 100.
         confidence: coverage in (0, 1).
         shares: whether the values are accuracies and not nats.
+        clusters: as in `bon_eval.stats.bootstrap_ci`.
 
     Raises:
         ConfigError: shapes that differ, a number that is not finite, draws or confidence out of range.
@@ -114,7 +116,15 @@ def sharpening_equivalent_n(
     if shares:  # the weights of the ranks sum to 1 up to rounding only
         curve = np.clip(np.round(curve, 12), 0.0, 1.0)
     at = crossing(curve.mean(axis=0), float(target.mean()))
-    tests = paired_tests(curve, target[:, None], rng=rng, draws=draws, confidence=confidence, shares=[shares] * largest)
+    tests = paired_tests(
+        curve,
+        target[:, None],
+        rng=rng,
+        draws=draws,
+        confidence=confidence,
+        shares=[shares] * largest,
+        clusters=clusters,
+    )
     if not any(math.isfinite(test.low) for test in tests):
         return EquivalentN(at, math.nan, math.nan, largest, reason=tests[0].method.removeprefix("none: "))
     low, high = _accepted([test.low for test in tests], [test.high for test in tests])
@@ -145,7 +155,13 @@ def _neighbours(n: float, largest: int) -> set[int]:
 
 
 def kl_divergence(
-    own: ArrayLike, other: ArrayLike, *, rng: np.random.Generator, draws: int = 10_000, confidence: float = 0.95
+    own: ArrayLike,
+    other: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    draws: int = 10_000,
+    confidence: float = 0.95,
+    clusters: ArrayLike | None = None,
 ) -> Divergence:
     """Estimated KL(p || q) = E_{y ~ p}[log p(y|x) - log q(y|x)], mean over problems, in nats per response.
 
@@ -159,6 +175,7 @@ def kl_divergence(
         rng: resamples problems.
         draws: bootstrap draws, at least 100.
         confidence: coverage in (0, 1).
+        clusters: as in `bon_eval.stats.bootstrap_ci`; the standard error is over clusters too.
 
     Raises:
         ConfigError: shapes that differ or a value that is not finite.
@@ -170,8 +187,10 @@ def kl_divergence(
     if first.ndim != 2 or first.shape != second.shape:
         raise ConfigError(f"kl_divergence got shapes {first.shape} and {second.shape}; both must be (problems, N)")
     mean = (first - second).mean(axis=1)
-    interval = bootstrap_ci(mean, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED)
-    error = float(mean.std(ddof=1)) / math.sqrt(len(mean)) if len(mean) > 1 else math.nan
+    interval = bootstrap_ci(mean, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED, clusters=clusters)
+    parts, units = over_units(mean[:, None], clusters)
+    values = units.values(parts)[:, 0]
+    error = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return Divergence(interval.estimate, interval.low, interval.high, error, interval.method)
 
 

@@ -17,7 +17,7 @@ from bon_eval.estimators.equivalent_n import crossing
 from bon_eval.estimators.selection import best_of_n
 from bon_eval.stats import PairedTest, paired_tests
 from bon_eval.stats.heavy_tails import widening
-from bon_eval.stats.paired import Verdict
+from bon_eval.stats.paired import Verdict, linear_units
 from bon_eval.stats.ratios import fieller
 
 MOST = 0.5
@@ -57,6 +57,7 @@ def explained_gain(
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
+    clusters: ArrayLike | None = None,
 ) -> ExplainedGain:
     """How much of the tuned model's gain in accuracy base best-of-n of the same likelihood would have had.
 
@@ -80,6 +81,7 @@ def explained_gain(
         rng: resamples problems.
         draws: bootstrap draws, at least 100.
         confidence: coverage in (0, 1).
+        clusters: as in `bon_eval.stats.bootstrap_ci`.
 
     Raises:
         ConfigError: shapes that differ, a value that is not finite, draws or confidence out of range.
@@ -107,6 +109,7 @@ def explained_gain(
         draws=draws,
         confidence=confidence,
         shares=[False, False],
+        clusters=clusters,
     )
     mean = float(predicted.mean())
     if gain == "lower":
@@ -115,7 +118,8 @@ def explained_gain(
         return _none(mean, residual, most.method.removeprefix("none: "))
     if most.marked:
         return _none(mean, residual, "a few problems decide it: the differences are too skewed for an interval")
-    found = fieller(predicted - base, tuned - base, confidence=confidence, widening=widening(len(base)), positive=True)
+    gains, counted = linear_units(np.column_stack([predicted - base, tuned - base]), clusters, confidence, nats=True)
+    found = fieller(*gains.T, confidence=confidence, widening=widening(counted), positive=True)
     if math.isnan(found.low):
         return _none(mean, residual, "every problem shows the same share")
     if gain != "higher":

@@ -24,53 +24,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.stats.closed_form import (
-    ENOUGH_PROBLEMS,
-    effective_problems,
-    is_binary,
-    pseudo_t,
-    pseudo_t_p_value,
-    ratio_interval,
-    share_interval,
-    student_t,
-    student_t_p_value,
+from bon_eval.stats.clusters import checked_clusters, cluster_sums
+from bon_eval.stats.means import (
+    DIFFERENCE,
+    UNBOUNDED,
+    UNIT,
+    Interval,
+    Resolved,
+    Support,
+    Units,
+    alike_size,
+    no_interval,
+    resolve,
+    units_of,
 )
-from bon_eval.stats.clusters import checked_clusters, cluster_sums, cluster_values
-from bon_eval.stats.heavy_tails import LEAST_PROBLEMS, is_too_skewed, varied_problems, widening
-from bon_eval.stats.resampling import bootstrap_t, inner_confidence
 
-Support = tuple[float, float]
-"""Smallest and largest possible value."""
-
-UNBOUNDED: Support = (-np.inf, np.inf)
-"""For quantities such as nats or tokens, which may lie between 0 and 1 by chance."""
-
-_UNIT: Support = (0.0, 1.0)
-DIFFERENCE: Support = (-1.0, 1.0)
-"""For differences of accuracies and other shares."""
-LEAST_DIFFERENCES = 5
-"""Problems from which on a difference of accuracies has an interval: of fewer it is nearly all of [-1, 1]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A mean over problems with its confidence interval, in the unit of the values."""
-
-    estimate: float
-    """The plain mean."""
-    low: float
-    high: float
-    """Both NaN where there is no interval."""
-    method: str
-    """Which method ran, or ``none`` and why: see the module's docstring."""
-    marked: bool = False
-    """The values are too skewed for the interval to be relied on (`bon_eval.stats.heavy_tails`)."""
+__all__ = ["DIFFERENCE", "UNBOUNDED", "UNIT", "Interval", "Resolved", "Support", "bootstrap_ci", "bootstrap_cis"]
 
 
 def bootstrap_ci(
@@ -92,7 +66,7 @@ def bootstrap_ci(
         support: (0, 1) for accuracies and shares, (-1, 1) for differences of them, `UNBOUNDED` for nats or tokens.
             None: (0, 1) if all values lie there, otherwise unbounded.
         clusters: (P,), the number 0 .. C - 1 of each problem's cluster: problems of one cluster are resampled together
-            (`bon_eval.stats.clusters`), and of shares the interval is ``wilson-design ratio``.
+            (`bon_eval.stats.means`). Clusters of one problem each give the numbers of no clusters.
 
     Returns:
         The interval; it lies within the support.
@@ -131,28 +105,13 @@ def bootstrap_cis(
     if len(given) != columns.shape[1]:
         raise ConfigError(f"bootstrap_cis got {len(given)} supports for {columns.shape[1]} columns; pass one for each")
     supports = [
-        (_UNIT if np.all((column >= 0.0) & (column <= 1.0)) else UNBOUNDED) if stated is None else stated
+        (UNIT if np.all((column >= 0.0) & (column <= 1.0)) else UNBOUNDED) if stated is None else stated
         for column, stated in zip(columns.T, given, strict=True)
     ]
     for column, used in zip(columns.T, supports, strict=True):
         _check_support(column, used)
     found = resolve_intervals(columns, supports, [np.inf] * len(supports), rng, draws, confidence, clusters)
     return [resolved.interval for resolved in found]
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """An interval with the test that goes with it."""
-
-    interval: Interval
-    p_value: float
-    """Two-sided, of a mean of 0; at most 1 - confidence exactly where the interval excludes 0. NaN for shares and
-    without an interval."""
-    inner: tuple[float, float]
-    """The same interval at confidence 1 - 2 (1 - confidence): what two one-sided tests go by. NaN as above."""
-
-
-_NO_INNER = (np.nan, np.nan)
 
 
 def resolve_intervals(
@@ -164,94 +123,32 @@ def resolve_intervals(
     confidence: float,
     clusters: ArrayLike | None = None,
 ) -> list[Resolved]:
-    """The method that fits each column of (P, K), with the test that goes with it.
+    """The method that fits each column of (P, K), with the test that goes with it; see `bon_eval.stats.means.resolve`.
 
     Args:
         columns: finite values.
-        supports: (0, 1), (-1, 1) or `UNBOUNDED`, one for each column.
-        rarest: of a difference from single answers how many are of the rarer kind, for each column; infinity for
-            others. A bootstrap of (single answer - mean of many) underestimates the rare whole-problem differences.
-        rng, draws, confidence, clusters: as in `bootstrap_ci`.
+        supports, rarest, rng, draws, confidence: as there.
+        clusters: as in `bootstrap_ci`.
     """
-    unit, shares = "problem", columns
-    sizes: NDArray[np.float64] | None = None
+    parts, units = over_units(columns, clusters)
+    alike = [1.0] * len(supports)
     if clusters is not None:
         numbers = checked_clusters(clusters, len(columns))
-        unit, sizes = "cluster", np.bincount(numbers).astype(np.float64)
-        shares, columns = cluster_sums(columns, numbers), cluster_values(columns, numbers)
-    closed = [
-        _ratio(share, sizes, confidence)
-        if sizes is not None and support == _UNIT
-        else _closed_form(column, support, rare, confidence, unit)
-        for column, share, support, rare in zip(columns.T, shares.T, supports, rarest, strict=True)
-    ]
-    wanted = [k for k, found in enumerate(closed) if found is None]
-    n = len(columns)
-    factors = np.array([widening(n) if supports[k] == UNBOUNDED else 1.0 for k in wanted])
-    limits = bootstrap_t(columns[:, wanted], factors, rng, draws, confidence)
-    for k, factor, *bootstrap in zip(wanted, factors.tolist(), *limits, strict=True):
-        closed[k] = _with_bootstrap(columns[:, k], supports[k], factor, bootstrap, confidence)
-    return [found for found in closed if found is not None]
+        if units.n == 1 < len(columns):
+            return [no_interval(float(column.mean()), units.too_few(2)) for column in columns.T]
+        sums, sizes = cluster_sums(columns, numbers), np.bincount(numbers).astype(np.float64)
+        alike = [alike_size(column, of_cluster, sizes) for column, of_cluster in zip(columns.T, sums.T, strict=True)]
+    return resolve(parts, units, supports, rarest, alike, rng, draws, confidence)
 
 
-def _ratio(parts: NDArray[np.float64], sizes: NDArray[np.float64], confidence: float) -> Resolved:
-    share = float(parts.sum() / sizes.sum())
-    return Resolved(Interval(share, *ratio_interval(parts, sizes, confidence)), np.nan, _NO_INNER)
-
-
-def _closed_form(
-    column: NDArray[np.float64], support: Support, rarest: float, confidence: float, unit: str
-) -> Resolved | None:
-    """The interval of a column that no bootstrap is for; None for others."""
-    n, mean = len(column), float(column.mean())
-    if support == _UNIT:
-        if is_binary(column) or effective_problems(column) < ENOUGH_PROBLEMS:
-            return Resolved(Interval(mean, *share_interval(column, confidence)), np.nan, _NO_INNER)
-        return None
-    least = LEAST_PROBLEMS if support == UNBOUNDED else LEAST_DIFFERENCES
-    if n < least:
-        return _none(mean, f"{n} {unit}{'s' if n != 1 else ''}; from {least} on")
-    if support == UNBOUNDED:
-        varied = varied_problems(column)
-        return _none(mean, f"{'no' if varied == 1 else f'only {varied}'} {unit}s differ") if varied < least else None
-    if rarest < np.inf or effective_problems(column) < ENOUGH_PROBLEMS:
-        return _pseudo_t(column, confidence, rarest)
-    return None
-
-
-def _with_bootstrap(
-    column: NDArray[np.float64], support: Support, factor: float, bootstrap: Sequence[float], confidence: float
-) -> Resolved:
-    """`bootstrap`: low, high, p-value, and low and high of the inner interval."""
-    low, high, p_value, *inner = bootstrap
-    mean = float(column.mean())
-    if not (np.isfinite(low) and np.isfinite(high)):  # too many resamples held one value only
-        if support == _UNIT:
-            return Resolved(Interval(mean, *share_interval(column, confidence)), np.nan, _NO_INNER)
-        return _pseudo_t(column, confidence) if support == DIFFERENCE else _none(mean, "too few problems differ")
-    # No truth lies outside the support, so cutting there cannot cost coverage.
-    if support == _UNIT:
-        return Resolved(Interval(mean, max(low, 0.0), min(high, 1.0), "bootstrap-t"), np.nan, _NO_INNER)
-    outer, inside = (
-        _hull(ends, [mean + factor * (end - mean) for end in student_t(column, level)], support)
-        for ends, level in (((low, high), confidence), (inner, inner_confidence(confidence)))
-    )
-    marked = support == UNBOUNDED and is_too_skewed(column)
-    interval = Interval(mean, *outer, "bootstrap-t + student-t", marked)
-    return Resolved(interval, max(p_value, student_t_p_value(column, factor)), inside)
-
-
-def _hull(one: Sequence[float], other: Sequence[float], support: Support) -> tuple[float, float]:
-    return max(min(one[0], other[0]), support[0]), min(max(one[1], other[1]), support[1])
-
-
-def _pseudo_t(column: NDArray[np.float64], confidence: float, rarest: float = np.inf) -> Resolved:
-    interval = Interval(float(column.mean()), *pseudo_t(column, confidence, rarest), "pseudo-t")
-    return Resolved(interval, pseudo_t_p_value(column, rarest), pseudo_t(column, inner_confidence(confidence), rarest))
-
-
-def _none(mean: float, why: str) -> Resolved:
-    return Resolved(Interval(mean, np.nan, np.nan, f"none: {why}"), np.nan, _NO_INNER)
+def over_units(columns: NDArray[np.float64], clusters: ArrayLike | None) -> tuple[NDArray[np.float64], Units]:
+    """What is resampled, and its parts (C, K) of columns (P, K), as `bon_eval.stats.means.Units.values` has them."""
+    if clusters is None:
+        return columns, Units(None, len(columns), "problem")
+    numbers = checked_clusters(clusters, len(columns))
+    sizes = np.bincount(numbers).astype(np.float64)
+    units, sums = units_of(sizes, "cluster"), cluster_sums(columns, numbers)
+    return (sums / sizes[:, None] if units.sizes is None else sums), units
 
 
 def _checked(values: ArrayLike, draws: int, confidence: float) -> NDArray[np.float64]:
@@ -275,7 +172,7 @@ def check_draws(draws: int, confidence: float) -> None:
 
 
 def _check_support(column: NDArray[np.float64], support: Support) -> None:
-    if support not in (_UNIT, DIFFERENCE, UNBOUNDED):
+    if support not in (UNIT, DIFFERENCE, UNBOUNDED):
         raise ConfigError(f"support {support} is not (0, 1), (-1, 1) or None")
     if not np.all((column >= support[0]) & (column <= support[1])):
         raise ConfigError(f"values reach outside their support {support}; pass the support that they have")

@@ -176,41 +176,41 @@ def standard_error(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
-def pseudo_t(
-    values: NDArray[np.float64], confidence: float, rarest: float = np.inf, weight: float | None = None
-) -> tuple[float, float]:
+def pseudo_t(values: NDArray[np.float64], confidence: float, weight: float, size: float = 1.0) -> tuple[float, float]:
     """Student's t for differences in [-1, 1] of at least two problems, after adding w with +1 and w with -1.
 
-    Bonett and Price have w = 1. It is 3/2 with few contested problems or where one of the two sides is single answers
-    of which one kind is rare (`rarest` counts it; 0 forces it): what was not seen would count a whole problem, and with
-    1 two single answers would differ by chance in 6.4 % of comparisons of 24 problems that are all contested.
-    Otherwise it is 1/4. `weight` is another w. The added problems bring no degrees of freedom.
+    Bonett and Price have w = 1; see `pseudo_weight`. `size` is another one than 1 of what is added: a cluster whose
+    problems differ among each other, or one of more problems than most. The added problems bring no degrees of freedom.
     """
     from scipy import special
 
-    mean, error = _pseudo_moments(values, rarest, weight)
+    mean, error = _pseudo_moments(values, weight, size)
     half = float(special.stdtrit(len(values) - 1, 1.0 - (1.0 - confidence) / 2.0)) * error
     return max(-1.0, mean - half), min(1.0, mean + half)
 
 
-def pseudo_t_p_value(values: NDArray[np.float64], rarest: float = np.inf, weight: float | None = None) -> float:
+def pseudo_t_p_value(values: NDArray[np.float64], weight: float, size: float = 1.0) -> float:
     """Two-sided p-value of a mean of 0 that goes with `pseudo_t`."""
     from scipy import special
 
-    mean, error = _pseudo_moments(values, rarest, weight)
+    mean, error = _pseudo_moments(values, weight, size)
     return float(2.0 * special.stdtr(len(values) - 1, -abs(mean) / error))
 
 
 def pseudo_weight(values: NDArray[np.float64], rarest: float) -> float:
-    """Pseudo-problems of each sign that `pseudo_t` adds."""
+    """Pseudo-problems of each sign that `pseudo_t` adds.
+
+    3/2 with few contested problems or where one of the two sides is single answers of which one kind is rare (`rarest`
+    counts it): what was not seen would count a whole problem, and with 1 two single answers would differ by chance in
+    6.4 % of comparisons of 24 problems that are all contested. Otherwise 1/4.
+    """
     few = effective_problems(values) < ENOUGH_PROBLEMS or rarest < _ENOUGH_ANSWERS
     return 1.5 if few else 0.25
 
 
-def _pseudo_moments(values: NDArray[np.float64], rarest: float, weight: float | None) -> tuple[float, float]:
+def _pseudo_moments(values: NDArray[np.float64], weight: float, size: float) -> tuple[float, float]:
     """Mean and its standard error, pseudo-problems included."""
-    weight = pseudo_weight(values, rarest) if weight is None else weight
     n = len(values) + 2.0 * weight
     mean = float(values.sum()) / n
-    variance = (float(values @ values) + 2.0 * weight) / n - mean**2
+    variance = (float(values @ values) + 2.0 * weight * size**2) / n - mean**2
     return mean, float(np.sqrt(variance / (n - 1.0)))

@@ -7,7 +7,9 @@ values over clusters is m, and their spread is that of the ratio (Cochran 1977, 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +32,8 @@ def clusters_of(problems: Iterable[Problem], problem_ids: Sequence[str], column:
     """The cluster of each problem id, (P,), by the values of a column of the task.
 
     Raises:
-        ConfigError: a problem without that column; the message names those that all problems have.
+        ConfigError: a problem without that column (the message names those that all problems have), or without a
+            value in it.
     """
     fields = {problem.id: problem.fields for problem in problems}
     missing = next((i for i in problem_ids if column not in fields[i]), None)
@@ -40,7 +43,32 @@ def clusters_of(problems: Iterable[Problem], problem_ids: Sequence[str], column:
             f"problem {missing} has no column {column!r} to cluster by; the run stored: {', '.join(sorted(there))}; "
             f"to store it, sample with --cluster {column}"
         )
-    return number_clusters([fields[i][column] for i in problem_ids])
+    empty = next((i for i in problem_ids if fields[i][column] in (None, "", [], {})), None)
+    if empty is not None:
+        raise ConfigError(
+            f"problem {empty} has no value in column {column!r} to cluster by; give a column without gaps"
+        )
+    # Problems made in Python may hold lists or numbers.
+    return number_clusters([json.dumps(fields[i][column], sort_keys=True, default=str) for i in problem_ids])
+
+
+def rows_of(clusters: NDArray[np.intp] | None, kept: NDArray[Any]) -> NDArray[np.intp] | None:
+    """The clusters of some of the problems, by their rows or a mask, numbered anew; None where there are none."""
+    return None if clusters is None else number_clusters(clusters[kept].tolist())
+
+
+def sampling_units(n_problems: int, clusters: NDArray[np.intp] | None) -> tuple[int, str]:
+    """How many of what are resampled: ``problem`` or ``cluster``.
+
+    >>> sampling_units(3, None), sampling_units(3, np.array([0, 1, 0]))
+    ((3, 'problem'), (2, 'cluster'))
+    """
+    return (n_problems, "problem") if clusters is None else (int(clusters.max()) + 1, "cluster")
+
+
+def count_text(n: int, word: str) -> str:
+    """As in ``1 cluster`` and ``2 clusters``."""
+    return f"{n} {word}{'s' if n != 1 else ''}"
 
 
 def checked_clusters(clusters: ArrayLike, n_problems: int) -> NDArray[np.intp]:
@@ -58,15 +86,6 @@ def cluster_sums(columns: NDArray[np.float64], clusters: NDArray[np.intp]) -> ND
     out = np.zeros((int(clusters.max()) + 1, columns.shape[1]))
     np.add.at(out, clusters, columns)
     return out
-
-
-def cluster_values(columns: NDArray[np.float64], clusters: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Linearised values of the clusters, (P, K) -> (C, K); their mean over clusters is that over problems.
-
-    >>> cluster_values(np.array([[1.0], [1.0], [0.0]]), np.array([0, 0, 1])).round(3).tolist()
-    [[1.111], [0.222]]
-    """
-    return linearised(cluster_sums(columns, clusters), np.bincount(clusters))
 
 
 def linearised(parts: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:

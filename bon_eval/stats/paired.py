@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, check_draws, resolve_intervals
-from bon_eval.stats.closed_form import ENOUGH_PROBLEMS, effective_problems, is_binary, pseudo_weight
-from bon_eval.stats.clusters import checked_clusters, cluster_sums, cluster_values
-from bon_eval.stats.signs import SignTest, sign_test
+from bon_eval.stats.bootstrap import check_draws, over_units, resolve_intervals
+from bon_eval.stats.closed_form import is_binary
+from bon_eval.stats.clusters import checked_clusters, cluster_sums, effective_number
+from bon_eval.stats.heavy_tails import SignTest, sign_test
+from bon_eval.stats.means import DIFFERENCE, UNBOUNDED, alike_size, is_contested
 from bon_eval.stats.units import Count, Share
 
 Verdict = Literal["higher", "lower", "same", "not shown"]
@@ -154,12 +155,14 @@ def paired_tests(
         raise ConfigError(
             "paired_tests got `shares` that do not fit: one for each column, true only for values in [0, 1]"
         )
-    rarest = [_rarest(*pair) if share else np.inf for *pair, share in zip(first.T, second.T, bounded, strict=True)]
+    numbers = None if clusters is None else checked_clusters(clusters, len(difference))
+    rarest = [
+        _rarest(one, other, numbers) if share else np.inf
+        for one, other, share in zip(first.T, second.T, bounded, strict=True)
+    ]
     supports = [DIFFERENCE if share else UNBOUNDED for share in bounded]
     found = resolve_intervals(difference, supports, rarest, rng, draws, confidence, clusters)
-    signed = difference
-    if clusters is not None:
-        signed = cluster_sums(difference, checked_clusters(clusters, len(difference)))
+    signed = difference if numbers is None else cluster_sums(difference, numbers)
     contested = np.count_nonzero(difference, axis=0)
     return [
         PairedTest(
@@ -204,21 +207,51 @@ def align(ids_a: Sequence[str], ids_b: Sequence[str]) -> NDArray[np.intp]:
     return np.array([rows[problem_id] for problem_id in ids_a], dtype=np.intp)
 
 
-def pseudo_problems(a: ArrayLike, b: ArrayLike, clusters: ArrayLike | None = None) -> float:
+def pseudo_problems(a: ArrayLike, b: ArrayLike) -> float:
     """Pseudo-problems of each sign that the paired test of two arms' accuracies, (P,) each, adds; 0 where none."""
+    return pseudo_units(a, b, None)[0]
+
+
+def pseudo_units(a: ArrayLike, b: ArrayLike, clusters: ArrayLike | None) -> tuple[float, float]:
+    """Pseudo-problems or -clusters of each sign that the paired test of two arms' accuracies adds, and their size.
+
+    0 of them where it adds none. They are added to the values of `linear_units`.
+    """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    rarest = _rarest(first, second)
-    difference = first - second
+    difference = (first - second)[:, None]
+    parts, units = over_units(difference, clusters)
+    numbers, alike = None, 1.0
     if clusters is not None:
-        difference = cluster_values(difference[:, None], checked_clusters(clusters, len(first)))[:, 0]
-    few = effective_problems(difference) < ENOUGH_PROBLEMS
-    return pseudo_weight(difference, rarest) if few or rarest < np.inf else 0.0
+        numbers = checked_clusters(clusters, len(first))
+        sizes = np.bincount(numbers).astype(np.float64)
+        alike = alike_size(difference[:, 0], cluster_sums(difference, numbers)[:, 0], sizes)
+    rarest, values = _rarest(first, second, numbers), units.values(parts)[:, 0]
+    return (0.0, alike) if is_contested(values, rarest) else units.pseudo(values, rarest, alike)
 
 
-def _rarest(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def linear_units(
+    columns: NDArray[np.float64], clusters: ArrayLike | None, confidence: float, *, nats: bool = False
+) -> tuple[NDArray[np.float64], float]:
+    """Values (C, K) of what is resampled for columns (P, K), for Student's t, and how many units they count as.
+
+    Without clusters the columns themselves. Of clusters of unequal sizes residuals are stretched so that C - 1 degrees
+    of freedom say what fewer would, and those of `nats` by their tail too (`bon_eval.stats.means`).
+    """
+    parts, units = over_units(columns, clusters)
+    return units.values(parts, units.stretch(confidence, nats=nats)), units.counted
+
+
+def _rarest(a: NDArray[np.float64], b: NDArray[np.float64], numbers: NDArray[np.intp] | None) -> float:
     """How many of a side of single answers are of the rarer kind, correct or incorrect.
 
-    0 where both sides are single answers and infinity where none is.
+    0 where both sides are single answers and infinity where none is. Those of clusters count as the effective number of
+    clusters that they are in.
     """
-    sides = [float(min(side.sum(), len(side) - side.sum())) for side in (a, b) if is_binary(side)]
+    sides = [min(_spread(side, numbers), _spread(1.0 - side, numbers)) for side in (a, b) if is_binary(side)]
     return 0.0 if len(sides) == 2 else min(sides, default=np.inf)
+
+
+def _spread(kind: NDArray[np.float64], numbers: NDArray[np.intp] | None) -> float:
+    if numbers is None or not kind.any():
+        return float(kind.sum())
+    return effective_number(np.bincount(numbers, weights=kind).astype(np.float64))

@@ -19,7 +19,7 @@ _MOST_PROBLEMS = 10**9
 
 
 def detectable_difference(
-    differences: ArrayLike, *, pseudo: float = 0.0, power: float = 0.8, alpha: float = 0.05
+    differences: ArrayLike, *, pseudo: float = 0.0, size: float = 1.0, power: float = 0.8, alpha: float = 0.05
 ) -> float | None:
     """Smallest true mean difference that a run of this size and spread finds with the given power.
 
@@ -28,8 +28,9 @@ def detectable_difference(
     quantiles of 1 - alpha / 2 and of the power at P - 1 degrees of freedom, with the spread of this run.
 
     Args:
-        differences: (P,), a - b for each problem.
-        pseudo: pseudo-problems of each sign that the paired test adds (`bon_eval.stats.paired.pseudo_problems`).
+        differences: (P,), a - b for each problem; of clusters those of `bon_eval.stats.paired.linear_units`.
+        pseudo, size: pseudo-problems of each sign that the paired test adds, and the difference that each of them has
+            (`bon_eval.stats.paired.pseudo_units`).
         power: probability to find it, in (0, 1).
         alpha: two-sided level, in (0, 1).
 
@@ -44,18 +45,24 @@ def detectable_difference(
     0.284
     """
     variance, n = _variance(differences, power, alpha)
-    return None if variance is None else _detectable(variance, n, pseudo, power, alpha)
+    return None if variance is None else _detectable(variance, n, pseudo, size, power, alpha)
 
 
 def problems_needed(
-    differences: ArrayLike, difference: float, *, pseudo: float = 0.0, power: float = 0.8, alpha: float = 0.05
+    differences: ArrayLike,
+    difference: float,
+    *,
+    pseudo: float = 0.0,
+    size: float = 1.0,
+    power: float = 0.8,
+    alpha: float = 0.05,
 ) -> int | None:
     """Number of problems at which a true mean difference is found with the given power, at this run's spread.
 
     Args:
         differences: (P,), a - b for each problem of this run.
         difference: the true mean difference to find, in the same unit; not 0.
-        pseudo, power, alpha: as in `detectable_difference`.
+        pseudo, size, power, alpha: as in `detectable_difference`.
 
     Returns:
         At least `LEAST_PROBLEMS`, or None as there.
@@ -74,7 +81,7 @@ def problems_needed(
     low, high = LEAST_PROBLEMS - 1, _MOST_PROBLEMS
     while high - low > 1:
         middle = (low + high) // 2
-        found = _detectable(variance, middle, pseudo, power, alpha)
+        found = _detectable(variance, middle, pseudo, size, power, alpha)
         low, high = (low, middle) if found is not None and found <= abs(difference) else (middle, high)
     return high
 
@@ -91,13 +98,13 @@ def _variance(differences: ArrayLike, power: float, alpha: float) -> tuple[float
     return (None if flat else float(d.var())), len(d)
 
 
-def _detectable(variance: float, n: int, pseudo: float, power: float, alpha: float) -> float | None:
+def _detectable(variance: float, n: int, pseudo: float, size: float, power: float, alpha: float) -> float | None:
     """The difference at which mean / error of the pseudo-t reaches its quantiles; the square root of a linear one."""
     from scipy import special
 
     quantiles = float(special.stdtrit(n - 1, 1.0 - alpha / 2.0) + special.stdtrit(n - 1, power)) ** 2
     total = n + 2.0 * pseudo
     share = n / total
-    spread = quantiles / (total - 1.0) * (share * variance + 2.0 * pseudo / total)
+    spread = quantiles / (total - 1.0) * (share * variance + 2.0 * pseudo * size**2 / total)
     slope = share**2 * (1.0 + quantiles / (total - 1.0)) - quantiles / (total - 1.0) * share
     return math.sqrt(spread / slope) if slope > 0.0 else None

@@ -3,18 +3,9 @@
 With S_i the sum over the n_i pairs of problem i the mean over pairs is R = sum S_i / sum n_i. Problems are the sampling
 unit, so its spread is that of the linearised values v_i = R + (S_i - R n_i) / mean(n), whose mean is R (Cochran 1977,
 Sampling Techniques, section 2.11). Where every problem has the same number of pairs these are the problems' own means,
-and they go to `bon_eval.stats.bootstrap` and `bon_eval.stats.paired` as they are. Otherwise few problems can hold most
-pairs: P problems count as their effective number P' = (sum n)^2 / sum n^2 (Kish 1965, Survey Sampling, section 11.7).
+and they go to `bon_eval.stats.bootstrap` and `bon_eval.stats.paired` as they are.
 
-* ``wilson-design ratio``: shares, support (0, 1); `bon_eval.stats.closed_form.ratio_interval`.
-* ``pseudo-t ratio``: differences of shares, support (-1, 1); ``pseudo-t`` of the linearised values. It adds 3/2 P / P'
-  pseudo-problems of each sign, each with the root mean square number of pairs, and stretches residuals by the ratio of
-  Student's quantiles of P' - 1 and P - 1 degrees of freedom. With `bon_eval.stats.bootstrap`'s own 3/2 and no stretch a
-  null of whole problems that flip, one in five of them with eight times the pairs of the others, is rejected in 7 % of
-  samples of 20 problems.
-* ``bootstrap-t + student-t ratio``: nats and other unbounded values, from P' = 10 on. Residuals are stretched by the
-  same ratio, by the widening that P' problems need in place of P (`bon_eval.stats.heavy_tails`), and below 200 problems
-  by up to (P / P')^(1/4): one problem of many pairs is a heavier tail than the values themselves have.
+The methods are those of `bon_eval.stats.means`, with all pairs of a problem taken to be alike.
 
 benchmarks/coverage.py has the simulations.
 """
@@ -22,37 +13,21 @@ benchmarks/coverage.py has the simulations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.stats.bootstrap import (
-    DIFFERENCE,
-    LEAST_DIFFERENCES,
-    UNBOUNDED,
-    Interval,
-    Resolved,
-    Support,
-    bootstrap_cis,
-    check_draws,
-    resolve_intervals,
-)
-from bon_eval.stats.closed_form import pseudo_t, pseudo_t_p_value, ratio_interval
-from bon_eval.stats.clusters import effective_number, linearised
-from bon_eval.stats.heavy_tails import LEAST_PROBLEMS, is_too_skewed, varied_problems, widening
+from bon_eval.stats.bootstrap import bootstrap_cis, check_draws
+from bon_eval.stats.heavy_tails import sign_test
+from bon_eval.stats.means import DIFFERENCE, UNBOUNDED, UNIT, Interval, Support, resolve, units_of
 from bon_eval.stats.paired import PairedTest, paired_tests
-from bon_eval.stats.resampling import inner_confidence
-from bon_eval.stats.signs import sign_test
 
 Array = NDArray[np.float64]
-_UNIT: Support = (0.0, 1.0)
+Word = Literal["problem", "cluster"]
+"""What is resampled, for reasons."""
 _ROUNDING = 1e-9
-_NO_INNER = (np.nan, np.nan)
-_PSEUDO = 1.5
-_FEW = 50
-"""Problems up to which unequal numbers of pairs widen an interval of nats in full."""
 
 
 def ratio_mean(
@@ -97,14 +72,22 @@ def ratio_means(
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
+    word: Word = "problem",
 ) -> list[Interval]:
-    """`ratio_mean` of every column of parts (P, K), all of the same sizes (P,) and from the same resampled problems."""
+    """`ratio_mean` of every column of parts (P, K), all of the same sizes (P,) and from the same resampled problems.
+
+    `word`: what is resampled, where that is not problems but clusters of them.
+    """
     columns, size = _checked(parts, sizes, supports)
     if _equal(size):
-        means = _means(columns, size, supports)
-        return bootstrap_cis(means, rng=rng, draws=draws, confidence=confidence, support=list(supports))
+        means, clusters = _means(columns, size, supports), _named(word, len(size))
+        return bootstrap_cis(
+            means, rng=rng, draws=draws, confidence=confidence, support=list(supports), clusters=clusters
+        )
     check_draws(draws, confidence)
-    return [found.interval for found in _resolve(columns, size, supports, rng, draws, confidence)]
+    units, none = units_of(size, word), [np.inf] * len(supports)
+    found = resolve(columns, units, supports, none, [1.0] * len(supports), rng, draws, confidence)
+    return [resolved.interval for resolved in found]
 
 
 def ratio_test(
@@ -145,20 +128,24 @@ def ratio_tests(
     rng: np.random.Generator,
     draws: int = 10_000,
     confidence: float = 0.95,
+    word: Word = "problem",
 ) -> list[PairedTest]:
     """`ratio_test` of every column of parts_a (P, K) against that of parts_b; `shares` has one entry for each."""
-    sides = [_UNIT if share else UNBOUNDED for share in shares]
+    sides = [UNIT if share else UNBOUNDED for share in shares]
     (a, size), (b, other) = _checked(parts_a, sizes, sides), _checked(parts_b, sizes, sides)
     if a.shape != b.shape or len(size) != len(other):
         raise ConfigError(f"ratio_tests got shapes {a.shape} and {b.shape}; expected (problems, K) twice")
     if _equal(size):
         means = _means(a, size, sides), _means(b, size, sides)
-        return paired_tests(*means, rng=rng, draws=draws, confidence=confidence, shares=shares)
+        clusters = _named(word, len(size))
+        return paired_tests(*means, rng=rng, draws=draws, confidence=confidence, shares=shares, clusters=clusters)
     check_draws(draws, confidence)
     difference = a - b
     difference[np.abs(difference) <= _ROUNDING * np.maximum(np.abs(a), np.abs(b))] = 0.0
     supports = [DIFFERENCE if share else UNBOUNDED for share in shares]
-    found = _resolve(difference, size, supports, rng, draws, confidence)
+    # Single pairs on either side: what was not seen would count a whole problem.
+    rarest = [0.0 if share else np.inf for share in shares]
+    found = resolve(difference, units_of(size, word), supports, rarest, [1.0] * len(shares), rng, draws, confidence)
     return [
         PairedTest(
             difference=resolved.interval.estimate,
@@ -174,78 +161,6 @@ def ratio_tests(
         )
         for column, share, resolved in zip(difference.T, shares, found, strict=True)
     ]
-
-
-def _resolve(
-    columns: Array, size: Array, supports: Sequence[Support], rng: np.random.Generator, draws: int, confidence: float
-) -> list[Resolved]:
-    """Columns (P, K) of unequal sizes."""
-    unbounded = [k for k, support in enumerate(supports) if support == UNBOUNDED]
-    of_nats = dict(zip(unbounded, _nats(columns[:, unbounded], size, rng, draws, confidence), strict=True))
-    out = []
-    for k, (column, support) in enumerate(zip(columns.T, supports, strict=True)):
-        if support == _UNIT:
-            interval = Interval(float(column.sum() / size.sum()), *ratio_interval(column, size, confidence))
-            out.append(Resolved(interval, np.nan, _NO_INNER))
-        else:
-            out.append(of_nats[k] if support == UNBOUNDED else _difference(column, size, confidence))
-    return out
-
-
-def _difference(column: Array, size: Array, confidence: float) -> Resolved:
-    """A difference of shares."""
-    ratio, n, counted = float(column.sum() / size.sum()), len(size), effective_number(size)
-    if n < LEAST_DIFFERENCES:
-        return _none(ratio, f"{n} problem{'s' if n != 1 else ''}; from {LEAST_DIFFERENCES} on")
-    # A pseudo-problem is 1 of a typical number of pairs: the scale makes that the 1 that `pseudo_t` adds.
-    scale, weight = float(np.sqrt(n / counted)), _PSEUDO * n / counted
-    values = (ratio + _student(n, counted, confidence) * (linearised(column, size) - ratio)) / scale
-    outer, inner = (
-        [float(np.clip(scale * end, *DIFFERENCE)) for end in pseudo_t(values, level, weight=weight)]
-        for level in (confidence, inner_confidence(confidence))
-    )
-    interval = Interval(ratio, outer[0], outer[1], "pseudo-t ratio")
-    return Resolved(interval, pseudo_t_p_value(values, weight=weight), (inner[0], inner[1]))
-
-
-def _nats(columns: Array, size: Array, rng: np.random.Generator, draws: int, confidence: float) -> list[Resolved]:
-    """Unbounded values, (P, K)."""
-    n, counted = len(size), effective_number(size)
-    ratios = columns.sum(axis=0) / size.sum()
-    if n >= LEAST_PROBLEMS > counted:
-        why = f"pairs of {n} problems count as those of {counted:.1f}; from {LEAST_PROBLEMS} on"
-        return [_none(ratio, why) for ratio in ratios.tolist()]
-    values = linearised(columns, size)
-    wider = widening(counted)
-    part = min(1.0, (wider - 1.0) / (widening(_FEW) - 1.0))
-    stretch = _student(n, counted, confidence) * wider / widening(n) * (1.0 + part * ((n / counted) ** 0.25 - 1.0))
-    kinds, rarest = [UNBOUNDED] * len(ratios), [np.inf] * len(ratios)
-    out = []
-    for k, found in enumerate(
-        resolve_intervals(ratios + stretch * (values - ratios), kinds, rarest, rng, draws, confidence)
-    ):
-        ratio, varied = float(ratios[k]), varied_problems(columns[:, k] / size)
-        if np.isfinite(found.interval.low) and varied >= LEAST_PROBLEMS:
-            method, marked = f"{found.interval.method} ratio", is_too_skewed(values[:, k], counted)
-            out.append(replace(found, interval=replace(found.interval, estimate=ratio, method=method, marked=marked)))
-        elif n < LEAST_PROBLEMS:
-            out.append(replace(found, interval=replace(found.interval, estimate=ratio)))
-        else:
-            out.append(_none(ratio, f"{'no' if varied == 1 else f'only {varied}'} problems differ"))
-    return out
-
-
-def _student(n: int, counted: float, confidence: float) -> float:
-    """Ratio of Student's quantiles, for n problems to count as fewer."""
-    from scipy import special
-
-    quantile = 1.0 - (1.0 - confidence) / 2.0
-    freedom = np.maximum([counted - 1.0, n - 1.0], 1.0)
-    return float(np.divide(*special.stdtrit(freedom, quantile)))
-
-
-def _none(ratio: float, why: str) -> Resolved:
-    return Resolved(Interval(ratio, np.nan, np.nan, f"none: {why}"), np.nan, _NO_INNER)
 
 
 def _column(values: ArrayLike) -> Array:
@@ -264,7 +179,7 @@ def _checked(parts: ArrayLike, sizes: ArrayLike, supports: Sequence[Support]) ->
         raise ConfigError("parts must be finite, and sizes numbers of pairs that are not all 0")
     part, size = part[size > 0.0], size[size > 0.0]
     for column, support in zip(part.T, supports, strict=True):
-        if support not in (_UNIT, DIFFERENCE, UNBOUNDED):
+        if support not in (UNIT, DIFFERENCE, UNBOUNDED):
             raise ConfigError(f"support {support} is not (0, 1), (-1, 1) or unbounded")
         room = _ROUNDING * size
         if support != UNBOUNDED and not np.all(
@@ -272,6 +187,11 @@ def _checked(parts: ArrayLike, sizes: ArrayLike, supports: Sequence[Support]) ->
         ):
             raise ConfigError(f"the numbers of a problem's pairs reach outside their support {support}")
     return part, size
+
+
+def _named(word: Word, n: int) -> NDArray[np.intp] | None:
+    """Clusters of one each, which change no number and are called clusters in reasons."""
+    return np.arange(n) if word == "cluster" else None
 
 
 def _equal(size: Array) -> bool:

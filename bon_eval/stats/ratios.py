@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.stats.clusters import checked_clusters, cluster_values
-from bon_eval.stats.paired import PairedTest, pseudo_problems
+from bon_eval.stats.paired import PairedTest, linear_units, pseudo_units
 
 _ROUNDING = 1e-9
 """An interval this narrow, relative to the ratio, is rounding: every problem shows the same ratio."""
@@ -111,10 +110,10 @@ def relative_difference(
         The ratio, 0.5 for 50 % more; low and high are NaN where the test has no interval.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    weight = pseudo_problems(first, second, clusters)
-    if clusters is not None:
-        first, second = cluster_values(np.column_stack([first, second]), checked_clusters(clusters, len(first))).T
-    added = ((weight, 1.0, 0.0), (weight, 0.0, 1.0)) if weight else ()
+    weight, size = pseudo_units(first, second, clusters)
+    values, _ = linear_units(np.column_stack([first, second]), clusters, confidence)
+    first, second = values.T
+    added = ((weight, size, 0.0), (weight, 0.0, size)) if weight else ()
     found = fieller(first, second, confidence=confidence, added=added, positive=True)
     estimate = found.estimate - 1.0
     if not math.isfinite(test.low):

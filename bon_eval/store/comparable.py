@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.stats import align
+from bon_eval.stats.clusters import clusters_of
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.reader import Run
 
@@ -62,6 +66,38 @@ def check_comparable(before: Run, after: Run, allowed: Collection[str] = ()) -> 
     if not same_prompts(before, after):
         found = {"prompts": "not the same tokens"} | found
     return found
+
+
+def common_clusters(
+    before: Run, after: Run, problem_ids: Sequence[str], column: str | None = None
+) -> tuple[str, NDArray[np.intp]] | None:
+    """The column that two runs are clustered by and the clusters of their problems, (P,); None where by no column.
+
+    Args:
+        before, after: runs of the same problems.
+        problem_ids: the order.
+        column: of both runs' problems; None: the one that both runs' configurations name.
+
+    Raises:
+        ConfigError: only one run names clusters, or each its own, or a problem has no such column or is in other
+            clusters in the run after.
+    """
+    named = [config_of(run).get("cluster") for run in (before, after)]
+    if column is None and named[0] != named[1]:
+        one, other = (f"column {name!r}" if name else "none" for name in named)
+        raise ConfigError(
+            f"the runs name different clusters, {one} before and {other} after; give --cluster COLUMN, one that both "
+            "runs stored"
+        )
+    if (used := column or named[0]) is None:
+        return None
+    clusters, others = (clusters_of(run.problems, problem_ids, used) for run in (before, after))
+    if len(apart := np.flatnonzero(clusters != others)):
+        raise ConfigError(
+            f"problem {problem_ids[apart[0]]!r} is in another cluster by column {used!r} in the run after; "
+            "sample one of them again with the other's data, or give --cluster another column"
+        )
+    return used, clusters
 
 
 def same_prompts(before: Run, after: Run) -> bool:

@@ -31,7 +31,7 @@ def gain(
 def found(sample: Change, explained: ExplainedGain | None = None, problems: int = 50) -> dict[str, Finding]:
     sharper = change("log_likelihood_base.sample", 1.0, 0.5, 1.5)
     oracle = change("accuracy.oracle", -0.1, -0.15, -0.05)
-    return {f.name: f for f in findings((sample, sharper, oracle), explained, 8, problems)}
+    return {f.name: f for f in findings((sample, sharper, oracle), explained, 8, (problems, "problem"))}
 
 
 def test_a_gain_and_what_explains_it() -> None:
@@ -100,7 +100,7 @@ def test_a_verdict_by_signs_says_so() -> None:
     whole = Interval(-3.0, -4.0, -2.0, "x")
     skewed = Change("log_likelihood_base.sample", "x", "nats", whole, whole, test, None)
     oracle, sample = change("accuracy.oracle", 0.0, -0.1, 0.1), change("accuracy.sample", 0.0, -0.1, 0.1)
-    [sharper, *_] = findings((skewed, oracle, sample), None, 8, 40)
+    [sharper, *_] = findings((skewed, oracle, sample), None, 8, (40, "problem"))
     assert sharper.verdict == "yes"
     assert "too skewed to be relied on; it rose on 39 problems and fell on 1 (sign test, p < 0.001)" in sharper.sentence
 
@@ -110,5 +110,5 @@ def test_a_difference_without_an_interval_says_why() -> None:
     test = PairedTest(0.5, NAN, NAN, 1.0, "none: only 3 problems differ", 3)
     flat = Change("log_likelihood_base.sample", "x", "nats", whole, whole, test, None)
     oracle, sample = change("accuracy.oracle", 0.0, -0.1, 0.1), change("accuracy.sample", 0.0, -0.1, 0.1)
-    [sharper, *_] = findings((flat, oracle, sample), None, 8, 40)
+    [sharper, *_] = findings((flat, oracle, sample), None, 8, (40, "problem"))
     assert sharper.sentence.endswith("+0.50 nats, without an interval (only 3 problems differ).")

@@ -252,3 +252,79 @@ def test_one_problem_and_two(limit: int, twin: Path, tmp_path: Path) -> None:
     page = (tmp_path / "after/compare.html").read_text()
     assert ">nan" not in page
     assert "[nan" not in page
+
+
+# --- clusters
+
+
+def sourced(run: Run, sources: list[str], **config: object) -> Run:
+    """The run with a column of the task that says where each problem comes from."""
+    problems = tuple(replace(p, fields={**p.fields, "source": s}) for p, s in zip(run.problems, sources, strict=True))
+    return replace(changed(run, config=config, engine={}), problems=problems)
+
+
+def in_words(content: object) -> str:
+    return json.dumps(content).replace("cluster", "problem")
+
+
+def test_a_cluster_for_each_problem_compares_as_without(unequal: tuple[Run, Run]) -> None:
+    plain = document(compare_runs(*unequal, draws=200))
+    own = document(compare_runs(*unequal, draws=200, cluster="question"))
+    assert own["analysis"] == {**plain["analysis"], "cluster": "question", "n_clusters": LIMIT}  # type: ignore[dict-item]
+    for part in plain:
+        if part not in ("analysis", "null_reasons"):
+            assert in_words(own[part]) == in_words(plain[part]), part
+
+
+def test_clusters_of_the_runs_own_tasks_are_compared_together(unequal: tuple[Run, Run]) -> None:
+    pairs = [f"s{i // 2}" for i in range(LIMIT)]
+    runs = [sourced(run, pairs, cluster="source") for run in unequal]
+    found = compare_runs(*runs, draws=200)
+    assert (found.n_clusters, found.cluster) == (LIMIT // 2, "source")
+    asked = compare_runs(*(sourced(run, pairs) for run in unequal), draws=200, cluster="source")
+    assert document(asked)["accuracies"] == document(found)["accuracies"]
+    text = " ".join(render(found).split())
+    assert "intervals 95 % over clusters" in text
+    assert "Resampled are 6 clusters of problems with one source." in text
+    assert "not said of 6 clusters; from 10 on" in text
+    assert {f.verdict for f in found.findings} == {"not shown"}
+    nats = by_name(found)["log_likelihood_base.sample"]
+    assert nats.difference.method == "none: 6 clusters; from 10 on"
+    assert {kl.method for kl in found.divergences.values()} == {"none: 6 clusters; from 10 on"}
+    # Sums over clusters by hand: the standard error of a mean of six numbers.
+    change = unequal[1].pool.correct.mean(axis=1) - unequal[0].pool.correct.mean(axis=1)
+    assert by_name(found)["accuracy.sample"].difference.difference == pytest.approx(change.mean())
+    means = (unequal[0].pool.log_likelihood - load_forced_by(unequal[0], unequal[1])["sample"]).mean(axis=1)
+    assert found.divergences["KL(before || after)"].standard_error < 10 * (abs(means).max() + 1e-6)
+
+
+def test_one_cluster_compares_without_intervals(unequal: tuple[Run, Run]) -> None:
+    found = compare_runs(*(sourced(run, ["s"] * LIMIT, cluster="source") for run in unequal), draws=200)
+    assert {c.difference.method for c in (*found.accuracies, *found.quantities)} == {"none: 1 cluster; from 2 on"}
+    assert "not said of 1 cluster; from 10 on" in render(found)
+    document(found)
+
+
+def test_runs_must_agree_on_their_clusters(unequal: tuple[Run, Run]) -> None:
+    pairs, others = [f"s{i // 2}" for i in range(LIMIT)], [f"s{i // 3}" for i in range(LIMIT)]
+    before, after = unequal
+    with pytest.raises(ConfigError, match=r"different clusters, column 'source' before and none after; give --cluster"):
+        compare_runs(sourced(before, pairs, cluster="source"), after)
+    with pytest.raises(ConfigError, match="has no column 'source' to cluster by"):
+        compare_runs(sourced(before, pairs), after, cluster="source")
+    with pytest.raises(ConfigError, match=r"problem '\w+' is in another cluster by column 'source' in the run after"):
+        compare_runs(sourced(before, pairs, cluster="source"), sourced(after, others, cluster="source"))
+
+
+def test_clusters_from_the_command_line(unequal: tuple[Run, Run], tmp_path: Path) -> None:
+    runs = [str(run.path) for run in unequal]
+    refused = CliRunner().invoke(main, ["compare", *runs, "--cluster", "page", "--out", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert "has no column 'page' to cluster by; the run stored: answer, question" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    call("compare", *runs, "--cluster", "question", "--out", tmp_path, "--draws", "200")
+    content = json.loads((tmp_path / "compare.json").read_text())
+    assert (content["analysis"]["cluster"], content["analysis"]["n_clusters"]) == ("question", LIMIT)
+    page = (tmp_path / "compare.html").read_text()
+    assert "Resampled are 12 clusters of problems with one question." in page
+    assert "intervals are 95 % over clusters" in page

@@ -51,7 +51,7 @@ def test_difference_of_shares_by_hand() -> None:
     test = ratio_test([1, 0, 2, 1, 0], [0, 1, 0, 1, 0], [1, 1, 2, 1, 1], share=True, rng=rng(), draws=100)
     ratio, mean, counted = 1 / 3, 1.2, 4.5
     # Residuals S - R n over mean n, stretched by t(.975; 3.5) / t(.975; 4) = 2.936 / 2.776 from tables.
-    residual = np.array([2 / 3, -4 / 3, 4 / 3, -1 / 3, -1 / 3]) / mean * (2.93606 / 2.77645)
+    residual = np.array([2 / 3, -4 / 3, 4 / 3, -1 / 3, -1 / 3]) / mean * (2.93606 / 2.77645) * (5 / counted) ** 0.125
     weight, scale = 1.5 * 5 / counted, math.sqrt(5 / counted)
     values = (ratio + residual) / scale
     n = 5 + 2 * weight
@@ -80,8 +80,8 @@ def test_no_limit_lies_outside_the_support(n: int) -> None:
         assert 0.0 <= found.low < found.high <= 1.0
         test = ratio_test(a, b, sizes, share=True, rng=generator, draws=100)
         if n < 5 and len(set(sizes.tolist())) > 1:
-            assert math.isnan(test.low)
             assert test.method == f"none: {n} problems; from 5 on"
+            assert math.isnan(test.low)
             assert test.p_value == 1.0
         elif n >= 5:
             assert -1.0 <= test.low <= test.inner_low < test.inner_high <= test.high <= 1.0
@@ -112,7 +112,7 @@ def test_nats_count_problems_by_their_pairs() -> None:
     # (16 + 10)^2 / (128 + 10) = 4.9
     found = ratio_mean(np.arange(12.0), sizes, support=UNBOUNDED, rng=rng())
     assert math.isnan(found.low)
-    assert found.method == "none: pairs of 12 problems count as those of 4.9; from 10 on"
+    assert found.method == "none: 12 problems of unequal sizes count as 4.9; from 10 on"
     few = ratio_mean(np.arange(4.0), [1, 2, 1, 1], support=UNBOUNDED, rng=rng())
     assert few.method == "none: 4 problems; from 10 on"
     # Two of thirty problems changed.

@@ -5,8 +5,9 @@ Every pair was scored by the base (reference) model and by the checkpoint: the s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from bon_eval.errors import EngineError
 from bon_eval.records import Forced
 
 Array = NDArray[np.float64]
+Unit = TypeVar("Unit", bound=Hashable)
 ROUNDING = 1e-4
 """Nats by which an argmax's log-prob may stand below the own token's: two roundings of one number in float32."""
 
@@ -165,14 +167,16 @@ def ches(hidden_chosen: Array, hidden_rejected: Array) -> tuple[float, float]:
     return float(plus @ minus - plus @ plus), float(mean_plus @ mean_minus - mean_plus @ mean_plus)
 
 
-def problem_sums(values: Array, problem_ids: Sequence[str]) -> tuple[tuple[str, ...], Array, Array]:
+def problem_sums(values: Array, problem_ids: Sequence[Unit]) -> tuple[tuple[Unit, ...], Array, Array]:
     """Pairs (K,) or (K, M) to sums for each problem, for `bon_eval.stats.ratio_means`: problems are the sampling unit.
+
+    Where problems are clustered their clusters stand in place of them.
 
     Returns:
         The problems in order of first appearance, the sums over their pairs, (P,) or (P, M), and their numbers of
         pairs, (P,). The sum of sums over the sum of numbers is the mean over pairs.
     """
-    first: dict[str, int] = {}
+    first: dict[Unit, int] = {}
     index = np.array([first.setdefault(problem, len(first)) for problem in problem_ids], dtype=np.intp)
     sums = np.zeros((len(first), *values.shape[1:]))
     np.add.at(sums, index, values)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
 
 from bon_eval.analysis.findings import UNITS
 from bon_eval.dpo.tracking.measures import Array, problem_sums
-from bon_eval.stats.bootstrap import UNBOUNDED, Interval
+from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_cis
+from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.families import step_down
-from bon_eval.stats.paired import PairedTest, Verdict
-from bon_eval.stats.ratio_means import ratio_means, ratio_tests
+from bon_eval.stats.paired import PairedTest, Verdict, paired_tests
+from bon_eval.stats.ratio_means import Word, ratio_means, ratio_tests
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Limits, Share
 
@@ -42,7 +43,7 @@ class Column:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """(K,), the sampling unit of each value."""
+        """(K,), the problem of each value."""
         return tuple(map(str, self.units)) if self.behind is None else self.behind
 
     def at(self, units: tuple[Unit, ...]) -> Array:
@@ -73,18 +74,46 @@ class Point:
         return "not shown" if self.change is None else self.change.verdict(p_value=self.p_family)
 
 
-def make_points(columns: Mapping[int, Mapping[str, Column]], seed: int, draws: int) -> list[Point]:
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """What is resampled in place of problems."""
+
+    of: Mapping[str, int] = field(default_factory=dict)
+    """Problem -> number of its cluster; a problem that is not here stands by itself."""
+
+    @property
+    def word(self) -> Word:
+        """For reasons."""
+        return "cluster" if self.of else "problem"
+
+    def units(self, problems: Sequence[str]) -> list[int | str]:
+        """(K,), the sampling unit of each problem."""
+        return [self.of.get(problem, problem) for problem in problems]
+
+
+NO_CLUSTERS = Clusters()
+
+
+def make_points(
+    columns: Mapping[int, Mapping[str, Column]], seed: int, draws: int, clusters: Clusters = NO_CLUSTERS
+) -> list[Point]:
     """Every measure at every step, by step and then in table order, from step -> measure -> its numbers."""
     base, out = columns[0], []
-    changes = {step: _changes(base, found, seed, draws) for step, found in columns.items() if step}
-    family = _family(columns, changes, seed, draws)
+    changes = {step: _changes(base, found, seed, draws, clusters) for step, found in columns.items() if step}
+    family = _family(columns, changes, seed, draws, clusters)
     for step, found in columns.items():
         values: dict[str, Interval] = {}
         for k, (units, names) in enumerate(_groups({name: column.units for name, column in found.items()})):
-            _, sums, sizes = problem_sums(_table(found, names, units), found[names[0]].problems)
+            table, sampled = _table(found, names, units), clusters.units(found[names[0]].problems)
             supports = [(0.0, 1.0) if found[name].bounded else UNBOUNDED for name in names]
             rng = streams(seed)(f"values-{k}")
-            values |= zip(names, ratio_means(sums, sizes, supports=supports, rng=rng, draws=draws), strict=True)
+            if clusters.of and found[names[0]].behind is None:
+                numbers = number_clusters(sampled)
+                means = bootstrap_cis(table, support=list(supports), rng=rng, draws=draws, clusters=numbers)
+            else:
+                _, sums, sizes = problem_sums(table, sampled)
+                means = ratio_means(sums, sizes, supports=supports, rng=rng, draws=draws, word=clusters.word)
+            values |= zip(names, means, strict=True)
         tests = changes.get(step, {})
         out += [
             Point(step, n, found[n].label, found[n].unit, values[n], tests.get(n), family.get((step, n))) for n in found
@@ -98,20 +127,21 @@ def _family(
     changes: Mapping[int, Mapping[str, PairedTest]],
     seed: int,
     draws: int,
+    clusters: Clusters,
 ) -> dict[tuple[int, str], float]:
-    """Step-down p-values over all changes at all steps, which share their problems' signs.
+    """Step-down p-values over all changes at all steps, which share their problems' (or clusters') signs.
 
     A problem counts by the sum of its changes, of which a mean over problems or pairs is a multiple.
     """
     cells = [(step, name) for step, tests in changes.items() for name in tests]
     if not cells:
         return {}
-    sums: list[dict[str, float]] = []
+    sums: list[dict[int | str, float]] = []
     for step, name in cells:
         now, before = columns[step][name], columns[0][name]
         units = _shared(before, now)
-        places = dict(zip(now.units, now.problems, strict=True))
-        found: dict[str, float] = {}
+        places = dict(zip(now.units, clusters.units(now.problems), strict=True))
+        found: dict[int | str, float] = {}
         for place, change in zip(units, (now.at(units) - before.at(units)).tolist(), strict=True):
             found[places[place]] = found.get(places[place], 0.0) + change
         sums.append(found)
@@ -124,17 +154,23 @@ def _family(
     return dict(zip(cells, adjusted.tolist(), strict=True))
 
 
-def _changes(base: Mapping[str, Column], now: Mapping[str, Column], seed: int, draws: int) -> dict[str, PairedTest]:
+def _changes(
+    base: Mapping[str, Column], now: Mapping[str, Column], seed: int, draws: int, clusters: Clusters
+) -> dict[str, PairedTest]:
     """Changes of what has a number in both: a problem may have no AUROC, a pair no log of its mass, in one of them."""
     shared = {name: _shared(base[name], column) for name, column in now.items() if name in base}
     out: dict[str, PairedTest] = {}
     for k, (units, names) in enumerate(_groups({name: units for name, units in shared.items() if units})):
         problems = dict(zip(now[names[0]].units, now[names[0]].problems, strict=True))
-        behind = [problems[unit] for unit in units]
-        _, after, sizes = problem_sums(_table(now, names, units), behind)
-        _, before, _ = problem_sums(_table(base, names, units), behind)
+        sampled = clusters.units([problems[unit] for unit in units])
+        sides = _table(now, names, units), _table(base, names, units)
         shares, rng = [now[name].bounded for name in names], streams(seed)(f"changes-{k}")
-        out |= zip(names, ratio_tests(after, before, sizes, shares=shares, rng=rng, draws=draws), strict=True)
+        if clusters.of and now[names[0]].behind is None:
+            tests = paired_tests(*sides, shares=shares, rng=rng, draws=draws, clusters=number_clusters(sampled))
+        else:
+            (_, after, sizes), (_, before, _) = (problem_sums(side, sampled) for side in sides)
+            tests = ratio_tests(after, before, sizes, shares=shares, rng=rng, draws=draws, word=clusters.word)
+        out |= zip(names, tests, strict=True)
     return out
 
 

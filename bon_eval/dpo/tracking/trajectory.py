@@ -18,11 +18,12 @@ from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.dpo.tracking.forced import read_forced
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES, pair_measures, problem_sums, side_scores
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
-from bon_eval.dpo.tracking.points import Column, Point, make_points
+from bon_eval.dpo.tracking.points import NO_CLUSTERS, Clusters, Column, Point, make_points
 from bon_eval.dpo.tracking.track import FORMAT
 from bon_eval.errors import StoreError
 from bon_eval.estimators import chosen_index, within_problem_auroc
 from bon_eval.stats.bootstrap import UNBOUNDED, Interval
+from bon_eval.stats.clusters import clusters_of
 from bon_eval.stats.ratio_means import ratio_means
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Limits, Positive, Size
@@ -52,11 +53,22 @@ class Trajectory:
     """Where the base model's log-likelihoods of its own responses come from at step 0; the base model's of the
     checkpoints' responses, and the checkpoints' of the base model's, are forced."""
     skipped: tuple[str, ...]
+    n_clusters: Size | None = None
+    """Groups of problems that are resampled together; None: each problem by itself."""
+    cluster: str | None = None
+    """The column whose equal values mark them."""
+    unclustered: Count = 0
+    """Problems behind pairs and probes that the runs do not hold: with clusters, each of them is one of its own."""
 
     @property
     def by_place(self) -> dict[tuple[int, str], Point]:
         """The points by step and name."""
         return {(point.step, point.name): point for point in self.points}
+
+    @property
+    def word(self) -> str:
+        """What is resampled: ``problem`` or ``cluster``."""
+        return "problem" if self.n_clusters is None else "cluster"
 
     def at(self, step: int, name: str) -> Point:
         """One point; KeyError where there is none."""
@@ -69,7 +81,9 @@ class Trajectory:
         return [point for point in self.points if point.name == name]
 
 
-def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals: bool = True) -> Trajectory:
+def load_trajectory(
+    out: Path, *, seed: int = 0, draws: int = 10_000, intervals: bool = True, cluster: str | None = None
+) -> Trajectory:
     """Read a tracking directory and compute every measure.
 
     Args:
@@ -77,8 +91,11 @@ def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals:
         seed: of all randomness.
         draws: bootstrap and permutation draws.
         intervals: False leaves `points` and `ches` empty, for statistics over several trajectories by `columns`.
+        cluster: column of the task whose equal values mark problems that are resampled together, with the pairs that
+            they have; default: the one that the base run's task names, if any.
 
     Raises:
+        ConfigError: a problem has no such column.
         StoreError: no tracking, an unfinished one, or one with damaged files.
     """
     path = out / "track.json"
@@ -90,6 +107,8 @@ def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals:
     if not stored["complete"]:
         raise StoreError(f"{out} is unfinished; run the same `bon-eval track` command to finish it")
     base_run = load_run(out / "runs" / "base")
+    column = cluster or base_run.meta["config"].get("cluster")
+    clusters = NO_CLUSTERS if column is None else _clusters(base_run, column)
     base_own, base_source = own_likelihoods(base_run)
     base_side = Side.of(base_run, own=base_own, base=base_own)
     # Picked by its sampled log-likelihood, as for the checkpoints; it is not what theirs are compared with.
@@ -115,13 +134,17 @@ def load_trajectory(out: Path, *, seed: int = 0, draws: int = 10_000, intervals:
             label = f"log-likelihood of {set_name}"
             found[f"{set_name}.log_likelihood"] = Column(label, "nats", values, False, units, ids)
         columns[step] = found
+    behind = {i for kind in ("pairs", "probes") for facts in stored[kind].values() for i in facts["problem_ids"]}
     return Trajectory(
         steps=tuple(columns),
-        points=tuple(make_points(columns, seed, draws)) if intervals else (),
+        points=tuple(make_points(columns, seed, draws, clusters)) if intervals else (),
         columns=columns,
-        ches=_ches(out, stored["pairs"], seed, draws) if intervals else {},
+        ches=_ches(out, stored["pairs"], seed, draws, clusters) if intervals else {},
         n=base_run.pool.n,
         n_problems=len(base_run.pool.problem_ids),
+        n_clusters=len(set(clusters.of.values())) or None,
+        cluster=column,
+        unclustered=len(behind.difference(base_run.pool.problem_ids)),
         pair_counts={name: len(facts["problem_ids"]) for name, facts in stored["pairs"].items()},
         probe_counts={name: len(facts["problem_ids"]) for name, facts in stored["probes"].items()},
         beta=float(stored["beta"]),
@@ -176,11 +199,20 @@ def _pair_columns(
     return found
 
 
-def _ches(out: Path, pairs: Mapping[str, Any], seed: int, draws: int) -> dict[str, tuple[Interval, Interval]]:
+def _clusters(run: Run, column: str) -> Clusters:
+    ids = run.pool.problem_ids
+    return Clusters(dict(zip(ids, clusters_of(run.problems, ids, column).tolist(), strict=True)))
+
+
+def _ches(
+    out: Path, pairs: Mapping[str, Any], seed: int, draws: int, clusters: Clusters
+) -> dict[str, tuple[Interval, Interval]]:
     stored = json.loads((out / "forced" / "ches.json").read_text(encoding="utf-8"))
     found = {}
     for name, facts in pairs.items():
-        _, sums, sizes = problem_sums(np.asarray(stored[name], dtype=np.float64)[:, :2], facts["problem_ids"])
-        both = ratio_means(sums, sizes, supports=[UNBOUNDED] * 2, rng=streams(seed)("ches"), draws=draws)
+        values, sampled = np.asarray(stored[name], dtype=np.float64)[:, :2], clusters.units(facts["problem_ids"])
+        _, sums, sizes = problem_sums(values, sampled)
+        rng, supports = streams(seed)("ches"), [UNBOUNDED] * 2
+        both = ratio_means(sums, sizes, supports=supports, rng=rng, draws=draws, word=clusters.word)
         found[name] = (both[0], both[1])
     return found

@@ -17,7 +17,7 @@ from bon_eval.report.comparison.figures import Groups, pair_figures
 from bon_eval.report.comparison.terminal import derived, not_the_same, samples_text
 from bon_eval.report.formats.browser import BrowserData, Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.html import panel, render_pieces
-from bon_eval.report.formats.text import config_of, model_name
+from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.store.files import write_pieces
 from bon_eval.store.forced import Likelihoods
@@ -69,6 +69,7 @@ def write_pair_page(
         "accuracies": [_change(c) for c in found.accuracies],
         "quantities": [_change(c) for c in found.quantities],
         "samples": samples_text(found),
+        "clusters": None if found.n_clusters is None else clusters_text(found.n_clusters, found.cluster),
         "not_the_same": not_the_same(found),
         "derived": derived(found),
         "panels": [

@@ -119,6 +119,7 @@ _ANALYSIS = Row[Comparison](
     "",
     (
         *renamed(Comparison, problems="n_problems"),
+        *own(Comparison, "cluster", "n_clusters"),
         *own(Comparison, "n"),
         Column("n_before", Size, lambda found: found.sizes[0]),
         Column("n_after", Size, lambda found: found.sizes[1]),
@@ -137,6 +138,8 @@ def _amortised(found: Comparison) -> AmortisedShare | None:
 
 def _reasons(found: Comparison) -> dict[str, str]:
     reasons = dict(found.reasons)
+    if found.n_clusters is None:
+        reasons |= dict.fromkeys(("analysis.cluster", "analysis.n_clusters"), "each problem is resampled by itself")
     if found.amortised.reason:
         reasons["amortised_share"] = found.amortised.reason
     if found.explained is not None and found.explained.reason:

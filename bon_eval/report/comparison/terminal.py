@@ -11,8 +11,9 @@ from bon_eval.analysis.findings import Change, share_text
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.report.comparison.rows import CHANGE, document
 from bon_eval.report.formats.csv_json import document_text, to_csv
-from bon_eval.report.formats.text import config_of, ends, model_name, text_table, wrapped
+from bon_eval.report.formats.text import clusters_text, config_of, ends, model_name, text_table, wrapped
 from bon_eval.stats import Interval
+from bon_eval.stats.clusters import count_text
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.store.files import write_text
 from bon_eval.store.forced import is_inexact
@@ -30,8 +31,10 @@ def render(found: Comparison) -> str:
     header = [
         f"before: {_model(found.before)} ({found.before['path']})",
         f"after:  {_model(found.after)} ({found.after['path']})",
-        f"{samples_text(found)}, paired by problem; intervals 95 % over problems",
+        f"{samples_text(found)}, paired by problem; intervals 95 % over {found.units[1]}s",
     ]
+    if found.n_clusters is not None:
+        header.append(clusters_text(found.n_clusters, found.cluster))
     lines = [*header, "", *_table("accuracy", found.accuracies), "", *_table("quantity", found.quantities), ""]
     return "\n".join([*lines, *wrapped(_notes(found))]) + "\n"
 
@@ -95,7 +98,8 @@ def _notes(found: Comparison) -> Iterator[str]:
     yield "p: paired by problem; Holm-adjusted over the accuracies, unadjusted for the other quantities."
     changes = (*found.accuracies, *found.quantities)
     if any(c.difference.marked or c.before.marked or c.after.marked for c in changes):
-        yield "†: too skewed for interval and p to be relied on; a verdict goes by on how many problems it rose."
+        word = found.units[1]
+        yield f"†: too skewed for interval and p to be relied on; a verdict goes by on how many {word}s it rose."
     without: dict[str, list[str]] = {}
     for change in changes:
         if change.difference.method.startswith(_NONE):
@@ -108,8 +112,8 @@ def _notes(found: Comparison) -> Iterator[str]:
 
 def derived(found: Comparison) -> dict[str, str]:
     """What is derived from the tables, by its label: a text with intervals, or why there is none."""
-    if found.n_problems < LEAST_PROBLEMS:
-        few = f"{found.n_problems} problem{'s' if found.n_problems != 1 else ''}"
+    if found.units[0] < LEAST_PROBLEMS:
+        few = count_text(*found.units)
         return {"divergence, sharpening-equivalent N, coverage, shares": f"not said of {few}; from {LEAST_PROBLEMS} on"}
     out = {}
     for name, kl in found.divergences.items():

@@ -61,6 +61,15 @@ def model_name(config: Mapping[str, object], joint: str = " + ") -> str:
     return f"{config['model']}" + (f"{joint}{config['adapter']}" if config.get("adapter") else "")
 
 
+def clusters_text(n_clusters: int, column: str | None) -> str:
+    """A sentence on what is resampled in place of problems.
+
+    >>> clusters_text(20, "source")
+    'Resampled are 20 clusters of problems with one source.'
+    """
+    return f"Resampled are {n_clusters} clusters of problems with one {column}."
+
+
 def config_of(facts: Mapping[str, object]) -> Mapping[str, object]:
     """The configuration in what a run stored of itself."""
     config = facts["config"]

@@ -24,8 +24,9 @@ def resampled(analysis: Analysis) -> list[str]:
     if arm is None or arm.responses is None or arm.fresh is None:
         return []
     over, alone, fresh = (ends(i.low, i.high, ".2f").strip() for i in (arm.accuracy, arm.responses, arm.fresh))
+    of = f"{analysis.units[1]}s and responses"
     return [
-        f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over problems and responses; "
+        f"what is resampled: best-of-{arm.n} is {arm.accuracy.estimate:.3f}, {over} over {of}; "
         f"{alone or 'no interval'} over responses alone, for these problems"
         + (f"; a fresh best-of-{arm.n} run on them would lie in {fresh}." if fresh else _same_pick(arm.responses))
     ]
@@ -74,14 +75,16 @@ def explained(analysis: Analysis) -> list[str]:
     out += _saturation(primary, analysis)
     if analysis.selected is not None:
         out.append(_selected(analysis.selected))
-    out += [_power(power) for power in found.power if power.against == "greedy" and power.detectable is not None]
+    out += [
+        _power(power, analysis) for power in found.power if power.against == "greedy" and power.detectable is not None
+    ]
     return out
 
 
 def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
     """What the last doubling of n adds; nothing for too few problems."""
     test, margin = row.last_doubling, 100 * analysis.settings.margin
-    if test is None or analysis.n_problems < LEAST_PROBLEMS:
+    if test is None or analysis.units[0] < LEAST_PROBLEMS:
         return []
     last = analysis.settings.ns[-1]
     numbers = f"{100 * test.difference:+.1f} points{ends(test.low, test.high, '+.1f', 100.0)}"
@@ -104,12 +107,13 @@ def _selected(found: SelectedScorer) -> str:
     )
 
 
-def _power(power: Power) -> str:
+def _power(power: Power, analysis: Analysis) -> str:
     assert power.detectable is not None
+    clustered = "" if analysis.n_clusters is None else ", in clusters as large as here"
     needed = [f"{n:,}" for n in power.problems.values() if n is not None]
     return (
         f"power: this run finds a difference from greedy of {100 * power.detectable:.1f} points with 80 % power; "
-        f"{_listed([str(points) for points in power.problems])} points need {_listed(needed)} problems."
+        f"{_listed([str(points) for points in power.problems])} points need {_listed(needed)} problems{clustered}."
     )
 
 

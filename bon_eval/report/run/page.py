@@ -14,7 +14,7 @@ from bon_eval.estimators.reweighting import BELIEVABLE
 from bon_eval.report.formats.browser import Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.formats.html import panel, render_pieces
-from bon_eval.report.formats.text import config_of, model_name
+from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.report.run.figures import MOST_SCORERS, figures
 from bon_eval.report.run.terminal import engine_label
 from bon_eval.store.files import write_pieces
@@ -76,6 +76,9 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
     values = {
         "title": title,
         "sent": sent,
+        "clusters": None
+        if analysis.n_clusters is None
+        else clusters_text(analysis.n_clusters, analysis.settings.cluster),
         "analysis": analysis,
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],

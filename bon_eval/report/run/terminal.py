@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from bon_eval.analysis.results import Analysis, ArmRow, Facts, Variant
 from bon_eval.analysis.settings import Settings
-from bon_eval.report.formats.text import WIDTH, ends, model_name, text_table
+from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, text_table
 from bon_eval.report.run.explain_notes import FEW_SCORERS, NONE, explained, lift_text, ranking, resampled, spoken
 from bon_eval.stats import Interval
+from bon_eval.stats.clusters import count_text
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut %", "unsc. %")
@@ -102,7 +103,7 @@ def _notes(analysis: Analysis) -> list[str]:
     last = settings.ns[-1]
     notes = [
         f"best-of-n picks the response of highest {settings.primary_scorer.replace('_', ' ')}; intervals (95 %) are "
-        "over problems, lifts are paired by problem; log-lik in nats per response, raw distribution.",
+        f"over {analysis.units[1]}s, lifts are paired by problem; log-lik in nats per response, raw distribution.",
     ]
     if any(row.p_family is not None and row.p_family <= settings.alpha for row in analysis.arms):
         notes.append(
@@ -115,8 +116,8 @@ def _notes(analysis: Analysis) -> list[str]:
         notes.append(f"below the vote: votes of {last} that weigh responses by a score (see bon-eval scorers).")
     notes += [*_percents(analysis), *_warnings(analysis)]
     if analysis.n_clusters is not None:
-        notes.append(f"resampled are {analysis.n_clusters} clusters of problems with one {settings.cluster}.")
-    enough = analysis.n_problems >= LEAST_PROBLEMS
+        notes.append(clusters_text(analysis.n_clusters, settings.cluster))
+    enough = analysis.units[0] >= LEAST_PROBLEMS
     none = next((row.lift.method for row in analysis.arms if row.lift and row.lift.method.startswith("none: ")), None)
     if none is not None:
         notes.append(f"lifts have no interval: {none.removeprefix('none: ')}.")
@@ -127,8 +128,8 @@ def _notes(analysis: Analysis) -> list[str]:
     if enough:
         notes += explained(analysis)
     else:
-        problems = f"{analysis.n_problems} problem{'s' if analysis.n_problems != 1 else ''}"
-        notes.append(f"what explains the lift, and how likely better responses are, is not said of {problems}.")
+        few = count_text(*analysis.units)
+        notes.append(f"what explains the lift, and how likely better responses are, is not said of {few}.")
     strict = next((variant for variant in analysis.variants if variant.name == "strict format"), None)
     notes += [] if strict is None else _strict(strict, analysis)
     notes += [comparison.sentence for comparison in facts.comparisons]

@@ -13,7 +13,15 @@ from bon_eval.report.formats.figures import save_figure
 from bon_eval.report.formats.html import panel, render
 from bon_eval.report.formats.text import config_of
 from bon_eval.report.trajectory.figures import trajectory_figures
-from bon_eval.report.trajectory.terminal import SKEWED, listed, mark, plural, source_text, without_intervals
+from bon_eval.report.trajectory.terminal import (
+    cluster_notes,
+    listed,
+    mark,
+    plural,
+    skewed_text,
+    source_text,
+    without_intervals,
+)
 from bon_eval.stats import Interval
 from bon_eval.store.files import make_directory, write_text
 
@@ -54,12 +62,12 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
     values = {
         "title": f"{config['model']} on {config['task']} through training",
         "found": found,
-        "source": source_text(found),
+        "source": " ".join([*cluster_notes(found), source_text(found)]),
         "panels": panels,
         "steps": tuple(f"step {step}" for step in found.steps),
         "groups": list(measure_groups(found)),
         "checkpoints": plural(len(found.steps) - 1),
-        "skewed": SKEWED.removeprefix("†: "),
+        "skewed": skewed_text(found),
         "without": [(why, listed(labels)) for why, labels in without_intervals(found).items()],
     }
     write_text(directory / "trajectory.html", render("trajectory.html.jinja", values))

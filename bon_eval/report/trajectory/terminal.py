@@ -9,15 +9,11 @@ from pathlib import Path
 from bon_eval.dpo.tracking.points import Point
 from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.report.formats.csv_json import document_text, to_csv
-from bon_eval.report.formats.text import config_of, ends, text_table, wrapped
+from bon_eval.report.formats.text import clusters_text, config_of, ends, text_table, wrapped
 from bon_eval.report.trajectory.rows import document
 from bon_eval.stats import Interval
 from bon_eval.store.files import write_text
 
-SKEWED = (
-    "†: the problems' numbers are too skewed for an interval of their mean to be relied on; an arrow beside it goes by "
-    "the problems' signs: on how many the measure rose, on how many it fell."
-)
 _LISTED = 3
 _ARMS = (
     ("greedy", "accuracy.greedy", 3),
@@ -49,7 +45,8 @@ def render(found: Trajectory) -> str:
     config = config_of(found.base)
     lines = [
         f"{config['model']} on {config['task']}: {plural(len(found.steps) - 1)} after step 0",
-        f"{found.n_problems} problems x {found.n} samples each; 95 % intervals over problems in trajectory.csv",
+        f"{found.n_problems} problems x {found.n} samples each; 95 % intervals over {found.word}s in trajectory.csv",
+        *cluster_notes(found),
         "",
         *_table(found, "accuracy and log-likelihood of what each checkpoint says", _ARMS),
         "",
@@ -116,7 +113,7 @@ def _notes(found: Trajectory) -> Iterator[str]:
     )
     yield source_text(found)
     if any(point.change is not None and point.change.by_signs for point in found.points):
-        yield SKEWED
+        yield f"†: {skewed_text(found)}"
     for why, labels in without_intervals(found).items():
         yield f"No interval ({why}): {listed(labels)}."
     for name, (plain, per_token) in found.ches.items():
@@ -125,6 +122,24 @@ def _notes(found: Trajectory) -> Iterator[str]:
             f"length-normalised {per_token.estimate:.2f}{_ends(per_token, '.2f')}."
         )
     yield from (f"{line}." for line in found.skipped)
+
+
+def cluster_notes(found: Trajectory) -> list[str]:
+    """Sentences on what is resampled in place of problems; none where it is problems."""
+    if found.n_clusters is None:
+        return []
+    lines = [clusters_text(found.n_clusters, found.cluster)]
+    if found.unclustered:
+        lines.append(f"Problems behind pairs or probes that the task does not hold stand alone: {found.unclustered}.")
+    return lines
+
+
+def skewed_text(found: Trajectory) -> str:
+    """What a dagger means, from its second word on."""
+    return (
+        f"the {found.word}s' numbers are too skewed for an interval of their mean to be relied on; an arrow beside it "
+        f"goes by the {found.word}s' signs: on how many the measure rose, on how many it fell."
+    )
 
 
 def source_text(found: Trajectory) -> str:

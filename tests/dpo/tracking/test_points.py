@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from bon_eval.dpo.tracking.points import Column, make_points
+from bon_eval.dpo.tracking.points import Clusters, Column, make_points
+from bon_eval.stats import paired_test
+from bon_eval.stats.streams import streams
 
 
 def auroc(values: dict[str, float]) -> Column:
@@ -31,3 +35,62 @@ def test_auroc_changes_over_the_problems_that_have_it_at_both_steps() -> None:
 def test_without_a_problem_in_both_there_is_no_change() -> None:
     _, now = make_points({0: {"auroc": auroc({"a": 0.5})}, 7: {"auroc": auroc({"b": 0.5})}}, 0, 500)
     assert now.change is None
+
+
+def columns_of(rng: np.random.Generator, shift: float) -> dict[str, Column]:
+    """Measures of 30 problems and of 1 to 4 pairs of each, by one source for two problems."""
+    ids = tuple(f"p{i}" for i in range(30))
+    behind = tuple(i for k, i in enumerate(ids) for _ in range(1 + k % 4))
+    units = tuple(("set", k) for k in range(len(behind)))
+    pairs = len(behind)
+    return {
+        "accuracy": Column("accuracy", "share", (rng.random(30) < 0.4 + shift).astype(float), True, ids),
+        "nats": Column("nats", "nats", rng.normal(shift, 1.0, 30), False, ids),
+        "ranking": Column("ranking", "share", (rng.random(pairs) < 0.5 + shift).astype(float), True, units, behind),
+        "margin": Column("margin", "nats", rng.normal(shift, 1.0, pairs), False, units, behind),
+    }
+
+
+def test_a_cluster_for_each_problem_changes_no_point() -> None:
+    rng = np.random.default_rng(0)
+    columns = {0: columns_of(rng, 0.0), 3: columns_of(rng, 0.3)}
+    own = Clusters({f"p{i}": i for i in range(30)})
+    assert make_points(columns, 0, 300, own) == make_points(columns, 0, 300)
+
+
+def test_problems_of_one_source_are_resampled_with_their_pairs() -> None:
+    """Two problems that are one: the points of 15 problems with the pairs of both."""
+    rng = np.random.default_rng(1)
+    columns = {0: columns_of(rng, 0.0), 3: columns_of(rng, 0.3)}
+    found = make_points(columns, 0, 300, Clusters({f"p{i}": i // 2 for i in range(30)}))
+    merged = {
+        step: {
+            name: column
+            if column.behind is None
+            else replace(column, behind=tuple(f"p{int(p[1:]) // 2}" for p in column.behind))
+            for name, column in of_step.items()
+        }
+        for step, of_step in columns.items()
+    }
+    by_place = {(point.step, point.name): point for point in make_points(merged, 0, 300)}
+    for point in found:
+        if point.name in ("ranking", "margin"):
+            other = by_place[point.step, point.name]
+            assert (point.value, point.change) == (other.value, other.change)
+    accuracy = next(point for point in found if point.name == "accuracy" and point.step == 3)
+    by_hand = paired_test(
+        columns[3]["accuracy"].values,
+        columns[0]["accuracy"].values,
+        rng=streams(0)("changes-0"),
+        draws=300,
+        clusters=np.arange(30) // 2,
+    )
+    assert accuracy.change == by_hand
+
+
+def test_pairs_of_other_problems_are_clusters_of_their_own() -> None:
+    rng = np.random.default_rng(2)
+    behind = tuple(f"train{i // 2}" for i in range(18))
+    column = Column("ranking", "nats", rng.normal(size=18), False, tuple(("set", k) for k in range(18)), behind)
+    [point] = make_points({0: {"ranking": column}}, 0, 300, Clusters({"p0": 0}))
+    assert point.value.method == "none: 9 clusters; from 10 on"

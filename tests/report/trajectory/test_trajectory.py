@@ -24,8 +24,8 @@ from bon_eval.report.trajectory.page import write_trajectory_page
 from bon_eval.report.trajectory.rows import document
 from bon_eval.report.trajectory.terminal import arrow, mark, render, write_trajectory
 from bon_eval.stats.bootstrap import Interval
+from bon_eval.stats.heavy_tails import SignTest
 from bon_eval.stats.paired import PairedTest
-from bon_eval.stats.signs import SignTest
 
 HOSTILE = [
     '<script>window.pwned = 1</script>"',
