@@ -83,17 +83,14 @@ def _experiments(where: str, layouts: dict[str, Layout]) -> tuple[Experiment, ..
                 for single in (True, False)
                 for mean in (0.4, 0.1)
             },
-            one_in=2,
         ),
         Experiment(
             (Row(f"coverage: lift, {where}", "coverage"), Row(f"type I: lift, {where}", "error", from_problems=3)),
             {f"{name}, {sides}": lift(layout, sides, 0.2) for name, layout in layouts.items() for sides in SIDES},
-            one_in=2,
         ),
         Experiment(
             (Row(f"coverage: nats, log-normal, sigma 0.8, {where}", "coverage"),),
             {name: nats(layout, 0.8) for name, layout in layouts.items()},
-            one_in=2,
         ),
     )
 

@@ -132,12 +132,10 @@ EXPERIMENTS = (
     Experiment(
         (Row("type I: any of ten arms alike against greedy (max-t)", "error", from_problems=3),),
         {"half shared": arms(10, 0.5), "nothing shared": arms(10, 0.0)},
-        one_in=2,
     ),
     Experiment(
         (Row("type I: any star of a summary of runs", "error", from_problems=3),),
         {f"{k} runs": summary(k) for k in (6, 20)},
-        one_in=4,
     ),
     Experiment(
         (
@@ -153,6 +151,6 @@ EXPERIMENTS = (
             "3 pairs each, sigma 0.8": trajectory(12, (3, 3), 0.8, 4999),
             "1 to 8 pairs, sigma 0.5": trajectory(12, (1, 8), 0.5, 4999),
         },
-        one_in=10,
+        one_in=5,
     ),
 )

@@ -81,6 +81,5 @@ EXPERIMENTS = (
         (Row("coverage: ln of coverage", "coverage"),),
         {f"normal, sd {s}": ln_coverage(s, True) for s in (0.3, 0.8, 1.2, 1.6, 2.5, 4.0)}
         | {f"gamma, scale {s}": ln_coverage(s, False) for s in (0.2, 0.5, 0.8)},
-        one_in=2,
     ),
 )

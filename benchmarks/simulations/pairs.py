@@ -117,23 +117,19 @@ EXPERIMENTS = (
     Experiment(
         (Row("coverage: share of unequal pairs", "coverage"),),
         _named(share, (0.5,), (0.8,), (0.95,)) | {"by size": share_by_size},
-        one_in=2,
     ),
     Experiment(
         (Row("coverage: difference of shares of unequal pairs", "coverage"),),
         _named(difference, (0.1, 0.0), (0.3, 0.1), (0.6, 0.1), (0.9, 0.0)),
-        one_in=2,
     ),
     Experiment(
         (Row("type I: difference of shares of unequal pairs", "error", from_problems=3),),
         _named(difference, (0.025, 0.025), (0.15, 0.15), (0.45, 0.45), null=True),
-        one_in=2,
     ),
     *(
         Experiment(
             (Row(f"coverage: nats of unequal pairs, log-normal, sigma {sigma}", "coverage", least),),
             _named(nats, (sigma,)),
-            one_in=2,
         )
         for sigma, least in ((0.8, 10), (1.2, 50))
     ),
@@ -144,7 +140,6 @@ EXPERIMENTS = (
                 Row(f'false "holds" of a claim over {seeds} seeds', "error", from_problems=3),
             ),
             {f"sd of seeds {sd}, of the rest {rest}": claim(seeds, sd, rest) for sd, rest in _SPREADS},
-            one_in=2,
         )
         for seeds in (2, 3, 5)
     ),

@@ -131,12 +131,10 @@ EXPERIMENTS = (
             for r in (0.5, 1.0, 1.5)
             for k, c in ((16, 2.0), (1, 2.0), (64, 0.5))
         },
-        one_in=4,
     ),
     Experiment(
         (Row("coverage: sharpening-equivalent N by likelihood", "coverage"),),
         {f"n* = {m}, N = {k}": equivalent("likelihood", m, k, 0.3) for m, k in _BASES},
-        one_in=4,
     ),
     Experiment(
         (Row("coverage: sharpening-equivalent N by accuracy", "coverage"),),
@@ -145,7 +143,6 @@ EXPERIMENTS = (
             for name, slope in (("rising", 1.0), ("flat", 0.05), ("falling", -0.7))
             for m, k in _BASES
         },
-        one_in=4,
     ),
     Experiment(
         (
@@ -154,7 +151,6 @@ EXPERIMENTS = (
             Row("coverage: residual of the explained share", "coverage"),
         ),
         _EXPLAINED,
-        one_in=2,
     ),
     Experiment(
         (
@@ -166,6 +162,5 @@ EXPERIMENTS = (
             for share in (0.0, 0.5, 1.0)
             for possible, spread in ((0.15, 0.15), (0.05, 0.05), (0.0, 0.1), (0.05, 0.3), (0.4, 0.3))
         },
-        one_in=4,
     ),
 )

@@ -1,6 +1,6 @@
 """A stored run in, tables out. No model is touched.
 
-All randomness (bootstrap, permutation, vote subsets, random scorer) comes from one seed. Beside this
+All randomness (bootstrap, signs of families, vote subsets, random scorer) comes from one seed. Beside this
 module `arms` computes intervals and tests, `tables` makes the rows, `explain` says what explains the lift, `unrun_arms`
 what arms that were not run would give, `variants` repeats the arms table under other rules, and `results` says what all
 of them are.

@@ -91,7 +91,7 @@ def compare_runs(
     Args:
         before, after: graded runs; each was scored by the other's model (`bon_eval.run.forcing.force_run`).
         seed: of all randomness.
-        draws: bootstrap and permutation draws.
+        draws: bootstrap draws.
         allow_different: of `bon_eval.store.comparable.DIFFERENCES`: what the runs may differ in besides the model.
             Where the prompts differ, accuracies are compared and no likelihoods.
         cluster: column of the task whose equal values mark problems that are resampled together; default: the one

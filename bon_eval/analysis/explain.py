@@ -171,15 +171,18 @@ def _power(data: Data, settings: Settings) -> Iterator[Power]:
         ("greedy", responses.greedy.correct[:, 0].astype(np.float64)),
         ("sample", responses.pool.correct.mean(axis=1)),
     )
+    alpha = settings.planned_alpha
     for against, other in others:
         # One value reached by two sums differs by rounding, which is no spread.
         differences = np.round(best - other, 12)
         pseudo, size = pseudo_units(best, other, responses.clusters)
         values = linear_units(differences[:, None], responses.clusters, settings.confidence)[0][:, 0]
-        needed = {points: problems_needed(values, points / 100.0, pseudo=pseudo, size=size) for points in POINTS}
+        needed = {
+            points: problems_needed(values, points / 100.0, pseudo=pseudo, size=size, alpha=alpha) for points in POINTS
+        }
         yield Power(
             against=against,
-            detectable=detectable_difference(values, pseudo=pseudo, size=size),
+            detectable=detectable_difference(values, pseudo=pseudo, size=size, alpha=alpha),
             problems={
                 points: None if units is None else math.ceil(units * len(best) / len(values))
                 for points, units in needed.items()
@@ -240,7 +243,7 @@ class Power:
 
     against: Literal["greedy", "sample"]
     detectable: Positive | None
-    """Smallest true difference that the report's own test finds with 80 % power at the 5 % level, as a fraction; None
+    """Smallest true difference that the report's own test finds with 80 % power at its level, as a fraction; None
     without spread, and with fewer than `bon_eval.stats.power.LEAST_PROBLEMS` problems or clusters."""
     problems: Mapping[int, Annotated[int, Limits(minimum=2)] | None]
     """Points of `POINTS` -> problems that such a difference would need, in clusters as large as this run's; None as

@@ -73,8 +73,7 @@ def relative_lifts(data: Data, settings: Settings, rows: Sequence[ArmRow]) -> tu
             arm_values(data, row), greedy, row.lift, confidence=settings.confidence, clusters=data.responses.clusters
         )
         low, high = (100.0 * end if math.isfinite(end) else None for end in (found.low, found.high))
-        none = row.lift.method.removeprefix("none: ")
-        why = f"no interval: {none}" if math.isnan(found.low) else "no bound: greedy's accuracy may be 0"
+        why = f"no interval: {row.lift.reason}" if math.isnan(found.low) else "no bound: greedy's accuracy may be 0"
         reasons = {name: why for name, end in (("lift_percent_low", low), ("lift_percent_high", high)) if end is None}
         out.append(
             replace(

@@ -45,7 +45,21 @@ class Settings:
     @property
     def alpha(self) -> float:
         """Level of a verdict: 5 % divided over the planned looks; 0 for a look that was not planned."""
-        return 0.0 if self.partial and self.looks == 1 else 0.05 / self.looks
+        return 0.0 if self.partial and self.looks == 1 else self.planned_alpha
+
+    @property
+    def planned_alpha(self) -> float:
+        """Level of each look that was planned, and of the finished run's verdict."""
+        return 0.05 / self.looks
+
+    def shows(self, p_value: float | None) -> bool:
+        """Whether a p-value, adjusted for its family, shows a difference: never where `alpha` is 0.
+
+        >>> settings = resolve_settings(8, 20, partial=True)
+        >>> settings.shows(0.0), resolve_settings(8, 20).shows(0.04), resolve_settings(8, 20, looks=2).shows(0.04)
+        (False, True, False)
+        """
+        return p_value is not None and 0.0 < self.alpha >= p_value
 
     @property
     def primary_scorer(self) -> str:

@@ -48,7 +48,7 @@ def compare_pair(
 @click.argument("before", metavar="RUN_BEFORE", type=PATH)
 @click.argument("after", metavar="RUN_AFTER", type=PATH)
 @draws_option
-@seed_option("Of bootstrap and permutation.")
+@seed_option("Of bootstrap.")
 @cluster_option
 @allow_options
 @click.option("--out", type=PATH, help="Where compare.html, .json and .csv go. [default: RUN_AFTER]")

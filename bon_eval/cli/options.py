@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from bon_eval.engines import REMOTE
-from bon_eval.errors import ConfigError, unknown_name
+from bon_eval.errors import ConfigError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,7 +64,9 @@ engine_arg_option = click.option(
     "--engine-arg", multiple=True, metavar="KEY=VALUE", help="Passed through to the engine; repeatable."
 )
 
-draws_option = click.option("--draws", default=10_000, show_default=True, help="Bootstrap and permutation draws.")
+draws_option = click.option(
+    "--draws", default=10_000, show_default=True, help="Bootstrap draws, and random signs of families."
+)
 analysis_options = stacked(
     click.option(
         "--scorer",
@@ -122,13 +124,10 @@ def allowed(names: tuple[str, ...], prompts: bool) -> tuple[str, ...]:
     >>> allowed(("grader,dtype", "engine"), True)
     ('grader', 'dtype', 'engine', 'prompts')
     """
-    from bon_eval.store.comparable import DIFFERENCES
+    from bon_eval.store.comparable import check_differences
 
     given = [part.strip() for text in names for part in text.split(",")]
-    for name in given:
-        if name not in DIFFERENCES:
-            raise ConfigError(unknown_name("difference", name, list(DIFFERENCES)))
-    return tuple(dict.fromkeys([*given, *(["prompts"] if prompts else [])]))
+    return check_differences([*given, *(["prompts"] if prompts else [])])
 
 
 def engine_args(pairs: tuple[str, ...]) -> dict[str, object]:

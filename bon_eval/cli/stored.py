@@ -117,7 +117,7 @@ def _all_arms(
 @click.command()
 @run_argument
 @analysis_options
-@seed_option("Of bootstrap, permutation and random scorer.")
+@seed_option("Of bootstrap, signs of families and random scorer.")
 @verdict_options
 @click.option("--partial", is_flag=True, help="Analyse the problems that are finished so far; without verdicts.")
 @click.option("--looks", default=1, show_default=True, help="Planned looks at a growing run, which share the 5 %.")

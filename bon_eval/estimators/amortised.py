@@ -68,8 +68,8 @@ def amortised_share(
         return _none(f"base best-of-N is less accurate than one base sample, {_points(possible)}: there is no gain")
     if gain == "lower":
         return _none("one tuned sample is less accurate than one base sample: there is a loss and no gain")
-    if not math.isfinite(possible.low):
-        return _none(possible.method.removeprefix("none: "))
+    if possible.reason is not None:
+        return _none(possible.reason)
     gains, _ = linear_units(np.column_stack([arms[0] - arms[1], arms[2] - arms[1]]), clusters, confidence)
     found = fieller(*gains.T, confidence=confidence, positive=True)
     if there != "higher":

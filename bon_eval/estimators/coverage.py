@@ -109,7 +109,7 @@ def log_coverage_interval(
     if n < _LEAST:
         return Interval(estimate, np.nan, np.nan, f"none: {units.too_few(_LEAST)}")
     mean = bootstrap_ci(terms, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED, clusters=clusters)
-    none = mean.method.startswith("none")
+    none = mean.reason is not None
     if none and float(np.ptp(inverse)) <= _ROUNDING * max(1.0, top):
         return Interval(estimate, np.nan, np.nan, mean.method)
     if none or mean.marked or inverse.std(ddof=1) > _WIDEST or skewness(inverse) > np.sqrt(6.0 / n):

@@ -16,6 +16,7 @@ from bon_eval.errors import ConfigError
 from bon_eval.estimators.selection import best_of_n
 from bon_eval.stats import paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci, over_units
+from bon_eval.stats.means import reason_of
 from bon_eval.stats.units import Size
 
 
@@ -54,6 +55,13 @@ class Divergence:
     """NaN for one problem."""
     method: str
     """Of the interval, as in `bon_eval.stats.bootstrap`."""
+    marked: bool = False
+    """The differences are too skewed for the interval to be relied on (`bon_eval.stats.heavy_tails`)."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no interval, or None."""
+        return reason_of(self.method)
 
 
 def sharpening_equivalent_n(
@@ -125,8 +133,8 @@ def sharpening_equivalent_n(
         shares=[shares] * largest,
         clusters=clusters,
     )
-    if not any(math.isfinite(test.low) for test in tests):
-        return EquivalentN(at, math.nan, math.nan, largest, reason=tests[0].method.removeprefix("none: "))
+    if all(test.reason is not None for test in tests):
+        return EquivalentN(at, math.nan, math.nan, largest, reason=tests[0].reason or "")
     low, high = _accepted([test.low for test in tests], [test.high for test in tests])
     marked = any(tests[k].marked for end in (low, high) for k in _neighbours(end, largest))
     return EquivalentN(at, min(low, at), max(high, at), largest, marked)
@@ -191,7 +199,7 @@ def kl_divergence(
     parts, units = over_units(mean[:, None], clusters)
     values = units.values(parts)[:, 0]
     error = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return Divergence(interval.estimate, interval.low, interval.high, error, interval.method)
+    return Divergence(interval.estimate, interval.low, interval.high, error, interval.method, interval.marked)
 
 
 def crossing(curve: NDArray[np.float64], target: float) -> float:

@@ -114,8 +114,8 @@ def explained_gain(
     mean = float(predicted.mean())
     if gain == "lower":
         return _none(mean, residual, "the tuned model is less accurate: there is a loss and no gain")
-    if not math.isfinite(most.low):
-        return _none(mean, residual, most.method.removeprefix("none: "))
+    if most.reason is not None:
+        return _none(mean, residual, most.reason)
     if most.marked:
         return _none(mean, residual, "a few problems decide it: the differences are too skewed for an interval")
     gains, counted = linear_units(np.column_stack([predicted - base, tuned - base]), clusters, confidence, nats=True)

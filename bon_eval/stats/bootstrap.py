@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.stats.clusters import checked_clusters, cluster_sums
+from bon_eval.stats.clusters import Units, alike_size, checked_clusters, cluster_sums, units_of
 from bon_eval.stats.means import (
     DIFFERENCE,
     UNBOUNDED,
@@ -38,11 +38,8 @@ from bon_eval.stats.means import (
     Interval,
     Resolved,
     Support,
-    Units,
-    alike_size,
     no_interval,
     resolve,
-    units_of,
 )
 
 __all__ = ["DIFFERENCE", "UNBOUNDED", "UNIT", "Interval", "Resolved", "Support", "bootstrap_ci", "bootstrap_cis"]
@@ -143,7 +140,7 @@ def resolve_intervals(
 
 
 def over_units(columns: NDArray[np.float64], clusters: ArrayLike | None) -> tuple[NDArray[np.float64], Units]:
-    """What is resampled, and its parts (C, K) of columns (P, K), as `bon_eval.stats.means.Units.values` has them."""
+    """What is resampled, and its parts (C, K) of columns (P, K), as `bon_eval.stats.clusters.Units.values` has them."""
     if clusters is None:
         return columns, Units(None, len(columns), "problem")
     numbers = checked_clusters(clusters, len(columns))

@@ -1,4 +1,4 @@
-"""Problems that share a source (a document, a template, a contest) as one sampling unit.
+"""What is resampled: problems, or clusters of those that share a source (a document, a template, a contest).
 
 The estimate stays the mean over problems, a ratio of two sums over clusters. Each cluster counts by its linearised
 value m + (S_c - m n_c) / mean(n), with S_c the sum and n_c the number of its problems and m the mean: the mean of these
@@ -10,13 +10,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, counted
 from bon_eval.records import Problem
+from bon_eval.stats.closed_form import effective_problems, pseudo_weight
+from bon_eval.stats.heavy_tails import widening
+
+Array = NDArray[np.float64]
+_FEW = 50
+"""Units up to which unequal sizes widen an interval of nats in full."""
+_PRIOR_UNITS = 4.0
+"""Weight of units whose problems are all alike when `alike_size` is estimated."""
 
 
 def number_clusters(labels: Sequence[Hashable]) -> NDArray[np.intp]:
@@ -77,14 +86,14 @@ def checked_clusters(clusters: ArrayLike, n_problems: int) -> NDArray[np.intp]:
     return out.astype(np.intp)
 
 
-def cluster_sums(columns: NDArray[np.float64], clusters: NDArray[np.intp]) -> NDArray[np.float64]:
+def cluster_sums(columns: Array, clusters: NDArray[np.intp]) -> Array:
     """Sums over the problems of each cluster, (P, K) -> (C, K)."""
     out = np.zeros((int(clusters.max()) + 1, columns.shape[1]))
     np.add.at(out, clusters, columns)
     return out
 
 
-def linearised(parts: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:
+def linearised(parts: ArrayLike, sizes: ArrayLike) -> Array:
     """One number for each problem or cluster, whose mean is sum(parts) / sum(sizes) and whose spread is this ratio's.
 
     Args:
@@ -100,6 +109,86 @@ def linearised(parts: ArrayLike, sizes: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(ratio + (part - ratio * size) / size.mean(), dtype=np.float64)
 
 
-def effective_number(sizes: NDArray[np.float64]) -> float:
+def effective_number(sizes: Array) -> float:
     """Kish's effective number of problems or clusters of these sizes, (P,); where all are equal, P."""
     return float(sizes.sum() ** 2 / (sizes @ sizes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Units:
+    """What is resampled."""
+
+    sizes: Array | None
+    """(C,), the number of problems or pairs in each, all above 0; None where all have the same."""
+    n: int
+    word: str
+    """``problem`` or ``cluster``, for reasons."""
+
+    @property
+    def counted(self) -> float:
+        """The effective number of units."""
+        return float(self.n) if self.sizes is None else effective_number(self.sizes)
+
+    def too_few(self, least: int) -> str:
+        """Why there is no interval of fewer than so many."""
+        if self.n < least or self.sizes is None:
+            return f"{counted(self.n, self.word)}; from {least} on"
+        return f"{self.n} {self.word}s of unequal sizes count as {self.counted:.1f}; from {least} on"
+
+    def stretch(self, confidence: float, *, nats: bool = False) -> float:
+        """What residuals are stretched by for n units to count as fewer; 1 where sizes are equal."""
+        if self.sizes is None:
+            return 1.0
+        from scipy import special
+
+        quantile = 1.0 - (1.0 - confidence) / 2.0
+        freedom = np.maximum([self.counted - 1.0, self.n - 1.0], 1.0)
+        student = float(np.divide(*special.stdtrit(freedom, quantile)))
+        part = min(1.0, (widening(self.counted) - 1.0) / (widening(_FEW) - 1.0))
+        return float(student * (1.0 + part * ((self.n / self.counted) ** (0.25 if nats else 0.125) - 1.0)))
+
+    def values(self, parts: Array, stretch: float | Array = 1.0) -> Array:
+        """(C, K) numbers of which the mean is that of `parts`, (C, K), and the spread its own.
+
+        `parts` are the units' sums where sizes are unequal, else their means.
+        """
+        if self.sizes is None:
+            return parts
+        ratio = parts.sum(axis=0) / self.sizes.sum()
+        return np.asarray(ratio + stretch * (linearised(parts, self.sizes) - ratio), dtype=np.float64)
+
+    def pseudo(self, values: Array, rarest: float, alike: float) -> tuple[float, float]:
+        """Pseudo-units of each sign that ``pseudo-t`` adds to a difference of shares, and the size of each."""
+        each = self.n / self.counted
+        return pseudo_weight(values, rarest) * each, alike * float(np.sqrt(each))
+
+
+def units_of(sizes: Array, word: str) -> Units:
+    """Units of given sizes."""
+    return Units(None if (sizes == sizes[0]).all() else sizes, len(sizes), word)
+
+
+def alike_size(column: Array, sums: Array, sizes: Array) -> float:
+    """How much a pseudo-cluster counts of one whose problems all have the difference 1, between 1 / size and 1.
+
+    The design effect of clusters, the variance of the mean over that of independent problems, is 1 where the problems
+    of a cluster are independent and sum n^2 / sum n where they are all alike. Its share of that largest value says
+    which part of a cluster is one unit; it is pulled towards 1 by 4 C / C' clusters, as in ``wilson-design ratio``. For
+    clusters of one problem it is 1.
+
+    Args:
+        column: (P,), the values.
+        sums: (C,), their sums over clusters.
+        sizes: (C,), the numbers of problems.
+    """
+    n, count, mean = len(column), len(sums), float(column.mean())
+    if count < 2 or n == count:
+        return 1.0
+    residual, single = sums - mean * sizes, column - mean
+    plain = float(single @ single) * n / (n - 1.0)
+    if plain == 0.0:
+        return 1.0
+    largest = float(sizes @ sizes) / n
+    effect = float(residual @ residual) * count / (count - 1.0) / plain
+    seen, prior = effective_problems(residual), _PRIOR_UNITS * count / effective_number(sizes)
+    return (seen * min(max(effect, 1.0) / largest, 1.0) + prior) / (seen + prior)

@@ -17,7 +17,7 @@ name, they differ in this:
 * ``bootstrap-t + student-t ratio`` of nats: the hull is widened as that of C' units.
 
 A pseudo-unit that is a cluster of whole problems with the difference 1 would stand for more than what was not seen
-where problems of one cluster differ: see `alike_size`.
+where problems of one cluster differ: see `bon_eval.stats.clusters.alike_size`.
 """
 
 from __future__ import annotations
@@ -28,20 +28,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.errors import counted
 from bon_eval.stats.closed_form import (
     ENOUGH_PROBLEMS,
     effective_problems,
     is_binary,
     pseudo_t,
     pseudo_t_p_value,
-    pseudo_weight,
     ratio_interval,
     share_interval,
     student_t,
     student_t_p_value,
 )
-from bon_eval.stats.clusters import effective_number, linearised
+from bon_eval.stats.clusters import Units
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS, is_too_skewed, varied_problems, widening
 from bon_eval.stats.resampling import bootstrap_t, inner_confidence
 
@@ -53,12 +51,18 @@ DIFFERENCE: Support = (-1.0, 1.0)
 """For differences of accuracies and other shares."""
 UNBOUNDED: Support = (-np.inf, np.inf)
 """For quantities such as nats or tokens, which may lie between 0 and 1 by chance."""
+_NONE = "none: "
 LEAST_DIFFERENCES = 5
 """Units from which on a difference of accuracies has an interval: of fewer it is nearly all of [-1, 1]."""
-_FEW = 50
-"""Units up to which unequal sizes widen an interval of nats in full."""
-_PRIOR_UNITS = 4.0
-"""Weight of units whose problems are all alike when `alike_size` is estimated."""
+
+
+def reason_of(method: str) -> str | None:
+    """Why a method gave no interval, or None where it gave one.
+
+    >>> reason_of("none: 3 problems; from 5 on"), reason_of("pseudo-t")
+    ('3 problems; from 5 on', None)
+    """
+    return method.removeprefix(_NONE) if method.startswith(_NONE) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,14 @@ class Interval:
     high: float
     """Both NaN where there is no interval."""
     method: str
-    """Which method ran, or ``none`` and why: see `bon_eval.stats.bootstrap`."""
+    """Which method ran, or ``none: `` and why: see `bon_eval.stats.bootstrap`."""
     marked: bool = False
     """The values are too skewed for the interval to be relied on (`bon_eval.stats.heavy_tails`)."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no interval, or None."""
+        return reason_of(self.method)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,89 +97,9 @@ class Resolved:
     """The same interval at confidence 1 - 2 (1 - confidence): what two one-sided tests go by. NaN as above."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Units:
-    """What is resampled."""
-
-    sizes: Array | None
-    """(C,), the number of problems or pairs in each, all above 0; None where all have the same."""
-    n: int
-    word: str
-    """``problem`` or ``cluster``, for reasons."""
-
-    @property
-    def counted(self) -> float:
-        """The effective number of units."""
-        return float(self.n) if self.sizes is None else effective_number(self.sizes)
-
-    def too_few(self, least: int) -> str:
-        """Why there is no interval of fewer than so many."""
-        if self.n < least or self.sizes is None:
-            return f"{counted(self.n, self.word)}; from {least} on"
-        return f"{self.n} {self.word}s of unequal sizes count as {self.counted:.1f}; from {least} on"
-
-    def stretch(self, confidence: float, *, nats: bool = False) -> float:
-        """What residuals are stretched by for n units to count as fewer; 1 where sizes are equal."""
-        if self.sizes is None:
-            return 1.0
-        from scipy import special
-
-        quantile = 1.0 - (1.0 - confidence) / 2.0
-        freedom = np.maximum([self.counted - 1.0, self.n - 1.0], 1.0)
-        student = float(np.divide(*special.stdtrit(freedom, quantile)))
-        part = min(1.0, (widening(self.counted) - 1.0) / (widening(_FEW) - 1.0))
-        return float(student * (1.0 + part * ((self.n / self.counted) ** (0.25 if nats else 0.125) - 1.0)))
-
-    def values(self, parts: Array, stretch: float | Array = 1.0) -> Array:
-        """(C, K) numbers of which the mean is that of `parts`, (C, K), and the spread its own.
-
-        `parts` are the units' sums where sizes are unequal, else their means.
-        """
-        if self.sizes is None:
-            return parts
-        ratio = parts.sum(axis=0) / self.sizes.sum()
-        return np.asarray(ratio + stretch * (linearised(parts, self.sizes) - ratio), dtype=np.float64)
-
-    def pseudo(self, values: Array, rarest: float, alike: float) -> tuple[float, float]:
-        """Pseudo-units of each sign that ``pseudo-t`` adds to a difference of shares, and the size of each."""
-        each = self.n / self.counted
-        return pseudo_weight(values, rarest) * each, alike * float(np.sqrt(each))
-
-
 def is_contested(values: Array, rarest: float) -> bool:
     """Whether a difference of shares is for a bootstrap: no single answers, and many units that differ."""
     return rarest == np.inf and effective_problems(values) >= ENOUGH_PROBLEMS
-
-
-def units_of(sizes: Array, word: str) -> Units:
-    """Units of given sizes."""
-    return Units(None if (sizes == sizes[0]).all() else sizes, len(sizes), word)
-
-
-def alike_size(column: Array, sums: Array, sizes: Array) -> float:
-    """How much a pseudo-cluster counts of one whose problems all have the difference 1, between 1 / size and 1.
-
-    The design effect of clusters, the variance of the mean over that of independent problems, is 1 where the problems
-    of a cluster are independent and sum n^2 / sum n where they are all alike. Its share of that largest value says
-    which part of a cluster is one unit; it is pulled towards 1 by 4 C / C' clusters, as in ``wilson-design ratio``. For
-    clusters of one problem it is 1.
-
-    Args:
-        column: (P,), the values.
-        sums: (C,), their sums over clusters.
-        sizes: (C,), the numbers of problems.
-    """
-    n, count, mean = len(column), len(sums), float(column.mean())
-    if count < 2 or n == count:
-        return 1.0
-    residual, single = sums - mean * sizes, column - mean
-    plain = float(single @ single) * n / (n - 1.0)
-    if plain == 0.0:
-        return 1.0
-    largest = float(sizes @ sizes) / n
-    effect = float(residual @ residual) * count / (count - 1.0) / plain
-    seen, prior = effective_problems(residual), _PRIOR_UNITS * count / effective_number(sizes)
-    return (seen * min(max(effect, 1.0) / largest, 1.0) + prior) / (seen + prior)
 
 
 def resolve(
@@ -186,12 +115,12 @@ def resolve(
     """The method that fits each column of (C, K), with the test that goes with it.
 
     Args:
-        parts: finite; see `Units.values`.
+        parts: finite; see `bon_eval.stats.clusters.Units.values`.
         units: what is resampled.
         supports: (0, 1), (-1, 1) or `UNBOUNDED`, one for each column.
         rarest: of a difference from single answers how many are of the rarer kind, for each column; infinity for
             others. A bootstrap of (single answer - mean of many) underestimates the rare whole-problem differences.
-        alike: `alike_size` of each column.
+        alike: `bon_eval.stats.clusters.alike_size` of each column.
         rng, draws, confidence: as in `bon_eval.stats.bootstrap_ci`.
     """
     stretches = np.array([units.stretch(confidence, nats=support == UNBOUNDED) for support in supports])
@@ -297,4 +226,4 @@ _NO_INNER = (np.nan, np.nan)
 
 def no_interval(mean: float, why: str) -> Resolved:
     """A mean alone."""
-    return Resolved(Interval(mean, np.nan, np.nan, f"none: {why}"), np.nan, _NO_INNER)
+    return Resolved(Interval(mean, np.nan, np.nan, _NONE + why), np.nan, _NO_INNER)

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import check_draws, over_units, resolve_intervals
 from bon_eval.stats.closed_form import is_binary
-from bon_eval.stats.clusters import checked_clusters, cluster_sums, effective_number
+from bon_eval.stats.clusters import alike_size, checked_clusters, cluster_sums, effective_number
 from bon_eval.stats.heavy_tails import SignTest, sign_test
-from bon_eval.stats.means import DIFFERENCE, UNBOUNDED, alike_size, is_contested
+from bon_eval.stats.means import DIFFERENCE, UNBOUNDED, Resolved, is_contested, reason_of
 from bon_eval.stats.units import Count, Share
 
 Verdict = Literal["higher", "lower", "same", "not shown"]
@@ -47,6 +47,11 @@ class PairedTest:
     """The interval of confidence 1 - 2 (1 - confidence), 90 % for 95 %: what two one-sided tests go by."""
 
     @property
+    def reason(self) -> str | None:
+        """Why there is no interval, or None."""
+        return reason_of(self.method)
+
+    @property
     def by_signs(self) -> bool:
         """Whether the verdict is that of the problems' signs and not of the mean."""
         return self.marked and self.signs is not None
@@ -70,10 +75,10 @@ class PairedTest:
         Args:
             p_value: adjusted for the family that the comparison belongs to, in place of `verdict_p_value`.
             margin: as in `is_within`; None: nothing is shown to be the same.
-            alpha: the level.
+            alpha: the level; at 0 no difference is shown.
         """
         used = self.verdict_p_value if p_value is None else p_value
-        if used > alpha or not np.isfinite(self.low):
+        if alpha <= 0.0 or used > alpha or not np.isfinite(self.low):
             return "same" if margin is not None and self.is_within(margin) else "not shown"
         if self.by_signs and self.signs is not None:
             return "higher" if self.signs.above > self.signs.below else "lower"
@@ -165,20 +170,25 @@ def paired_tests(
     signed = difference if numbers is None else cluster_sums(difference, numbers)
     contested = np.count_nonzero(difference, axis=0)
     return [
-        PairedTest(
-            difference=resolved.interval.estimate,
-            low=resolved.interval.low,
-            high=resolved.interval.high,
-            p_value=resolved.p_value if np.isfinite(resolved.p_value) else 1.0,
-            method=resolved.interval.method,
-            n_contested=int(contested[k]),
-            marked=resolved.interval.marked,
-            signs=None if bounded[k] else sign_test(signed[:, k], confidence),
-            inner_low=resolved.inner[0],
-            inner_high=resolved.inner[1],
-        )
-        for k, resolved in enumerate(found)
+        as_test(resolved, n, None if share else sign_test(column, confidence))
+        for resolved, n, share, column in zip(found, contested.tolist(), bounded, signed.T, strict=True)
     ]
+
+
+def as_test(resolved: Resolved, n_contested: int, signs: SignTest | None) -> PairedTest:
+    """The test of a difference whose interval was found."""
+    return PairedTest(
+        difference=resolved.interval.estimate,
+        low=resolved.interval.low,
+        high=resolved.interval.high,
+        p_value=resolved.p_value if np.isfinite(resolved.p_value) else 1.0,
+        method=resolved.interval.method,
+        n_contested=n_contested,
+        marked=resolved.interval.marked,
+        signs=signs,
+        inner_low=resolved.inner[0],
+        inner_high=resolved.inner[1],
+    )
 
 
 def align(ids_a: Sequence[str], ids_b: Sequence[str]) -> NDArray[np.intp]:

@@ -20,9 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import bootstrap_cis, check_draws
+from bon_eval.stats.clusters import units_of
 from bon_eval.stats.heavy_tails import sign_test
-from bon_eval.stats.means import DIFFERENCE, UNBOUNDED, UNIT, Interval, Support, resolve, units_of
-from bon_eval.stats.paired import PairedTest, paired_tests
+from bon_eval.stats.means import DIFFERENCE, UNBOUNDED, UNIT, Interval, Support, resolve
+from bon_eval.stats.paired import PairedTest, as_test, paired_tests
 
 Array = NDArray[np.float64]
 Word = Literal["problem", "cluster"]
@@ -147,18 +148,7 @@ def ratio_tests(
     rarest = [0.0 if share else np.inf for share in shares]
     found = resolve(difference, units_of(size, word), supports, rarest, [1.0] * len(shares), rng, draws, confidence)
     return [
-        PairedTest(
-            difference=resolved.interval.estimate,
-            low=resolved.interval.low,
-            high=resolved.interval.high,
-            p_value=resolved.p_value if np.isfinite(resolved.p_value) else 1.0,
-            method=resolved.interval.method,
-            n_contested=int(np.count_nonzero(column)),
-            marked=resolved.interval.marked,
-            signs=None if share else sign_test(column, confidence),
-            inner_low=resolved.inner[0],
-            inner_high=resolved.inner[1],
-        )
+        as_test(resolved, int(np.count_nonzero(column)), None if share else sign_test(column, confidence))
         for column, share, resolved in zip(difference.T, shares, found, strict=True)
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +20,15 @@ DIFFERENCES: tuple[Difference, ...] = ("prompts", "grader", "dtype", "engine")
 _SAME = ("task", "temperature", "max_tokens", "stop", "stop_token_ids")
 
 
+def check_differences(names: Iterable[str]) -> tuple[str, ...]:
+    """The names, each once; raises `ConfigError` for one that is none of `DIFFERENCES`."""
+    given = tuple(dict.fromkeys(names))
+    for name in given:
+        if name not in DIFFERENCES:
+            raise ConfigError(unknown_name("difference", name, list(DIFFERENCES)))
+    return given
+
+
 def check_comparable(before: Run, after: Run, allowed: Collection[str] = ()) -> dict[str, str]:
     """What differs between two runs and was allowed to, or does not matter enough to be refused, in words.
 
@@ -34,9 +43,7 @@ def check_comparable(before: Run, after: Run, allowed: Collection[str] = ()) -> 
     Raises:
         ConfigError: what differs, in one line with what to do, or an unknown name in `allowed`.
     """
-    for name in allowed:
-        if name not in DIFFERENCES:
-            raise ConfigError(unknown_name("difference", name, list(DIFFERENCES)))
+    check_differences(allowed)
     a, b = config_of(before), config_of(after)
     for name in _SAME:
         if a[name] != b[name]:

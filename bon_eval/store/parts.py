@@ -37,6 +37,8 @@ SCHEMA = pa.schema(
 )
 TOPK_SCHEMA = SCHEMA.append(pa.field("token_topk", pa.list_(pa.float32()), nullable=False))
 """Of runs that store the top-k confidence of each token."""
+BATCH_BYTES = 8 << 20
+"""Of neighbouring row groups that a reader takes at once."""
 _NAME = re.compile(r"part-(\d{8})-(\d{8})\.parquet")
 _RUN_KEY = b"bon_eval.run"
 _NUMBERS = ("token_ids", "token_logprobs", "token_topk")

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Pool, Problem
 from bon_eval.store import parts
-from bon_eval.store.same_as_greedy import BATCH_BYTES
 
 
 def make_pool(
@@ -77,7 +76,7 @@ def with_tokens(
     for name, (stored, column) in sources.items():
         flat = found[name] = np.empty(offsets[-1], dtype=np.float32)
         there = np.zeros(len(lengths), dtype=np.bool_)
-        for batch in parts.read_parts(stored, ["problem_id", "arm", "index", column], batch_bytes=BATCH_BYTES):
+        for batch in parts.read_parts(stored, ["problem_id", "arm", "index", column], batch_bytes=parts.BATCH_BYTES):
             rows, cells = _cells(batch, ids, arm, pool.n)
             counts = pc.list_value_length(rows[column]).to_numpy()
             if not np.array_equal(counts, lengths[cells]):

@@ -20,7 +20,7 @@ from bon_eval.records import Draw, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import parts, token_stats
 from bon_eval.store.pools import make_pool, with_tokens
-from bon_eval.store.same_as_greedy import BATCH_BYTES, Texts, same_as_greedy
+from bon_eval.store.same_as_greedy import Texts, same_as_greedy
 from bon_eval.store.writer import read_meta
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def load_run(
     tables: list[pa.Table] = []
     texts = Texts()
     # One pass: opening the row groups costs more than reading them, and no text is kept.
-    for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=BATCH_BYTES):
+    for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=parts.BATCH_BYTES):
         texts.add(batch)
         sizes = pc.binary_length(batch["text"])
         tables.append(batch.select(_COLUMNS).append_column(_BYTES, sizes).replace_schema_metadata(None))

@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 from bon_eval.records import ToldBy
 from bon_eval.store import parts
 
-BATCH_BYTES = 8 << 20
-"""Of the parts that are read at once."""
-
 
 @dataclass(slots=True)
 class Texts:
@@ -99,7 +96,7 @@ def _digests(
     digests, counts = np.zeros(len(wanted), dtype=np.uint64), np.zeros(len(wanted), dtype=np.int64)
     starts = np.cumsum([0, *map(len, texts.candidates)])
     needed = [k for k, (start, end) in enumerate(pairwise(starts)) if wanted[start:end].any()]
-    batches = parts.read_parts(stored, [column], batch_bytes=BATCH_BYTES, only=frozenset(needed))
+    batches = parts.read_parts(stored, [column], batch_bytes=parts.BATCH_BYTES, only=frozenset(needed))
     for k, batch in zip(needed, batches, strict=True):
         own = wanted[starts[k] : starts[k + 1]]
         flat, sizes = _flat(batch.filter(pa.array(own))[column])

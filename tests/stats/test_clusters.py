@@ -15,8 +15,7 @@ from bon_eval.estimators.explained import explained_gain
 from bon_eval.records import Problem
 from bon_eval.stats import bootstrap_ci, bootstrap_cis, paired_test, paired_tests, step_down
 from bon_eval.stats.closed_form import ratio_interval, student_t
-from bon_eval.stats.clusters import clusters_of
-from bon_eval.stats.means import alike_size
+from bon_eval.stats.clusters import alike_size, clusters_of
 from bon_eval.stats.paired import linear_units, pseudo_units
 from bon_eval.stats.ratios import relative_difference
 

@@ -89,7 +89,7 @@ def load_trajectory(
     Args:
         out: the tracking directory.
         seed: of all randomness.
-        draws: bootstrap and permutation draws.
+        draws: bootstrap draws, and random sign patterns of the family of arrows.
         intervals: False leaves `points` and `ches` empty, for statistics over several trajectories by `columns`.
         cluster: column of the task whose equal values mark problems that are resampled together, with the pairs that
             they have; default: the one that the base run's task names, if any.

@@ -14,7 +14,7 @@ from bon_eval.analysis.findings import Change
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.figures import Groups, pair_figures
-from bon_eval.report.comparison.terminal import derived, not_the_same, samples_text
+from bon_eval.report.comparison.terminal import derived, marked_text, not_the_same, samples_text
 from bon_eval.report.formats.browser import BrowserData, Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
@@ -72,6 +72,7 @@ def write_pair_page(
         "clusters": None if found.n_clusters is None else clusters_text(found.n_clusters, found.cluster),
         "not_the_same": not_the_same(found),
         "derived": derived(found),
+        "marked": marked_text(found),
         "panels": [
             panel(figure, name, figure.axes[0].get_title(loc="left"))
             for name, figure in pair_figures(*analyses, _groups(runs[0], likelihoods))

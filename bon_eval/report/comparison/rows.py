@@ -76,7 +76,12 @@ CHANGE = Row[Change](
 _RESIDUAL_ENDS = {"estimate": "difference", "low": "low", "high": "high"}
 
 _DIVERGENCE = Row[Divergence](
-    "divergence", (*_ends(), Column("standard_error", NotNegative | None, lambda found: found.standard_error))
+    "divergence",
+    (
+        *_ends(),
+        Column("standard_error", NotNegative | None, lambda found: found.standard_error),
+        *own(Divergence, "method", "marked"),
+    ),
 )
 
 _EQUIVALENT_N = Row[EquivalentN](
@@ -152,14 +157,9 @@ def _reasons(found: Comparison) -> dict[str, str]:
     for name, low, high in shares:
         if math.isinf(low) or math.isinf(high):
             reasons.setdefault(name, "Fieller's set has no bound on that side")
-    none = "none: "
-    for name, value in found.log_coverage.items():
-        if value.method.startswith(none):
-            reasons[f"log_coverage.{name}"] = value.method.removeprefix(none)
-    for name, kl in found.divergences.items():
-        if kl.method.startswith(none):
-            reasons[f"divergences.{name}"] = kl.method.removeprefix(none)
-    return reasons
+    of_intervals = {f"log_coverage.{name}": value.reason for name, value in found.log_coverage.items()}
+    of_intervals |= {f"divergences.{name}": kl.reason for name, kl in found.divergences.items()}
+    return reasons | {name: reason for name, reason in of_intervals.items() if reason is not None}
 
 
 DOCUMENT = Row[Comparison](

@@ -22,8 +22,6 @@ EQUIVALENT_BY = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"
 """Curve of the sharpening-equivalent N -> its name in words."""
 _FEW = 4
 """So many quantities are named, more are counted."""
-_NONE = "none: "
-"""Before the reason in the method of an interval that does not exist."""
 
 
 def render(found: Comparison) -> str:
@@ -96,18 +94,28 @@ def _notes(found: Comparison) -> Iterator[str]:
     yield from (f"not compared: {name}; {reason}." for name, reason in found.reasons.items())
     yield from not_the_same(found)
     yield "p: paired by problem; Holm-adjusted over the accuracies, unadjusted for the other quantities."
-    changes = (*found.accuracies, *found.quantities)
-    if any(c.difference.marked or c.before.marked or c.after.marked for c in changes):
-        word = found.units[1]
-        yield f"†: too skewed for interval and p to be relied on; a verdict goes by on how many {word}s it rose."
+    if (mark := marked_text(found)) is not None:
+        yield f"†: {mark}"
     without: dict[str, list[str]] = {}
-    for change in changes:
-        if change.difference.method.startswith(_NONE):
-            without.setdefault(change.difference.method.removeprefix(_NONE), []).append(change.label)
+    for change in (*found.accuracies, *found.quantities):
+        if change.difference.reason is not None:
+            without.setdefault(change.difference.reason, []).append(change.label)
     for why, labels in without.items():
         what = "; ".join(labels) if len(labels) <= _FEW else f"{len(labels)} quantities"
         yield f"difference without an interval ({why}): {what}."
     yield from (finding.sentence for finding in found.findings)
+
+
+def marked_text(found: Comparison) -> str | None:
+    """What a dagger means, from its second word on; None where nothing has one."""
+    changes = (*found.accuracies, *found.quantities)
+    marks = [c.difference.marked or c.before.marked or c.after.marked for c in changes]
+    if found.units[0] >= LEAST_PROBLEMS:
+        marks += [kl.marked for kl in found.divergences.values()] + [n.marked for n in found.equivalent_n.values()]
+    if not any(marks):
+        return None
+    word = found.units[1]
+    return f"too skewed for interval and p to be relied on; a verdict goes by on how many {word}s it rose."
 
 
 def derived(found: Comparison) -> dict[str, str]:
@@ -117,13 +125,13 @@ def derived(found: Comparison) -> dict[str, str]:
         return {"divergence, sharpening-equivalent N, coverage, shares": f"not said of {few}; from {LEAST_PROBLEMS} on"}
     out = {}
     for name, kl in found.divergences.items():
-        limits = ends(kl.low, kl.high, ".3f") or f" without an interval ({kl.method.removeprefix(_NONE)})"
+        limits = ends(kl.low, kl.high, ".3f", marked=kl.marked) or f" without an interval ({kl.reason})"
         out[name] = f"{kl.estimate:.3f}{limits} nats per response, standard error {kl.standard_error:.3f}"
     for name, equivalent in found.equivalent_n.items():
         out[f"sharpening-equivalent N by {EQUIVALENT_BY[name]}"] = equivalent_text(equivalent)
     if found.log_coverage:
         bounds = ", ".join(f"{_bound(value)} {name}" for name, value in found.log_coverage.items())
-        why = {v.method.removeprefix(_NONE) for v in found.log_coverage.values() if v.method.startswith(_NONE)}
+        why = {value.reason for value in found.log_coverage.values() if value.reason is not None}
         out["ln C_cov at most"] = f"{bounds}; nats, of the best finished response seen in either run" + (
             f"; no interval: {'; '.join(sorted(why))}" if why else ""
         )

@@ -21,7 +21,6 @@ from bon_eval.scorers import get_scorer
 from bon_eval.store import parts
 from bon_eval.store.reader import Run, stored_parts
 
-_BATCH_BYTES = 8 << 20
 _GRADE_ROWS = 8_192
 
 
@@ -209,7 +208,7 @@ def _read_grades(run: Run, entries: Mapping[str, _Entry]) -> None:
 def _filled(run: Run, entries: Mapping[str, _Entry], most_chars: int) -> Iterator[_Entry]:
     """Each problem once its responses are read; those are dropped afterwards."""
     columns = ["problem_id", "arm", "index", "text", "finish_reason", "log_likelihood", "n_tokens"]
-    for table in parts.read_parts(stored_parts(run.path, run.meta), columns, batch_bytes=_BATCH_BYTES):
+    for table in parts.read_parts(stored_parts(run.path, run.meta), columns, batch_bytes=parts.BATCH_BYTES):
         for entry, index, row in _wanted(table, entries):
             text = row["text"]
             entry.responses[index] = _Response(

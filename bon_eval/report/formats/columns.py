@@ -17,12 +17,12 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from bon_eval.errors import StoreError
 from bon_eval.report.formats.field_types import field_type, is_optional, parts_of
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.means import reason_of
 from bon_eval.stats.units import Count, EstimateOnly, Limits, Points, Share
 
 T = TypeVar("T")
 CsvRow = dict[str, object]
 
-_NONE = "none: "
 _NOT_FINITE = "not defined for these values: the interval or test gave no finite number"
 
 
@@ -127,8 +127,8 @@ class Row(Generic[T]):
                 found[column.name] = known.get(column.source) or column.why or known[column.source]
             elif _finite(cell) is None:
                 method = None if column.method is None else column.method(value)
-                none = method is not None and method.startswith(_NONE)
-                found[column.name] = f"no interval: {method[len(_NONE) :]}" if method and none else _NOT_FINITE
+                reason = None if method is None else reason_of(method)
+                found[column.name] = _NOT_FINITE if reason is None else f"no interval: {reason}"
         return found
 
 

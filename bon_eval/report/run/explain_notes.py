@@ -33,7 +33,7 @@ def resampled(analysis: Analysis) -> list[str]:
 
 
 def _same_pick(found: Interval) -> str:
-    return f" ({found.method.removeprefix('none: ')})."
+    return f" ({found.reason})."
 
 
 def ranking(analysis: Analysis) -> list[str]:
@@ -46,7 +46,7 @@ def ranking(analysis: Analysis) -> list[str]:
             (
                 spoken(row.scorer),
                 f"{row.accuracy.estimate:.3f}",
-                lift_text(row.accuracy_difference, None, 0.0),
+                lift_text(row.accuracy_difference),
                 NONE if auroc is None else f"{auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}",
                 NONE if gain is None else f"{gain.difference:+.2f}{ends(gain.low, gain.high, '+.2f')}",
             )
@@ -125,8 +125,8 @@ def spoken(scorer: str) -> str:
     return scorer.replace("_", " ").replace("log likelihood", "log-lik")
 
 
-def lift_text(test: PairedTest | None, p_family: float | None, alpha: float) -> str:
+def lift_text(test: PairedTest | None, *, starred: bool = False) -> str:
     if test is None:
         return NONE
-    mark = "*" if p_family is not None and p_family <= alpha else ""
+    mark = "*" if starred else ""
     return f"{100 * test.difference:+.1f}{ends(test.low, test.high, '+.0f', 100.0)}{mark}"

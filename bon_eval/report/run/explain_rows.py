@@ -93,7 +93,8 @@ _POWER = Row[Power](
         *(_problems_for(points) for points in POINTS),
         REASONS,
     ),
-    description="What a run of this size and spread finds with 80 % power at the two-sided 5 % level.",
+    description="What a run of this size and spread finds with 80 % power, at the two-sided 5 % divided over the "
+    "planned looks.",
 )
 
 _HISTOGRAM = Row[Histogram](

@@ -57,7 +57,7 @@ def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
     return (
         _name(row, settings),
         _accuracy(row.accuracy),
-        lift_text(row.lift, row.p_family, settings.alpha),
+        lift_text(row.lift, starred=settings.shows(row.p_family)),
         NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
         _share(row.truncated),
@@ -105,7 +105,7 @@ def _notes(analysis: Analysis) -> list[str]:
         f"best-of-n picks the response of highest {settings.primary_scorer.replace('_', ' ')}; intervals (95 %) are "
         f"over {analysis.units[1]}s, lifts are paired by problem; log-lik in nats per response, raw distribution.",
     ]
-    if any(row.p_family is not None and row.p_family <= settings.alpha for row in analysis.arms):
+    if any(settings.shows(row.p_family) for row in analysis.arms):
         notes.append(
             f"*: p at most {settings.alpha:g} against greedy, adjusted: best-of-n over the n of the table (Holm), "
             "other arms over all of them (max-t)."
@@ -118,9 +118,9 @@ def _notes(analysis: Analysis) -> list[str]:
     if analysis.n_clusters is not None:
         notes.append(clusters_text(analysis.n_clusters, settings.cluster))
     enough = analysis.units[0] >= LEAST_PROBLEMS
-    none = next((row.lift.method for row in analysis.arms if row.lift and row.lift.method.startswith("none: ")), None)
+    none = next((row.lift.reason for row in analysis.arms if row.lift is not None and row.lift.reason), None)
     if none is not None:
-        notes.append(f"lifts have no interval: {none.removeprefix('none: ')}.")
+        notes.append(f"lifts have no interval: {none}.")
     if enough:
         notes += [*resampled(analysis), _sharper(facts)]
     if facts.duplicate_share is not None:

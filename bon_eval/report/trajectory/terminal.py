@@ -93,8 +93,8 @@ def without_intervals(found: Trajectory) -> Mapping[str, list[str]]:
         changed = () if point.change is None else ((f"change of {point.label}", point.change),)
         for label, value in ((point.label, point.value), *changed):
             there[label] = there.get(label, 0) + 1
-            if math.isnan(value.low):
-                lacking.setdefault((value.method.removeprefix("none: "), label), []).append(point.step)
+            if value.reason is not None:
+                lacking.setdefault((value.reason, label), []).append(point.step)
     out: dict[str, list[str]] = {}
     for (why, label), steps in lacking.items():
         at = "" if len(steps) == there[label] else f" at step {', '.join(map(str, steps))}"
