@@ -76,7 +76,7 @@ def _reweighted(data: Data, settings: Settings) -> Iterator[ReweightedPoint]:
             ess_median=median,
             ess_low=low,
             ess_high=high,
-            believable=median >= BELIEVABLE * (1.0 - 1e-9),
+            believable=alpha == 1.0 or median >= BELIEVABLE * (1.0 - 1e-9),
         )
 
 
@@ -175,7 +175,7 @@ class ReweightedPoint:
     ess_high: Positive
     """Quartiles."""
     believable: bool
-    """Whether `ess_median` is at least `bon_eval.estimators.reweighting.BELIEVABLE`."""
+    """Whether `ess_median` is at least `bon_eval.estimators.reweighting.BELIEVABLE`; at alpha 1 nothing is weighted."""
 
 
 @dataclass(frozen=True, slots=True)

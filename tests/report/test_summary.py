@@ -119,6 +119,28 @@ def test_csv_holds_every_number(report: dict[str, Any], tmp_path: Path) -> None:
     assert frame["n"].tolist() == [4, 4]
 
 
+def test_early_looks_have_no_star_unless_they_were_planned(report: dict[str, Any], tmp_path: Path) -> None:
+    early, planned, done = (copy.deepcopy(report) for _ in range(3))
+    for content, missing, looks in ((early, 2, 1), (planned, 2, 7), (done, 0, 1)):
+        content["analysis"] |= {"problems_missing": missing, "partial": missing > 0, "looks": looks}
+        for arm in content["arms"]:
+            if (arm["arm"], arm["n"], arm["scorer"]) == ("best-of-n", 4, "log_likelihood"):
+                arm |= {"p_value": 0.004, "p_holm": 0.004}
+    runs = [
+        put(tmp_path / name, content, task=name) for name, content in zip("xyz", (early, planned, done), strict=True)
+    ]
+    summary = summarise(runs)
+    # Two runs decide: 7 looks at the planned one, and Holm doubles the smaller of 0.028 and 0.004.
+    assert [cell.p_summary for cell in summary.cells] == [None, pytest.approx(0.028), pytest.approx(0.008)]
+    assert [cell.p_holm for cell in summary.cells] == [0.004] * 3
+    page = summary_page(summary)
+    assert page.count(" %*") + page.count(" points*") == 2
+    assert "2 problems not finished" in page
+    assert "multiplied by the planned looks" in page
+    assert "a run that is not finished has none" in page
+    assert "planned" not in summary_page(summarise(runs[2:]))
+
+
 def test_the_page_shows_points_intervals_and_escapes_names(report: dict[str, Any], tmp_path: Path) -> None:
     summary = summarise([put(tmp_path / "1", report, model="<script>x</script>", greedy=0.5, lift=10.0)])
     text = summary_page(summary)

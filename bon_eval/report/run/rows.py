@@ -109,7 +109,12 @@ def problem_cells(row: ProblemRow) -> CsvRow:
 
 _HEADLINE = Row[Headline](
     "comparison",
-    (*own(Headline, "against", "verdict", "sentence"), *lift(Headline, "test"), *own(Headline, "p_holm"), REASONS),
+    (
+        *own(Headline, "against", "verdict", "sentence"),
+        *lift(Headline, "test"),
+        *where_tested(own(Headline, "p_holm"), "test"),
+        REASONS,
+    ),
 )
 
 _SHARPER = Row[Facts](

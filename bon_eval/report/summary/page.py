@@ -61,6 +61,8 @@ def summary_csv(summary: Summary) -> str:
             "lift_points": cell.lift_points,
             "lift_points_low": cell.low,
             "lift_points_high": cell.high,
+            "problems_missing": cell.n_missing,
+            "looks": cell.looks,
             "p_holm": cell.p_holm,
             "p_summary": cell.p_summary,
         }
@@ -136,6 +138,8 @@ def summary_page(summary: Summary) -> str:
         "gradient": [_css(c) for c in (_VERMILLION, _MIDDLE, _BLUE)],
         "beyond": any(c.lift_percent is not None and abs(c.lift_percent) > limit for c in summary.cells),
         "rows": [_table_row(c) for c in summary.cells],
+        "unfinished": any(c.n_missing for c in summary.cells),
+        "looks": any(c.looks > 1 for c in summary.cells),
     }
     return render("summary.html.jinja", values)
 
@@ -234,7 +238,11 @@ def range_text(low: float | None, high: float | None) -> str:
 
 
 def _how(cell: SummaryCell) -> str:
-    return scorer_label(cell.scorer) + (", without truncated" if cell.exclude_truncated else "")
+    """The scorer, and how the run's table differs from a finished run's of all problems."""
+    parts = [scorer_label(cell.scorer)]
+    parts += ["without truncated"] if cell.exclude_truncated else []
+    parts += [f"{_count(cell.n_missing, 'problem')} not finished"] if cell.n_missing else []
+    return ", ".join(parts)
 
 
 def _settings(cell: SummaryCell) -> str:

@@ -50,8 +50,13 @@ class SummaryCell:
     """95 % interval of `lift_points`, paired by problem; None where one problem gives none."""
     p_holm: float | None
     """Holm-adjusted over the n of the run's own table."""
+    looks: int
+    """Planned looks at the run, each with its part of the 5 %."""
+    n_missing: int
+    """Problems that the run has not finished."""
     p_summary: float | None = None
-    """That, Holm-adjusted once more over the runs of the summary: what the star goes by."""
+    """`p_holm` times the planned looks, Holm-adjusted once more over the runs of the summary: what the star goes by.
+    None without an interval, and for a run that is not finished and whose looks were not planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +111,16 @@ def summarise(paths: Sequence[Path | str]) -> Summary:
         alike = names[cell.model, cell.task, cell.run] > 1
         return f"{cell.model} ({cell.path if alike else cell.run})"
 
-    tested = [k for k, cell in enumerate(cells) if cell.p_holm is not None]
-    adjusted = dict(zip(tested, holm([cells[k].p_holm or 0.0 for k in tested]).tolist(), strict=True))
+    decided = {k: p for k, cell in enumerate(cells) if (p := _p_of_run(cell)) is not None}
+    adjusted = dict(zip(decided, holm(list(decided.values())).tolist(), strict=True))
     return Summary(tuple(replace(c, row=row(c), p_summary=adjusted.get(k)) for k, c in enumerate(cells)))
+
+
+def _p_of_run(cell: SummaryCell) -> float | None:
+    """What is compared with 5 % for one run alone; None where nothing is decided."""
+    if cell.p_holm is None or (cell.n_missing and cell.looks == 1):
+        return None
+    return min(1.0, cell.looks * cell.p_holm)
 
 
 def _cell(directory: Path) -> SummaryCell:
@@ -138,6 +150,8 @@ def _cell(directory: Path) -> SummaryCell:
         low=best["lift_points_low"],
         high=best["lift_points_high"],
         p_holm=best["p_holm"],
+        looks=analysis["looks"],
+        n_missing=analysis["problems_missing"],
     )
 
 
