@@ -29,8 +29,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bon_eval.engines.openai.settings import SERVERS, ServerSettings
 from bon_eval.engines.openai.wire import sampling_body
+from bon_eval.engines.servers import SERVERS, ServerSettings
 from bon_eval.run.execute import open_model, open_store
 from bon_eval.run.prepare import RunOptions, prepare
 from bon_eval.run.sampling import requests, sample

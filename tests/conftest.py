@@ -25,8 +25,6 @@ from bon_eval.store.reader import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY_FIXTURES = {"chromium", "open_page", "serve", "smollm2", "smollm2_lora"}
-HEAVY_FOLDERS = {"training", "studies"}
-"""Where tests train models or sample from them at length."""
 REQUIRE_VLLM = os.environ.get("BON_EVAL_REQUIRE_VLLM") == "1"
 
 
@@ -37,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     engines = {item.path for item in items if item.get_closest_marker("vllm")}
     for item in items:
-        if HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())) or item.path.parent.name in HEAVY_FOLDERS:
+        if HEAVY_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.heavy)
     items.sort(key=lambda item: item.path not in engines)
     if REQUIRE_VLLM or importlib.util.find_spec("vllm") is not None:

@@ -40,6 +40,11 @@ def test_the_contract_names_all_rooms_and_no_exception() -> None:
     assert not [contract for contract in CONTRACTS if contract.get("ignore_imports")]
 
 
+def test_every_folder_of_modules_is_a_package() -> None:
+    # import-linter does not see the others.
+    assert [str(folder) for folder in {p.parent for p in modules()} if not (folder / "__init__.py").is_file()] == []
+
+
 def test_rooms_are_small() -> None:
     lengths = {str(p.relative_to(ROOT)): len(p.read_text(encoding="utf-8").splitlines()) for p in modules()}
     assert {path: lines for path, lines in lengths.items() if lines > 300} == {}

@@ -22,12 +22,13 @@ def compare_pair(
     """Compare two stored runs, write the comparison's files, print it."""
     from bon_eval.analysis.comparison import compare_runs
     from bon_eval.report.comparison.terminal import render, write_comparison
+    from bon_eval.store.files import make_directory
     from bon_eval.store.reader import load_run
 
     runs = load_run(before), load_run(after)
     found = compare_runs(*runs, seed=seed, draws=draws, allow_different=allow, cluster=cluster)
     directory = out or after
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     names = list(write_comparison(found, directory))
     if html:
         from bon_eval.analysis.analyse import analyse

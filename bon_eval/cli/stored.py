@@ -223,9 +223,10 @@ def summarise_runs(runs: Sequence[Path], out: Path) -> None:
     """Write the heat map of reported runs, print a line for each."""
     from bon_eval.report.summary.page import range_text, write_summary
     from bon_eval.report.summary.rows import summarise
+    from bon_eval.store.files import make_directory
 
     found = summarise(runs)
-    out.mkdir(parents=True, exist_ok=True)
+    make_directory(out)
     for cell in found.cells:
         lift = f"{cell.lift_points:+.1f} points {range_text(cell.low, cell.high)}"
         click.echo(f"{cell.row} on {cell.task}: best-of-{cell.n} {cell.accuracy:.3f}, greedy {cell.greedy:.3f}, {lift}")

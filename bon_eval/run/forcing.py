@@ -22,7 +22,7 @@ from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence
 from bon_eval.run.progress import Progress
 from bon_eval.store import parts
-from bon_eval.store.files import TEMPORARY, write_text
+from bon_eval.store.files import TEMPORARY, make_directory, write_text
 from bon_eval.store.forced import SCHEMA, ForcedBy, stored_requests
 from bon_eval.store.prompts import check_token_ids
 from bon_eval.store.reader import stored_parts
@@ -69,7 +69,7 @@ def force_run(
 
 def open_log(directory: Path, owner: str, schema: pa.Schema) -> parts.PartLog:
     """The parts of a scoring, begun or gone on with; what a killed one was writing is removed."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_directory(directory)
     for leftover in directory.glob(f"{TEMPORARY}*"):
         leftover.unlink()
     return parts.PartLog(directory, owner, schema)

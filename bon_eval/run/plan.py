@@ -87,12 +87,16 @@ def make_plan(jobs: Sequence[Job], rates: Rates, shards: int = 1) -> Plan:
     """Add up what the jobs ask for.
 
     Raises:
-        ConfigError: no problem, fewer than one shard, or a rate or length that is not above 0.
+        ConfigError: no problem, fewer than one shard, response or token, or a rate or length that is not above 0.
     """
     if not any(job.problem_ids for job in jobs):
         raise ConfigError("there is no problem to plan for")
     if shards < 1:
         raise ConfigError(f"--shards must be at least 1, got {shards}")
+    for job in jobs:
+        if job.n < 1 or job.max_tokens < 1:
+            name, value = ("--n", job.n) if job.n < 1 else ("--max-tokens", job.max_tokens)
+            raise ConfigError(f"{name} must be at least 1, got {value}")
     given = (("tokens per second", rates.tokens_per_second), ("tokens per response", rates.response_tokens))
     for name, figure in given:
         if figure is not None and not 0 < figure.value < float("inf"):

@@ -205,7 +205,7 @@ def served(options: RunOptions) -> RunOptions:
     Raises:
         ConfigError: an option that only the server can decide, or an engine argument that is not taken.
     """
-    from bon_eval.engines.openai.settings import ServerSettings
+    from bon_eval.engines.servers import ServerSettings
 
     for name, given, remedy in (
         ("--dtype", options.dtype != "auto", "start the server with it"),

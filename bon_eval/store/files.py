@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from bon_eval.errors import StoreError
@@ -48,6 +48,30 @@ def make_directory(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def replace_all(contents: Mapping[Path, bytes]) -> None:
+    """Write several files of one directory, all or none of them; raises `StoreError` where one cannot be written."""
+    staged: dict[Path, Path] = {}
+    target = next(iter(contents))
+    try:
+        try:
+            for target, data in contents.items():
+                # In the same directory, since only a rename within one file system is atomic.
+                temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
+                staged[temporary] = target
+                with temporary.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            for temporary, target in staged.items():
+                temporary.replace(target)
+        finally:
+            for temporary in staged:
+                temporary.unlink(missing_ok=True)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise cannot_write(target, error) from error
 
 
 def _put(path: Path, pieces: Iterable[str]) -> None:

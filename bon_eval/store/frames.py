@@ -10,30 +10,30 @@ import pandas as pd
 from bon_eval.errors import ConfigError, unknown_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
-    from bon_eval.records import Draw, Pool
-    from bon_eval.store.reader import Run
+    from bon_eval.records import Draw, Pool, Problem
 
 Table = Literal["responses", "problems"]
 TABLES: tuple[Table, ...] = ("responses", "problems")
 
 
-def frame(run: Run, table: Table) -> pd.DataFrame:
+def frame(problems: Sequence[Problem], draws: Mapping[Draw, Pool], table: Table) -> pd.DataFrame:
     """``responses`` or ``problems`` of a run. See `bon_eval.store.reader.Run.to_pandas`."""
     if table not in TABLES:
         raise ConfigError(unknown_name("table", table, list(TABLES)))
     if table == "problems":
-        finished = set(run.pool.problem_ids)
+        finished = {problem_id for pool in draws.values() for problem_id in pool.problem_ids}
         columns = {
-            "problem_id": [p.id for p in run.problems],
-            "gold": [p.gold for p in run.problems],
-            "finished": [p.id in finished for p in run.problems],
+            "problem_id": [p.id for p in problems],
+            "gold": [p.gold for p in problems],
+            "finished": [p.id in finished for p in problems],
         }
-        fields = dict.fromkeys(name for p in run.problems for name in p.fields)
-        return pd.DataFrame(columns | {f"fields.{name}": [p.fields.get(name) for p in run.problems] for name in fields})
-    parts = [_responses(draw, pool) for draw, pool in run.draws.items()]
-    return pd.concat(parts, ignore_index=True)
+        fields = dict.fromkeys(name for p in problems for name in p.fields)
+        return pd.DataFrame(columns | {f"fields.{name}": [p.fields.get(name) for p in problems] for name in fields})
+    return pd.concat([_responses(draw, pool) for draw, pool in draws.items()], ignore_index=True)
 
 
 def _responses(draw: Draw, pool: Pool) -> pd.DataFrame:

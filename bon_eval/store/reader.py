@@ -71,7 +71,7 @@ class Run:
         """
         from bon_eval.store.frames import frame  # pandas takes as long to import as all the rest
 
-        return frame(self, table)
+        return frame(self.problems, self.draws, table)
 
 
 def stored_parts(path: Path, meta: dict[str, Any]) -> list[parts.Part]:

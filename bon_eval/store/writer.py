@@ -24,6 +24,8 @@ from bon_eval.store.files import TEMPORARY, cannot_write, write_atomic, write_te
 from bon_eval.store.lock import lock
 
 FORMAT = 1
+_CONFIG = {"model": str, "task": str, "engine": str, "n": int, "max_tokens": int}
+"""What every stored configuration has, by its type."""
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.parquet"}
 
 
@@ -237,6 +239,16 @@ def read_meta(directory: Path) -> dict[str, Any]:
         raise StoreError(f"{path} is damaged: {error}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise StoreError(f"{path} is not of run format {FORMAT}; read it with the version of bon-eval that wrote it")
+    config = meta.get("config")
+    fields: dict[str, object] = config if isinstance(config, dict) else {}
+    bad = [name for name, kind in _CONFIG.items() if type(fields.get(name)) is not kind]
+    if bad or fields["n"] < 1 or not isinstance(meta.get("identity"), dict):  # type: ignore[operator]
+        what = (
+            f"its configuration has no {bad[0]}, or not as it was written"
+            if bad
+            else "its configuration or identity is not one"
+        )
+        raise StoreError(f"{path} is damaged: {what}; restore it, or sample the run again")
     return meta
 
 

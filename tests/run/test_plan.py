@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,8 @@ def test_the_largest_shard_decides() -> None:
     [
         ([], Rates(), 1, "no problem"),
         (JOBS, Rates(), 0, "--shards must be at least 1"),
+        ([replace(JOBS[0], n=-3)], Rates(), 1, "--n must be at least 1, got -3"),
+        ([replace(JOBS[0], max_tokens=0)], Rates(), 1, "--max-tokens must be at least 1, got 0"),
         (JOBS, Rates(Figure(0.0, "given")), 1, "tokens per second must be above 0"),
         (JOBS, Rates(None, Figure(-1.0, "given")), 1, "tokens per response must be above 0"),
     ],

@@ -9,8 +9,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -223,6 +225,29 @@ def test_a_directory_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is not a run"):
         open_store(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda meta: meta.pop("config"), "has no model"),
+        (lambda meta: meta["config"].pop("n"), "has no n"),
+        (lambda meta: meta["config"].update(n="4"), "has no n"),
+        (lambda meta: meta["config"].update(n=0), "configuration or identity"),
+        (lambda meta: meta.pop("identity"), "configuration or identity"),
+        (lambda meta: meta.update(format=99), "not of run format 1"),
+    ],
+)
+def test_a_damaged_description_is_named(tmp_path: Path, change: Callable[[dict[str, Any]], Any], named: str) -> None:
+    with open_store(tmp_path / "run"):
+        pass
+    path = tmp_path / "run" / "run.json"
+    meta = json.loads(path.read_text())
+    change(meta)
+    path.write_text(json.dumps(meta))
+    with pytest.raises(StoreError, match=named) as caught:
+        load_run(tmp_path / "run")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_truncated_part_is_named_and_the_rest_kept(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.errors import ConfigError
-from bon_eval.store.files import cannot_write, write_text
+from bon_eval.store.files import make_directory, write_text
 
 Message = Mapping[str, str]
 """``role`` and ``content``."""
@@ -58,10 +58,7 @@ def to_record(pair: Pair) -> dict[str, Any]:
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """Write pairs as JSON Lines, whole or not at all; folders that lack are made. Raises `StoreError`."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    make_directory(path.parent)
     write_text(path, "".join(json.dumps(to_record(pair), ensure_ascii=False) + "\n" for pair in pairs))
 
 

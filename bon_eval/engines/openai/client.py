@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from bon_eval.engines.openai.settings import ServerSettings
+from bon_eval.engines.servers import ServerSettings
 from bon_eval.errors import EngineError
 
 T = TypeVar("T")

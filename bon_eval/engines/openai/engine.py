@@ -17,8 +17,8 @@ from bon_eval.engines.base import EngineSpec, LoadedEngine
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.openai.client import Client
 from bon_eval.engines.openai.probe import find, path, probe
-from bon_eval.engines.openai.settings import ServerSettings
 from bon_eval.engines.openai.wire import Choice, read_answer, read_scores, sampling_body, scoring_body, to_response
+from bon_eval.engines.servers import ServerSettings
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from bon_eval.config import digest
 from bon_eval.engines.openai.client import Client, RefusedError
-from bon_eval.engines.openai.settings import SERVERS, Server, ServerSettings
 from bon_eval.engines.openai.wire import read_answer, sampling_body, top_logprobs
+from bon_eval.engines.servers import SERVERS, Server, ServerSettings
 from bon_eval.errors import EngineError
 from bon_eval.records import Request
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bon_eval.engines.openai.settings import Server, ServerSettings
+from bon_eval.engines.servers import Server, ServerSettings
 from bon_eval.errors import EngineError
 from bon_eval.records import TOPK, ForcedSequence, Request, Response
 

@@ -1,6 +1,6 @@
 """Ends an engine's processes when the process that started them is gone, however it went.
 
-Run as ``python _guardian.py PID:STARTED ...``: waits on standard input, whose other end the engine's owner holds. A
+Run as ``python guardian.py PID:STARTED ...``: waits on standard input, whose other end the engine's owner holds. A
 byte means that the owner has closed the engine itself; the end of input without one means that it was killed.
 """
 

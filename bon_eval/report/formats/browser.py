@@ -106,7 +106,8 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
     fields = {problem.id: problem.fields for problem in run.problems}
     scorer = analysis.settings.primary_scorer
     share = limits.text_bytes // max(1, len(entries))
-    total, rows = len(entries) * (analysis.pool_size + 1), sum(len(entry.kept) for entry in entries.values())
+    total = len(entries) * sum(pool.n for pool in run.draws.values())
+    rows = sum(len(entry.kept) for entry in entries.values())
     packed: dict[str, BrowserProblem | None] = dict.fromkeys(entries)
     left_out = cut = 0
     for entry in _filled(run, entries, limits.text_chars):

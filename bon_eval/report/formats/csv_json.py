@@ -1,4 +1,4 @@
-"""CSV that no spreadsheet runs, JSON that fits its schema, and several files written all or none."""
+"""CSV that no spreadsheet runs, and JSON that fits its schema."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import csv
 import functools
 import io
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
-from pathlib import Path
 
 from bon_eval.errors import StoreError
-from bon_eval.store.files import TEMPORARY, cannot_write
 
 _FORMULA_START = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -45,37 +42,6 @@ def inert(text: str) -> str:
     """
     runs = text.lstrip(" ").startswith(_FORMULA_START) and not _PLAIN_NUMBER.fullmatch(text)
     return "'" + text if runs else text
-
-
-def replace_all(contents: Mapping[Path, bytes]) -> None:
-    staged: dict[Path, Path] = {}
-    target = next(iter(contents))
-    try:
-        try:
-            for target, data in contents.items():
-                # In the same directory, since only a rename within one file system is atomic.
-                temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
-                staged[temporary] = target
-                with temporary.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-            for temporary, target in staged.items():
-                temporary.replace(target)
-        finally:
-            for temporary in staged:
-                temporary.unlink(missing_ok=True)
-        _sync_directory(target.parent)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def validate(content: Mapping[str, object], name: str = "report") -> None:

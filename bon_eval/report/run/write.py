@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
-from bon_eval.report.formats.csv_json import document_text, replace_all, to_csv
+from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.run.explain_rows import REWEIGHTED, SCORER, STOPPING, length_cells
 from bon_eval.report.run.rows import ARM, CURVE, PAIR, document, problem_cells
+from bon_eval.store.files import replace_all
 
 
 def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:

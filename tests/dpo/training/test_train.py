@@ -22,6 +22,7 @@ from bon_eval.engines.models import ASSETS
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
+pytestmark = pytest.mark.heavy
 
 BASE = ASSETS / "arith-mixed"
 FEW = ["--steps", "6", "--save-every", "2", "--batch-size", "12", "--micro-batch", "12", "--learning-rate", "1e-5"]

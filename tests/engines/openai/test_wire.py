@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bon_eval.engines.openai.client import delay
-from bon_eval.engines.openai.settings import SERVERS, ServerSettings
 from bon_eval.engines.openai.wire import read_answer, read_scores, sampling_body, to_response, top_logprobs
+from bon_eval.engines.servers import SERVERS, ServerSettings
 from bon_eval.errors import ConfigError, EngineError
 from bon_eval.records import ForcedSequence, Request, Sampling
 
