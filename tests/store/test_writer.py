@@ -239,8 +239,8 @@ def test_a_directory_that_is_no_run(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_description_is_named(tmp_path: Path, change: Callable[[dict[str, Any]], Any], named: str) -> None:
-    with open_store(tmp_path / "run"):
-        pass
+    with open_store(tmp_path / "run") as store:
+        store.append(responses(0, "greedy", 1))
     path = tmp_path / "run" / "run.json"
     meta = json.loads(path.read_text())
     change(meta)
