@@ -21,10 +21,12 @@ Array = NDArray[np.float64]
 DELTAS = (0.9, 0.75, 0.5, 0.25, 0.1)
 """Where sharpness is reported: pi(y_best|x) of at least 0.1, 0.25, 0.5, 0.75 and 0.9."""
 
-_LEAST = 50
+_LEAST = 100
 """Problems from which on ln of coverage has an interval."""
 _ROUNDING = 1e-12
 """Log-likelihoods this close, relative to the largest, are one and the same."""
+_WIDENED = 1.5
+"""How much wider Cox's interval is made: samples with a small spread are given one more often than others."""
 _WIDEST = 1.4
 """Largest standard deviation of -ln pi over problems, in nats, at which its exponential's mean has an interval."""
 
@@ -80,15 +82,19 @@ def log_coverage_interval(
     confidence: float = 0.95,
     clusters: ArrayLike | None = None,
 ) -> Interval:
-    """`log_coverage` with its interval over problems, in nats: ln of the interval of the mean of 1 / pi(y_best|x).
+    """`log_coverage` with its interval over problems, in nats.
 
-    The mean is taken relative to the largest term, which the logarithm adds again: nothing overflows, and what
-    is lost beside the largest term does not matter. ln C_cov is at least 0, and so is the low end.
+    The hull of two: ln of the interval of the mean of 1 / pi(y_best|x), and Cox's for log-normal values (Land 1972, doi
+    10.1080/00401706.1972.10488899), which is m + s^2 / 2 with the standard error sqrt(s^2 / P + s^4 / (2 (P - 1))) for
+    -ln pi of mean m and standard deviation s. Cox's is widened by half, and its upper end raised by the third cumulant
+    over 6 at the largest skewness that the sample allows. The mean is taken relative to the largest term, which the
+    logarithm adds again: nothing overflows, and what is lost beside the largest term does not matter. ln C_cov is at
+    least 0, and so is the low end.
 
-    There is none below 50 problems, nor where the terms may have a tail that the sample does not show: they are too
-    skewed (`bon_eval.stats.heavy_tails`), -ln pi(y_best|x) has a standard deviation above 1.4 nats, or a skewness above
-    sqrt(6 / P), the standard error of a normal sample's. In simulations an interval is then given and wrong in at most
-    7 % of runs, whether -ln pi is normal or gamma, of any scale; without these rules in up to half of them.
+    There is none below 100 problems, nor where the terms may have a tail that the sample does not show: they are too
+    skewed (`bon_eval.stats.heavy_tails`), s is above 1.4 nats, or the skewness of -ln pi above sqrt(6 / P), the
+    standard error of a normal sample's. Without the second interval, samples that are given one by chance are covered
+    in 44 %.
 
     Args:
         best: (P,), ln pi(y_best|x), finite.
@@ -117,7 +123,22 @@ def log_coverage_interval(
         why = f"too skewed, one problem carries {100 * heaviest:.0f} % of the mean"
         return Interval(estimate, np.nan, np.nan, f"none: {why}")
     low, high = (max(0.0, top + float(np.log(end))) if end > 0.0 else 0.0 for end in (mean.low, mean.high))
-    return Interval(estimate, min(low, estimate), max(high, estimate), mean.method)
+    cox_low, cox_high = _cox(inverse, n, confidence)
+    return Interval(
+        estimate, max(0.0, min(low, cox_low, estimate)), max(high, cox_high, estimate), f"{mean.method}, cox"
+    )
+
+
+def _cox(inverse: Array, n: float, confidence: float) -> tuple[float, float]:
+    """Cox's interval of ln E exp(inverse) from n problems, widened, with room for the skewness that may be there."""
+    from scipy import special
+
+    spread = float(inverse.std(ddof=1))
+    centre = float(inverse.mean()) + spread**2 / 2.0
+    error = float(np.sqrt(spread**2 / n + spread**4 / (2.0 * (n - 1.0))))
+    half = _WIDENED * float(special.ndtri(0.5 + confidence / 2.0)) * error
+    skew = max(0.0, skewness(inverse) + 2.0 * float(np.sqrt(6.0 / n)))
+    return centre - half, centre + half + skew * spread**3 / 6.0
 
 
 def is_sharp(best: ArrayLike, delta: float) -> NDArray[np.bool_]:

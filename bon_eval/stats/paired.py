@@ -44,7 +44,8 @@ class PairedTest:
     """Of nats or tokens, how many problems rose; None for accuracies and other shares."""
     inner_low: float = np.nan
     inner_high: float = np.nan
-    """The interval of confidence 1 - 2 (1 - confidence), 90 % for 95 %: what two one-sided tests go by."""
+    """What two one-sided tests go by: the interval of confidence 1 - 2 (1 - confidence), 90 % for 95 %, with room for
+    the skewness of the differences (`bon_eval.stats.means.Resolved`)."""
 
     @property
     def reason(self) -> str | None:

@@ -141,7 +141,7 @@ def test_one_problem_that_carries_all_carries_no_more_than_all() -> None:
     found = analyse(run, draws=100).replayed.coverage
     assert found is not None
     assert found.heaviest == 1.0
-    assert found.log_coverage.method == "none: 3 problems; from 50 on"
+    assert found.log_coverage.method == "none: 3 problems; from 100 on"
     assert found.log_coverage.estimate == pytest.approx(411.7 - math.log(3), abs=1e-9)
 
 

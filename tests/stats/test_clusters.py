@@ -105,7 +105,7 @@ def test_a_column_names_the_clusters() -> None:
 
 def test_a_cluster_for_each_problem_changes_no_number() -> None:
     generator = np.random.default_rng(3)
-    n, own = 60, np.arange(60)
+    n, own = 120, np.arange(120)
     pool, log_likelihood = generator.random((n, 6)) < 0.4, -generator.gamma(2.0, size=(n, 6))
     greedy, sample = (generator.random(n) < 0.5).astype(float), pool.mean(axis=1)
     tuned, tuned_ll = np.clip(sample + 0.2 * generator.random(n), 0, 1), log_likelihood.mean(axis=1) + 0.2
@@ -185,11 +185,11 @@ def test_one_giant_cluster_leaves_no_nats() -> None:
     found = bootstrap_ci(values, rng=np.random.default_rng(1), draws=200, clusters=clusters)
     assert found.method == "none: 40 clusters of unequal sizes count as 7.9; from 10 on"
     assert log_coverage_interval(-np.abs(values), rng=np.random.default_rng(1), clusters=clusters).method == (
-        "none: 40 clusters; from 50 on"
+        "none: 40 clusters; from 100 on"
     )
-    many = np.repeat(np.arange(60), [200] + [10] * 59)
+    many = np.repeat(np.arange(120), [400] + [10] * 119)
     found = log_coverage_interval(-np.ones(len(many)), rng=np.random.default_rng(1), clusters=many)
-    assert found.method == "none: 60 clusters of unequal sizes count as 13.6; from 50 on"
+    assert found.method == "none: 120 clusters of unequal sizes count as 14.7; from 100 on"
 
 
 def test_pseudo_clusters_count_what_is_alike() -> None:

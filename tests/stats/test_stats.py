@@ -324,6 +324,24 @@ def test_single_answers_hold_their_level(n):
     assert (weight @ size).max() <= 0.06
 
 
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("margin", [0.02, 0.05, 0.1, 0.2])
+def test_differences_as_large_as_the_margin_are_seldom_called_the_same(margin, single):
+    """Flips, all one way round, of a binomial number of problems: the largest that is still called the same."""
+    for n in (10, 15, 20, 30, 50, 75, 100, 110, 150, 250):
+        rng = np.random.default_rng(n)
+        agreed = np.resize([0.0, 1.0], n) if single else rng.random(n)
+        called = []
+        for k in range(int(margin * n) + 1):
+            flips = np.arange(n) < k
+            test = paired_test(
+                np.where(flips, 1.0, agreed), np.where(flips, 0.0, agreed), rng=rng, draws=199, share=True
+            )
+            called += [k] if test.is_within(margin) else []
+        assert called == list(range(len(called)))
+        assert not called or special.bdtr(called[-1], n, margin) <= 0.06, n
+
+
 @pytest.mark.parametrize("draws", [199, 333, 999, 10_000])
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_a_p_value_and_its_interval_never_disagree(draws, confidence):
