@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bon_eval.analysis.settings import resolve_settings
-from bon_eval.dpo.tracking.points import Column, make_points
+from bon_eval.dpo.tracking.points import Measured, make_points
 from bon_eval.stats import holm, paired_test, paired_tests, step_down
 from simulations.arms import DRAWS, N
 from simulations.base import Draw, Experiment, Row
@@ -94,7 +94,7 @@ def trajectory(n_checkpoints: int, pairs: tuple[int, int], sigma: float, draws: 
     return draw
 
 
-def _side(p: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> dict[str, Column]:
+def _side(p: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> dict[str, Measured]:
     """Arms and quantities of one sampled run."""
     ids = tuple(map(str, range(len(p))))
     arms = {name: (rng.random(len(p)) < p).astype(float) for name in ("greedy", "best", "vote")}
@@ -103,12 +103,12 @@ def _side(p: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> dict[s
     nats = -1.5 * length[:, None] * np.exp(0.5 * rng.normal(size=(len(p), N)))
     values = {"tokens.sample": tokens.mean(axis=1), "log_likelihood.sample": nats.mean(axis=1)}
     values |= {"log_likelihood.best": nats.max(axis=1), "log_likelihood.greedy": nats[:, 0]}
-    return {f"accuracy.{name}": Column(name, "share", value, True, ids) for name, value in arms.items()} | {
-        name: Column(name, "nats", value, False, ids) for name, value in values.items()
+    return {f"accuracy.{name}": Measured(name, "share", value, True, ids) for name, value in arms.items()} | {
+        name: Measured(name, "nats", value, False, ids) for name, value in values.items()
     }
 
 
-def _pairs(of: np.ndarray, gap: np.ndarray, sigma: float, rng: np.random.Generator) -> dict[str, Column]:
+def _pairs(of: np.ndarray, gap: np.ndarray, sigma: float, rng: np.random.Generator) -> dict[str, Measured]:
     """Measures of one pair set: changes of nats are log-normal of mean 0, each way round."""
     units, behind = tuple(("pairs", k) for k in range(len(of))), tuple(map(str, of.tolist()))
     chosen, rejected = (
@@ -119,7 +119,7 @@ def _pairs(of: np.ndarray, gap: np.ndarray, sigma: float, rng: np.random.Generat
     values = {"chosen": (chosen, False), "rejected": (rejected, False), "margin": (chosen - rejected, False)}
     values |= {"ranking_accuracy": (ranked, True)}
     return {
-        f"pairs.{name}": Column(name, "share" if bounded else "nats", value, bounded, units, behind)
+        f"pairs.{name}": Measured(name, "share" if bounded else "nats", value, bounded, units, behind)
         for name, (value, bounded) in values.items()
     }
 

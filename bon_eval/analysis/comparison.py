@@ -24,8 +24,8 @@ from bon_eval.stats.bootstrap import UNBOUNDED
 from bon_eval.stats.clusters import rows_of, sampling_units
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Size
-from bon_eval.store.comparable import check_comparable, common_clusters, config_of, same_prompts
-from bon_eval.store.forced import Source, load_likelihoods
+from bon_eval.store.comparable import check_comparable, common_clusters, same_prompts, stored_config
+from bon_eval.store.forced import LikelihoodSource, load_likelihoods
 from bon_eval.store.reader import Run
 
 _DIFFERENT_PROMPTS = "the prompts differ, so likelihoods under the other model were not compared"
@@ -50,7 +50,7 @@ class Comparison:
     """N before and after."""
     differences: Mapping[str, str]
     """What the runs differ in besides the model, and was allowed to or is no more than a version -> how."""
-    sources: tuple[Source, Source] | None
+    sources: tuple[LikelihoodSource, LikelihoodSource] | None
     """Where the log-likelihoods of the responses before and after under their own models come from in differences
     between the models, whose other side is forced; None where the prompts differ."""
     draws: Size
@@ -176,7 +176,7 @@ def compare_runs(
             draws=draws,
             clusters=clusters,
         )
-        if config_of(before)["temperature"] == 1.0:
+        if stored_config(before)["temperature"] == 1.0:
             divergences = {
                 name: kl_divergence(own, other, rng=rng("kl"), draws=draws, clusters=clusters)
                 for name, own, other in (
@@ -250,7 +250,7 @@ def _changes(
 def _facts(run: Run) -> dict[str, object]:
     return {
         "path": str(run.path),
-        "config": config_of(run),
+        "config": stored_config(run),
         "engine": run.meta.get("engine"),
         "versions": run.meta.get("versions"),
         "grader": dict(run.grader),

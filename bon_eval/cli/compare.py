@@ -9,7 +9,7 @@ import click
 from bon_eval.cli.options import PATH, allow_options, allowed, cluster_option, draws_option, html_option, seed_option
 
 
-def compare_pair(
+def compare_stored(
     before: Path,
     after: Path,
     out: Path | None,
@@ -32,7 +32,7 @@ def compare_pair(
     names = list(write_comparison(found, directory))
     if html:
         from bon_eval.analysis.analyse import analyse
-        from bon_eval.report.comparison.page import write_pair_page
+        from bon_eval.report.comparison.page import write_comparison_page
         from bon_eval.store.comparable import same_prompts
         from bon_eval.store.forced import load_likelihoods
 
@@ -40,7 +40,7 @@ def compare_pair(
             analyse(run, seed=seed, draws=draws, duplicates=run.duplicates, cluster=cluster) for run in runs
         )
         likelihoods = load_likelihoods(*runs) if same_prompts(*runs) else None
-        names.append(write_pair_page(runs, (first, second), found, likelihoods, directory).name)
+        names.append(write_comparison_page(runs, (first, second), found, likelihoods, directory).name)
     click.echo(render(found))
     click.echo(f"written to {directory}: {', '.join(names)}")
 
@@ -66,4 +66,4 @@ def compare(
     html: bool,
 ) -> None:
     """Compare a base model's stored run with its tuned model's, problem by problem."""
-    compare_pair(before, after, out, seed, draws, allowed(allow_different, allow_different_prompts), html, cluster)
+    compare_stored(before, after, out, seed, draws, allowed(allow_different, allow_different_prompts), html, cluster)

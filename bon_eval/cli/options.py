@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 PROMPT_STYLES = click.Choice(["auto", "chat", "plain"])
 
 
-def stacked(*options: Callable[[Any], Any]) -> Callable[[F], F]:
+def option_block(*options: Callable[[Any], Any]) -> Callable[[F], F]:
     """Several options as one decorator, in the order in which ``--help`` lists them."""
 
     def decorate(command: F) -> F:
@@ -36,7 +36,7 @@ def seed_option(what: str | None = None) -> Callable[[F], F]:
 run_argument = click.argument("run_dir", metavar="RUN", type=PATH)
 quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 
-task_options = stacked(
+task_options = option_block(
     click.option("--task", required=True, help="Task or group of tasks, or the path of your own YAML."),
     click.option("--n", type=int, help="Responses per problem in the pool. [default: 32, or the group's]"),
     click.option("--limit", type=int, help="Only the first problems. [default: all, or the group's]"),
@@ -44,13 +44,13 @@ task_options = stacked(
 )
 """What a group of tasks has settings of its own for."""
 data_option = click.option("--data", type=PATH, help="Local JSONL, JSON, CSV or Parquet file, or a folder of them.")
-data_options = stacked(
+data_options = option_block(
     data_option,
     click.option(
         "--train-data", type=PATH, help="Local file with the train split, from which few-shot examples are drawn."
     ),
 )
-prompt_options = stacked(
+prompt_options = option_block(
     click.option("--prompt-style", type=PROMPT_STYLES, help="[default: the task's]"),
     click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]"),
 )
@@ -67,7 +67,7 @@ engine_arg_option = click.option(
 draws_option = click.option(
     "--draws", default=10_000, show_default=True, help="Bootstrap draws, and random signs of families."
 )
-analysis_options = stacked(
+analysis_options = option_block(
     click.option(
         "--scorer",
         "scorers",
@@ -89,7 +89,7 @@ analysis_options = stacked(
 cluster_option = click.option(
     "--cluster", metavar="COLUMN", help="Problems of one value share a source. [default: the task's]"
 )
-verdict_options = stacked(
+verdict_options = option_block(
     click.option(
         "--margin",
         default=2.0,
@@ -98,7 +98,7 @@ verdict_options = stacked(
     ),
     cluster_option,
 )
-allow_options = stacked(
+allow_options = option_block(
     click.option(
         "--allow-different",
         multiple=True,

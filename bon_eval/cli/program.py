@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bon_eval import __version__
-from bon_eval.cli.compare import compare, compare_pair
+from bon_eval.cli.compare import compare, compare_stored
 from bon_eval.cli.options import (
     PATH,
     adapter_option,
@@ -160,7 +160,7 @@ def run(
         pair = prepare_before_after(options, after, allow_different_prompts="prompts" in allow)
         for directory in execute_before_after(pair, fresh=options.fresh, quiet=quiet):
             report_run(directory, scorers, wanted, options.seed, draws, **shown)
-        compare_pair(
+        compare_stored(
             pair.before.directory, pair.after.directory, None, options.seed, draws, allow, cluster=options.cluster
         )
         return

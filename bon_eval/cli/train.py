@@ -16,16 +16,16 @@ from bon_eval.cli.options import (
     engine_args,
     engine_option,
     html_option,
+    option_block,
     prompt_options,
     quiet_option,
     revision_option,
     seed_option,
-    stacked,
     trust_option,
 )
 from bon_eval.errors import ConfigError
 
-_training_options = stacked(
+_training_options = option_block(
     click.option("--steps", type=int, help="Optimizer steps. [default: one epoch]"),
     click.option("--epochs", type=float, help="Passes over the data, in place of --steps."),
     click.option("--save-every", type=int, help="Steps between checkpoints; step 0 and the last are always saved."),

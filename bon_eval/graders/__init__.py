@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bon_eval.errors import GraderError, unknown_name
 from bon_eval.graders.answer_grader import AnswerGrader
-from bon_eval.graders.base import Grade, Grader, Verdict
+from bon_eval.graders.base import Decision, Grade, Grader
 from bon_eval.graders.choice import CHOICE
 from bon_eval.graders.game24 import GAME24
 from bon_eval.graders.math import MATH
@@ -64,16 +64,16 @@ def grade_gsm8k(response: str, gold: str) -> Grade:
 
 
 def strict(name: str, response: str, gold: str) -> bool | None:
-    r"""The verdict when only the task's own format counts: ``#### n`` for gsm8k, a box for math.
+    r"""The decision when only the task's own format counts: ``#### n`` for gsm8k, a box for math.
 
-    Without that format the verdict is False; None when no verdict could be reached.
+    Without that format the decision is False; None when no decision could be reached.
     """
     grader = get_grader(name)
     answer = grader.strict(response)
     if answer is None:
         return False
-    verdict: Verdict = grader.decide(answer, grader.gold(gold))
-    return verdict.correct
+    decision: Decision = grader.decide(answer, grader.gold(gold))
+    return decision.correct
 
 
 def same_answer(name: str, a: str, b: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-from bon_eval.graders.base import UNDECIDED, Grade, Verdict, as_verdict
+from bon_eval.graders.base import UNDECIDED, Decision, Grade, as_decision
 from bon_eval.graders.extract import Extract
 from bon_eval.graders.workers.isolation import shared_pool
 
@@ -24,8 +24,8 @@ class AnswerGrader(ABC):
         """Where and what the response answers. Never raises; linear in the response."""
 
     @abstractmethod
-    def fast(self, answer: str, gold: str) -> Verdict:
-        """The verdict without a worker, or `UNDECIDED`. `gold` went through `self.gold`. Never raises."""
+    def fast(self, answer: str, gold: str) -> Decision:
+        """The decision without a worker, or `UNDECIDED`. `gold` went through `self.gold`. Never raises."""
 
     def gold(self, gold: str) -> str:
         """The answer within the data's gold."""
@@ -47,17 +47,17 @@ class AnswerGrader(ABC):
         """What a worker is asked when `fast` is undecided."""
         return {"op": "same", "gold": gold, "answer": answer}
 
-    def grade(self, found: Extract, verdict: Verdict) -> Grade:
+    def grade(self, found: Extract, decision: Decision) -> Grade:
         """The grade of an answer that was found in a response."""
-        answer = verdict.answer
+        answer = decision.answer
         if answer is None and found.answer is not None:
             answer = self.normal(found.answer)
-        return Grade(verdict.correct, answer, f"{found.where}; {verdict.rung}")
+        return Grade(decision.correct, answer, f"{found.where}; {decision.rung}")
 
-    def decide(self, answer: str, gold: str) -> Verdict:
-        """The verdict on an answer, by a worker where need be."""
-        verdict = self.fast(answer, gold)
-        return verdict if verdict is not UNDECIDED else as_verdict(_ask(self.question(answer, gold)))
+    def decide(self, answer: str, gold: str) -> Decision:
+        """The decision on an answer, by a worker where need be."""
+        decision = self.fast(answer, gold)
+        return decision if decision is not UNDECIDED else as_decision(_ask(self.question(answer, gold)))
 
     def __call__(self, response: str, gold: str) -> Grade:
         """Grade one response; never raises on any text."""

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """The verdict on one response."""
+    """The decision on one response."""
 
     correct: bool | None
-    """True, False, or None for unscored (no verdict could be reached; never silently wrong)."""
+    """True, False, or None for unscored (no decision could be reached; never silently wrong)."""
     answer: str | None
     """The answer that was read from the response, in the grader's normal form; None when none was found."""
     reason: str
-    """Where the answer was found and which rung decided, or why there is no verdict."""
+    """Where the answer was found and which rung decided, or why there is no decision."""
 
 
 class Grader(Protocol):
@@ -24,14 +24,14 @@ class Grader(Protocol):
     name: str
     """What a task's YAML says after ``grader:``."""
     version: str
-    """Changes whenever any verdict could change; stored with every grade."""
+    """Changes whenever any decision could change; stored with every grade."""
 
     def __call__(self, response: str, gold: str) -> Grade:
         """The grade of any text. Answers that count as one in a vote are spelled the same in `Grade.answer`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """What a rung says; correct None with rung ``undecided``: a worker must say."""
 
     correct: bool | None
@@ -40,11 +40,11 @@ class Verdict:
     """The answer as it is understood beside this gold, where its own normal form does not say it."""
 
 
-UNDECIDED = Verdict(None, "undecided")
+UNDECIDED = Decision(None, "undecided")
 
 
-def as_verdict(reply: dict[str, Any]) -> Verdict:
-    """A worker's reply as a verdict."""
+def as_decision(reply: dict[str, Any]) -> Decision:
+    """A worker's reply as a decision."""
     if "unscored" in reply:
-        return Verdict(None, str(reply["unscored"]))
-    return Verdict(reply["correct"], str(reply["rung"]), reply.get("answer"))
+        return Decision(None, str(reply["unscored"]))
+    return Decision(reply["correct"], str(reply["rung"]), reply.get("answer"))

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bon_eval.graders import get_grader
-from bon_eval.graders.base import UNDECIDED, Grade, Verdict, as_verdict
+from bon_eval.graders.base import UNDECIDED, Decision, Grade, as_decision
 from bon_eval.graders.extract import Extract
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB, WorkerPool, shared_pool
 
@@ -55,19 +55,19 @@ def grade_both(
     progress: Callable[[int, int], None] | None = None,
     strict: bool = True,
 ) -> tuple[list[Grade], list[bool | None]]:
-    """As `grade_many`, with the verdicts under the strict format beside the grades (empty unless `strict`)."""
+    """As `grade_many`, with the decisions under the strict format beside the grades (empty unless `strict`)."""
     with BatchGrader(grader_name, workers=workers, deadline=deadline, memory_mb=memory_mb) as batches:
         return batches.grade(items, strict=strict, progress=progress)
 
 
 class BatchGrader:
-    """Grades a run batch by batch: the same workers throughout, and verdicts remembered from batch to batch.
+    """Grades a run batch by batch: the same workers throughout, and decisions remembered from batch to batch.
 
     Memory is bounded by the largest batch and `remembered`, not by the run. Use as a context manager.
 
     Args:
         grader_name, workers, deadline, memory_mb: as in `grade_many`.
-        remembered: verdicts, and keys, that are kept from batch to batch; the oldest are forgotten first.
+        remembered: decisions, and keys, that are kept from batch to batch; the oldest are forgotten first.
 
     Raises `GraderError` as `grade_many` does.
     """
@@ -85,7 +85,7 @@ class BatchGrader:
         size = workers if workers is not None else min(MAX_WORKERS, os.cpu_count() or 1)
         self._workers = WorkerPool(size, deadline=deadline, memory_mb=memory_mb)  # starts nothing yet
         self._remembered = remembered
-        self._verdicts: dict[tuple[str, str], Verdict] = {}
+        self._decisions: dict[tuple[str, str], Decision] = {}
         self._keys: dict[str, str] = {}
 
     def grade(
@@ -95,9 +95,9 @@ class BatchGrader:
         strict: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[list[Grade], list[bool | None]]:
-        """Grades, and verdicts under the strict format (empty unless `strict`), of (response, gold) pairs in order."""
-        _forget(self._verdicts, self._remembered)
-        grader, verdicts = self._grader, self._verdicts
+        """Grades, and decisions under the strict format (empty unless `strict`), of (response, gold) pairs in order."""
+        _forget(self._decisions, self._remembered)
+        grader, decisions = self._grader, self._decisions
         golds: dict[str, str] = {}
         rows: list[tuple[Extract, str]] = []
         strict_rows: list[tuple[str | None, str]] = []
@@ -126,10 +126,10 @@ class BatchGrader:
                 if found.answer is None:
                     grade = Grade(False, None, found.where)
                 else:
-                    grade = grader.grade(found, verdicts[found.answer, gold])
+                    grade = grader.grade(found, decisions[found.answer, gold])
                 cache[row] = grade
             grades.append(grade)
-        return grades, [False if a is None else verdicts[a, g].correct for a, g in strict_rows]
+        return grades, [False if a is None else decisions[a, g].correct for a, g in strict_rows]
 
     def keys(self, answers: Iterable[str | None]) -> list[str | None]:
         """The canonical key of each answer, equal for equivalent answers; None for None.
@@ -162,8 +162,8 @@ class BatchGrader:
         self.close()
 
     def _fast(self, answer: str, gold: str) -> None:
-        if (answer, gold) not in self._verdicts:
-            self._verdicts[answer, gold] = self._grader.fast(answer, gold)
+        if (answer, gold) not in self._decisions:
+            self._decisions[answer, gold] = self._grader.fast(answer, gold)
 
     def _settle(
         self,
@@ -174,17 +174,17 @@ class BatchGrader:
         """Ask workers about the undecided pairs; pairs with the same normal forms are asked once."""
         groups: dict[tuple[str, str], dict[tuple[str, str], None]] = {}
         for answer, gold in itertools.chain(pairs, strict_pairs):
-            if answer is not None and self._verdicts[answer, gold] is UNDECIDED:
+            if answer is not None and self._decisions[answer, gold] is UNDECIDED:
                 groups.setdefault((self._grader.normal(answer), gold), {})[answer, gold] = None
         questions = [self._grader.question(*next(iter(group))) for group in groups.values()]
         for done, (group, reply) in enumerate(zip(groups.values(), self._ask(questions), strict=True), 1):
-            verdict = as_verdict(reply)
-            self._verdicts.update(dict.fromkeys(group, verdict))
+            decision = as_decision(reply)
+            self._decisions.update(dict.fromkeys(group, decision))
             if progress is not None:
                 progress(done, len(questions))
 
     def _ask(self, questions: Sequence[dict[str, str]]) -> Iterator[dict[str, object]]:
-        """Replies in the order of the questions; a few questions go to the workers that single verdicts use."""
+        """Replies in the order of the questions; a few questions go to the workers that single decisions use."""
         pool = self._workers
         if len(questions) < _PAIRS_PER_WORKER and pool.memory_mb == MEMORY_MB and not pool.all:
             yield from (shared_pool().ask(question, pool.deadline) for question in questions)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from bon_eval.graders.answer_grader import AnswerGrader
 from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
-from bon_eval.graders.base import Verdict
+from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
 
@@ -62,18 +62,18 @@ class ChoiceGrader(AnswerGrader):
         """Where and what the response answers: a letter, several letters (``A, B``), or words."""
         return _extract(response[-MAX_RESPONSE_CHARS:])
 
-    def fast(self, answer: str, gold: str) -> Verdict:
+    def fast(self, answer: str, gold: str) -> Decision:
         """By the text of an option where it is exactly that, else by letter, else by the text it begins with."""
         letter, options = _gold(gold)
         if len(answer) > MAX_ANSWER_CHARS:
-            return Verdict(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
         plain = {x: _plain(text) for x, text in options.items()}
         words = _plain(answer)
         named = [x for x, text in plain.items() if text == words] if len(answer) > 1 else []
         if not named and (letters := _letters(answer)):
             if len(set(letters)) > 1:
-                return Verdict(False, "several options", answer=", ".join(letters))
-            return Verdict(
+                return Decision(False, "several options", answer=", ".join(letters))
+            return Decision(
                 letters[0] == letter,
                 "letter" if letters[0] in options or not options else "no such option",
                 answer=letters[0],
@@ -83,14 +83,14 @@ class ChoiceGrader(AnswerGrader):
             longest = max(map(len, begun.values()), default=0)
             named = [x for x, text in begun.items() if len(text) == longest]
         if len(named) > 1:
-            return Verdict(None, f"the text of options {' and '.join(named)}")
+            return Decision(None, f"the text of options {' and '.join(named)}")
         if named:
-            return Verdict(named[0] == letter, "option text", answer=named[0])
+            return Decision(named[0] == letter, "option text", answer=named[0])
         if not options and words and words == _plain(letter):
-            return Verdict(True, "string")
+            return Decision(True, "string")
         if m := _FREE.match(answer):
-            return Verdict(m.group(1) == letter, "letter", answer=m.group(1))
-        return Verdict(False, "no option")
+            return Decision(m.group(1) == letter, "letter", answer=m.group(1))
+        return Decision(False, "no option")
 
     def normal(self, answer: str) -> str:
         """The letters, or the words without styling."""

@@ -12,7 +12,7 @@ import re
 from bon_eval.graders.answer_grader import AnswerGrader
 from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
-from bon_eval.graders.base import Verdict
+from bon_eval.graders.base import Decision
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
 
 TARGET = 24
@@ -48,28 +48,28 @@ class Game24Grader(AnswerGrader):
             return Extract(plain, "last line")
         return Extract(None, "no answer found")
 
-    def fast(self, answer: str, gold: str) -> Verdict:
+    def fast(self, answer: str, gold: str) -> Decision:
         """The numbers first, then the exact value."""
         if len(answer) > MAX_ANSWER_CHARS:
-            return Verdict(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
         expression, others = _sides(answer)
         stated = self.normal(expression)
         try:
             terms = postfix(expression)
         except NotArithmeticError as error:
-            return Verdict(False, f"not an expression: {error}", answer=stated)
+            return Decision(False, f"not an expression: {error}", answer=stated)
         if numbers_of(terms) != sorted(gold.split(), key=lambda n: (len(n), n)):
-            return Verdict(False, "other numbers", answer=stated)
+            return Decision(False, "other numbers", answer=stated)
         try:
             right = value(terms) == TARGET
             claims = all(value(postfix(other)) == TARGET for other in others)
         except ZeroDivisionError:
-            return Verdict(False, "division by zero", answer=stated)
+            return Decision(False, "division by zero", answer=stated)
         except NotArithmeticError:
             claims = False
         if not claims:  # the same expression without the claim is another answer in a vote
-            return Verdict(False, "states another value", answer=_NEEDLESS.sub("", answer))
-        return Verdict(right, "exact", answer=stated)
+            return Decision(False, "states another value", answer=_NEEDLESS.sub("", answer))
+        return Decision(right, "exact", answer=stated)
 
     def gold(self, gold: str) -> str:
         """The numbers, parted by single spaces."""

@@ -17,7 +17,7 @@ from bon_eval.graders.answers.exact import UndecidedError
 from bon_eval.graders.answers.forms import Form, form_of
 from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, LimitError, ParseError
 from bon_eval.graders.answers.units import units_agree
-from bon_eval.graders.base import UNDECIDED, Verdict
+from bon_eval.graders.base import UNDECIDED, Decision
 from bon_eval.graders.extract import Extract, extract, last_box
 
 EXACT = ExactOracle()
@@ -72,41 +72,41 @@ class MathGrader(AnswerGrader):
         """The normal form shown in a grade."""
         return read_flat(answer) if len(answer) <= MAX_ANSWER_CHARS else answer[:MAX_ANSWER_CHARS]
 
-    def fast(self, answer: str, gold: str) -> Verdict:
+    def fast(self, answer: str, gold: str) -> Decision:
         """The rungs that need no worker."""
         if answer.strip() == gold.strip():
-            return Verdict(True, "string")
+            return Decision(True, "string")
         if len(answer) > MAX_ANSWER_CHARS or len(gold) > MAX_ANSWER_CHARS:
-            return Verdict(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
         a, g = read_flat(answer), read_flat(gold)
         if a == g:
-            return Verdict(True, "string")
+            return Decision(True, "string")
         if (letter := _LETTER.fullmatch(g)) and (choice := _CHOICE.fullmatch(a)):
-            return Verdict({letter.group(1)} == set(_CHOICES.findall(a)) | {choice.group(1)}, "choice")
+            return Decision({letter.group(1)} == set(_CHOICES.findall(a)) | {choice.group(1)}, "choice")
         if not units_agree(answer, gold):
-            return Verdict(False, "units")
+            return Decision(False, "units")
         undecided = False
         for grouping in (True, False):
             if not grouping and (_ZEROS.search(a) or _ZEROS.search(g)):
                 break
             x, y = read_form(gold, grouping), read_form(answer, grouping)
             if BEYOND in (x, y):
-                return Verdict(None, "too long or nested too deeply")
+                return Decision(None, "too long or nested too deeply")
             if x is None or y is None:
                 return self._unparsed(x or y, a)
             try:
                 if compare(x, y, EXACT):
-                    return Verdict(True, "exact")
+                    return Decision(True, "exact")
             except UndecidedError:
                 undecided = True
         if self._decimal_comma(a, g):
-            return Verdict(True, "exact")
-        return UNDECIDED if undecided else Verdict(False, "exact")
+            return Decision(True, "exact")
+        return UNDECIDED if undecided else Decision(False, "exact")
 
     @staticmethod
-    def _unparsed(other: Form | None, answer: str) -> Verdict:
+    def _unparsed(other: Form | None, answer: str) -> Decision:
         words = answer.isalpha() or not answer
-        return Verdict(False, "string") if words and (other is None or other[0] != "text") else UNDECIDED
+        return Decision(False, "string") if words and (other is None or other[0] != "text") else UNDECIDED
 
     @staticmethod
     def _decimal_comma(answer: str, gold: str) -> bool:

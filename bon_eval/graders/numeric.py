@@ -11,7 +11,7 @@ from bon_eval.graders.answers.exact import UndecidedError
 from bon_eval.graders.answers.forms import Form
 from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
 from bon_eval.graders.answers.tree import MAX_DIGITS, SCALES, Expr
-from bon_eval.graders.base import Verdict
+from bon_eval.graders.base import Decision
 from bon_eval.graders.extract import NUMBER, Extract, extract
 from bon_eval.graders.math import EXACT, MathGrader, read_form
 
@@ -32,22 +32,22 @@ class NumericGrader(MathGrader):
         """The number within a gold, which may be the data set's whole solution."""
         return gold.rpartition("####")[2].strip() if "####" in gold else super().gold(gold)
 
-    def fast(self, answer: str, gold: str) -> Verdict:
+    def fast(self, answer: str, gold: str) -> Decision:
         """Exact comparison of the first number after the last ``=``, or of the value of a whole expression."""
         if answer.strip() == gold.strip():
-            return Verdict(True, "string")
+            return Decision(True, "string")
         target = number_in(gold)
         if target is None:
             return super().fast(answer, gold)
         if len(answer) > MAX_ANSWER_CHARS:
-            return Verdict(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
         value = number_in(answer)
         if value is not None and value == target:
-            return Verdict(True, "exact")
-        verdict = super().fast(answer, gold)
-        if verdict.correct is None and value is not None and "\\" not in answer:
-            return Verdict(False, "exact")
-        return verdict
+            return Decision(True, "exact")
+        decision = super().fast(answer, gold)
+        if decision.correct is None and value is not None and "\\" not in answer:
+            return Decision(False, "exact")
+        return decision
 
     def normal(self, answer: str) -> str:
         """The number that was read."""

@@ -9,7 +9,7 @@ and the reason says so.
 from __future__ import annotations
 
 from bon_eval.graders.answer_grader import AnswerGrader
-from bon_eval.graders.base import UNDECIDED, Grade, Verdict
+from bon_eval.graders.base import UNDECIDED, Decision, Grade
 from bon_eval.graders.extract import MAX_RESPONSE_CHARS, Extract
 from bon_eval.graders.workers.foreign import load_plugin
 
@@ -25,7 +25,7 @@ class PluginGrader(AnswerGrader):
         """The end of the response; the grader itself finds the answer."""
         return Extract(response[-MAX_RESPONSE_CHARS:], "plugin")
 
-    def fast(self, answer: str, gold: str) -> Verdict:
+    def fast(self, answer: str, gold: str) -> Decision:
         """Always left to a worker."""
         return UNDECIDED
 
@@ -33,9 +33,9 @@ class PluginGrader(AnswerGrader):
         """What a worker is asked."""
         return {"op": "plugin", "grader": self.name, "gold": gold, "answer": answer}
 
-    def grade(self, found: Extract, verdict: Verdict) -> Grade:
+    def grade(self, found: Extract, decision: Decision) -> Grade:
         """The grade that the plugin gave."""
-        return Grade(verdict.correct, verdict.answer, verdict.rung)
+        return Grade(decision.correct, decision.answer, decision.rung)
 
     def strict(self, response: str) -> str | None:
         """A plugin has one format only."""

@@ -1,8 +1,8 @@
-"""True or false: the final verdict of a response, not one inside its reasoning.
+"""True or false: the final decision of a response, not one inside its reasoning.
 
 Where it is read, in this order: the last box, the last statement of the answer ("the answer is False", ``Answer:
 True``, ``#### True``), the last conclusion about the statement ("the statement ... is therefore true"), the last line,
-a response that opens with its verdict.
+a response that opens with its decision.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from bon_eval.graders.answer_grader import AnswerGrader
-from bon_eval.graders.base import Verdict
+from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
 
@@ -23,7 +23,7 @@ _BOTH = re.compile(
     r"\b(?:true|false)[ \t]{0,3}(?:or|/|and|nor)[ \t]{0,3}(?:not[ \t]{1,3})?(?:true|false)\b", re.IGNORECASE
 )
 _ANSWER = re.compile(
-    r"(?:\banswer\b(?:[ \t]{1,3}(?:to|of|for)[ \t][^\n.:?]{0,80}?)?|\b(?:verdict|conclusion)\b)"
+    r"(?:\banswer\b(?:[ \t]{1,3}(?:to|of|for)[ \t][^\n.:?]{0,80}?)?|\b(?:decision|conclusion)\b)"
     r"[ \t]{0,3}\*{0,3}[ \t]{0,3}(?:is|would be|will be|must be|:|=)([^\n]{0,200}\n?[^\n]{0,40})"
     r"|####([^\n]{0,200})",
     re.IGNORECASE,
@@ -47,13 +47,13 @@ class TrueFalseGrader(AnswerGrader):
     def extract(self, response: str) -> Extract:
         """Where and what the response answers: ``True``, ``False``, or nothing."""
         text = response[-MAX_RESPONSE_CHARS:]
-        if (box := last_box(text)) is not None and (verdict := _verdict(box)) is not None:
-            return Extract(verdict, "box")
+        if (box := last_box(text)) is not None and (decision := _verdict(box)) is not None:
+            return Extract(decision, "box")
         opening = text[:200]
         text = text[-MAX_PHRASE_CHARS:]
         for pattern in (_ANSWER, _STATEMENT):
-            if (verdict := _last(pattern, text)) is not None:
-                return Extract(verdict, "phrase")
+            if (decision := _last(pattern, text)) is not None:
+                return Extract(decision, "phrase")
         lines = [line for line in text.splitlines() if line.strip()]
         if lines and (m := _ENDING.search(_BOTH.sub("", lines[-1][-200:]))) is not None:
             return Extract(_verdict(m.group()), "last line")
@@ -61,11 +61,11 @@ class TrueFalseGrader(AnswerGrader):
             return Extract(_verdict(m.group()), "opening")
         return Extract(None, "no answer found")
 
-    def fast(self, answer: str, gold: str) -> Verdict:
-        """Equal verdicts."""
+    def fast(self, answer: str, gold: str) -> Decision:
+        """Equal decisions."""
         if gold not in ("True", "False"):
-            return Verdict(None, "the gold is neither True nor False")
-        return Verdict(answer == gold, "string")
+            return Decision(None, "the gold is neither True nor False")
+        return Decision(answer == gold, "string")
 
     def gold(self, gold: str) -> str:
         """``True`` or ``False``."""
@@ -74,10 +74,10 @@ class TrueFalseGrader(AnswerGrader):
         return text.capitalize() if text.lower() in ("true", "false") else text
 
     def strict(self, response: str) -> str | None:
-        """The verdict under the strict format: in a box or behind "the answer is", ``Answer:`` or ``####``."""
+        """The decision under the strict format: in a box or behind "the answer is", ``Answer:`` or ``####``."""
         text = response[-MAX_RESPONSE_CHARS:]
-        if (box := last_box(text)) is not None and (verdict := _verdict(box)) is not None:
-            return verdict
+        if (box := last_box(text)) is not None and (decision := _verdict(box)) is not None:
+            return decision
         return _last(_ANSWER, text[-MAX_PHRASE_CHARS:])
 
     def near_misses(self, gold: str) -> tuple[str, ...]:
@@ -86,14 +86,14 @@ class TrueFalseGrader(AnswerGrader):
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
-    """The verdict of the last match that states one."""
+    """The decision of the last match that states one."""
     found = None
     m = pattern.search(text)
     while m is not None:
         content = m.group(m.lastindex) if m.lastindex else m.group()
-        # A conclusion's own verdict is its last word; the answer's is its first.
-        verdict = _verdict(content, last=not m.lastindex)
-        found = verdict or found
+        # A conclusion's own decision is its last word; the answer's is its first.
+        decision = _verdict(content, last=not m.lastindex)
+        found = decision or found
         m = pattern.search(text, max(m.start() + 1, m.start(m.lastindex) if m.lastindex else m.end()))
     return found
 

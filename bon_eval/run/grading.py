@@ -16,7 +16,7 @@ from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
 from bon_eval.run.progress import Progress
 from bon_eval.store import parts
 from bon_eval.store.files import write_atomic
-from bon_eval.store.reader import load_problems, stored_parts
+from bon_eval.store.reader import stored_parts, stored_problems
 from bon_eval.store.writer import read_meta
 
 SCHEMA = pa.schema(
@@ -65,7 +65,7 @@ def grade_run(
     """
     meta = read_meta(path)
     name = grader_name or str(meta["config"]["grader"])
-    golds = {p.id: p.gold for p in load_problems(path)}
+    golds = {p.id: p.gold for p in stored_problems(path)}
     size = responses_per_problem(meta["config"])
     target = path / "grades.parquet"
 

@@ -21,7 +21,7 @@ _PRIOR_PROBLEMS = 4.0
 _ROUNDING = 1e-12
 """Deviations this small, relative to the largest value, are rounding and not spread."""
 
-Limits = tuple[float, float, str]
+Ends = tuple[float, float, str]
 """Low, high, and the name of the method."""
 
 
@@ -38,7 +38,7 @@ def effective_problems(values: NDArray[np.float64]) -> float:
     return float(deviation.sum()) ** 2 / square if square > 0.0 else 0.0
 
 
-def share_interval(values: NDArray[np.float64], confidence: float) -> Limits:
+def share_interval(values: NDArray[np.float64], confidence: float) -> Ends:
     """Interval for values in [0, 1]: ``wilson-midp`` for single answers, otherwise ``wilson-design``."""
     return _wilson_midp(values, confidence) if is_binary(values) else _wilson_design(values, confidence)
 
@@ -49,7 +49,7 @@ def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def _wilson_midp(values: NDArray[np.float64], confidence: float) -> Limits:
+def _wilson_midp(values: NDArray[np.float64], confidence: float) -> Ends:
     from scipy import special
 
     n, k = len(values), int(values.sum())
@@ -75,7 +75,7 @@ def _midp_low(k: int, n: int, tail: float) -> float:
     return low
 
 
-def _wilson_design(values: NDArray[np.float64], confidence: float) -> Limits:
+def _wilson_design(values: NDArray[np.float64], confidence: float) -> Ends:
     from scipy import special
 
     n, p = len(values), float(values.mean())
@@ -88,7 +88,7 @@ def _wilson_design(values: NDArray[np.float64], confidence: float) -> Limits:
     return *_wilson(p, size, float(special.stdtrit(n - 1, quantile))), "wilson-design"
 
 
-def ratio_interval(parts: NDArray[np.float64], sizes: NDArray[np.float64], confidence: float) -> Limits:
+def ratio_interval(parts: NDArray[np.float64], sizes: NDArray[np.float64], confidence: float) -> Ends:
     """Interval for a share of all responses, sum(parts) / sum(sizes), that resamples problems: ``wilson-design ratio``.
 
     As `_wilson_design`, with the variance of the ratio by linearisation (Cochran 1977, section 2.11): the residuals

@@ -44,7 +44,7 @@ def check_comparable(before: Run, after: Run, allowed: Collection[str] = ()) -> 
         ConfigError: what differs, in one line with what to do, or an unknown name in `allowed`.
     """
     check_differences(allowed)
-    a, b = config_of(before), config_of(after)
+    a, b = stored_config(before), stored_config(after)
     for name in _SAME:
         if a[name] != b[name]:
             raise ConfigError(
@@ -89,7 +89,7 @@ def common_clusters(
         ConfigError: only one run names clusters, or each its own, or a problem has no such column or is in other
             clusters in the run after.
     """
-    named = [config_of(run).get("cluster") for run in (before, after)]
+    named = [stored_config(run).get("cluster") for run in (before, after)]
     if column is None and named[0] != named[1]:
         one, other = (f"column {name!r}" if name else "none" for name in named)
         raise ConfigError(
@@ -109,10 +109,10 @@ def common_clusters(
 
 def same_prompts(before: Run, after: Run) -> bool:
     """Whether both models saw the same tokens, so that likelihoods under the other model are comparable."""
-    return bool(config_of(before)["prompts_hash"] == config_of(after)["prompts_hash"])
+    return bool(stored_config(before)["prompts_hash"] == stored_config(after)["prompts_hash"])
 
 
-def config_of(run: Run) -> dict[str, Any]:
+def stored_config(run: Run) -> dict[str, Any]:
     """The run's configuration."""
     config = run.meta["config"]
     assert isinstance(config, dict)
@@ -130,7 +130,7 @@ def _pairs(before: Run, after: Run) -> dict[str, tuple[str, str]]:
 
 def _facts(run: Run) -> dict[str, str]:
     engine: Mapping[str, Any] = run.meta.get("engine") or {}
-    config = config_of(run)
+    config = stored_config(run)
     return {
         "grader": f"{run.grader.get('name', config['grader'])} version {run.grader.get('version', 'unknown')}",
         # What `auto` came to, where the engine says so.

@@ -123,7 +123,7 @@ def load_forced_by(run: Run, other: Run) -> dict[Draw, NDArray[np.float64]]:
     }
 
 
-Source = Literal["forced", "sampled"]
+LikelihoodSource = Literal["forced", "sampled"]
 """Where the log-likelihoods of a run's responses under its own model come from."""
 
 
@@ -132,7 +132,7 @@ def is_inexact(meta: Mapping[str, Any]) -> bool:
     return (meta.get("engine") or {}).get("dtype") != "float32"
 
 
-def own_likelihoods(run: Run) -> tuple[dict[Draw, NDArray[np.float64]], Source]:
+def own_likelihoods(run: Run) -> tuple[dict[Draw, NDArray[np.float64]], LikelihoodSource]:
     """Log-likelihoods of a run's responses under its own model, draw -> (P, N): forced, where all of them are."""
     by = ForcedBy.of(run.meta["config"])
     if owed_requests(run.meta["config"], run.pool.problem_ids) <= forced_requests(run.path, by):
@@ -153,7 +153,7 @@ class Likelihoods:
     tuned: Mapping[Draw, NDArray[np.float64]]
     """The tuned run's responses under its own model."""
     tuned_by_base: Mapping[Draw, NDArray[np.float64]]
-    sources: tuple[Source, Source]
+    sources: tuple[LikelihoodSource, LikelihoodSource]
     """Of `base` and of `tuned`; the other two are forced."""
 
 

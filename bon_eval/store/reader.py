@@ -80,7 +80,7 @@ def stored_parts(path: Path, meta: dict[str, Any]) -> list[parts.Part]:
     return parts.list_parts(path / "responses", digest(meta["identity"]), schema)
 
 
-def load_problems(path: Path) -> tuple[Problem, ...]:
+def stored_problems(path: Path) -> tuple[Problem, ...]:
     """The problems of a run in task order."""
     file = path / "problems.parquet"
     try:
@@ -128,7 +128,7 @@ def load_run(
     wanted = [get_scorer(name) for name in scorers]
     directory = Path(path)
     meta = read_meta(directory)
-    problems = load_problems(directory)
+    problems = stored_problems(directory)
     stored = stored_parts(directory, meta)
     tables: list[pa.Table] = []
     texts = Texts()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
-Row = dict[str, object]
+Record = dict[str, object]
 
 
 def read_rows(path: Path) -> Dataset:
@@ -68,7 +68,7 @@ def as_text(value: object) -> str | None:
     return str(value)
 
 
-def _text_table(rows: Iterable[Row]) -> pa.Table:
+def _text_table(rows: Iterable[Record]) -> pa.Table:
     import pyarrow as pa
 
     cells = [{name: as_text(value) for name, value in row.items()} for row in rows]
@@ -85,7 +85,7 @@ def _read_json(path: Path) -> pa.Table:
     return _text_table(_json_lines(text, path))
 
 
-def _json_lines(text: str, path: Path) -> Iterator[Row]:
+def _json_lines(text: str, path: Path) -> Iterator[Record]:
     # Not splitlines(): JSON strings may hold other line separators, such as U+2028, unescaped.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -102,7 +102,7 @@ def _parse_json(text: str, path: Path, what: str) -> object:
         raise TaskError(f"data file {path}: {what}is not JSON ({error}); write one object per line") from error
 
 
-def _object(value: object, path: Path, what: str) -> Row:
+def _object(value: object, path: Path, what: str) -> Record:
     if not isinstance(value, dict):
         raise TaskError(f"data file {path}: {what} is not an object with named columns")
     return value
@@ -118,7 +118,7 @@ def _read_csv(path: Path) -> pa.Table:
             ) from error
 
 
-def _csv_rows(lines: Iterator[list[str]], path: Path) -> Iterator[Row]:
+def _csv_rows(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
     header = next(lines, [])
     for name in header:
         if header.count(name) > 1:

@@ -18,7 +18,7 @@ from bon_eval.errors import StoreError
 from bon_eval.run.prepare import RunOptions, prepare
 from bon_eval.store import parts
 from bon_eval.store.merge import merge_shards
-from bon_eval.store.reader import iter_responses, load_problems, load_run, stored_parts
+from bon_eval.store.reader import iter_responses, load_run, stored_parts, stored_problems
 from bon_eval.store.writer import read_meta
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,7 @@ def test_merged_shards_are_the_run(shards: list[Path], tmp_path: Path) -> None:
     assert {(r.problem_id, r.arm, r.index): r for r in rows} == {(r.problem_id, r.arm, r.index): r for r in before}
     assert len(rows) == len(before) == 24 * 4
     expected = prepare(OPTIONS)
-    assert [p.id for p in load_problems(whole)] == [p.id for p in expected.problems]
+    assert [p.id for p in stored_problems(whole)] == [p.id for p in expected.problems]
     meta = read_meta(whole)
     assert meta["identity"] == expected.config.identity()
     assert [session["shard"] for session in meta["sessions"]] == ["1/3", "2/3", "3/3"]
@@ -117,9 +117,9 @@ def test_a_merge_without_a_whole_shard_can_be_finished(shards: list[Path], tmp_p
     """The problems of the absent shard come back with the run that samples them."""
     out = tmp_path / "merged"
     run("merge", *shards[:2], "--partial", "--out", out)
-    assert len(load_problems(out)) == 18
+    assert len(stored_problems(out)) == 18
     run("run", *JOB, "--out", out)
-    assert [p.id for p in load_problems(out)] == [p.id for p in prepare(OPTIONS).problems]
+    assert [p.id for p in stored_problems(out)] == [p.id for p in prepare(OPTIONS).problems]
     assert len(list(iter_responses(out))) == 24 * 4
 
 

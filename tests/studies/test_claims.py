@@ -14,7 +14,7 @@ from squeeze.claims import ClaimPart, Numbers, Outcome, decide, layout, numbers,
 from bon_eval.analysis.sides import LABELS
 from bon_eval.dpo.pairs.recipes import RECIPES
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES
-from bon_eval.dpo.tracking.points import Column
+from bon_eval.dpo.tracking.points import Measured
 from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import Interval
@@ -83,11 +83,11 @@ SPREAD = np.linspace(-0.1, 0.1, P)
 """Of mean 0, so that estimates are known to the last digit and intervals are narrow."""
 
 
-def column(values: Any, *, share: bool = False, ids: tuple[str, ...] = IDS, label: str = "the measure") -> Column:
-    return Column(label, "share" if share else "nats", np.asarray(values, dtype=np.float64), share, ids)
+def column(values: Any, *, share: bool = False, ids: tuple[str, ...] = IDS, label: str = "the measure") -> Measured:
+    return Measured(label, "share" if share else "nats", np.asarray(values, dtype=np.float64), share, ids)
 
 
-def trajectory(columns: dict[int, dict[str, Column]]) -> Trajectory:
+def trajectory(columns: dict[int, dict[str, Measured]]) -> Trajectory:
     return Trajectory(
         steps=tuple(columns),
         points=(),
@@ -226,7 +226,7 @@ def test_the_mean_is_over_all_numbers_that_there_are() -> None:
 def pairs(set_name: str, values: Any, behind: Any) -> Trajectory:
     """Pairs of which problem q0 has more than the others."""
     units = tuple((set_name, k) for k in range(len(behind)))
-    made = Column("the measure", "share", np.asarray(values, dtype=np.float64), True, units, tuple(behind))
+    made = Measured("the measure", "share", np.asarray(values, dtype=np.float64), True, units, tuple(behind))
     return trajectory({step: {f"{set_name}.m": made} for step in (0, 10)})
 
 

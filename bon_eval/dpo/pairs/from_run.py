@@ -26,7 +26,7 @@ from bon_eval.tasks.prompts import RenderedPrompt
 from bon_eval.tasks.spec import TaskSpec
 from bon_eval.tasks.templates import render_template, template_names
 
-Form = Literal["plain", "conversational"]
+PairFormat = Literal["plain", "conversational"]
 """TRL's formats: texts, or messages."""
 
 _COLUMNS = ("problem_id", "arm", "index", "text", "token_ids")
@@ -47,7 +47,7 @@ class RunPairs:
 
 
 def pairs_of_run(
-    path: Path, recipe: str, options: PairOptions, *, form: Form = "plain", task: str | None = None
+    path: Path, recipe: str, options: PairOptions, *, form: PairFormat = "plain", task: str | None = None
 ) -> RunPairs:
     """Build a recipe's pairs from the pool and the grades of a stored run.
 
@@ -167,7 +167,7 @@ def _check_prompt(spec: TaskSpec, prompt: RenderedPrompt, fields: Mapping[str, s
         )
 
 
-def _prompt(prompt: RenderedPrompt, form: Form, chat: bool, path: Path) -> tuple[Text, tuple[int, ...] | None]:
+def _prompt(prompt: RenderedPrompt, form: PairFormat, chat: bool, path: Path) -> tuple[Text, tuple[int, ...] | None]:
     if form == "plain":
         return prompt.text, prompt.token_ids
     if not chat:

@@ -16,7 +16,7 @@ from bon_eval.errors import EngineError
 from bon_eval.records import Forced
 
 Array = NDArray[np.float64]
-Unit = TypeVar("Unit", bound=Hashable)
+UnitT = TypeVar("UnitT", bound=Hashable)
 ROUNDING = 1e-4
 """Nats by which an argmax's log-prob may stand below the own token's: two roundings of one number in float32."""
 
@@ -167,7 +167,7 @@ def ches(hidden_chosen: Array, hidden_rejected: Array) -> tuple[float, float]:
     return float(plus @ minus - plus @ plus), float(mean_plus @ mean_minus - mean_plus @ mean_plus)
 
 
-def problem_sums(values: Array, problem_ids: Sequence[Unit]) -> tuple[tuple[Unit, ...], Array, Array]:
+def problem_sums(values: Array, problem_ids: Sequence[UnitT]) -> tuple[tuple[UnitT, ...], Array, Array]:
     """Pairs (K,) or (K, M) to sums for each problem, for `bon_eval.stats.ratio_means`: problems are the sampling unit.
 
     Where problems are clustered their clusters stand in place of them.
@@ -176,7 +176,7 @@ def problem_sums(values: Array, problem_ids: Sequence[Unit]) -> tuple[tuple[Unit
         The problems in order of first appearance, the sums over their pairs, (P,) or (P, M), and their numbers of
         pairs, (P,). The sum of sums over the sum of numbers is the mean over pairs.
     """
-    first: dict[Unit, int] = {}
+    first: dict[UnitT, int] = {}
     index = np.array([first.setdefault(problem, len(first)) for problem in problem_ids], dtype=np.intp)
     sums = np.zeros((len(first), *values.shape[1:]))
     np.add.at(sums, index, values)

@@ -15,7 +15,7 @@ from bon_eval.engines.load import load_tokenizer
 from bon_eval.errors import ConfigError
 from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
 from bon_eval.stats.clusters import clusters_of
-from bon_eval.store.reader import load_problems
+from bon_eval.store.reader import stored_problems
 from bon_eval.store.writer import read_meta
 
 BASE_BEST, BASE_GREEDY = "base/best", "base/greedy"
@@ -90,7 +90,7 @@ def prepare_track(
     if options.cluster is not None:
         for directory in (base_run, base.directory):  # a stored run's columns are what they were when it started
             if directory is not None and (directory / "problems.parquet").is_file():
-                clusters_of(problems := load_problems(directory), [p.id for p in problems], options.cluster)
+                clusters_of(problems := stored_problems(directory), [p.id for p in problems], options.cluster)
     runs = []
     for checkpoint in series.checkpoints:
         if checkpoint.step == 0:

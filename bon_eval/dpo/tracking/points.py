@@ -27,7 +27,7 @@ Unit = str | tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Column:
+class Measured:
     """One measure at one checkpoint, a number for each problem of the task or for each pair."""
 
     label: str
@@ -95,7 +95,7 @@ NO_CLUSTERS = Clusters()
 
 
 def make_points(
-    columns: Mapping[int, Mapping[str, Column]], seed: int, draws: int, clusters: Clusters = NO_CLUSTERS
+    columns: Mapping[int, Mapping[str, Measured]], seed: int, draws: int, clusters: Clusters = NO_CLUSTERS
 ) -> list[Point]:
     """Every measure at every step, by step and then in table order, from step -> measure -> its numbers."""
     base, out = columns[0], []
@@ -123,7 +123,7 @@ def make_points(
 
 
 def _family(
-    columns: Mapping[int, Mapping[str, Column]],
+    columns: Mapping[int, Mapping[str, Measured]],
     changes: Mapping[int, Mapping[str, PairedTest]],
     seed: int,
     draws: int,
@@ -155,7 +155,7 @@ def _family(
 
 
 def _changes(
-    base: Mapping[str, Column], now: Mapping[str, Column], seed: int, draws: int, clusters: Clusters
+    base: Mapping[str, Measured], now: Mapping[str, Measured], seed: int, draws: int, clusters: Clusters
 ) -> dict[str, PairedTest]:
     """Changes of what has a number in both: a problem may have no AUROC, a pair no log of its mass, in one of them."""
     shared = {name: _shared(base[name], column) for name, column in now.items() if name in base}
@@ -174,7 +174,7 @@ def _changes(
     return out
 
 
-def _shared(base: Column, now: Column) -> tuple[Unit, ...]:
+def _shared(base: Measured, now: Measured) -> tuple[Unit, ...]:
     if base.units == now.units:
         return now.units
     there = set(base.units)
@@ -189,5 +189,5 @@ def _groups(units: Mapping[str, tuple[Unit, ...]]) -> list[tuple[tuple[Unit, ...
     return list(found.items())
 
 
-def _table(columns: Mapping[str, Column], names: Sequence[str], units: tuple[Unit, ...]) -> Array:
+def _table(columns: Mapping[str, Measured], names: Sequence[str], units: tuple[Unit, ...]) -> Array:
     return np.column_stack([columns[name].at(units) for name in names])

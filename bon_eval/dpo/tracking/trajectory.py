@@ -18,7 +18,7 @@ from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
 from bon_eval.dpo.tracking.forced import read_forced
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES, pair_measures, problem_sums, side_scores
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
-from bon_eval.dpo.tracking.points import NO_CLUSTERS, Clusters, Column, Point, make_points
+from bon_eval.dpo.tracking.points import NO_CLUSTERS, Clusters, Measured, Point, make_points
 from bon_eval.dpo.tracking.track import FORMAT
 from bon_eval.errors import StoreError
 from bon_eval.estimators import chosen_index, within_problem_auroc
@@ -27,7 +27,7 @@ from bon_eval.stats.clusters import clusters_of
 from bon_eval.stats.ratio_means import ratio_means
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Limits, Positive, Size
-from bon_eval.store.forced import Source, load_forced_by, own_likelihoods
+from bon_eval.store.forced import LikelihoodSource, load_forced_by, own_likelihoods
 from bon_eval.store.reader import Run, load_run
 
 
@@ -38,7 +38,7 @@ class Trajectory:
     steps: Annotated[tuple[Count, ...], Limits(min_items=2)]
     points: tuple[Point, ...]
     """By step, then in table order."""
-    columns: Mapping[int, Mapping[str, Column]]
+    columns: Mapping[int, Mapping[str, Measured]]
     """Step -> measure -> its numbers; for further statistics over several trajectories."""
     ches: Mapping[str, tuple[Interval, Interval]]
     """Pair set -> CHES and its length-normalised form at the base model, means over pairs."""
@@ -49,7 +49,7 @@ class Trajectory:
     beta: Positive
     base: Mapping[str, Any]
     """run.json of the base run."""
-    base_source: Source
+    base_source: LikelihoodSource
     """Where the base model's log-likelihoods of its own responses come from at step 0; the base model's of the
     checkpoints' responses, and the checkpoints' of the base model's, are forced."""
     skipped: tuple[str, ...]
@@ -115,7 +115,7 @@ def load_trajectory(
     best = chosen_index(base_run.pool.log_likelihood)[:, None]
     own = np.take_along_axis(base_own["sample"], best, axis=1)[:, 0], base_own["greedy"][:, 0]
     forced_base = _scores(out, "base")
-    columns: dict[int, dict[str, Column]] = {}
+    columns: dict[int, dict[str, Measured]] = {}
     for step, name in [(0, "base"), *((int(c["step"]), str(c["run"])) for c in stored["checkpoints"])]:
         forced = forced_base if step == 0 else _scores(out, name)
         found = _arms(out / "runs" / name, base_run, seed) if step else _side_columns(base_side, seed)
@@ -125,14 +125,14 @@ def load_trajectory(
         ):
             values = at_base if step == 0 else forced[set_name].log_likelihood
             key = f"log_likelihood.{set_name.replace('/', '_')}"
-            found[key] = Column(label, "nats", values, False, base_run.pool.problem_ids)
+            found[key] = Measured(label, "nats", values, False, base_run.pool.problem_ids)
         for set_name, facts in stored["pairs"].items():
             found |= _pair_columns(set_name, facts["problem_ids"], forced_base, forced, stored["beta"])
         for set_name, facts in stored["probes"].items():
             values, ids = forced[set_name].log_likelihood, tuple(facts["problem_ids"])
             units = tuple((set_name, k) for k in range(len(ids)))
             label = f"log-likelihood of {set_name}"
-            found[f"{set_name}.log_likelihood"] = Column(label, "nats", values, False, units, ids)
+            found[f"{set_name}.log_likelihood"] = Measured(label, "nats", values, False, units, ids)
         columns[step] = found
     behind = {i for kind in ("pairs", "probes") for facts in stored[kind].values() for i in facts["problem_ids"]}
     return Trajectory(
@@ -158,32 +158,32 @@ def _scores(out: Path, name: str) -> dict[str, Any]:
     return {key: side_scores(forced) for key, forced in read_forced(out / "forced" / f"{name}.parquet").items()}
 
 
-def _arms(directory: Path, base: Run, seed: int) -> dict[str, Column]:
+def _arms(directory: Path, base: Run, seed: int) -> dict[str, Measured]:
     run = load_run(directory)
     if run.pool.problem_ids != base.pool.problem_ids:
         raise StoreError(f"{directory} holds other problems than the base run; track again into another directory")
     return _side_columns(Side.of(run, base=load_forced_by(run, base)), seed)
 
 
-def _side_columns(side: Side, seed: int) -> dict[str, Column]:
+def _side_columns(side: Side, seed: int) -> dict[str, Measured]:
     n, ids = side.pool.n, side.pool.problem_ids
     found = {
-        f"accuracy.{name}": Column(f"accuracy, {LABELS[name].format(n=n)}", "share", values, True, ids)
+        f"accuracy.{name}": Measured(f"accuracy, {LABELS[name].format(n=n)}", "share", values, True, ids)
         for name, values in accuracies(side, n, streams(seed)).items()
     }
     for name, values in quantities(side, n).items():
-        found[name] = Column(LABELS[name].format(n=n), unit(name), values, unit(name) == "share", ids)
+        found[name] = Measured(LABELS[name].format(n=n), unit(name), values, unit(name) == "share", ids)
     auroc = within_problem_auroc(side.pool.log_likelihood, side.pool.correct)
     both = np.isfinite(auroc)
     if both.any():
         kept = tuple(problem for problem, k in zip(ids, both, strict=True) if k)
-        found["auroc"] = Column("AUROC of log-likelihood within problems", "share", auroc[both], True, kept)
+        found["auroc"] = Measured("AUROC of log-likelihood within problems", "share", auroc[both], True, kept)
     return found
 
 
 def _pair_columns(
     set_name: str, problem_ids: Sequence[str], base: Mapping[str, Any], now: Mapping[str, Any], beta: float
-) -> dict[str, Column]:
+) -> dict[str, Measured]:
     sides = [scores[f"{set_name}/{side}"] for scores in (base, now) for side in ("chosen", "rejected")]
     found = {}
     for name, values in pair_measures(*sides, beta=beta).items():
@@ -195,7 +195,7 @@ def _pair_columns(
         places = np.flatnonzero(kept).tolist()
         units, ids = tuple((set_name, k) for k in places), tuple(problem_ids[k] for k in places)
         label = f"{kind.label} ({set_name})"
-        found[f"{set_name}.{name}"] = Column(label, kind.unit, values[kept], kind.unit == "share", units, ids)
+        found[f"{set_name}.{name}"] = Measured(label, kind.unit, values[kept], kind.unit == "share", units, ids)
     return found
 
 

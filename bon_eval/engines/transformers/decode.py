@@ -17,7 +17,7 @@ from bon_eval.records import Request, Response
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """What bounds the running batch."""
 
     rows: int
@@ -61,7 +61,7 @@ class _Row:
 class Decoder:
     """Draws the responses of a stream of requests with a causal language model."""
 
-    def __init__(self, model: Any, detokenizer: Detokenizer, generator: torch.Generator, limits: Limits) -> None:
+    def __init__(self, model: Any, detokenizer: Detokenizer, generator: torch.Generator, limits: BatchLimits) -> None:
         self._model = model
         self._detokenizer = detokenizer
         self._generator = generator

@@ -94,9 +94,9 @@ class TransformersEngine(LoadedEngine):
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
-        from bon_eval.engines.transformers.decode import Decoder, Limits
+        from bon_eval.engines.transformers.decode import BatchLimits, Decoder
 
-        limits = Limits(rows=self._batch_size, cache_bytes=self._cache_bytes, context=self._context)
+        limits = BatchLimits(rows=self._batch_size, cache_bytes=self._cache_bytes, context=self._context)
         with self._adapter(use_adapter):
             yield from Decoder(self._model, self._detokenizer, self._generator, limits).run(requests)
 

@@ -30,7 +30,7 @@ def _parse(text: str) -> Any:
 
 
 def library_verdict(gold: str, answer: str) -> bool:
-    """Whether math-verify holds the two equal, and its verdict stands up to a check with more digits.
+    """Whether math-verify holds the two equal, and its decision stands up to a check with more digits.
 
     math-verify compares scalars to six decimals or 15 digits and drops what it cannot read, so that distinct answers
     can be "equal"; a value is checked again to `_DIGITS` digits, and anything that is not a value must have been read

@@ -33,7 +33,7 @@ _ZEROS = re.compile(r",\s*0\d\d")
 
 
 class TooLargeError(Exception):
-    """A value beyond any answer: no verdict."""
+    """A value beyond any answer: no decision."""
 
 
 class UnfitError(ValueError):

@@ -18,7 +18,7 @@ from bon_eval.graders.workers.process import IdleLossError, Worker
 DEADLINE = 1.5
 """Seconds of wall time for one symbolic comparison in a run."""
 SINGLE_DEADLINE = 1.0
-"""The same for a single verdict, so that it takes less than two seconds together with the start of a worker."""
+"""The same for a single decision, so that it takes less than two seconds together with the start of a worker."""
 MEMORY_MB = 1_024
 """Address space of a worker in MiB."""
 MAX_RETRIES = 5
@@ -133,7 +133,7 @@ _SHARED: dict[str, WorkerPool] = {}
 
 
 def shared_pool() -> WorkerPool:
-    """The pool behind single verdicts: at most four workers, with the default limits."""
+    """The pool behind single decisions: at most four workers, with the default limits."""
     with _SHARED_LOCK:
         if "pool" not in _SHARED:
             _SHARED["pool"] = WorkerPool(min(4, os.cpu_count() or 1), deadline=SINGLE_DEADLINE)

@@ -100,7 +100,7 @@ def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
         return {"unscored": str(error)}
     except MemoryError:
         return {"unscored": "out of memory"}
-    except Exception as error:  # noqa: BLE001 - sympy raises anything; the caller gets it as the reason of no verdict
+    except Exception as error:  # noqa: BLE001 - sympy raises anything; the caller gets it as the reason of no decision
         return {"unscored": f"{type(error).__name__} in the symbolic comparison"}
 
 
@@ -116,7 +116,7 @@ def plugin_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
         return plugin_reply(question)
     except MemoryError:
         return {"unscored": "out of memory"}
-    except Exception as error:  # noqa: BLE001 - foreign code raises anything; it becomes the reason of no verdict
+    except Exception as error:  # noqa: BLE001 - foreign code raises anything; it becomes the reason of no decision
         return {"unscored": f"{type(error).__name__} in grader {question['grader']}"}
 
 

@@ -33,7 +33,7 @@ _SIDES = (("before", BLUE, "o", "-"), ("after", VERMILLION, "s", "--"))
 _BINS = 40
 
 
-def pair_figures(before: Analysis, after: Analysis, groups: Groups) -> Iterator[tuple[str, Figure]]:
+def comparison_figures(before: Analysis, after: Analysis, groups: Groups) -> Iterator[tuple[str, Figure]]:
     """(file stem, figure): lift, accuracy, base log-likelihood.
 
     Args:

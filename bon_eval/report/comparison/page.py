@@ -13,7 +13,7 @@ from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change
 from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
-from bon_eval.report.comparison.figures import Groups, pair_figures
+from bon_eval.report.comparison.figures import Groups, comparison_figures
 from bon_eval.report.comparison.terminal import derived, marked_text, not_the_same, samples_text
 from bon_eval.report.formats.browser import BrowserData, Budget, browser_data, left_out, pieces
 from bon_eval.report.formats.html import panel, render_pieces
@@ -41,7 +41,7 @@ class ChangeRow:
     """Holm-adjusted where the table is."""
 
 
-def write_pair_page(
+def write_comparison_page(
     runs: tuple[Run, Run],
     analyses: tuple[Analysis, Analysis],
     found: Comparison,
@@ -75,7 +75,7 @@ def write_pair_page(
         "marked": marked_text(found),
         "panels": [
             panel(figure, name, figure.axes[0].get_title(loc="left"))
-            for name, figure in pair_figures(*analyses, _groups(runs[0], likelihoods))
+            for name, figure in comparison_figures(*analyses, _groups(runs[0], likelihoods))
         ],
         "left_out": left_out(head),
     }

@@ -28,7 +28,7 @@ from bon_eval.report.formats.columns import (
 )
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import NotNegative, Size
-from bon_eval.store.forced import Source
+from bon_eval.store.forced import LikelihoodSource
 
 FORMAT_VERSION = 2
 """Of compare.json."""
@@ -172,7 +172,7 @@ DOCUMENT = Row[Comparison](
         *own(Comparison, "differences"),
         Column(
             "likelihoods",
-            Mapping[Literal["before", "after"], Source],
+            Mapping[Literal["before", "after"], LikelihoodSource],
             lambda found: dict(zip(("before", "after"), found.sources or (), strict=False)),
             description="Which log-likelihoods of a run's responses under its own model stand in differences between "
             "the models, where the other model's are forced; empty where the prompts differ.",

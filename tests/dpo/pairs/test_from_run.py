@@ -16,7 +16,7 @@ from bon_eval.dpo.pairs.files import Pair, read_pairs
 from bon_eval.engines.models import ASSETS
 from bon_eval.records import Response
 from bon_eval.store.prompts import load_prompts
-from bon_eval.store.reader import iter_responses, load_problems, load_run
+from bon_eval.store.reader import iter_responses, load_run, stored_problems
 from bon_eval.tasks.load import load_task
 
 N, LIMIT = 8, 12
@@ -92,7 +92,7 @@ def test_correct_wrong_is_what_the_grades_say(run: Path, tmp_path: Path) -> None
             }
             assert found == (verdict, False)
         assert pair.prompt_token_ids == prompts[pair.problem_id]
-    order = [p.id for p in load_problems(run)]
+    order = [p.id for p in stored_problems(run)]
     places = [order.index(pair.problem_id) for pair in pairs]
     assert places == sorted(places)
     # What is missing is said, by reason, and adds up.
@@ -117,7 +117,7 @@ def test_best_random_chooses_the_likeliest_whole_response(run: Path, tmp_path: P
 
 
 def test_gold_sample_continues_the_prompt_as_a_few_shot_example_does(run: Path, chat_run: Path, tmp_path: Path) -> None:
-    answers = {p.id: p.fields["answer"] for p in load_problems(run)}
+    answers = {p.id: p.fields["answer"] for p in stored_problems(run)}
     pairs, _ = build(run, "gold-sample", tmp_path / "a.jsonl")
     assert len(pairs) == LIMIT
     assert all(pair.chosen == answers[pair.problem_id] and pair.chosen_token_ids is None for pair in pairs)
@@ -150,7 +150,7 @@ def test_conversational_pairs_of_a_chat_style_run(chat_model: Path, chat_run: Pa
 
 
 def test_conversational_pairs_of_a_plain_style_run(run: Path, tmp_path: Path) -> None:
-    questions = {p.id: p.fields["question"] for p in load_problems(run)}
+    questions = {p.id: p.fields["question"] for p in stored_problems(run)}
     for pair in build(run, "best-random", tmp_path / "pairs.jsonl", "--format", "conversational")[0]:
         assert pair.prompt == ({"role": "user", "content": questions[pair.problem_id]},)
         assert pair.prompt_token_ids is None, "a chat template makes other tokens of it"

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bon_eval.dpo.tracking.points import Clusters, Column, make_points
+from bon_eval.dpo.tracking.points import Clusters, Measured, make_points
 from bon_eval.stats import paired_test
 from bon_eval.stats.streams import streams
 
 
-def auroc(values: dict[str, float]) -> Column:
-    return Column("AUROC", "share", np.array(list(values.values())), True, tuple(values))
+def auroc(values: dict[str, float]) -> Measured:
+    return Measured("AUROC", "share", np.array(list(values.values())), True, tuple(values))
 
 
 def test_auroc_changes_over_the_problems_that_have_it_at_both_steps() -> None:
@@ -37,17 +37,17 @@ def test_without_a_problem_in_both_there_is_no_change() -> None:
     assert now.change is None
 
 
-def columns_of(rng: np.random.Generator, shift: float) -> dict[str, Column]:
+def columns_of(rng: np.random.Generator, shift: float) -> dict[str, Measured]:
     """Measures of 30 problems and of 1 to 4 pairs of each, by one source for two problems."""
     ids = tuple(f"p{i}" for i in range(30))
     behind = tuple(i for k, i in enumerate(ids) for _ in range(1 + k % 4))
     units = tuple(("set", k) for k in range(len(behind)))
     pairs = len(behind)
     return {
-        "accuracy": Column("accuracy", "share", (rng.random(30) < 0.4 + shift).astype(float), True, ids),
-        "nats": Column("nats", "nats", rng.normal(shift, 1.0, 30), False, ids),
-        "ranking": Column("ranking", "share", (rng.random(pairs) < 0.5 + shift).astype(float), True, units, behind),
-        "margin": Column("margin", "nats", rng.normal(shift, 1.0, pairs), False, units, behind),
+        "accuracy": Measured("accuracy", "share", (rng.random(30) < 0.4 + shift).astype(float), True, ids),
+        "nats": Measured("nats", "nats", rng.normal(shift, 1.0, 30), False, ids),
+        "ranking": Measured("ranking", "share", (rng.random(pairs) < 0.5 + shift).astype(float), True, units, behind),
+        "margin": Measured("margin", "nats", rng.normal(shift, 1.0, pairs), False, units, behind),
     }
 
 
@@ -91,6 +91,6 @@ def test_problems_of_one_source_are_resampled_with_their_pairs() -> None:
 def test_pairs_of_other_problems_are_clusters_of_their_own() -> None:
     rng = np.random.default_rng(2)
     behind = tuple(f"train{i // 2}" for i in range(18))
-    column = Column("ranking", "nats", rng.normal(size=18), False, tuple(("set", k) for k in range(18)), behind)
+    column = Measured("ranking", "nats", rng.normal(size=18), False, tuple(("set", k) for k in range(18)), behind)
     [point] = make_points({0: {"ranking": column}}, 0, 300, Clusters({"p0": 0}))
     assert point.value.method == "none: 9 clusters; from 10 on"
