@@ -200,7 +200,8 @@ def pseudo_t_p_value(values: NDArray[np.float64], weight: float, size: float = 1
 def skew_shift(values: NDArray[np.float64], confidence: float) -> float:
     """How far the skewness of the values moves both ends of Student's t interval, to first order.
 
-    m3 (1 + 2 t^2) / (6 s^2 P), with m3 the third central moment (Johnson 1978, doi 10.1080/01621459.1978.10480051).
+    m3 (1 + 2 t^2) / (6 s^2 P), with m3 the third central moment (Johnson 1978, Journal of the American
+    Statistical Association 73, 536-544).
     """
     from scipy import special
 
