@@ -85,8 +85,8 @@ def log_coverage_interval(
     """`log_coverage` with its interval over problems, in nats.
 
     The hull of two: ln of the interval of the mean of 1 / pi(y_best|x), and Cox's for log-normal values (Land 1972,
-    Technometrics 14, 145-158), which is m + s^2 / 2 with the standard error sqrt(s^2 / P + s^4 / (2 (P - 1))) for -ln pi
-    of mean m and standard deviation s. Cox's is widened by half, and its upper end raised by the third cumulant
+    Technometrics 14, 145-158), which is m + s^2 / 2 with the standard error sqrt(s^2 / P + s^4 / (2 (P - 1))) for
+    -ln pi of mean m and standard deviation s. Cox's is widened by half, and its upper end raised by the third cumulant
     over 6 at the largest skewness that the sample allows. The mean is taken relative to the largest term, which the
     logarithm adds again: nothing overflows, and what is lost beside the largest term does not matter. ln C_cov is at
     least 0, and so is the low end.
