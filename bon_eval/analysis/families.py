@@ -25,6 +25,7 @@ from bon_eval.analysis.results import (
     SelectedScorer,
 )
 from bon_eval.analysis.settings import Settings
+from bon_eval.estimators.cross_fitting import cross_fitted
 from bon_eval.scorers import get_scorer
 from bon_eval.stats import PairedTest, bootstrap_ci, holm, paired_tests, step_down
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
@@ -172,40 +173,31 @@ def arm_values(data: Data, row: ArmRow) -> Array:
     return picked
 
 
-_SPLITS = 100
-
-
 def selected_scorer(data: Data, settings: Settings, cells: Cells) -> SelectedScorer | None:
     """The best of the scorers with its naive and its cross-fitted accuracy; None where there is none to select.
 
-    In each of `_SPLITS` random splits every problem is answered by the scorer that the other half selects, so that its
-    value does not depend on itself; the interval takes problems as the sampling unit.
+    Every problem is answered by the scorer that the other half of the problems selects
+    (`bon_eval.estimators.cross_fitting`), so that its value does not depend on itself. The interval takes problems as
+    the sampling unit and is as much wider as the selection moves the estimate.
     """
     last = settings.ns[-1]
     names = [name for name in data.picks if not get_scorer(name).blind]
-    n_problems = len(data.responses.golds)
-    if len(names) < 2:
+    if len(names) < 2 or data.responses.units[0] < LEAST_PROBLEMS:
         return None
-    values = np.column_stack([data.picks[name].per_problem[last][CORRECT] for name in names])
-    rng, (units, _) = stream(settings, "selected scorer"), data.responses.units
-    if units < LEAST_PROBLEMS:
-        return None
-    # Problems of one cluster must not select for each other: whole clusters are in one half.
-    clusters = np.arange(n_problems) if data.responses.clusters is None else data.responses.clusters
-    members = [np.flatnonzero(clusters == cluster) for cluster in range(units)]
-    total = np.zeros(n_problems)
-    for _ in range(_SPLITS):
-        order = rng.permutation(units)
-        halves = [np.concatenate([members[c] for c in half]) for half in (order[: units // 2], order[units // 2 :])]
-        for own, other in (halves, halves[::-1]):
-            total[own] += values[own, int(values[other].mean(axis=0).argmax())]
+    values, clusters = (
+        np.column_stack([data.picks[name].per_problem[last][CORRECT] for name in names]),
+        data.responses.clusters,
+    )
+    fitted = cross_fitted(values, rng=stream(settings, "selected scorer"), clusters=clusters)
     best = names[int(values.mean(axis=0).argmax())]
     found = bootstrap_ci(
-        np.clip(total / _SPLITS, 0.0, 1.0),
+        np.clip(fitted.values, 0.0, 1.0),
         rng=stream(settings, "selected scorer's interval"),
         draws=settings.draws,
         confidence=settings.confidence,
         support=(0.0, 1.0),
-        clusters=data.responses.clusters,
+        clusters=clusters,
     )
+    low, high = (found.estimate + fitted.widening * (end - found.estimate) for end in (found.low, found.high))
+    found = replace(found, low=max(0.0, low), high=min(1.0, high)) if found.reason is None else found
     return SelectedScorer(best, len(names), cells.accuracy[cell_label(best, last)], found)
