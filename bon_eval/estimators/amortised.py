@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from bon_eval.errors import ConfigError
 from bon_eval.stats import PairedTest
 from bon_eval.stats.paired import Verdict, linear_units
-from bon_eval.stats.ratios import fieller
+from bon_eval.stats.ratios import fieller, of_a_shown_gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def amortised_share(
     """(tuned sample - base sample) over (base best-of-N - base sample), of accuracies.
 
     1 says that one tuned sample is as accurate as base best-of-N, 0 that tuning changed nothing. The interval is
-    Fieller's for a ratio of two means over the same problems (`bon_eval.stats.ratios`). It goes by the two paired
-    tests: it has no bound where `possible` does not show a gain to take a share of, and holds 0 where no `gain` is
+    Fieller's for a ratio of two means over the same problems (`bon_eval.stats.ratios`), at the confidence that a share of
+    a shown gain needs. It goes by the two paired tests: it has no bound where `possible` does not show a gain to take a share of, and holds 0 where no `gain` is
     shown. A loss on either side has no share.
 
     Args:
@@ -71,7 +71,7 @@ def amortised_share(
     if possible.reason is not None:
         return _none(possible.reason)
     gains, _ = linear_units(np.column_stack([arms[0] - arms[1], arms[2] - arms[1]]), clusters, confidence)
-    found = fieller(*gains.T, confidence=confidence, positive=True)
+    found = fieller(*gains.T, confidence=of_a_shown_gain(confidence), positive=True)
     if there != "higher":
         reason = f"base best-of-N is not shown to gain over one base sample, {_points(possible)}"
         return AmortisedShare(found.estimate, -math.inf, math.inf, reason)
@@ -80,6 +80,8 @@ def amortised_share(
     low, high = found.low, found.high
     if gain != "higher":
         low, high = min(low, 0.0), max(high, 0.0)
+    else:
+        low = max(low, 0.0)
     return AmortisedShare(found.estimate, low, high, "")
 
 

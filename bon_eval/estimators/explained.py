@@ -18,7 +18,7 @@ from bon_eval.estimators.selection import best_of_n
 from bon_eval.stats import PairedTest, paired_tests
 from bon_eval.stats.heavy_tails import widening
 from bon_eval.stats.paired import Verdict, linear_units
-from bon_eval.stats.ratios import fieller
+from bon_eval.stats.ratios import fieller, of_a_shown_gain
 
 MOST = 0.5
 """A gain counts as explained by sharpening where at least this share of it is."""
@@ -71,7 +71,8 @@ def explained_gain(
     n* is estimated, so a(n*) is no mean of one number for each problem; to first order it is the mean of
     u_i = a_i(n*) + (a'(n*) / b'(n*)) (t_i - b_i(n*)), since b(n*) = t (delta method; Cox & Hinkley 1974, section 9.2).
     Residual and share are then a difference and a ratio of means over the same problems: the paired test of nats for
-    the former, Fieller's set (`bon_eval.stats.ratios`) for the latter, widened alike.
+    the former, Fieller's set (`bon_eval.stats.ratios`) for the latter, widened alike and at the confidence that a share
+    of a shown gain needs.
 
     Args:
         log_likelihood, correct: (P, N) of the base pool, under the base model.
@@ -119,7 +120,7 @@ def explained_gain(
     if most.marked:
         return _none(mean, residual, "a few problems decide it: the differences are too skewed for an interval")
     gains, counted = linear_units(np.column_stack([predicted - base, tuned - base]), clusters, confidence, nats=True)
-    found = fieller(*gains.T, confidence=confidence, widening=widening(counted), positive=True)
+    found = fieller(*gains.T, confidence=of_a_shown_gain(confidence), widening=widening(counted), positive=True)
     if math.isnan(found.low):
         return _none(mean, residual, "every problem shows the same share")
     if gain != "higher":

@@ -40,6 +40,19 @@ class Ratio:
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
+def of_a_shown_gain(confidence: float) -> float:
+    """Confidence at which a share of a gain is bounded so that it is covered at `confidence` where it is printed.
+
+    Shares are printed only of gains that are shown, which chance shows the more often the larger it makes them. At a
+    fifth of the level the printed ones are covered in simulations; at the level itself, in 83 % at worst (30 problems,
+    a gain that is shown in 8 % of samples).
+
+    >>> of_a_shown_gain(0.95)
+    0.99
+    """
+    return 1.0 - (1.0 - confidence) / 5.0
+
+
 def fieller(
     numerator: ArrayLike,
     denominator: ArrayLike,
