@@ -48,7 +48,7 @@ def equivalent(by: str, m: int, pool: int, slope: float) -> Draw:
         else:
             found = sharpening_equivalent_n(base, right, tuned, rng=rng, draws=DRAWS, shares=True)
         truth = 1 if by == "accuracy" and slope <= 0 else m if m <= pool else math.inf
-        return None if found.marked else held(found.low, found.high, truth)
+        return held(found.low, found.high, truth)
 
     return draw
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from bon_eval.analysis.arms import Array
 from bon_eval.analysis.findings import Change, Finding, findings
-from bon_eval.analysis.sides import LABELS, Side, accuracies, best_responses, quantities, unit
+from bon_eval.analysis.sides import LABELS, Side, accuracies, best_responses, quantities, support, unit
+from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare, amortised_share
 from bon_eval.estimators.coverage import log_coverage_interval
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN, kl_divergence, sharpening_equivalent_n
 from bon_eval.estimators.explained import ExplainedGain, explained_gain
 from bon_eval.stats import Interval, align, bootstrap_cis, holm, paired_test, paired_tests
-from bon_eval.stats.bootstrap import UNBOUNDED
+from bon_eval.stats.bootstrap import UNIT
 from bon_eval.stats.clusters import rows_of, sampling_units
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Size
@@ -139,7 +140,7 @@ def compare_runs(
                 seen, rng=rng("ln coverage"), draws=draws, clusters=rows_of(clusters, best.there)
             )
         if best.left_out:
-            reasons["log_likelihood_best"] = f"{best.left_out} problems have no response that was not truncated"
+            reasons["log_likelihood_best"] = f"{counted(best.left_out)} without a response that was not truncated"
     accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws, clusters)
     divergences, equivalent, explained = {}, {}, None
     verdicts = {change.name: change.verdict for change in (*accuracy_changes, *quantity_changes)}
@@ -226,7 +227,8 @@ def _changes(
     ]
     rng = streams(seed)
     shares = [True] * len(accuracy_names) + [unit(name) == "share" for name in quantity_names]
-    supports = [(0.0, 1.0) if share else UNBOUNDED for share in shares]
+    names = [*accuracy_names, *quantity_names]
+    supports = [UNIT if share else support(name) for name, share in zip(names, shares, strict=True)]
     intervals = [
         bootstrap_cis(c, rng=rng("intervals"), draws=draws, support=supports, clusters=clusters) for c in columns
     ]

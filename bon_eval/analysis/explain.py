@@ -95,9 +95,9 @@ def _scorer_rows(data: Data, settings: Settings, cells: Cells) -> Iterator[Score
     correct = {name: picks.per_problem[last][CORRECT] for name, picks in data.picks.items()}
     differences = _against(primary, correct, settings, "scorer gains", responses.clusters)
     accuracy = {name: cells.accuracy[cell_label(name, last)] for name in values}
-    doublings = _last_doublings(data, settings)
+    doublings, margin = _last_doublings(data, settings), settings.equivalence_margin
     for name, picks in data.picks.items():
-        flat = name in doublings and doublings[name].is_within(settings.margin)
+        flat = name in doublings and margin is not None and doublings[name].is_within(margin)
         yield ScorerRow(
             scorer=name,
             auroc=intervals.get(name),
@@ -213,7 +213,7 @@ class ScorerRow:
     """Accuracy at the table's last n minus that at half of it (the next smaller n that has an interval); None where the
     last n is 1."""
     is_flat: bool
-    """Whether `last_doubling` is shown to be smaller than `Settings.margin`."""
+    """Whether `last_doubling` is shown to be smaller than `Settings.equivalence_margin`."""
     accuracy: Annotated[Interval, SHARE]
     """Of best-of-n at the table's last n."""
     accuracy_rank: Size

@@ -29,6 +29,7 @@ from bon_eval.estimators.cross_fitting import cross_fitted
 from bon_eval.scorers import get_scorer
 from bon_eval.stats import PairedTest, bootstrap_ci, holm, paired_tests, step_down
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
+from bon_eval.stats.paired import paired_differences
 from bon_eval.stats.ratios import relative_difference
 
 
@@ -46,7 +47,7 @@ def adjust_arms(data: Data, settings: Settings, rows: Sequence[ArmRow]) -> tuple
             (family if in_family else others).append(k)
     p_holm = holm([_p_value(rows[k]) for k in family])
     p_joint = step_down(
-        np.column_stack([arm_values(data, rows[k]) - greedy for k in others]),
+        np.column_stack([paired_differences(arm_values(data, rows[k]), greedy, True) for k in others]),
         [_p_value(rows[k]) for k in others],
         rng=stream(settings, "family of arms"),
         draws=settings.draws,
@@ -130,7 +131,7 @@ def arm_pairs(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, 
         members = [pair for pair in pairs if families[pair] == family]
         own = [known[pair].p_value for pair in members]
         if family == "other pairs":
-            differences = np.column_stack([values[later] - values[earlier] for later, earlier in members])
+            differences = np.column_stack([paired_differences(values[a], values[b], True) for a, b in members])
             rng = stream(settings, "family of pairs")
             p_values = step_down(differences, own, rng=rng, draws=settings.draws, clusters=data.responses.clusters)
         else:

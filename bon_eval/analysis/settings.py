@@ -52,6 +52,11 @@ class Settings:
         """Level of each look that was planned, and of the finished run's verdict."""
         return 0.05 / self.looks
 
+    @property
+    def equivalence_margin(self) -> float | None:
+        """What "shown to be the same" goes by; None where a look before the end, or one of several, decides nothing."""
+        return self.margin if self.looks == 1 and not self.partial else None
+
     def shows(self, p_value: float | None) -> bool:
         """Whether a p-value, adjusted for its family, shows a difference: never where `alpha` is 0.
 

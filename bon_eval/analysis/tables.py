@@ -220,7 +220,7 @@ def _headline(
         few = counted(units, unit)
         sentence = f"Whether {arm} is more accurate than {other} is not said of {few}; from {LEAST_PROBLEMS} on."
         return Headline(against, test, p_holm, "not shown", sentence)
-    margin = settings.margin if settings.looks == 1 and not settings.partial else None
+    margin = settings.equivalence_margin
     verdict = test.verdict(p_value=p_holm, margin=margin, alpha=settings.alpha)
     numbers = f"{100 * test.difference:+.1f} points [{100 * test.low:+.1f}, {100 * test.high:+.1f}]"
     numbers += f" over {units} {unit}s"

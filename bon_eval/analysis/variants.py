@@ -8,6 +8,7 @@ from bon_eval.analysis import tables
 from bon_eval.analysis.arms import Responses, compute_cells, compute_data
 from bon_eval.analysis.results import Variant, VariantName
 from bon_eval.analysis.settings import Settings
+from bon_eval.errors import counted
 
 WITHOUT_TRUNCATED: VariantName = "without truncated"
 STRICT_FORMAT: VariantName = "strict format"
@@ -44,7 +45,7 @@ def _without_truncated(responses: Responses, settings: Settings) -> Variant | st
     if not len(rows):
         return _ALL_TRUNCATED
     note = (
-        f"only the {len(rows)} of {total} problems of which no response, greedy or sampled, was truncated; those left "
+        f"only the {len(rows)} of {counted(total)} of which no response, greedy or sampled, was truncated; those left "
         "out tend to have long answers, so compare arms within this table"
     )
     return _variant(WITHOUT_TRUNCATED, note, responses.take(rows), settings)

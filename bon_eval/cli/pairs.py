@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from bon_eval.cli.options import PATH, run_argument, seed_option
+from bon_eval.errors import counted
 
 if TYPE_CHECKING:
     from bon_eval.dpo.pairs.from_run import RunPairs
@@ -62,7 +63,9 @@ def pairs(
     built = pairs_of_run(run_dir, recipe, options, form=form, task=task)
     write_pairs(out, built.pairs)
     used = len({pair.problem_id for pair in built.pairs})
-    click.echo(f"{recipe}: {len(built.pairs)} pairs from {used} of {built.n_problems} problems, seed {options.seed}")
+    click.echo(
+        f"{recipe}: {counted(len(built.pairs), 'pair')} from {used} of {counted(built.n_problems)}, seed {options.seed}"
+    )
     for line in what_lacks(built):
         click.echo(line)
     click.echo(f"written to {out}")

@@ -20,6 +20,7 @@ from bon_eval.cli.options import (
     task_options,
     trust_option,
 )
+from bon_eval.errors import counted
 
 
 @click.command()
@@ -103,6 +104,6 @@ def merge(shards: tuple[Path, ...], out: Path | None, partial: bool, seed: int, 
             "without --shard samples them",
             quiet,
         )
-    say(f"merged into {merged.directory}: {merged.problems} problems", quiet)
+    say(f"merged into {merged.directory}: {counted(merged.problems)}", quiet)
     grade_run(merged.directory, quiet=quiet)
     report_run(merged.directory, (), None, seed, 10_000, partial=partial)

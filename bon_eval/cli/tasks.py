@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bon_eval.cli.options import PROMPT_STYLES, data_option, data_options, seed_option, trust_option
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, counted
 
 
 @click.group()
@@ -88,7 +88,7 @@ def tasks_check(names: tuple[str, ...], data: Path | None) -> None:
         right = f"{found.golds - len(found.failures) + missed} of {found.golds} right answers graded correct"
         wrong = f"{found.near_misses - missed} of {found.near_misses} near misses graded wrong"
         unsolvable = f", {found.unsolvable} without a solution" if found.unsolvable else ""
-        click.echo(f"{spec.name}: {found.problems} problems{unsolvable}; {right}; {wrong}")
+        click.echo(f"{spec.name}: {counted(found.problems)}{unsolvable}; {right}; {wrong}")
         sound = sound and not found.failures
     if not sound:
         sys.exit(1)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from bon_eval.errors import ConfigError
 from bon_eval.stats import PairedTest
-from bon_eval.stats.paired import Verdict, linear_units
+from bon_eval.stats.paired import Verdict, linear_units, paired_differences
 from bon_eval.stats.ratios import fieller, of_a_shown_gain
 
 
@@ -44,8 +44,8 @@ def amortised_share(
 
     1 says that one tuned sample is as accurate as base best-of-N, 0 that tuning changed nothing. The interval is
     Fieller's for a ratio of two means over the same problems (`bon_eval.stats.ratios`), at the confidence that a share
-    of a shown gain needs. It goes by the two paired tests: it has no bound where `possible` does not show a gain to take
-    a share of, and holds 0 where no `gain` is shown. A loss on either side has no share.
+    of a shown gain needs. It goes by the two paired tests: it has no bound where `possible` does not show a gain to
+    take a share of, and holds 0 where no `gain` is shown. A loss on either side has no share.
 
     Args:
         tuned_sample, base_sample, base_best: (P,), accuracy of each problem under the three arms.
@@ -63,6 +63,8 @@ def amortised_share(
     if not all(np.isfinite(a).all() for a in arms):
         raise ConfigError("an accuracy is not finite; leave the problem out of all three arms")
     level = 1.0 - confidence
+    if not paired_differences(arms[2], arms[1], True).any():
+        return _none("base best-of-N is as accurate as one base sample on every problem: there is no gain")
     there = possible.verdict(alpha=level)
     if there == "lower":
         return _none(f"base best-of-N is less accurate than one base sample, {_points(possible)}: there is no gain")

@@ -7,7 +7,7 @@ interval resamples problems, base and tuned together.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,8 @@ from bon_eval.stats import paired_tests
 from bon_eval.stats.bootstrap import UNBOUNDED, bootstrap_ci, over_units
 from bon_eval.stats.means import reason_of
 from bon_eval.stats.units import Size
+
+TOO_SKEWED = "a few problems decide it: the differences are too skewed for an interval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,9 @@ class EquivalentN:
     """Both NaN where there is no interval."""
     largest: Size
     """N of the base pool: what an infinite value exceeds."""
-    marked: bool = False
-    """A test that sets an end is of differences too skewed for it to be relied on (`bon_eval.stats.heavy_tails`)."""
     reason: str = ""
-    """Why there is no interval, or empty."""
+    """Why there is no interval, or empty: too few problems, or differences at an end, or at the estimate, that are too
+    skewed for their test to be relied on (`bon_eval.stats.heavy_tails`); then the estimate is not either."""
 
     @property
     def reached(self) -> bool:
@@ -134,10 +135,11 @@ def sharpening_equivalent_n(
         clusters=clusters,
     )
     if all(test.reason is not None for test in tests):
-        return EquivalentN(at, math.nan, math.nan, largest, reason=tests[0].reason or "")
+        return EquivalentN(at, math.nan, math.nan, largest, tests[0].reason or "")
     low, high = _accepted([test.low for test in tests], [test.high for test in tests])
-    marked = any(tests[k].marked for end in (low, high) for k in _neighbours(end, largest))
-    return EquivalentN(at, min(low, at), max(high, at), largest, marked)
+    if any(tests[k].marked for end in (at, low, high) for k in _neighbours(end, largest)):
+        return EquivalentN(at, math.nan, math.nan, largest, TOO_SKEWED)
+    return EquivalentN(at, min(low, at), max(high, at), largest)
 
 
 def _accepted(low: list[float], high: list[float]) -> tuple[float, float]:
@@ -196,6 +198,8 @@ def kl_divergence(
         raise ConfigError(f"kl_divergence got shapes {first.shape} and {second.shape}; both must be (problems, N)")
     mean = (first - second).mean(axis=1)
     interval = bootstrap_ci(mean, rng=rng, draws=draws, confidence=confidence, support=UNBOUNDED, clusters=clusters)
+    if interval.reason is None:  # no divergence is below 0, though an estimate can be
+        interval = replace(interval, low=max(interval.low, min(0.0, interval.estimate)))
     parts, units = over_units(mean[:, None], clusters)
     values = units.values(parts)[:, 0]
     error = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bon_eval.errors import ConfigError
-from bon_eval.estimators.equivalent_n import crossing
+from bon_eval.estimators.equivalent_n import TOO_SKEWED, crossing
 from bon_eval.estimators.selection import best_of_n
 from bon_eval.stats import PairedTest, paired_tests
-from bon_eval.stats.heavy_tails import widening
+from bon_eval.stats.heavy_tails import is_too_skewed, widening
 from bon_eval.stats.paired import Verdict, linear_units
 from bon_eval.stats.ratios import fieller, of_a_shown_gain
 
@@ -97,6 +97,8 @@ def explained_gain(
     n = scores.shape[1]
     likelihood, accuracy = (c.T for c in best_of_n(scores, np.stack([scores, right]), range(1, n + 1)))
     level = 1.0 - confidence
+    if n == 1:
+        return _none(math.nan, None, "a base pool of one response has no best-of-n")
     if sharper == "lower":
         return _none(math.nan, None, _NOT_SHARPER)
     predicted = predictions(likelihood, accuracy, target)
@@ -117,8 +119,8 @@ def explained_gain(
         return _none(mean, residual, "the tuned model is less accurate: there is a loss and no gain")
     if most.reason is not None:
         return _none(mean, residual, most.reason)
-    if most.marked:
-        return _none(mean, residual, "a few problems decide it: the differences are too skewed for an interval")
+    if most.marked or is_too_skewed(_likelier(likelihood, target)):
+        return _none(mean, residual, TOO_SKEWED)
     gains, counted = linear_units(np.column_stack([predicted - base, tuned - base]), clusters, confidence, nats=True)
     found = fieller(*gains.T, confidence=of_a_shown_gain(confidence), widening=widening(counted), positive=True)
     if math.isnan(found.low):
@@ -130,6 +132,13 @@ def explained_gain(
         low, high = min(low, MOST), max(high, MOST)
     verdict: Literal["yes", "no", "not shown"] = "yes" if low > MOST else "no" if high < MOST else "not shown"
     return ExplainedGain(mean, residual, found.estimate, low, high, verdict, "")
+
+
+def _likelier(likelihood: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Tuned log-likelihood minus base best-of-n's at the whole n next to where the means are equal, (P,)."""
+    last = likelihood.shape[1] - 1
+    at = crossing(likelihood.mean(axis=0), float(target.mean()))
+    return np.asarray(target - likelihood[:, min(max(round(at) - 1, 0), last)], dtype=np.float64)
 
 
 def _none(predicted: float, residual: PairedTest | None, reason: str) -> ExplainedGain:

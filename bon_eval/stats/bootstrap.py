@@ -33,6 +33,8 @@ from bon_eval.errors import ConfigError
 from bon_eval.stats.clusters import Units, alike_size, checked_clusters, cluster_sums, units_of
 from bon_eval.stats.means import (
     DIFFERENCE,
+    NOT_ABOVE_0,
+    NOT_BELOW_0,
     UNBOUNDED,
     UNIT,
     Interval,
@@ -42,7 +44,18 @@ from bon_eval.stats.means import (
     resolve,
 )
 
-__all__ = ["DIFFERENCE", "UNBOUNDED", "UNIT", "Interval", "Resolved", "Support", "bootstrap_ci", "bootstrap_cis"]
+__all__ = [
+    "DIFFERENCE",
+    "NOT_ABOVE_0",
+    "NOT_BELOW_0",
+    "UNBOUNDED",
+    "UNIT",
+    "Interval",
+    "Resolved",
+    "Support",
+    "bootstrap_ci",
+    "bootstrap_cis",
+]
 
 
 def bootstrap_ci(
@@ -61,8 +74,9 @@ def bootstrap_ci(
         rng: the generator that resamples problems (used by ``bootstrap-t`` only).
         draws: bootstrap draws, at least 100.
         confidence: coverage in (0, 1).
-        support: (0, 1) for accuracies and shares, (-1, 1) for differences of them, `UNBOUNDED` for nats or tokens.
-            None: (0, 1) if all values lie there, otherwise unbounded.
+        support: (0, 1) for accuracies and shares, (-1, 1) for differences of them, `NOT_ABOVE_0` for log-likelihoods,
+            `NOT_BELOW_0` for lengths, `UNBOUNDED` for what can have any sign. None: (0, 1) if all values lie there,
+            otherwise unbounded.
         clusters: (P,), the number 0 .. C - 1 of each problem's cluster: problems of one cluster are resampled together
             (`bon_eval.stats.means`). Clusters of one problem each give the numbers of no clusters.
 
@@ -170,7 +184,7 @@ def check_draws(draws: int, confidence: float) -> None:
 
 
 def _check_support(column: NDArray[np.float64], support: Support) -> None:
-    if support not in (UNIT, DIFFERENCE, UNBOUNDED):
-        raise ConfigError(f"support {support} is not (0, 1), (-1, 1) or None")
+    if support not in (UNIT, DIFFERENCE, UNBOUNDED, NOT_ABOVE_0, NOT_BELOW_0):
+        raise ConfigError(f"support {support} is not (0, 1), (-1, 1), bounded by 0 on one side, or None")
     if not np.all((column >= support[0]) & (column <= support[1])):
         raise ConfigError(f"values reach outside their support {support}; pass the support that they have")

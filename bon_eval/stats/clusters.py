@@ -158,9 +158,13 @@ class Units:
         return np.asarray(ratio + stretch * (linearised(parts, self.sizes) - ratio), dtype=np.float64)
 
     def pseudo(self, values: Array, rarest: float, alike: float) -> tuple[float, float]:
-        """Pseudo-units of each sign that ``pseudo-t`` adds to a difference of shares, and the size of each."""
+        """Pseudo-units of each sign that ``pseudo-t`` adds to a difference of shares, and the size of each.
+
+        One of which only a part, `alike`, is a unit of its own counts as that part in the mean, and its square by the
+        part's: otherwise the centre is pulled further towards 0 than the spread says.
+        """
         each = self.n / self.counted
-        return pseudo_weight(values, rarest) * each, alike * float(np.sqrt(each))
+        return pseudo_weight(values, rarest) * each * alike, float(np.sqrt(each * alike))
 
 
 def units_of(sizes: Array, word: str) -> Units:

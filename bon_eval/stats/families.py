@@ -11,6 +11,9 @@ from bon_eval.errors import ConfigError
 from bon_eval.stats.array_checks import CHUNK_ELEMENTS
 from bon_eval.stats.clusters import checked_clusters, cluster_sums
 
+_ROUNDING = 1e-12
+"""Differences so far below the largest of a family are none."""
+
 
 def holm(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
     """Holm's step-down correction of a family of m tests, valid under any dependence.
@@ -87,6 +90,7 @@ def step_down(
         raise ConfigError("step_down got a difference that is not finite or a p-value outside [0, 1]")
     if draws < 100:
         raise ConfigError(f"draws = {draws} is too few for a family; use at least 100")
+    d = np.where(np.abs(d) <= _ROUNDING * np.abs(d).max(initial=0.0), 0.0, d)  # the rounding of equal arms
     if clusters is not None:
         d = cluster_sums(d, checked_clusters(clusters, len(d)))
     n, m = d.shape

@@ -23,7 +23,7 @@ where problems of one cluster differ: see `bon_eval.stats.clusters.alike_size`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,10 @@ DIFFERENCE: Support = (-1.0, 1.0)
 UNBOUNDED: Support = (-np.inf, np.inf)
 """For quantities such as nats or tokens, which may lie between 0 and 1 by chance."""
 _NONE = "none: "
+NOT_ABOVE_0: Support = (-np.inf, 0.0)
+"""For log-likelihoods."""
+NOT_BELOW_0: Support = (0.0, np.inf)
+"""For lengths, entropies and divergences."""
 LEAST_DIFFERENCES = 5
 """Units from which on a difference of accuracies has an interval: of fewer it is nearly all of [-1, 1]."""
 
@@ -121,12 +125,13 @@ def resolve(
     Args:
         parts: finite; see `bon_eval.stats.clusters.Units.values`.
         units: what is resampled.
-        supports: (0, 1), (-1, 1) or `UNBOUNDED`, one for each column.
+        supports: (0, 1), (-1, 1), `UNBOUNDED` or bounded on one side by 0, one for each column.
         rarest: of a difference from single answers how many are of the rarer kind, for each column; infinity for
             others. A bootstrap of (single answer - mean of many) underestimates the rare whole-problem differences.
         alike: `bon_eval.stats.clusters.alike_size` of each column.
         rng, draws, confidence: as in `bon_eval.stats.bootstrap_ci`.
     """
+    ends, supports = supports, [UNBOUNDED if np.inf in np.abs(support) else support for support in supports]
     stretches = np.array([units.stretch(confidence, nats=support == UNBOUNDED) for support in supports])
     values = units.values(parts, stretches)
     means = [
@@ -147,7 +152,13 @@ def resolve(
         out[k] = _with_bootstrap(
             means[k], parts[:, k], values[:, k], units, supports[k], alike[k], factor, bootstrap, confidence
         )
-    return [found for found in out if found is not None]
+    return [_cut(found, support) for found, support in zip(out, ends, strict=True) if found is not None]
+
+
+def _cut(found: Resolved, support: Support) -> Resolved:
+    """No truth lies outside the support, so cutting there cannot cost coverage."""
+    low, high = max(found.interval.low, support[0]), min(found.interval.high, support[1])
+    return found if found.interval.reason else replace(found, interval=replace(found.interval, low=low, high=high))
 
 
 def _closed_form(
@@ -219,7 +230,8 @@ def _hull(one: Sequence[float], other: Sequence[float], support: Support) -> tup
 def _pseudo_t(mean: float, value: Array, units: Units, confidence: float, rarest: float, alike: float) -> Resolved:
     weight, size = units.pseudo(value, rarest, alike)
     outer, inner = (pseudo_t(value, level, weight, size) for level in (confidence, inner_confidence(confidence)))
-    interval = Interval(mean, *outer, _named("pseudo-t", units))
+    # Pseudo-units pull the centre towards 0: far below the usual confidence the interval would not hold the mean.
+    interval = Interval(mean, min(outer[0], mean), max(outer[1], mean), _named("pseudo-t", units))
     return Resolved(interval, pseudo_t_p_value(value, weight, size), _outwards(inner, value, confidence))
 
 

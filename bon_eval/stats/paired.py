@@ -20,7 +20,8 @@ from bon_eval.stats.units import Count, Share
 Verdict = Literal["higher", "lower", "same", "not shown"]
 """What a test says of a difference: ``same`` where it is shown to be smaller than a margin."""
 
-_ROUNDING = 1e-12
+_ROUNDING = 1e-9
+"""Differences that small, relative to the values or to 1 for shares, are of the sums that reached one value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +152,6 @@ def paired_tests(
         raise ConfigError("a value to compare is not finite; leave the problem out of both sides")
     check_draws(draws, confidence)
     second = np.broadcast_to(second, first.shape)
-    difference = first - second
-    # One quantity reached by two sums (best-of-1 and the pool's mean) differs by rounding: that contests nothing.
-    difference[np.abs(difference) <= _ROUNDING * np.maximum(np.abs(first), np.abs(second))] = 0.0
     low, high = np.minimum(first, second).min(axis=0), np.maximum(first, second).max(axis=0)
     inside = [bool(x) for x in (low >= 0.0) & (high <= 1.0)]
     bounded = inside if shares is None else list(shares)
@@ -161,6 +159,7 @@ def paired_tests(
         raise ConfigError(
             "paired_tests got `shares` that do not fit: one for each column, true only for values in [0, 1]"
         )
+    difference = paired_differences(first, second, bounded)
     numbers = None if clusters is None else checked_clusters(clusters, len(difference))
     rarest = [
         _rarest(one, other, numbers) if share else np.inf
@@ -174,6 +173,18 @@ def paired_tests(
         as_test(resolved, n, None if share else sign_test(column, confidence))
         for resolved, n, share, column in zip(found, contested.tolist(), bounded, signed.T, strict=True)
     ]
+
+
+def paired_differences(a: ArrayLike, b: ArrayLike, shares: Sequence[bool] | bool) -> NDArray[np.float64]:
+    """a - b, (P, K), where rounding is no difference.
+
+    One quantity that is reached by two sums (best-of-1 and the pool's mean) differs by rounding: that contests nothing.
+    """
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    out: NDArray[np.float64] = first - second
+    scale = np.maximum(np.maximum(np.abs(first), np.abs(second)), np.asarray(shares, dtype=np.float64))
+    out[np.abs(out) <= _ROUNDING * scale] = 0.0
+    return out
 
 
 def as_test(resolved: Resolved, n_contested: int, signs: SignTest | None) -> PairedTest:

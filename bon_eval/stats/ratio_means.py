@@ -22,8 +22,8 @@ from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import bootstrap_cis, check_draws
 from bon_eval.stats.clusters import units_of
 from bon_eval.stats.heavy_tails import sign_test
-from bon_eval.stats.means import DIFFERENCE, UNBOUNDED, UNIT, Interval, Support, resolve
-from bon_eval.stats.paired import PairedTest, as_test, paired_tests
+from bon_eval.stats.means import DIFFERENCE, NOT_ABOVE_0, NOT_BELOW_0, UNBOUNDED, UNIT, Interval, Support, resolve
+from bon_eval.stats.paired import PairedTest, as_test, paired_differences, paired_tests
 
 Array = NDArray[np.float64]
 Word = Literal["problem", "cluster"]
@@ -141,8 +141,7 @@ def ratio_tests(
         clusters = _named(word, len(size))
         return paired_tests(*means, rng=rng, draws=draws, confidence=confidence, shares=shares, clusters=clusters)
     check_draws(draws, confidence)
-    difference = a - b
-    difference[np.abs(difference) <= _ROUNDING * np.maximum(np.abs(a), np.abs(b))] = 0.0
+    difference = paired_differences(a, b, shares)
     supports = [DIFFERENCE if share else UNBOUNDED for share in shares]
     # Single pairs on either side: what was not seen would count a whole problem.
     rarest = [0.0 if share else np.inf for share in shares]
@@ -169,8 +168,8 @@ def _checked(parts: ArrayLike, sizes: ArrayLike, supports: Sequence[Support]) ->
         raise ConfigError("parts must be finite, and sizes numbers of pairs that are not all 0")
     part, size = part[size > 0.0], size[size > 0.0]
     for column, support in zip(part.T, supports, strict=True):
-        if support not in (UNIT, DIFFERENCE, UNBOUNDED):
-            raise ConfigError(f"support {support} is not (0, 1), (-1, 1) or unbounded")
+        if support not in (UNIT, DIFFERENCE, UNBOUNDED, NOT_ABOVE_0, NOT_BELOW_0):
+            raise ConfigError(f"support {support} is not (0, 1), (-1, 1), unbounded, or bounded by 0")
         room = _ROUNDING * size
         if support != UNBOUNDED and not np.all(
             (column >= support[0] * size - room) & (column <= support[1] * size + room)

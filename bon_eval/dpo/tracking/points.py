@@ -9,11 +9,12 @@ from typing import Annotated
 import numpy as np
 
 from bon_eval.analysis.findings import UNITS
+from bon_eval.analysis.sides import support
 from bon_eval.dpo.tracking.measures import Array, problem_sums
-from bon_eval.stats.bootstrap import UNBOUNDED, Interval, bootstrap_cis
+from bon_eval.stats.bootstrap import UNIT, Interval, bootstrap_cis
 from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.families import step_down
-from bon_eval.stats.paired import PairedTest, Verdict, paired_tests
+from bon_eval.stats.paired import PairedTest, Verdict, paired_differences, paired_tests
 from bon_eval.stats.ratio_means import Word, ratio_means, ratio_tests
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Limits, Share
@@ -105,7 +106,7 @@ def make_points(
         values: dict[str, Interval] = {}
         for k, (units, names) in enumerate(_groups({name: column.units for name, column in found.items()})):
             table, sampled = _table(found, names, units), clusters.units(found[names[0]].problems)
-            supports = [(0.0, 1.0) if found[name].bounded else UNBOUNDED for name in names]
+            supports = [UNIT if found[name].bounded else support(name) for name in names]
             rng = streams(seed)(f"values-{k}")
             if clusters.of and found[names[0]].behind is None:
                 numbers = number_clusters(sampled)
@@ -142,7 +143,8 @@ def _family(
         units = _shared(before, now)
         places = dict(zip(now.units, clusters.units(now.problems), strict=True))
         found: dict[int | str, float] = {}
-        for place, change in zip(units, (now.at(units) - before.at(units)).tolist(), strict=True):
+        change_of = paired_differences(now.at(units), before.at(units), now.bounded)
+        for place, change in zip(units, change_of.tolist(), strict=True):
             found[places[place]] = found.get(places[place], 0.0) + change
         sums.append(found)
     rows = {problem: row for row, problem in enumerate(dict.fromkeys(p for found in sums for p in found))}

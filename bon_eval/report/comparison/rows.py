@@ -21,13 +21,14 @@ from bon_eval.report.formats.columns import (
     Stored,
     interval,
     limits,
+    marked,
     own,
     renamed,
     stamp,
     where_tested,
 )
 from bon_eval.stats import Interval, PairedTest
-from bon_eval.stats.units import NotNegative, Size
+from bon_eval.stats.units import Count, NotNegative, Size
 from bon_eval.store.forced import LikelihoodSource
 
 FORMAT_VERSION = 2
@@ -59,6 +60,12 @@ def _optional(field: str) -> Callable[[object], object]:
     return lambda test: math.nan if test is None else get(test)
 
 
+def _signs(side: str) -> Callable[[Change], int | None]:
+    return lambda change: None if change.difference.signs is None else getattr(change.difference.signs, side)
+
+
+_NO_SIGNS = "of shares nothing goes by signs"
+
 CHANGE = Row[Change](
     "change",
     (
@@ -68,6 +75,11 @@ CHANGE = Row[Change](
         *own(Change, "difference.difference"),
         *limits("difference.", "difference_"),
         *renamed(Change, difference_method="difference.method", contested="difference.n_contested"),
+        *(marked(side) for side in ("before", "after", "difference")),
+        *(
+            Column(name, Count | None, _signs(side), why=_NO_SIGNS)
+            for name, side in (("rose", "above"), ("fell", "below"))
+        ),
         *where_tested(own(Change, "difference.p_value", "p_holm"), "difference"),
     ),
     finite=True,
@@ -88,7 +100,7 @@ _EQUIVALENT_N = Row[EquivalentN](
     "equivalentN",
     (
         *(Column[EquivalentN](name, _End, _in_words(name)) for name in ("estimate", "low", "high")),
-        *own(EquivalentN, "largest", "marked"),
+        *own(EquivalentN, "largest"),
     ),
 )
 

@@ -42,8 +42,9 @@ def samples_text(found: Comparison) -> str:
     problems = counted(found.n_problems)
     before, after = found.sizes
     if before == after:
-        return f"{problems} x {before} samples"
-    return f"{problems} x {before} samples before and {after} after (best-of-n, vote, oracle and answers: of {found.n})"
+        return f"{problems} x {counted(before, 'sample')}"
+    sizes = f"{counted(before, 'sample')} before and {after} after"
+    return f"{problems} x {sizes} (best-of-n, vote, oracle and answers: of {found.n})"
 
 
 def not_the_same(found: Comparison) -> list[str]:
@@ -111,7 +112,7 @@ def marked_text(found: Comparison) -> str | None:
     changes = (*found.accuracies, *found.quantities)
     marks = [c.difference.marked or c.before.marked or c.after.marked for c in changes]
     if found.units[0] >= LEAST_PROBLEMS:
-        marks += [kl.marked for kl in found.divergences.values()] + [n.marked for n in found.equivalent_n.values()]
+        marks += [kl.marked for kl in found.divergences.values()]
     if not any(marks):
         return None
     word = found.units[1]
@@ -125,8 +126,9 @@ def derived(found: Comparison) -> dict[str, str]:
         return {"divergence, sharpening-equivalent N, coverage, shares": f"not said of {few}; from {LEAST_PROBLEMS} on"}
     out = {}
     for name, kl in found.divergences.items():
-        limits = ends(kl.low, kl.high, ".3f", marked=kl.marked) or f" without an interval ({kl.reason})"
-        out[name] = f"{kl.estimate:.3f}{limits} nats per response, standard error {kl.standard_error:.3f}"
+        limits = ends(kl.low, kl.high, ".3f", marked=kl.marked)
+        none = "" if kl.reason is None else f"; no interval: {kl.reason}"
+        out[name] = f"{kl.estimate:.3f}{limits} nats per response, standard error {kl.standard_error:.3f}{none}"
     for name, equivalent in found.equivalent_n.items():
         out[f"sharpening-equivalent N by {EQUIVALENT_BY[name]}"] = equivalent_text(equivalent)
     if found.log_coverage:
@@ -167,7 +169,7 @@ def equivalent_text(found: EquivalentN) -> str:
         return f"none; {found.reason}"
     # Both ends beyond one end of the base pool's range are no interval.
     limits = "" if found.low == found.high else f" [{end(found.low)}, {end(found.high)}]"
-    return end(found.estimate) + limits + ("†" if found.marked else "")
+    return end(found.estimate) + limits
 
 
 def _model(facts: Mapping[str, object]) -> str:

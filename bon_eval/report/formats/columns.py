@@ -199,6 +199,11 @@ def interval(cls: type[T], field: str, name: str = "", why: str | None = None) -
     return _spread(field, parts, optional=is_optional(kind), why=why)
 
 
+def marked(field: str, name: str = "") -> Column[Any]:
+    """Whether a field that is an interval or a test of nats is too skewed to be relied on."""
+    return Column(f"{name or field}_marked", bool, attrgetter(f"{field}.marked"))
+
+
 def lift(cls: type[T], field: str, why: str | None = None) -> tuple[Column[T], ...]:
     """A field that is a `PairedTest` of two accuracies, in points, with the problems that decide it."""
     parts = (

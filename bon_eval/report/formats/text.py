@@ -6,6 +6,8 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from bon_eval.errors import counted
+
 WIDTH = 100
 """Columns of the terminal that a report takes at most."""
 
@@ -67,7 +69,8 @@ def clusters_text(n_clusters: int, column: str | None) -> str:
     >>> clusters_text(20, "source")
     'Resampled are 20 clusters of problems with one source.'
     """
-    return f"Resampled are {n_clusters} clusters of problems with one {column}."
+    be = "is" if n_clusters == 1 else "are"
+    return f"Resampled {be} {counted(n_clusters, 'cluster')} of problems with one {column}."
 
 
 def config_of(facts: Mapping[str, object]) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bon_eval.analysis.explain import Power, ScorerRow
 from bon_eval.analysis.results import Analysis, SelectedScorer
+from bon_eval.errors import counted
 from bon_eval.report.formats.text import ends, text_table
 from bon_eval.scorers import get_scorer
 from bon_eval.stats import Interval, PairedTest
@@ -68,8 +69,8 @@ def explained(analysis: Analysis) -> list[str]:
             f"{spoken(name)} {auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}" for name, auroc in known
         )
         out.append(
-            f"AUROC within problems, 0.5 is chance: {values} (the {n} with both kinds among {analysis.pool_size} "
-            "responses, on which it depends)."
+            f"AUROC within problems, 0.5 is chance: {values} (the {n} with both kinds among "
+            f"{counted(analysis.pool_size, 'response')}, on which it depends)."
         )
     primary = next(row for row in found.scorers if row.scorer == settings.primary_scorer)
     out += _saturation(primary, analysis)
@@ -93,9 +94,10 @@ def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
         return [
             f"saturation: flat at n = {last}, the last doubling adds less than {margin:g} points: {numbers}{within}."
         ]
-    if test.high < 0.0:
+    verdict = test.verdict(alpha=analysis.settings.alpha)
+    if verdict == "lower":
         return [f"saturation: falling at n = {last}: the last doubling adds {numbers}."]
-    unsure = "" if test.low > 0.0 else ", for all that is shown"
+    unsure = "" if verdict == "higher" else ", for all that is shown"
     return [f"saturation: still rising at n = {last}{unsure}: the last doubling adds {numbers}."]
 
 

@@ -67,7 +67,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
     engine = engine if isinstance(engine, Mapping) else {}
     where = ", ".join([engine_label(config, engine), *(str(engine[k]) for k in ("device", "dtype") if engine.get(k))])
     sent = (
-        f"{counted(analysis.n_problems)} x {analysis.pool_size} samples, engine {where}. Greedy at "
+        f"{counted(analysis.n_problems)} x {counted(analysis.pool_size, 'sample')}, engine {where}. Greedy at "
         f"temperature 0, pool at temperature {config['temperature']:g}, top_p 1, top_k off, no penalties, at most "
         f"{config['max_tokens']} tokens, seed {config['seed']}."
         + (f" Shard {config['shard']}: a part of the problems." if config.get("shard") else "")
@@ -81,6 +81,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         if analysis.n_clusters is None
         else clusters_text(analysis.n_clusters, analysis.settings.cluster),
         "analysis": analysis,
+        "marked": any(row.log_likelihood is not None and row.log_likelihood.marked for row in analysis.arms),
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],
         "panels": [panel(figure, name, _CAPTIONS[name], _CAPTIONS[name]) for name, figure in figures(analysis)],

@@ -36,7 +36,7 @@ from bon_eval.report.formats.field_types import field_type
 from bon_eval.report.run.explain_rows import EXPLANATION, REPLAYED
 from bon_eval.stats.units import Count, Limits, Points, Positive, Size
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Of report.json; grows when a reader of the older one would misread it."""
 
 _INTERVAL_ELSEWHERE = "intervals are computed at n = 1 and at the n of the arms table"
@@ -52,6 +52,7 @@ ARM = Row[ArmRow](
         *own(ArmRow, "lift_percent", "lift_percent_low", "lift_percent_high"),
         *where_tested(own(ArmRow, "p_holm", "p_joint"), "lift"),
         *interval(ArmRow, "log_likelihood"),
+        Column("log_likelihood_marked", bool, lambda row: row.log_likelihood is not None and row.log_likelihood.marked),
         *own(ArmRow, "n_tokens", "truncated", "unscored", "monte_carlo_error"),
         *interval(ArmRow, "responses", "accuracy_over_responses")[1:],
         *interval(ArmRow, "fresh", "accuracy_of_a_fresh_run")[1:],

@@ -29,7 +29,7 @@ def _header(analysis: Analysis) -> list[str]:
     engine_name = engine_label(config, engine)
     what = (
         f"{model_name(config, ' + adapter ')} on {config.get('task')}: "
-        f"{counted(analysis.n_problems)} x {analysis.pool_size} samples, "
+        f"{counted(analysis.n_problems)} x {counted(analysis.pool_size, 'sample')}, "
         f"engine {engine_name}" + (f" ({', '.join(where)})" if where else "")
     )
     sent = (
@@ -160,7 +160,8 @@ def _warnings(analysis: Analysis) -> list[str]:
     greedy, sample = analysis.arms[0], analysis.arms[1]
     out = []
     if analysis.n_missing or analysis.run.get("state") == "sampling":
-        missing = f"{analysis.n_missing} problems have" if analysis.n_missing else "some problems may have"
+        have = "has" if analysis.n_missing == 1 else "have"
+        missing = f"{counted(analysis.n_missing)} {have}" if analysis.n_missing else "some problems may have"
         looks = analysis.settings.looks
         verdicts = f"{looks} planned looks share the 5 %" if looks > 1 else "no verdict before it is finished"
         out.append(
@@ -169,7 +170,7 @@ def _warnings(analysis: Analysis) -> list[str]:
         )
     if analysis.settings.exclude_truncated:
         out.append(
-            f"without truncated responses: {analysis.n_problems} problems of which none was cut; {analysis.n_excluded} "
+            f"without truncated responses: {counted(analysis.n_problems)} of which none was cut; {analysis.n_excluded} "
             "were left out, which tend to be those with long answers."
         )
     if greedy.truncated or sample.truncated:

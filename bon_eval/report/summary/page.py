@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bon_eval.errors import counted
 from bon_eval.report.formats.csv_json import to_csv
 from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.formats.html import render
@@ -128,7 +129,7 @@ def summary_page(summary: Summary) -> str:
     values = {
         "title": "Best-of-n against greedy decoding",
         "same": "" if summary.settings_differ else f" at n = {cell.n} by {_how(cell)}",
-        "runs": _count(len(summary.cells), "run"),
+        "runs": counted(len(summary.cells), "run"),
         "tasks": summary.tasks,
         "heat": [
             (row, [_tile(summary.at(row, task), limit, summary.settings_differ) for task in summary.tasks])
@@ -221,7 +222,7 @@ def _sentence(cell: SummaryCell) -> str:
         )
     return (
         f"{_signed(cell.lift_points)} points {range_text(cell.low, cell.high)} over "
-        f"{_count(cell.n_problems, 'problem')}: greedy {cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, "
+        f"{counted(cell.n_problems, 'problem')}: greedy {cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, "
         f"{_how(cell)}; run {cell.run}.{percent}"
     )
 
@@ -241,7 +242,7 @@ def _how(cell: SummaryCell) -> str:
     """The scorer, and how the run's table differs from a finished run's of all problems."""
     parts = [scorer_label(cell.scorer)]
     parts += ["without truncated"] if cell.exclude_truncated else []
-    parts += [f"{_count(cell.n_missing, 'problem')} not finished"] if cell.n_missing else []
+    parts += [f"{counted(cell.n_missing, 'problem')} not finished"] if cell.n_missing else []
     return ", ".join(parts)
 
 
@@ -255,10 +256,6 @@ def _signed(value: float) -> str:
     if rounded == 0.0:
         return "0.0"
     return f"{'+' if rounded > 0 else _MINUS}{math.fabs(rounded):.1f}"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _css(rgb: tuple[int, int, int]) -> str:

@@ -46,7 +46,8 @@ def render(found: Trajectory) -> str:
     config = config_of(found.base)
     lines = [
         f"{config['model']} on {config['task']}: {counted(len(found.steps) - 1, 'checkpoint')} after step 0",
-        f"{counted(found.n_problems)} x {found.n} samples each; 95 % intervals over {found.word}s in trajectory.csv",
+        f"{counted(found.n_problems)} x {counted(found.n, 'sample')} each; 95 % intervals over {found.word}s in "
+        "trajectory.csv",
         *cluster_notes(found),
         "",
         *_table(found, "accuracy and log-likelihood of what each checkpoint says", _ARMS),

@@ -123,7 +123,7 @@ def test_curves_of_the_document_are_at_one_and_the_n_of_the_table(content: dict[
         (("run", "config", "temperature"), "hot", "run.config.temperature"),
         (("analysis", "surprise"), 1, "analysis"),
         (("facts", "comparisons", 0, "verdict"), "maybe", "facts.comparisons[0].verdict"),
-        (("format_version",), 5, "format_version"),
+        (("format_version",), 4, "format_version"),
         (("curves",), [], "curves"),
     ],
 )

@@ -89,7 +89,7 @@ def test_two_runs_of_one_model_and_task_stand_in_rows_named_by_run(report: dict[
         (lambda path: path.write_text("{", encoding="utf-8"), "cannot be read"),
         (lambda path: path.write_text("[]", encoding="utf-8"), "has report format None"),
         (lambda path: path.write_text('{"format_version": 1}', encoding="utf-8"), "has report format 1"),
-        (lambda path: path.write_text('{"format_version": 4}', encoding="utf-8"), "does not fit the schema"),
+        (lambda path: path.write_text('{"format_version": 5}', encoding="utf-8"), "does not fit the schema"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "cannot be read"),
     ],
 )
