@@ -497,6 +497,28 @@ def test_an_unfinished_run_has_no_verdict_unless_looks_were_planned() -> None:
         analyse(run, looks=0)
 
 
+def test_a_look_before_the_end_does_not_call_a_curve_flat() -> None:
+    run = big_difference(3000)
+    done = analyse(run, draws=200)
+    assert {row.is_flat for row in done.explanation.scorers} == {True}
+    partial = replace(run, problems=(*run.problems, Problem("left", {"question": "q"}, "1")))
+    for early in (analyse(partial, draws=200), analyse(partial, draws=200, looks=4), analyse(run, draws=200, looks=2)):
+        assert {row.is_flat for row in early.explanation.scorers} == {False}
+        assert {row.saturation_n for row in early.explanation.scorers} == {None}
+
+
+def test_the_random_control_never_differs_from_the_sample() -> None:
+    """Best-of-n is rounded and the pool's mean is not: accuracies such as 1/7 and 2/11 are one and the same."""
+    for n in (6, 7, 11, 13):
+        correct = np.arange(n) < (np.arange(60) % 4)[:, None]
+        run = made_up_run(np.random.default_rng(n), 60, n)
+        run = replace(run, pool=replace(run.pool, correct=correct))
+        found = analyse(run, draws=200, scorers=["log_likelihood", "random"])
+        [pair] = [p for p in found.pairs if "random" in p.arm and p.other == "sample"]
+        assert (pair.test.n_contested, pair.test.p_value, pair.p_joint) == (0, 1.0, 1.0)
+        assert analyse(run, draws=200, scorers=["random"]).facts.comparisons[1].verdict in ("not shown", "same")
+
+
 def test_arms_that_are_the_same_are_shown_to_be_within_the_margin() -> None:
     """Alike on 3,000 problems but for three each way; 30 problems show nothing."""
     for n, verdict in ((3000, "same"), (30, "not shown")):

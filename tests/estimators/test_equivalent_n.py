@@ -55,6 +55,22 @@ def test_equivalent_n_by_accuracy_covers_where_the_curve_rises_is_flat_or_falls(
     assert np.mean(inside) >= 0.93
 
 
+def test_a_number_that_a_few_problems_decide_is_not_given() -> None:
+    """149 of 150 problems are likelier, one is less likely by 400 nats: no n says how sharp the tuned model is."""
+    base = -np.random.default_rng(0).gamma(3, 8, size=(150, 8))
+    tuned = base.mean(axis=1) + np.where(np.arange(150) == 0, -400.0, 0.3)
+    found = sharpening_equivalent_n(base, base, tuned, rng=np.random.default_rng(0), draws=200)
+    assert found.reason.startswith("a few problems decide it")
+    assert math.isnan(found.low)
+
+
+def test_no_divergence_is_below_0() -> None:
+    apart = np.random.default_rng(0).normal(0.3, 1.0, size=(60, 4))
+    apart[0] += 40.0
+    kl = kl_divergence(apart - 50.0, np.full((60, 4), -50.0), rng=np.random.default_rng(0), draws=200)
+    assert (kl.marked, kl.low) == (True, 0.0)
+
+
 def test_more_than_n_and_at_most_1() -> None:
     base, tuned = base_and_tuned(0, 8, pool=4)
     high = sharpening_equivalent_n(base, base, tuned + 50, rng=np.random.default_rng(0), draws=200)

@@ -176,6 +176,23 @@ def test_a_gain_beyond_sharpening_is_left_over() -> None:
     assert found.share_high < 0.5
 
 
+def test_likelihoods_that_a_few_problems_decide_explain_nothing() -> None:
+    base, right, tuned, tuned_right = sharpened(0, 4, 1.0, 150, 1.2)
+    assert explained(base, right, tuned, tuned_right).verdict == "yes"
+    tuned[0] -= 4000.0
+    found = explained(base, right, tuned, tuned_right)
+    assert (found.verdict, found.reason.split(":")[0]) == ("not shown", "a few problems decide it")
+    assert math.isnan(found.share_low)
+
+
+def test_a_pool_of_one_says_why_there_is_no_share() -> None:
+    base, right, tuned, tuned_right = sharpened(0, 4, 1.0, 60, 1.2)
+    found = explained(base[:, :1], right[:, :1], tuned, tuned_right)
+    assert found.reason == "a base pool of one response has no best-of-n"
+    alike = amortised(tuned_right, right[:, 0], right[:, 0])
+    assert alike.reason == "base best-of-N is as accurate as one base sample on every problem: there is no gain"
+
+
 def test_n_that_is_not_reached_and_a_model_that_is_less_sharp() -> None:
     base, right, tuned, tuned_right = sharpened(1, 4, 1.0, 100, 1.2)
     beyond = explained(base, right, tuned + 40, tuned_right)

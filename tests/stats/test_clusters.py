@@ -294,3 +294,27 @@ def test_clusters_of_ten_with_a_correlation_of_one_half_are_covered(count: int, 
                 covered.setdefault(name, []).append(found.low <= truth <= found.high)
     for name, found in covered.items():
         assert np.mean(found) >= 0.93, name
+
+
+@pytest.mark.parametrize(
+    ("sizes", "p", "q"),
+    [
+        ([60] * 3 + [4] * 57, 0.9, 0.05),
+        ([25] * 4 + [3] * 36, 0.8, 0.05),
+        ([50] + [2] * 99, 0.8, 0.05),
+        ([10] * 20, 0.97, 0.4),
+        ([20] * 20, 0.9, 0.3),
+    ],
+)
+def test_large_differences_of_independent_problems_in_clusters_are_covered(
+    sizes: list[int], p: float, q: float
+) -> None:
+    """Pseudo-clusters must not pull the interval off a difference that nearly every problem shows."""
+    rng, clusters = np.random.default_rng(0), np.repeat(np.arange(len(sizes)), sizes)
+    inside = []
+    for _ in range(150):
+        a, b = ((rng.random(len(clusters)) < chance).astype(float) for chance in (p, q))
+        test = paired_test(a, b, rng=rng, draws=199, clusters=clusters)
+        assert test.low <= test.difference <= test.high
+        inside.append(test.low <= p - q <= test.high)
+    assert np.mean(inside) >= 0.93

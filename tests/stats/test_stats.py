@@ -25,8 +25,11 @@ from bon_eval.stats import (
     paired_test,
     paired_tests,
     problems_needed,
+    step_down,
 )
+from bon_eval.stats.bootstrap import NOT_ABOVE_0, NOT_BELOW_0
 from bon_eval.stats.closed_form import effective_problems
+from bon_eval.stats.paired import paired_differences
 
 N, BEST_OF, DRAWS, REPETITIONS = 16, 4, 999, 1000
 SINGLES, MEANS = ("greedy",), ("sample", "best-of-n", "log-likelihood")
@@ -383,6 +386,42 @@ def test_rounding_contests_nothing():
     assert (
         bootstrap_ci(np.full(50, -3.0) + 1e-15 * a, rng=np.random.default_rng(0)).method == "none: no problems differ"
     )
+
+
+@pytest.mark.parametrize("n", [6, 7, 11, 13, 14])
+def test_two_sums_of_one_accuracy_contest_nothing(n):
+    """A mean rounded to 12 digits and the mean itself, on many problems: no difference, however it is tested."""
+    mean = np.repeat(np.arange(7) % 4, 10) / n
+    test = paired_test(np.round(mean, 12), mean, rng=np.random.default_rng(0))
+    assert (test.difference, test.n_contested, test.p_value) == (0.0, 0, 1.0)
+    assert not paired_differences(np.round(mean, 12), mean, True).any()
+
+
+def test_rounding_takes_no_part_in_a_family():
+    rng = np.random.default_rng(0)
+    real = rng.normal(0.1, 0.3, size=(40, 1))
+    alone = step_down(real, [0.04], rng=np.random.default_rng(1), draws=2000)
+    rounding = 1e-17 * rng.normal(size=(40, 5))
+    beside = step_down(np.hstack([real, rounding]), [0.04, *[1.0] * 5], rng=np.random.default_rng(1), draws=2000)
+    assert beside.tolist() == [alone[0], *[1.0] * 5]
+
+
+@pytest.mark.parametrize("confidence", [0.3, 0.5, 0.8, 0.95])
+def test_an_interval_holds_its_own_mean(confidence):
+    for ones in (1, 5, 10):
+        values = np.arange(10) < ones
+        test = paired_test(values, np.zeros(10), rng=np.random.default_rng(0), confidence=confidence)
+        assert test.low <= test.difference <= test.high
+
+
+def test_limits_lie_where_numbers_can_be():
+    values = np.append(-np.random.default_rng(1).random(29), -400.0)
+    ci = bootstrap_ci(values, rng=np.random.default_rng(0), draws=199, support=NOT_ABOVE_0)
+    assert (ci.high, ci.marked) == (0.0, True)
+    assert bootstrap_ci(-values, rng=np.random.default_rng(0), draws=199, support=NOT_BELOW_0).low == 0.0
+    assert bootstrap_ci(values, rng=np.random.default_rng(0), draws=199).high > 0.0
+    with pytest.raises(ConfigError, match="outside their support"):
+        bootstrap_ci(-values, rng=np.random.default_rng(0), draws=199, support=NOT_ABOVE_0)
 
 
 def test_sampled_p_values_are_never_zero():
