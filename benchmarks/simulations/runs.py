@@ -181,7 +181,6 @@ EXPERIMENTS = (
             for slope, level in ((1.0, -0.8), (0.0, -0.8), (1.0, -3.0))
             for size, pool in ((1, 16), (8, 16), (16, 16))
         },
-        one_in=4,
     ),
     Experiment(
         (Row('false "flat" of the last doubling', "error", from_problems=3),),
