@@ -332,7 +332,6 @@ def test_equivalent_n_in_words() -> None:
     inf, nan = float("inf"), float("nan")
     for found, text in (
         (EquivalentN(3.25, 2.0, 5.0, 16), "3.2 [2.0, 5.0]"),
-        (EquivalentN(3.25, 2.0, 5.0, 16, marked=True), "3.2 [2.0, 5.0]†"),
         (EquivalentN(3.25, 2.0, inf, 16), "3.2 [2.0, more than 16]"),
         (EquivalentN(inf, 12.0, inf, 16), "more than 16 [12.0, more than 16]"),
         (EquivalentN(inf, inf, inf, 16), "more than 16"),
