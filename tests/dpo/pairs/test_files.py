@@ -48,7 +48,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot write .*file"):
+    with pytest.raises(StoreError, match=r"cannot write .*file"):
         write_pairs(tmp_path / "file" / "pairs.jsonl", PAIRS)
 
 
