@@ -7,6 +7,7 @@ import numpy as np
 from bon_eval.analysis.settings import resolve_settings
 from bon_eval.dpo.tracking.points import Measured, make_points
 from bon_eval.stats import holm, paired_test, paired_tests, step_down
+from bon_eval.stats.bootstrap import UNBOUNDED, UNIT
 from simulations.arms import DRAWS, N
 from simulations.base import Draw, Experiment, Row
 
@@ -103,8 +104,8 @@ def _side(p: np.ndarray, length: np.ndarray, rng: np.random.Generator) -> dict[s
     nats = -1.5 * length[:, None] * np.exp(0.5 * rng.normal(size=(len(p), N)))
     values = {"tokens.sample": tokens.mean(axis=1), "log_likelihood.sample": nats.mean(axis=1)}
     values |= {"log_likelihood.best": nats.max(axis=1), "log_likelihood.greedy": nats[:, 0]}
-    return {f"accuracy.{name}": Measured(name, "share", value, True, ids) for name, value in arms.items()} | {
-        name: Measured(name, "nats", value, False, ids) for name, value in values.items()
+    return {f"accuracy.{name}": Measured(name, "share", value, UNIT, ids) for name, value in arms.items()} | {
+        name: Measured(name, "nats", value, UNBOUNDED, ids) for name, value in values.items()
     }
 
 
@@ -119,7 +120,9 @@ def _pairs(of: np.ndarray, gap: np.ndarray, sigma: float, rng: np.random.Generat
     values = {"chosen": (chosen, False), "rejected": (rejected, False), "margin": (chosen - rejected, False)}
     values |= {"ranking_accuracy": (ranked, True)}
     return {
-        f"pairs.{name}": Measured(name, "share" if bounded else "nats", value, bounded, units, behind)
+        f"pairs.{name}": Measured(
+            name, "share" if bounded else "nats", value, UNIT if bounded else UNBOUNDED, units, behind
+        )
         for name, (value, bounded) in values.items()
     }
 

@@ -227,8 +227,7 @@ def _changes(
     ]
     rng = streams(seed)
     shares = [True] * len(accuracy_names) + [unit(name) == "share" for name in quantity_names]
-    names = [*accuracy_names, *quantity_names]
-    supports = [UNIT if share else support(name) for name, share in zip(names, shares, strict=True)]
+    supports = [UNIT] * len(accuracy_names) + [support(name) for name in quantity_names]
     intervals = [
         bootstrap_cis(c, rng=rng("intervals"), draws=draws, support=supports, clusters=clusters) for c in columns
     ]

@@ -25,7 +25,7 @@ from bon_eval.stats import (
     paired_tests,
     problems_needed,
 )
-from bon_eval.stats.paired import linear_units, pseudo_units
+from bon_eval.stats.paired import linear_units, paired_differences, pseudo_units
 from bon_eval.stats.units import AT_LEAST_1, SHARE, Count, FromOne, Limits, Positive, Size
 
 SATURATION = 0.01
@@ -173,8 +173,7 @@ def _power(data: Data, settings: Settings) -> Iterator[Power]:
     )
     alpha = settings.planned_alpha
     for against, other in others:
-        # One value reached by two sums differs by rounding, which is no spread.
-        differences = np.round(best - other, 12)
+        differences = paired_differences(best, other, True)
         pseudo, size = pseudo_units(best, other, responses.clusters)
         values = linear_units(differences[:, None], responses.clusters, settings.confidence)[0][:, 0]
         needed = {

@@ -185,10 +185,8 @@ def selected_scorer(data: Data, settings: Settings, cells: Cells) -> SelectedSco
     names = [name for name in data.picks if not get_scorer(name).blind]
     if len(names) < 2 or data.responses.units[0] < LEAST_PROBLEMS:
         return None
-    values, clusters = (
-        np.column_stack([data.picks[name].per_problem[last][CORRECT] for name in names]),
-        data.responses.clusters,
-    )
+    values = np.column_stack([data.picks[name].per_problem[last][CORRECT] for name in names])
+    clusters = data.responses.clusters
     fitted = cross_fitted(values, rng=stream(settings, "selected scorer"), clusters=clusters)
     best = names[int(values.mean(axis=0).argmax())]
     found = bootstrap_ci(

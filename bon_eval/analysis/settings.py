@@ -64,7 +64,7 @@ class Settings:
         >>> settings.shows(0.0), resolve_settings(8, 20).shows(0.04), resolve_settings(8, 20, looks=2).shows(0.04)
         (False, True, False)
         """
-        return p_value is not None and 0.0 < self.alpha >= p_value
+        return p_value is not None and self.alpha > 0.0 and p_value <= self.alpha
 
     @property
     def primary_scorer(self) -> str:

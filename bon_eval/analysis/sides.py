@@ -14,7 +14,7 @@ from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.estimators.coverage import best_seen, is_sharp
 from bon_eval.estimators.distinct import distinct_of_n
 from bon_eval.records import Draw, Pool
-from bon_eval.stats.bootstrap import NOT_ABOVE_0, NOT_BELOW_0, UNBOUNDED, Support
+from bon_eval.stats.bootstrap import NOT_ABOVE_0, NOT_BELOW_0, UNIT, Support
 from bon_eval.stats.streams import Streams
 from bon_eval.store.reader import Run
 
@@ -144,12 +144,10 @@ def unit(name: str) -> str:
 
 
 def support(name: str) -> Support:
-    """What a quantity or measure, by its name, can be: no limit of an interval lies outside."""
-    if "log_likelihood" in name or name.endswith(("argmax_along_chosen", "log_mass_outside_argmax")):
-        return NOT_ABOVE_0
-    if unit(name) in ("tokens", "answers") or name == "entropy_per_token" or name.endswith("dpo_loss"):
-        return NOT_BELOW_0
-    return UNBOUNDED
+    """Where a quantity's numbers can lie, and so its interval."""
+    if unit(name) == "share":
+        return UNIT
+    return NOT_ABOVE_0 if name.startswith("log_likelihood") else NOT_BELOW_0
 
 
 SHARP = {"50": 0.5, "90": 0.1}

@@ -45,7 +45,8 @@ def amortised_share(
     1 says that one tuned sample is as accurate as base best-of-N, 0 that tuning changed nothing. The interval is
     Fieller's for a ratio of two means over the same problems (`bon_eval.stats.ratios`), at the confidence that a share
     of a shown gain needs. It goes by the two paired tests: it has no bound where `possible` does not show a gain to
-    take a share of, and holds 0 where no `gain` is shown. A loss on either side has no share.
+    take a share of, holds 0 where no `gain` is shown, and nothing below 0 where one is. A loss on either side has no
+    share.
 
     Args:
         tuned_sample, base_sample, base_best: (P,), accuracy of each problem under the three arms.

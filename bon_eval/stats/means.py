@@ -131,28 +131,27 @@ def resolve(
         alike: `bon_eval.stats.clusters.alike_size` of each column.
         rng, draws, confidence: as in `bon_eval.stats.bootstrap_ci`.
     """
-    ends, supports = supports, [UNBOUNDED if np.inf in np.abs(support) else support for support in supports]
-    stretches = np.array([units.stretch(confidence, nats=support == UNBOUNDED) for support in supports])
+    # What 0 bounds on one side is a mean of nats whose limits are cut there.
+    kinds = [UNBOUNDED if support in (NOT_ABOVE_0, NOT_BELOW_0) else support for support in supports]
+    stretches = np.array([units.stretch(confidence, nats=kind == UNBOUNDED) for kind in kinds])
     values = units.values(parts, stretches)
     means = [
         float(value.mean() if units.sizes is None else part.sum() / units.sizes.sum())
         for part, value in zip(parts.T, values.T, strict=True)
     ]
     out: list[Resolved | None] = [
-        _closed_form(mean, part, value, units, support, rare, same, confidence)
-        for mean, part, value, support, rare, same in zip(
-            means, parts.T, values.T, supports, rarest, alike, strict=True
-        )
+        _closed_form(mean, part, value, units, kind, rare, same, confidence)
+        for mean, part, value, kind, rare, same in zip(means, parts.T, values.T, kinds, rarest, alike, strict=True)
     ]
     wanted = [k for k, found in enumerate(out) if found is None]
     wider = widening(units.counted)
-    factors = np.array([wider if supports[k] == UNBOUNDED else 1.0 for k in wanted])
+    factors = np.array([wider if kinds[k] == UNBOUNDED else 1.0 for k in wanted])
     limits = bootstrap_t(values[:, wanted], factors, rng, draws, confidence)
     for k, factor, *bootstrap in zip(wanted, factors.tolist(), *limits, strict=True):
         out[k] = _with_bootstrap(
-            means[k], parts[:, k], values[:, k], units, supports[k], alike[k], factor, bootstrap, confidence
+            means[k], parts[:, k], values[:, k], units, kinds[k], alike[k], factor, bootstrap, confidence
         )
-    return [_cut(found, support) for found, support in zip(out, ends, strict=True) if found is not None]
+    return [_cut(found, support) for found, support in zip(out, supports, strict=True) if found is not None]
 
 
 def _cut(found: Resolved, support: Support) -> Resolved:
@@ -209,9 +208,8 @@ def _with_bootstrap(
         if support == DIFFERENCE:
             return _pseudo_t(mean, value, units, confidence, np.inf, alike)
         return no_interval(mean, f"too few {units.word}s differ")
-    # No truth lies outside the support, so cutting there cannot cost coverage.
     if support == UNIT:
-        return Resolved(Interval(mean, max(low, 0.0), min(high, 1.0), "bootstrap-t"), np.nan, _NO_INNER)
+        return Resolved(Interval(mean, low, high, "bootstrap-t"), np.nan, _NO_INNER)
     outer, inside = (
         _hull(ends, [mean + factor * (end - mean) for end in student_t(value, level)], support)
         for ends, level in (((low, high), confidence), (inner, inner_confidence(confidence)))

@@ -240,7 +240,7 @@ def pseudo_units(a: ArrayLike, b: ArrayLike, clusters: ArrayLike | None) -> tupl
     0 of them where it adds none. They are added to the values of `linear_units`.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    difference = (first - second)[:, None]
+    difference = paired_differences(first, second, True)[:, None]
     parts, units = over_units(difference, clusters)
     numbers, alike = None, 1.0
     if clusters is not None:

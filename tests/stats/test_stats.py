@@ -29,7 +29,7 @@ from bon_eval.stats import (
 )
 from bon_eval.stats.bootstrap import NOT_ABOVE_0, NOT_BELOW_0
 from bon_eval.stats.closed_form import effective_problems
-from bon_eval.stats.paired import paired_differences
+from bon_eval.stats.paired import paired_differences, pseudo_units
 
 N, BEST_OF, DRAWS, REPETITIONS = 16, 4, 999, 1000
 SINGLES, MEANS = ("greedy",), ("sample", "best-of-n", "log-likelihood")
@@ -395,6 +395,7 @@ def test_two_sums_of_one_accuracy_contest_nothing(n):
     test = paired_test(np.round(mean, 12), mean, rng=np.random.default_rng(0))
     assert (test.difference, test.n_contested, test.p_value) == (0.0, 0, 1.0)
     assert not paired_differences(np.round(mean, 12), mean, True).any()
+    assert pseudo_units(np.round(mean, 12), mean, None) == pseudo_units(mean, mean, None)
 
 
 def test_rounding_takes_no_part_in_a_family():

@@ -17,7 +17,7 @@ from bon_eval.dpo.tracking.measures import PAIR_MEASURES
 from bon_eval.dpo.tracking.points import Measured
 from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import ConfigError
-from bon_eval.stats.bootstrap import Interval
+from bon_eval.stats.bootstrap import UNBOUNDED, UNIT, Interval
 
 CONDITIONS = Path(__file__).resolve().parents[2] / "results" / "squeeze" / "conditions.yaml"
 NAN = math.nan
@@ -84,7 +84,9 @@ SPREAD = np.linspace(-0.1, 0.1, P)
 
 
 def column(values: Any, *, share: bool = False, ids: tuple[str, ...] = IDS, label: str = "the measure") -> Measured:
-    return Measured(label, "share" if share else "nats", np.asarray(values, dtype=np.float64), share, ids)
+    return Measured(
+        label, "share" if share else "nats", np.asarray(values, dtype=np.float64), UNIT if share else UNBOUNDED, ids
+    )
 
 
 def trajectory(columns: dict[int, dict[str, Measured]]) -> Trajectory:
@@ -226,7 +228,7 @@ def test_the_mean_is_over_all_numbers_that_there_are() -> None:
 def pairs(set_name: str, values: Any, behind: Any) -> Trajectory:
     """Pairs of which problem q0 has more than the others."""
     units = tuple((set_name, k) for k in range(len(behind)))
-    made = Measured("the measure", "share", np.asarray(values, dtype=np.float64), True, units, tuple(behind))
+    made = Measured("the measure", "share", np.asarray(values, dtype=np.float64), UNIT, units, tuple(behind))
     return trajectory({step: {f"{set_name}.m": made} for step in (0, 10)})
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced
+from bon_eval.stats.bootstrap import NOT_ABOVE_0, NOT_BELOW_0, UNBOUNDED, UNIT, Support
 
 Array = NDArray[np.float64]
 UnitT = TypeVar("UnitT", bound=Hashable)
@@ -55,8 +56,9 @@ def side_scores(forced: Sequence[Forced]) -> SideScores:
                 f"{response.key}: a token is more likely than the argmax of its own position; the engine's log-probs "
                 "cannot be those of one distribution"
             )
+        top = np.minimum(top, 0.0)  # above 0 by rounding only
         own[k], tokens[k], argmax[k] = logprobs.sum(), len(logprobs), top.sum()
-        outside = -np.expm1(np.minimum(top, 0.0))
+        outside = -np.expm1(top)
         mass[k] = outside.mean()
         open_ = outside > 0.0
         log_mass[k] = np.log(outside[open_]).mean() if open_.any() else np.nan
@@ -70,11 +72,13 @@ class MeasureKind:
     label: str
     unit: str
     """``share``, ``nats`` or ``nats per token``."""
+    support: Support = UNIT
+    """Where a pair's number can lie."""
 
 
 PAIR_MEASURES: Mapping[str, MeasureKind] = {
-    "log_likelihood.chosen": MeasureKind("log-likelihood of chosen", "nats"),
-    "log_likelihood.rejected": MeasureKind("log-likelihood of rejected", "nats"),
+    "log_likelihood.chosen": MeasureKind("log-likelihood of chosen", "nats", NOT_ABOVE_0),
+    "log_likelihood.rejected": MeasureKind("log-likelihood of rejected", "nats", NOT_ABOVE_0),
     "both_fall": MeasureKind("pairs whose chosen and rejected both fall", "share"),
     "ranking_accuracy": MeasureKind("ranking accuracy", "share"),
     "ranking_accuracy_per_token": MeasureKind("ranking accuracy, length-normalised", "share"),
@@ -83,11 +87,11 @@ PAIR_MEASURES: Mapping[str, MeasureKind] = {
     "flips.wrong_right": MeasureKind("ranked wrong before, right now", "share"),
     "flips.wrong_wrong": MeasureKind("ranked wrong before, wrong now", "share"),
     "reward_accuracy": MeasureKind("reward accuracy", "share"),
-    "reward_margin": MeasureKind("reward margin / beta", "nats"),
-    "dpo_loss": MeasureKind("DPO loss", "nats"),
-    "argmax_along_chosen": MeasureKind("argmax log-prob along the chosen prefix", "nats"),
+    "reward_margin": MeasureKind("reward margin / beta", "nats", UNBOUNDED),
+    "dpo_loss": MeasureKind("DPO loss", "nats", NOT_BELOW_0),
+    "argmax_along_chosen": MeasureKind("argmax log-prob along the chosen prefix", "nats", NOT_ABOVE_0),
     "mass_outside_argmax": MeasureKind("mass outside the argmax, chosen prefix", "share"),
-    "log_mass_outside_argmax": MeasureKind("log mass outside the argmax, chosen prefix", "nats per token"),
+    "log_mass_outside_argmax": MeasureKind("log mass outside the argmax, chosen prefix", "nats per token", NOT_ABOVE_0),
 }
 """Every measure of a pair set, in the order of the tables."""
 

@@ -9,9 +9,8 @@ from typing import Annotated
 import numpy as np
 
 from bon_eval.analysis.findings import UNITS
-from bon_eval.analysis.sides import support
 from bon_eval.dpo.tracking.measures import Array, problem_sums
-from bon_eval.stats.bootstrap import UNIT, Interval, bootstrap_cis
+from bon_eval.stats.bootstrap import UNIT, Interval, Support, bootstrap_cis
 from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.families import step_down
 from bon_eval.stats.paired import PairedTest, Verdict, paired_differences, paired_tests
@@ -35,12 +34,17 @@ class Measured:
     unit: str
     values: Array
     """(K,); the measure is their mean."""
-    bounded: bool
-    """Whether the values are shares in [0, 1]."""
+    support: Support
+    """Where the values can lie."""
     units: tuple[Unit, ...]
     """(K,): values are paired by them."""
     behind: tuple[str, ...] | None = None
     """(K,), the problem behind each pair; None where the units are problems."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the values are shares."""
+        return self.support == UNIT
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -106,7 +110,7 @@ def make_points(
         values: dict[str, Interval] = {}
         for k, (units, names) in enumerate(_groups({name: column.units for name, column in found.items()})):
             table, sampled = _table(found, names, units), clusters.units(found[names[0]].problems)
-            supports = [UNIT if found[name].bounded else support(name) for name in names]
+            supports = [found[name].support for name in names]
             rng = streams(seed)(f"values-{k}")
             if clusters.of and found[names[0]].behind is None:
                 numbers = number_clusters(sampled)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, unit
+from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, support, unit
 from bon_eval.dpo.tracking.forced import read_forced
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES, pair_measures, problem_sums, side_scores
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
@@ -22,7 +22,7 @@ from bon_eval.dpo.tracking.points import NO_CLUSTERS, Clusters, Measured, Point,
 from bon_eval.dpo.tracking.track import FORMAT
 from bon_eval.errors import StoreError
 from bon_eval.estimators import chosen_index, within_problem_auroc
-from bon_eval.stats.bootstrap import UNBOUNDED, Interval
+from bon_eval.stats.bootstrap import NOT_ABOVE_0, UNBOUNDED, UNIT, Interval
 from bon_eval.stats.clusters import clusters_of
 from bon_eval.stats.ratio_means import ratio_means
 from bon_eval.stats.streams import streams
@@ -125,14 +125,14 @@ def load_trajectory(
         ):
             values = at_base if step == 0 else forced[set_name].log_likelihood
             key = f"log_likelihood.{set_name.replace('/', '_')}"
-            found[key] = Measured(label, "nats", values, False, base_run.pool.problem_ids)
+            found[key] = Measured(label, "nats", values, NOT_ABOVE_0, base_run.pool.problem_ids)
         for set_name, facts in stored["pairs"].items():
             found |= _pair_columns(set_name, facts["problem_ids"], forced_base, forced, stored["beta"])
         for set_name, facts in stored["probes"].items():
             values, ids = forced[set_name].log_likelihood, tuple(facts["problem_ids"])
             units = tuple((set_name, k) for k in range(len(ids)))
             label = f"log-likelihood of {set_name}"
-            found[f"{set_name}.log_likelihood"] = Measured(label, "nats", values, False, units, ids)
+            found[f"{set_name}.log_likelihood"] = Measured(label, "nats", values, NOT_ABOVE_0, units, ids)
         columns[step] = found
     behind = {i for kind in ("pairs", "probes") for facts in stored[kind].values() for i in facts["problem_ids"]}
     return Trajectory(
@@ -168,16 +168,16 @@ def _arms(directory: Path, base: Run, seed: int) -> dict[str, Measured]:
 def _side_columns(side: Side, seed: int) -> dict[str, Measured]:
     n, ids = side.pool.n, side.pool.problem_ids
     found = {
-        f"accuracy.{name}": Measured(f"accuracy, {LABELS[name].format(n=n)}", "share", values, True, ids)
+        f"accuracy.{name}": Measured(f"accuracy, {LABELS[name].format(n=n)}", "share", values, UNIT, ids)
         for name, values in accuracies(side, n, streams(seed)).items()
     }
     for name, values in quantities(side, n).items():
-        found[name] = Measured(LABELS[name].format(n=n), unit(name), values, unit(name) == "share", ids)
+        found[name] = Measured(LABELS[name].format(n=n), unit(name), values, support(name), ids)
     auroc = within_problem_auroc(side.pool.log_likelihood, side.pool.correct)
     both = np.isfinite(auroc)
     if both.any():
         kept = tuple(problem for problem, k in zip(ids, both, strict=True) if k)
-        found["auroc"] = Measured("AUROC of log-likelihood within problems", "share", auroc[both], True, kept)
+        found["auroc"] = Measured("AUROC of log-likelihood within problems", "share", auroc[both], UNIT, kept)
     return found
 
 
@@ -195,7 +195,7 @@ def _pair_columns(
         places = np.flatnonzero(kept).tolist()
         units, ids = tuple((set_name, k) for k in places), tuple(problem_ids[k] for k in places)
         label = f"{kind.label} ({set_name})"
-        found[f"{set_name}.{name}"] = Measured(label, kind.unit, values[kept], kind.unit == "share", units, ids)
+        found[f"{set_name}.{name}"] = Measured(label, kind.unit, values[kept], kind.support, units, ids)
     return found
 
 

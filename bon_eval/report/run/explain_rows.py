@@ -24,7 +24,7 @@ from bon_eval.stats.power import LEAST_PROBLEMS
 from bon_eval.stats.units import FromOne, Limits, Positive
 
 _ONE_KIND = "no pool holds both correct and incorrect responses"
-_NOT_FLAT = "the curve is not shown to be flat at n = N (one look alone decides nothing), or the accuracy there is 0"
+_NOT_FLAT = "the curve is not shown to be flat at n = N (no look before the end shows it), or the accuracy there is 0"
 _N_OF_1 = "the last n is 1"
 _NO_SPREAD = f"fewer than {LEAST_PROBLEMS} problems or clusters, or differences without spread"
 _PRIMARY = "the primary scorer is what the others are compared with"

@@ -222,7 +222,7 @@ def _sentence(cell: SummaryCell) -> str:
         )
     return (
         f"{_signed(cell.lift_points)} points {range_text(cell.low, cell.high)} over "
-        f"{counted(cell.n_problems, 'problem')}: greedy {cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, "
+        f"{counted(cell.n_problems)}: greedy {cell.greedy:.3f}, best-of-{cell.n} {cell.accuracy:.3f}, "
         f"{_how(cell)}; run {cell.run}.{percent}"
     )
 
@@ -242,7 +242,7 @@ def _how(cell: SummaryCell) -> str:
     """The scorer, and how the run's table differs from a finished run's of all problems."""
     parts = [scorer_label(cell.scorer)]
     parts += ["without truncated"] if cell.exclude_truncated else []
-    parts += [f"{counted(cell.n_missing, 'problem')} not finished"] if cell.n_missing else []
+    parts += [f"{counted(cell.n_missing)} not finished"] if cell.n_missing else []
     return ", ".join(parts)
 
 

@@ -9,11 +9,12 @@ import pytest
 
 from bon_eval.dpo.tracking.points import Clusters, Measured, make_points
 from bon_eval.stats import paired_test
+from bon_eval.stats.bootstrap import UNBOUNDED, UNIT
 from bon_eval.stats.streams import streams
 
 
 def auroc(values: dict[str, float]) -> Measured:
-    return Measured("AUROC", "share", np.array(list(values.values())), True, tuple(values))
+    return Measured("AUROC", "share", np.array(list(values.values())), UNIT, tuple(values))
 
 
 def test_auroc_changes_over_the_problems_that_have_it_at_both_steps() -> None:
@@ -44,10 +45,10 @@ def columns_of(rng: np.random.Generator, shift: float) -> dict[str, Measured]:
     units = tuple(("set", k) for k in range(len(behind)))
     pairs = len(behind)
     return {
-        "accuracy": Measured("accuracy", "share", (rng.random(30) < 0.4 + shift).astype(float), True, ids),
-        "nats": Measured("nats", "nats", rng.normal(shift, 1.0, 30), False, ids),
-        "ranking": Measured("ranking", "share", (rng.random(pairs) < 0.5 + shift).astype(float), True, units, behind),
-        "margin": Measured("margin", "nats", rng.normal(shift, 1.0, pairs), False, units, behind),
+        "accuracy": Measured("accuracy", "share", (rng.random(30) < 0.4 + shift).astype(float), UNIT, ids),
+        "nats": Measured("nats", "nats", rng.normal(shift, 1.0, 30), UNBOUNDED, ids),
+        "ranking": Measured("ranking", "share", (rng.random(pairs) < 0.5 + shift).astype(float), UNIT, units, behind),
+        "margin": Measured("margin", "nats", rng.normal(shift, 1.0, pairs), UNBOUNDED, units, behind),
     }
 
 
@@ -91,6 +92,6 @@ def test_problems_of_one_source_are_resampled_with_their_pairs() -> None:
 def test_pairs_of_other_problems_are_clusters_of_their_own() -> None:
     rng = np.random.default_rng(2)
     behind = tuple(f"train{i // 2}" for i in range(18))
-    column = Measured("ranking", "nats", rng.normal(size=18), False, tuple(("set", k) for k in range(18)), behind)
+    column = Measured("ranking", "nats", rng.normal(size=18), UNBOUNDED, tuple(("set", k) for k in range(18)), behind)
     [point] = make_points({0: {"ranking": column}}, 0, 300, Clusters({"p0": 0}))
     assert point.value.method == "none: 9 clusters; from 10 on"
