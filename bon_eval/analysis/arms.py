@@ -18,7 +18,7 @@ from bon_eval.estimators.response_spread import response_variance
 from bon_eval.estimators.weighted_votes import weighted_vote
 from bon_eval.records import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
-from bon_eval.stats.bootstrap import NOT_ABOVE_0, UNIT
+from bon_eval.stats.bootstrap import NOT_ABOVE_0, UNBOUNDED, UNIT
 from bon_eval.stats.clusters import rows_of, sampling_units
 from bon_eval.stats.streams import seeded_stream
 
@@ -240,7 +240,9 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
     columns = np.column_stack(
         [*correct.values(), *log_likelihood.values(), sharper.any(axis=1).astype(np.float64), sharper.mean(axis=1)]
     )
-    kinds = [None] * len(correct) + [NOT_ABOVE_0] * len(log_likelihood) + [UNIT] * 2
+    # Arrays made by hand may hold scores of any sign.
+    nats = [NOT_ABOVE_0 if (value <= 0.0).all() else UNBOUNDED for value in log_likelihood.values()]
+    kinds = [*[None] * len(correct), *nats, UNIT, UNIT]
     intervals = bootstrap_cis(
         columns,
         support=kinds,

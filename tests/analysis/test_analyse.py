@@ -497,6 +497,21 @@ def test_an_unfinished_run_has_no_verdict_unless_looks_were_planned() -> None:
         analyse(run, looks=0)
 
 
+def test_no_limit_of_a_log_likelihood_is_above_0_and_scores_of_any_sign_are_analysed() -> None:
+    run = made_up_run(np.random.default_rng(0), 30, 4)
+    nats = np.full((30, 4), -0.1) - np.arange(4)
+    nats[0] -= 300.0
+    rows = analyse(replace(run, pool=replace(run.pool, log_likelihood=nats)), draws=200).arms
+    tops = [row.log_likelihood.high for row in rows if row.log_likelihood is not None]
+    shown = [top for top in tops if not np.isnan(top)]
+    assert shown
+    assert max(shown) <= 0.0
+    scores = replace(run, pool=replace(run.pool, log_likelihood=np.random.default_rng(1).normal(size=(30, 4))))
+    [best] = [row for row in analyse(scores, draws=200).arms if (row.n, row.scorer) == (4, "log_likelihood")]
+    assert best.log_likelihood is not None
+    assert best.log_likelihood.high > 0.0
+
+
 def test_a_look_before_the_end_does_not_call_a_curve_flat() -> None:
     run = big_difference(3000)
     done = analyse(run, draws=200)
