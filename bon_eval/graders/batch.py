@@ -11,6 +11,7 @@ from typing import Any
 from bon_eval.graders import get_grader
 from bon_eval.graders.base import UNDECIDED, Decision, Grade, as_decision
 from bon_eval.graders.extract import Extract
+from bon_eval.graders.reasoning import Parts, reasoning_between, reasoning_of
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB, WorkerPool, shared_pool
 
 MAX_WORKERS = 16
@@ -26,6 +27,7 @@ def grade_many(
     deadline: float = DEADLINE,
     memory_mb: int = MEMORY_MB,
     progress: Callable[[int, int], None] | None = None,
+    reasoning: Iterable[Sequence[str]] | None = None,
 ) -> list[Grade]:
     """Grades of (response, gold) pairs, in their order.
 
@@ -36,13 +38,14 @@ def grade_many(
         deadline: seconds for one symbolic comparison; past it the grade is unscored.
         memory_mb: address space of a worker in MiB; a comparison that needs more is unscored.
         progress: called with (pairs decided, distinct pairs that need a worker) as workers report.
+        reasoning: a task's own markers that open and close reasoning, as pairs; None: the usual ones.
 
     Raises `GraderError` for an unknown name, limits that make no sense, or workers that cannot be started.
     """
-    grades, _ = grade_both(
-        grader_name, items, workers=workers, deadline=deadline, memory_mb=memory_mb, progress=progress, strict=False
-    )
-    return grades
+    split = reasoning_between(reasoning).split
+    with BatchGrader(grader_name, workers=workers, deadline=deadline, memory_mb=memory_mb) as batches:
+        parts = ((split(response), gold) for response, gold in items)
+        return batches.grade_parts(parts, strict=False, progress=progress)[0]
 
 
 def grade_both(
@@ -53,11 +56,10 @@ def grade_both(
     deadline: float = DEADLINE,
     memory_mb: int = MEMORY_MB,
     progress: Callable[[int, int], None] | None = None,
-    strict: bool = True,
 ) -> tuple[list[Grade], list[bool | None]]:
-    """As `grade_many`, with the decisions under the strict format beside the grades (empty unless `strict`)."""
+    """As `grade_many`, with the decisions under the strict format beside the grades."""
     with BatchGrader(grader_name, workers=workers, deadline=deadline, memory_mb=memory_mb) as batches:
-        return batches.grade(items, strict=strict, progress=progress)
+        return batches.grade(items, progress=progress)
 
 
 class BatchGrader:
@@ -96,23 +98,34 @@ class BatchGrader:
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[list[Grade], list[bool | None]]:
         """Grades, and decisions under the strict format (empty unless `strict`), of (response, gold) pairs in order."""
+        split = reasoning_of().split
+        return self.grade_parts(((split(response), gold) for response, gold in items), strict=strict, progress=progress)
+
+    def grade_parts(
+        self,
+        items: Iterable[tuple[Parts, str]],
+        *,
+        strict: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[list[Grade], list[bool | None]]:
+        """As `grade`, of responses that were parted from their reasoning (`bon_eval.graders.reasoning`)."""
         _forget(self._decisions, self._remembered)
         grader, decisions = self._grader, self._decisions
         golds: dict[str, str] = {}
         rows: list[tuple[Extract, str]] = []
         strict_rows: list[tuple[str | None, str]] = []
         extracts: dict[Extract, Extract] = {}
-        for response, given in items:
+        for parts, given in items:
             gold = golds.get(given)
             if gold is None:
                 gold = golds[given] = grader.gold(given)
-            found = grader.extract(response)
+            found = grader.read(parts)
             found = extracts.setdefault(found, found)
             rows.append((found, gold))
             if found.answer is not None:
                 self._fast(found.answer, gold)
             if strict:
-                answer = grader.strict(response)
+                answer = None if parts.answer is None else grader.strict(parts.answer)
                 strict_rows.append((answer, gold))
                 if answer is not None:
                     self._fast(answer, gold)

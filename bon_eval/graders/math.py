@@ -11,14 +11,14 @@ import re
 from functools import lru_cache
 
 from bon_eval.graders.answer_grader import AnswerGrader
-from bon_eval.graders.answers.clean import flat
+from bon_eval.graders.answers.clean import flat, strip_edges
 from bon_eval.graders.answers.compare import ExactOracle, compare, form_key
 from bon_eval.graders.answers.exact import UndecidedError
 from bon_eval.graders.answers.forms import Form, form_of
 from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, LimitError, ParseError
 from bon_eval.graders.answers.units import units_agree
 from bon_eval.graders.base import UNDECIDED, Decision
-from bon_eval.graders.extract import Extract, extract, last_box
+from bon_eval.graders.extract import Extract, extract, last_box, statement
 
 EXACT = ExactOracle()
 _ZEROS = re.compile(r",0\d\d")
@@ -56,6 +56,18 @@ class MathGrader(AnswerGrader):
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""
         return extract(response)
+
+    def tagged(self, content: str) -> Extract:
+        """What the content states; without a box, a marker or a phrase in it, the content itself."""
+        found = self.extract(content)
+        if found.where in ("box", "marker", "phrase"):
+            return found
+        lines = [line.strip() for line in content.splitlines() if line.strip()]
+        if len(lines) > 1 and all("=" in line for line in lines):
+            return Extract(", ".join(strip_edges(line) for line in lines), "answer tag")
+        if len(lines) > 1 and "\\begin" not in content:
+            lines = lines[:1]  # more are words about it
+        return Extract(statement(" ".join(lines)), "answer tag")
 
     def gold(self, gold: str) -> str:
         """The answer within a gold, which may be a whole worked solution: its box, marker or "the answer is"."""

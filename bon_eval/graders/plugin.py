@@ -25,6 +25,10 @@ class PluginGrader(AnswerGrader):
         """The end of the response; the grader itself finds the answer."""
         return Extract(response[-MAX_RESPONSE_CHARS:], "plugin")
 
+    def tagged(self, content: str) -> Extract:
+        """The content alone."""
+        return self.extract(content)
+
     def fast(self, answer: str, gold: str) -> Decision:
         """Always left to a worker."""
         return UNDECIDED
