@@ -99,7 +99,7 @@ def test_forgotten_verdicts_are_reached_again() -> None:
     expected = grade_many("math", pairs)
     with BatchGrader("math", remembered=3, workers=2) as grader:
         batches = [grader.grade(pairs[start : start + 7], strict=False)[0] for start in (0, 7, 14, 0)]
-        assert len(grader._verdicts) <= 3 + 7
+        assert len(grader._decisions) <= 3 + 7
         assert grader.keys(["0.5", None, "1/2", "7"]) == grader.keys(["1/2", None, "0.5", "7.0"])
     assert [g for batch in batches[:3] for g in batch] == expected
     assert batches[3] == expected[:7]
