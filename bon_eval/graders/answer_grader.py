@@ -98,4 +98,6 @@ class AnswerGrader(ABC):
 
 
 def _ask(question: dict[str, str]) -> dict[str, Any]:
-    return shared_pool().ask(question)
+    pool = shared_pool()
+    reply = pool.ask(question)
+    return pool.ask_again(question) if "again" in reply else reply

@@ -61,7 +61,7 @@ def grade_run(
     Args:
         path: the run directory.
         grader_name: another grader than the run's own.
-        deadline: seconds for one symbolic comparison; past it the response is unscored.
+        deadline: seconds of processor time for one symbolic comparison (see `grade_many`).
         memory_mb: address space of a grader's worker in MiB; a comparison that needs more is unscored.
 
     Raises:

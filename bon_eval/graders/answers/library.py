@@ -17,6 +17,12 @@ _MISREAD = re.compile(r"\d\s*_|\d\s+\d")
 """math-verify drops the base of a numeral and multiplies numbers that stand side by side."""
 
 
+def warm_up() -> None:
+    """What the first comparison would spend on tables of the parser and modules of sympy."""
+    library_verdict(r"\sum_{k=1}^{n} \frac{a_k}{k^2}", r"\sum_{k=1}^{n} a_k k^{-2}")
+    library_verdict(r"\begin{pmatrix} 1 & x \end{pmatrix}", r"[1, 2) \cup (3, \infty)")
+
+
 def _parse(text: str) -> Any:
     text = clean(text)
     if len(text) > MAX_CHARS or _MISREAD.search(text):
