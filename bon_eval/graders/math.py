@@ -15,7 +15,7 @@ from bon_eval.graders.answers.clean import flat, strip_edges
 from bon_eval.graders.answers.compare import ExactOracle, compare, form_key
 from bon_eval.graders.answers.exact import UndecidedError
 from bon_eval.graders.answers.forms import Form, form_of
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, LimitError, ParseError
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG, LimitError, ParseError
 from bon_eval.graders.answers.units import units_agree
 from bon_eval.graders.base import UNDECIDED, Decision
 from bon_eval.graders.extract import Extract, extract, last_box, statement
@@ -28,6 +28,7 @@ _CHOICES = re.compile(r"(?<=\()[A-J](?=\))|(?<=[a-z,])[A-J]\b")
 _LETTER = re.compile(r"\(?([A-J])\)?")
 
 
+TOO_DEEP = "too long or nested too deeply"
 BEYOND: Form = ("beyond",)
 """Stands for the form of a text that is too long or nested too deeply."""
 
@@ -89,7 +90,7 @@ class MathGrader(AnswerGrader):
         if answer.strip() == gold.strip():
             return Decision(True, "string")
         if len(answer) > MAX_ANSWER_CHARS or len(gold) > MAX_ANSWER_CHARS:
-            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, TOO_LONG)
         a, g = read_flat(answer), read_flat(gold)
         if a == g:
             return Decision(True, "string")
@@ -103,7 +104,7 @@ class MathGrader(AnswerGrader):
                 break
             x, y = read_form(gold, grouping), read_form(answer, grouping)
             if BEYOND in (x, y):
-                return Decision(None, "too long or nested too deeply")
+                return Decision(None, TOO_DEEP)
             if x is None or y is None:
                 return self._unparsed(x or y, a)
             try:
