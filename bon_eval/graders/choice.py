@@ -11,10 +11,10 @@ import re
 from functools import lru_cache
 
 from bon_eval.graders.answer_grader import AnswerGrader
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG
 from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
-from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
+from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_STATEMENT_CHARS, Extract, last_box
 
 _GAP = r"[ \t]{1,3}"
 # The first letters of all that follows come first: looked for by themselves they are found several times as fast.
@@ -56,17 +56,17 @@ class ChoiceGrader(AnswerGrader):
     """The gold is an option's letter, with the options below it where the data has them."""
 
     name = "choice"
-    version = "choice-1"
+    version = "choice-2"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers: a letter, several letters (``A, B``), or words."""
-        return _extract(response[-MAX_RESPONSE_CHARS:])
+        return _extract(response)
 
     def fast(self, answer: str, gold: str) -> Decision:
         """By the text of an option where it is exactly that, else by letter, else by the text it begins with."""
         letter, options = _gold(gold)
         if len(answer) > MAX_ANSWER_CHARS:
-            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, TOO_LONG)
         plain = {x: _plain(text) for x, text in options.items()}
         words = _plain(answer)
         named = [x for x, text in plain.items() if text == words] if len(answer) > 1 else []
@@ -140,14 +140,16 @@ def _gold(gold: str) -> tuple[str, dict[str, str]]:
 def _stated(text: str) -> str | None:
     """The last statement of the answer; words count only behind "answer"."""
     found: str | None = None
+    cut = 0
     m = _STATED.search(text)
     while m is not None:
         content = _read(next(g for g in m.groups() if g is not None))
         in_words = m.group(1) is not None and m.group()[:6].lower() == "answer" and any(c.isalnum() for c in content)
         if in_words or _letters(content):
-            found = content
+            found, cut = content, m.end() if m.end() - m.start(m.lastindex or 0) == MAX_STATEMENT_CHARS else 0
         m = _STATED.search(text, max(m.start() + 1, m.start(m.lastindex or 0)))  # "Final answer: the answer is B"
-    return found
+    # A statement that is longer than it was looked at is read to the end of its line.
+    return found if not cut or found is None else found + text[cut:].partition("\n")[0]
 
 
 def _read(content: str) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 
 from bon_eval.graders.answer_grader import AnswerGrader
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
 from bon_eval.graders.base import Decision
-from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
+from bon_eval.graders.extract import MAX_PHRASE_CHARS, Extract, last_box
 
 TARGET = 24
 
@@ -27,31 +27,30 @@ _SIGNS = str.maketrans(
 _TEX = re.compile(r"\\(?:times|cdot)(?![A-Za-z])|(\\div(?![A-Za-z]))")
 _WRAP = re.compile(r"[$`]|\\[()]|\\(?:left|right)(?![A-Za-z])|\\[,;! ]")
 _NEEDLESS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
-_EXPRESSION = re.compile(r"[-\d\s+*/()=]*[-+*/][-\d\s+*/()=]*")
+_EXPRESSION = re.compile(r"(?=[^-+*/]*[-+*/])[-\d\s+*/()=]+")
 
 
 class Game24Grader(AnswerGrader):
     """The gold is the four numbers of the puzzle, parted by spaces."""
 
     name = "game24"
-    version = "game24-1"
+    version = "game24-2"
 
     def extract(self, response: str) -> Extract:
         """Where and which expression the response answers with."""
-        text = response[-MAX_RESPONSE_CHARS:]
-        if (line := self.strict(text)) is not None:
+        if (line := self.strict(response)) is not None:
             return Extract(line, "marker")
-        if (box := last_box(text)) is not None:
+        if (box := last_box(response)) is not None:
             return Extract(_plain(box), "box")
-        last = text[-MAX_PHRASE_CHARS:].rstrip().rpartition("\n")[2]
-        if len(last) <= MAX_ANSWER_CHARS and _EXPRESSION.fullmatch(plain := _plain(last)):
+        last = response[-MAX_PHRASE_CHARS:].rstrip().rpartition("\n")[2]
+        if _EXPRESSION.fullmatch(plain := _plain(last)):
             return Extract(plain, "last line")
         return Extract(None, "no answer found")
 
     def fast(self, answer: str, gold: str) -> Decision:
         """The numbers first, then the exact value."""
         if len(answer) > MAX_ANSWER_CHARS:
-            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, TOO_LONG)
         expression, others = _sides(answer)
         stated = self.normal(expression)
         try:
@@ -89,7 +88,7 @@ class Game24Grader(AnswerGrader):
 
     def strict(self, response: str) -> str | None:
         """The expression of the last ``Answer:`` line."""
-        found = _ANSWER.findall(response[-MAX_PHRASE_CHARS:])
+        found = _ANSWER.findall(response)
         return _plain(found[-1]) if found else None
 
     def solution(self, gold: str) -> str | None:

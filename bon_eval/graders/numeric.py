@@ -9,11 +9,11 @@ from functools import lru_cache
 from bon_eval.graders.answers.compare import form_key
 from bon_eval.graders.answers.exact import UndecidedError
 from bon_eval.graders.answers.forms import Form
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG
 from bon_eval.graders.answers.tree import MAX_DIGITS, SCALES, Expr
 from bon_eval.graders.base import Decision
 from bon_eval.graders.extract import NUMBER, Extract, extract
-from bon_eval.graders.math import EXACT, MathGrader, read_form
+from bon_eval.graders.math import BEYOND, EXACT, TOO_DEEP, MathGrader, read_form
 
 _SCALED = re.compile(rf"\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
 
@@ -22,7 +22,7 @@ class NumericGrader(MathGrader):
     """Word problems whose answer is one number, GSM8K's form: ``#### 18``."""
 
     name = "gsm8k"
-    version = "gsm8k-2"
+    version = "gsm8k-3"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""
@@ -40,7 +40,9 @@ class NumericGrader(MathGrader):
         if target is None:
             return super().fast(answer, gold)
         if len(answer) > MAX_ANSWER_CHARS:
-            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, TOO_LONG)
+        if read_form(answer, True) is BEYOND:
+            return Decision(None, TOO_DEEP)
         value = number_in(answer)
         if value is not None and value == target:
             return Decision(True, "exact")
@@ -79,7 +81,7 @@ class AnyNumericGrader(NumericGrader):
     """
 
     name = "numeric"
-    version = "numeric-1"
+    version = "numeric-2"
 
     def gold(self, gold: str) -> str:
         """The number that the gold begins with or, where it begins with none, the gold as it is."""
@@ -103,6 +105,8 @@ def number_in(text: str) -> Fraction | None:
     begins with ("18 dollars per day for 7 days" states 18); else its last number ("after 7 days she has 18").
     """
     form = read_form(text, True)
+    if form is BEYOND:
+        return None
     if form is not None and form[0] == "eq":
         form = form[2]
     if form is not None and form[0] == "expr":

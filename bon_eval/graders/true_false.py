@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 
 from bon_eval.graders.answer_grader import AnswerGrader
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG
 from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
-from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
+from bon_eval.graders.extract import MAX_PHRASE_CHARS, Extract, last_box
 
 _WORD = re.compile(
     r"(\bnot[ \t]{1,3}(?:necessarily[ \t]{1,3})?|\bcannot[ \t]{1,3}be[ \t]{1,3}|n['’]t[ \t]{1,3}(?:be[ \t]{1,3})?)?"
@@ -42,15 +43,14 @@ class TrueFalseGrader(AnswerGrader):
     """The gold is ``True`` or ``False``, or the letter of an option that says so with the options below it."""
 
     name = "true_false"
-    version = "true_false-1"
+    version = "true_false-2"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers: ``True``, ``False``, or nothing."""
-        text = response[-MAX_RESPONSE_CHARS:]
-        if (box := last_box(text)) is not None and (decision := _verdict(box)) is not None:
-            return Extract(decision, "box")
-        opening = text[:200]
-        text = text[-MAX_PHRASE_CHARS:]
+        if (box := last_box(response)) is not None and (decision := _verdict(box)) is not None:
+            return Extract(decision if len(box) <= MAX_ANSWER_CHARS else box, "box")
+        opening = response[:200]
+        text = response[-MAX_PHRASE_CHARS:]
         for pattern in (_ANSWER, _STATEMENT):
             if (decision := _last(pattern, text)) is not None:
                 return Extract(decision, "phrase")
@@ -65,7 +65,13 @@ class TrueFalseGrader(AnswerGrader):
         """Equal decisions."""
         if gold not in ("True", "False"):
             return Decision(None, "the gold is neither True nor False")
+        if len(answer) > MAX_ANSWER_CHARS:
+            return Decision(None, TOO_LONG)
         return Decision(answer == gold, "string")
+
+    def normal(self, answer: str) -> str:
+        """The decision; of what is too long its beginning."""
+        return answer[:MAX_ANSWER_CHARS]
 
     def gold(self, gold: str) -> str:
         """``True`` or ``False``."""
@@ -75,10 +81,9 @@ class TrueFalseGrader(AnswerGrader):
 
     def strict(self, response: str) -> str | None:
         """The decision under the strict format: in a box or behind "the answer is", ``Answer:`` or ``####``."""
-        text = response[-MAX_RESPONSE_CHARS:]
-        if (box := last_box(text)) is not None and (decision := _verdict(box)) is not None:
-            return decision
-        return _last(_ANSWER, text[-MAX_PHRASE_CHARS:])
+        if (box := last_box(response)) is not None and (decision := _verdict(box)) is not None:
+            return decision if len(box) <= MAX_ANSWER_CHARS else box
+        return _last(_ANSWER, response[-MAX_PHRASE_CHARS:])
 
     def near_misses(self, gold: str) -> tuple[str, ...]:
         """The opposite."""

@@ -21,7 +21,9 @@ from bon_eval.tasks.spec import FileData, HubData, TaskSpec
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_NOT_IDENTITY = ("path", "description", "source", "licence", "grader", "answer_format", "plain", "cluster")
+_NOT_IDENTITY = (
+    *("path", "description", "source", "licence", "grader", "reasoning", "answer_format", "plain", "cluster"),
+)
 
 
 def load_problems(spec: TaskSpec, *, data: Path | None = None, limit: int | None = None) -> tuple[Problem, ...]:

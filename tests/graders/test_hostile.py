@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -66,4 +67,4 @@ def test_odd_text_never_raises(name: str, text: str) -> None:
 
 @pytest.mark.parametrize("name", GOLDS)
 def test_versions_name_their_grader(name: str) -> None:
-    assert GRADERS[name].version == f"{name}-1"
+    assert re.fullmatch(rf"{name}-\d+", GRADERS[name].version)

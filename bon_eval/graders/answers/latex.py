@@ -10,6 +10,8 @@ from bon_eval.graders.answers.vocabulary import ALIASES, FUNCTIONS, STYLE, UNITS
 
 MAX_ANSWER_CHARS = 2_000
 """Longer answers are compared as strings only."""
+TOO_LONG = f"too long: the answer has more than {MAX_ANSWER_CHARS:,} characters"
+"""Why such an answer is unscored."""
 
 
 class ParseError(ValueError):

@@ -230,7 +230,8 @@ def same(gold: str, answer: str) -> bool:
             if compare(form_of(gold, grouping=grouping), form_of(answer, grouping=grouping), oracle):
                 return True
         except (ParseError, RecursionError) as error:
-            raise NeedsLibraryError from error
+            what = str(error) if isinstance(error, ParseError) else "nested too deeply"
+            raise NeedsLibraryError(what) from error
         except UnfitError:
             return False
     return False
