@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from bon_eval.graders.answers.clean import strip_edges
 from bon_eval.graders.answers.latex import ParseError, group
 from bon_eval.graders.answers.vocabulary import CHANGES_MEANING
+from bon_eval.graders.language.script import plain
+from bon_eval.graders.language.tables import CJK_JOINS, LETTER_JOINS
+from bon_eval.graders.reading.announce import announced
+from bon_eval.graders.reading.formulas import last_delimited, last_run
+from bon_eval.graders.reading.numbers import NUMBER, last_number
+from bon_eval.graders.reading.statements import MATH, is_denied, is_marked, is_value, is_word, statement
 
 MAX_RESPONSE_CHARS = 200_000
 """Only this much of a response's end is read."""
@@ -16,6 +22,8 @@ MAX_PHRASE_CHARS = 20_000
 """Phrases and bare numbers are looked for in this much of the end."""
 MAX_BOXES = 32
 """Only this many boxes from the end are looked at."""
+MAX_STATEMENTS = 64
+"""Only this many statements of the answer from the end are looked at."""
 MAX_BOX_CHARS = 10_000
 """A box that is longer is taken for one that never closes."""
 
@@ -31,32 +39,20 @@ class Extract:
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
 _TYPESET = re.compile(r"\\(?:text|mbox|mathrm)\s*\{|\\q?quad|\\[()\[\],;: ]|[\s$*{}]")
-_JOINT = re.compile(r"(?:[,;]|[.,;]? ?(?:(?:for )?[a-z]{2,12} (?:\([a-z]\) )?)?(?:and|or))(?: ?[A-Za-z](?:_\d)? ?=)?")
-"""What joins two boxes to one list: ``,``, ``and``, ``or``, one noun before, the name of the next value behind."""
-_HASHES = re.compile(r"####[ \t]*([^\n]*)")
-_LETTER_A = re.compile(r"^[ \t>*]*A:[ \t]*([^\n]{1,60})$", re.MULTILINE)
-_STATES = re.compile(
-    r"[*\s]*(?:[-−+$€£\\(\[{.]*\s*\d|[-−+$]*\\[A-Za-z({[]|[A-Za-z]\w{0,8}\s*=|[([{]|[A-Za-z]{1,12}[*.]*$)"
+_JOINT = re.compile(
+    r"(?:[,;]|[.,;]? ?(?:(?:for )?[a-z]{2,12} (?:\([a-z]\) )?)?(?:and|or)"
+    rf"|[.,;]? ?(?:{'|'.join((*CJK_JOINS, *LETTER_JOINS))}))(?: ?[A-Za-z](?:_\d)? ?=)?"
 )
-"""How the content of a marker begins, apart from Markdown's headings: "#### Step 2"."""
-_NUMBERED = re.compile(r"\d+[.)]\s+[A-Za-z*]")
-_PHRASE = re.compile(
-    r"\banswer\b(?:\s+(?:to|of|for)\s[^\n.:]{0,80}?)?"
-    r"(?:\s*(?:\*\*)?\s*(?:\bis\b|\bare\b|\bwill be\b|:|=)\s*(?:\*\*)?\s*:?)"
-    r"(?:\s*(?:that|simply|therefore|thus|equal to|just)\b)?"
-    r"[ \t]*\n?[ \t]*((?:\\\[|\$\$)[\s\S]{1,1000}?(?:\\\]|\$\$)|[^\n]{1,1000})",
+"""What joins two boxes to one list: ``,``, ``and``, ``or``, one noun before, the name of the next value behind."""
+_PLACEHOLDER = re.compile(
+    r"(?:\.{2,}|…|\?+|_+|\\_|\\(?:l|c)?dots|(?:<?(?:your|the|final|numerical|numeric|correct)?\s?)*"
+    r"(?:answer|result|value|expression|solution|number|letter|option)(?:\shere)?>?)+",
     re.IGNORECASE,
 )
-_HEADING = re.compile(r"^#+[ \t]*(?:final[ \t]+)?answer[ \t:]*\n\s*([^\n]{1,1000})", re.IGNORECASE | re.MULTILINE)
-_HOPE = re.compile(r"\.?\s*I hope.*$", re.DOTALL)
-_SENTENCE = re.compile(r"(?<=[^\s.])\.(?=\s+[A-Z<])|[.!?](?=\s*$)")
-_CLAUSE = re.compile(r"\s(?:is|are|equals)\s")
-_SUBJECT = re.compile(r"(?:the|a|an|that|this|its|his|her|their)\s", re.IGNORECASE)
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$((?:\\\$|[^$\n])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-NUMBER = re.compile(
-    r"(?<![\w.])[-−+]?\s?\\?[$€£]?\s?[-−]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
-    r"(?:\s*/\s*\d+(?!\w))?(?:\s?\\?%)?"
-)
+"""The content of a box that only shows where an answer goes."""
+_FLAT = re.compile(r"\\(?:text|textbf|mathrm|mbox)(?![A-Za-z])|[{}$*]")
+_NUMBERED = re.compile(r"\d+[.)]\s+[A-Za-z*]")
+_BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
 
 
 def extract(response: str, *, formulas: bool = True) -> Extract:
@@ -64,24 +60,64 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
 
     `formulas`: whether the last formula is read whole where the last number is a part of it.
     """
-    text = response[-MAX_RESPONSE_CHARS:]
-    if (box := last_box(text)) is not None:
-        return Extract(box, "box")
-    for pattern in (_HASHES, _LETTER_A):
-        found = [m.group(1).strip() for m in pattern.finditer(text)]
-        if found := [x for x in found if _STATES.match(x) and not _NUMBERED.match(x)]:
-            return Extract(found[-1], "marker")
-    if (phrase := _phrase(text)) is not None:
-        return Extract(phrase, "phrase")
-    if formulas and (formula := _whole(text) or _last_formula(text)) is not None:
+    text = plain(response[-MAX_RESPONSE_CHARS:])
+    box = box_at(text)
+    stated = _stated(text, words=box is None, behind=-1 if box is None else box[1])
+    if stated is not None:
+        return stated
+    if box is not None:
+        return Extract(box[0], "box")
+    tail = text[-MAX_PHRASE_CHARS:]
+    if (bold := _bold(tail)) is not None:
+        return Extract(bold, "phrase")
+    if formulas and (whole := _whole(text)) is not None:
+        return Extract(whole, "last formula")
+    formula = last_delimited(tail) if formulas else None
+    if formula is None:
+        formula = last_run(tail, algebra=formulas)
+    if formula is not None:
         return Extract(formula, "last formula")
-    if (number := last_number(text)) is not None:
+    if (number := last_number(tail)) is not None:
         return Extract(number, "last number")
     return Extract(None, "no answer found")
 
 
+def _stated(text: str, *, words: bool, behind: int) -> Extract | None:
+    """The last statement of a value that begins behind a place; the last one in any words where `words`."""
+    weak: Extract | None = None
+    for found in reversed(announced(text, max(0, len(text) - MAX_PHRASE_CHARS))[-MAX_STATEMENTS:]):
+        if found.start < behind:
+            break
+        marked = found.kind == "marker"
+        if marked and not is_marked(found.content.strip()):
+            continue
+        content = statement(found.content)
+        if not any(c.isalnum() for c in content):
+            continue
+        where = Extract(content, "marker" if marked else "phrase")
+        if not is_denied(found.content) and (marked or is_value(found.content) or is_word(found.content)):
+            return where
+        weak = weak or where
+    return weak if words else None
+
+
+def _bold(text: str) -> str | None:
+    """The one value in bold in the last line that has words."""
+    lines = [line for line in text.splitlines()[-6:] if any(c.isalnum() for c in line)]
+    found = _BOLD.findall(lines[-1][-1_000:]) if lines and "**" in lines[-1] else []
+    if len(found) != 1 or not (NUMBER.match(found[0].strip()) or MATH.fullmatch(found[0].strip())):
+        return None
+    return statement(found[0]) if not _NUMBERED.match(found[0]) else None
+
+
 def last_box(text: str) -> str | None:
-    """Content of the last complete box that is not empty; boxes joined by "and", "or" or a comma are one list."""
+    """Content of the last complete box that states something; joined by "and", "or" or a comma they are one list."""
+    found = box_at(text)
+    return None if found is None else found[0]
+
+
+def box_at(text: str) -> tuple[str, int] | None:
+    """As `last_box`, with the place where the box ends."""
     boxes: list[tuple[int, int, str]] = []
     end = 0
     for m in list(_BOX.finditer(text))[-MAX_BOXES:]:
@@ -98,21 +134,21 @@ def last_box(text: str) -> str | None:
             if word is None:
                 continue
             content, end = word.group().rstrip(".,"), m.end() + word.end()
-        if content.strip():
+        if content.strip() and not _PLACEHOLDER.fullmatch(_FLAT.sub(" ", content).strip()):
             boxes.append((m.start(), end, content.strip()))
     if not boxes:
         return None
     first = len(boxes) - 1
     while first and _joined(text, boxes[first - 1][1], boxes[first][0]):
         first -= 1
-    return _of_sentence(", ".join(box[2] for box in boxes[first:]))
+    return _of_sentence(", ".join(box[2] for box in boxes[first:])), boxes[-1][1]
 
 
 def _of_sentence(content: str) -> str:
     """The formula of a boxed sentence that holds one and no number beside it; anything else as it is."""
     if "$" not in content and "\\(" not in content:
         return content
-    found = list(_MATH.finditer(content))
+    found = list(MATH.finditer(content))
     if len(found) != 1:
         return content
     outside = content[: found[0].start()] + " " + content[found[0].end() :]
@@ -128,59 +164,7 @@ def _joined(text: str, end: int, start: int) -> bool:
     return not between or (words is not None and _JOINT.fullmatch(words) is not None)
 
 
-def _phrase(text: str) -> str | None:
-    found: str | None = None
-    text = text[-MAX_PHRASE_CHARS:]
-    m = _PHRASE.search(text)
-    while m is not None:
-        content = statement(m.group(1))
-        if any(c.isalnum() for c in content):
-            found = content
-        m = _PHRASE.search(text, m.start(1))  # "Final Answer: The answer is 3" states it twice
-    if found is None and (headings := _HEADING.findall(text)):
-        found = statement(headings[-1])
-    return found
-
-
-def statement(sentence: str) -> str:
-    """The answer within the words after "the answer is"."""
-    sentence = _HOPE.sub("", sentence)
-    if sentence.lstrip(" *").startswith(("$", "\\(", "\\[")) and (m := _MATH.search(sentence)):
-        rest = sentence[m.end() :].lstrip()
-        if not re.match(r"(?:,|;|and\b|or\b)", rest):
-            content = next(g for g in m.groups() if g is not None)
-            return strip_edges(content) + ("%" if rest.startswith(("%", "\\%", "percent")) else "")
-    if m := _SENTENCE.search(sentence):
-        sentence = sentence[: m.start()]
-    if _SUBJECT.match(sentence):  # "The area of $ABC$ is 12"
-        parts = _CLAUSE.split(sentence)
-        if len(parts) == 2 and _STATES.match(parts[1].lstrip()):
-            sentence = parts[1]
-    return strip_edges(sentence)
-
-
 def _whole(text: str) -> str | None:
     """A short response that is nothing but LaTeX."""
     text = text.strip()
     return strip_edges(text) if len(text) <= 80 and text.startswith("\\") and "\n" not in text else None
-
-
-def _last_formula(text: str) -> str | None:
-    """The last formula of the last lines when no number stands behind it."""
-    tail = text[-MAX_PHRASE_CHARS:].splitlines()[-12:]
-    lines = "\n".join(line[-1_000:] for line in tail)
-    found = None
-    for found in _MATH.finditer(lines):  # noqa: B007 - the last one is wanted
-        pass
-    if found is None or NUMBER.search(lines, found.end()):
-        return None
-    content = next(g for g in found.groups() if g is not None)
-    return strip_edges(content) if any(c.isdigit() for c in content) or "\\pi" in content else None
-
-
-def last_number(text: str) -> str | None:
-    """The last number in the text, with its sign."""
-    found = None
-    for m in NUMBER.finditer(text[-MAX_PHRASE_CHARS:]):
-        found = m.group()
-    return None if found is None else found.strip()

@@ -12,11 +12,14 @@ import re
 from bon_eval.graders.answer_grader import AnswerGrader
 from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
-from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
+from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, MAX_STATEMENTS, Extract, box_at
+from bon_eval.graders.language.script import plain
+from bon_eval.graders.language.tables import TRUE_WORDS
+from bon_eval.graders.reading.announce import announced
 
 _WORD = re.compile(
     r"(\bnot[ \t]{1,3}(?:necessarily[ \t]{1,3})?|\bcannot[ \t]{1,3}be[ \t]{1,3}|n['’]t[ \t]{1,3}(?:be[ \t]{1,3})?)?"
-    r"\b(true|false)\b",
+    r"(?<![A-Za-z0-9_])(true|false)(?![A-Za-z0-9_])",
     re.IGNORECASE,
 )
 _BOTH = re.compile(
@@ -24,7 +27,8 @@ _BOTH = re.compile(
 )
 _ANSWER = re.compile(
     r"(?:\banswer\b(?:[ \t]{1,3}(?:to|of|for)[ \t][^\n.:?]{0,80}?)?|\b(?:decision|conclusion)\b)"
-    r"[ \t]{0,3}\*{0,3}[ \t]{0,3}(?:is|would be|will be|must be|:|=)([^\n]{0,200}\n?[^\n]{0,40})"
+    r"[ \t]{0,3}\*{0,3}[ \t]{0,3}(?:is|would be|will be|must be|should be|has to be|might be|may be|to be|:|="
+    r"|[-–—](?=\s))([^\n]{0,200}\n?[^\n]{0,40})"
     r"|####([^\n]{0,200})",
     re.IGNORECASE,
 )
@@ -34,8 +38,15 @@ _STATEMENT = re.compile(
     r"(?:therefore|thus|indeed|also|hence|clearly|actually)?,?[ \t]{0,3}\*{0,3}(?:not[ \t]{1,3})?(?:true|false)\b",
     re.IGNORECASE,
 )
+_NAMED = re.compile(
+    r"((?:\bnot[ \t]{1,3})?\b(?:true|false)\b)[*_\"'.]{0,4}[ \t]{1,3}is"
+    r"[ \t]{1,3}(?:the|my|our)[ \t]{1,3}(?:(?:correct|right|final)[ \t]{1,3})?answer\b",
+    re.IGNORECASE,
+)
 _OPENING = re.compile(r"[\s*\"'(]{0,9}(?:true|false)\b[\s*\"')]{0,3}(?:[.,!:;\n-]|$)", re.IGNORECASE)
-_ENDING = re.compile(r"(?:\bnot[ \t]{1,3})?\b(?:true|false)\b[\s.!*\"')\]}$]{0,9}$", re.IGNORECASE)
+_ENDING = re.compile(
+    r"(?:\bnot[ \t]{1,3})?(?<![A-Za-z0-9_])(?:true|false)(?![A-Za-z0-9_])[^A-Za-z0-9]{0,9}$", re.IGNORECASE
+)
 
 
 class TrueFalseGrader(AnswerGrader):
@@ -46,14 +57,14 @@ class TrueFalseGrader(AnswerGrader):
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers: ``True``, ``False``, or nothing."""
-        text = response[-MAX_RESPONSE_CHARS:]
-        if (box := last_box(text)) is not None and (decision := _verdict(box)) is not None:
-            return Extract(decision, "box")
+        text = plain(response[-MAX_RESPONSE_CHARS:])
         opening = text[:200]
+        stated = _stated(text)
+        if stated is not None:
+            return stated
         text = text[-MAX_PHRASE_CHARS:]
-        for pattern in (_ANSWER, _STATEMENT):
-            if (decision := _last(pattern, text)) is not None:
-                return Extract(decision, "phrase")
+        if (decision := _last(_STATEMENT, text)) is not None:
+            return Extract(decision[1], "phrase")
         lines = [line for line in text.splitlines() if line.strip()]
         if lines and (m := _ENDING.search(_BOTH.sub("", lines[-1][-200:]))) is not None:
             return Extract(_verdict(m.group()), "last line")
@@ -75,26 +86,51 @@ class TrueFalseGrader(AnswerGrader):
 
     def strict(self, response: str) -> str | None:
         """The decision under the strict format: in a box or behind "the answer is", ``Answer:`` or ``####``."""
-        text = response[-MAX_RESPONSE_CHARS:]
-        if (box := last_box(text)) is not None and (decision := _verdict(box)) is not None:
-            return decision
-        return _last(_ANSWER, text[-MAX_PHRASE_CHARS:])
+        stated = _stated(plain(response[-MAX_RESPONSE_CHARS:]))
+        return None if stated is None else stated.answer
 
     def near_misses(self, gold: str) -> tuple[str, ...]:
         """The opposite."""
         return {"True": ("False",), "False": ("True",)}.get(self.gold(gold), ())
 
 
-def _last(pattern: re.Pattern[str], text: str) -> str | None:
-    """The decision of the last match that states one."""
+def _stated(text: str) -> Extract | None:
+    """The decision of the last box, or of the last statement of the answer behind it or where no box has one."""
+    box = box_at(text)
+    decision = None if box is None else _verdict(box[0]) or _foreign(box[0])
+    offset = max(0, len(text) - MAX_PHRASE_CHARS)
+    found = _last(_ANSWER, text[offset:])
+    if (named := _last(_NAMED, text[offset:])) is not None and (found is None or named[0] > found[0]):
+        found = named
+    for a in announced(text, offset)[-MAX_STATEMENTS:]:
+        at = a.start - offset
+        verdict = (_verdict(a.content[:200]) if a.kind == "json" else None) or _foreign(a.content)
+        if verdict is not None and (found is None or at > found[0]):
+            found = (at, verdict)
+    if decision is not None and box is not None and (found is None or found[0] + offset < box[1]):
+        return Extract(decision, "box")
+    return None if found is None else Extract(found[1], "phrase")
+
+
+def _foreign(content: str) -> str | None:
+    """The decision that a statement is in another language, whole or up to a script's own letters behind it."""
+    word = content.strip().strip("*_\"'.,!: ").lower().partition(".")[0]
+    found = TRUE_WORDS.get(word)
+    return None if found is None else str(found)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> tuple[int, str] | None:
+    """The decision of the last match that states one, and its place."""
     found = None
     m = pattern.search(text)
     while m is not None:
         content = m.group(m.lastindex) if m.lastindex else m.group()
         # A conclusion's own decision is its last word; the answer's is its first.
         decision = _verdict(content, last=not m.lastindex)
-        found = decision or found
-        m = pattern.search(text, max(m.start() + 1, m.start(m.lastindex) if m.lastindex else m.end()))
+        start = m.start(m.lastindex) if m.lastindex else m.end()
+        if decision is not None:
+            found = (start, decision)
+        m = pattern.search(text, max(m.start() + 1, start))
     return found
 
 

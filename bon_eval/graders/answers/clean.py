@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from bon_eval.graders.answers.vocabulary import UNICODE
+from bon_eval.graders.language.notation import numerals, signs
 
 _UNICODE_RE = re.compile("|".join(map(re.escape, sorted(UNICODE, key=len, reverse=True))))
 _DIGITS = str.maketrans("０１２３４５６７８９", "0123456789")
@@ -35,16 +36,6 @@ _DOUBLED_SIGN = re.compile(r"(?<!\\)\\\\(?=[A-Za-z]{2}|[{}%$,;!])")
 _E_NOTATION = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?|\.\d+)[eE]([+-]?\d{1,4})(?![\dA-Za-z.])")
 
 
-_REPEATING = re.compile(r"(?<![\d.])(\d{0,30})\.(\d{0,30})\\(?:overline|bar)\s*\{?(\d{1,30})\}?")
-
-
-def _repeating(m: re.Match[str]) -> str:
-    """A repeating decimal as the fraction that it is."""
-    whole, lead, period = m.group(1) or "0", m.group(2), m.group(3)
-    top = int(whole + lead + period) - int(whole + lead)
-    return rf"\frac{{{top}}}{{{'9' * len(period)}{'0' * len(lead)}}}"
-
-
 def clean(text: str) -> str:
     """The text without math delimiters, styling, currency signs, TeX spacing and trailing punctuation."""
     if not text.isascii():
@@ -57,9 +48,9 @@ def clean(text: str) -> str:
             text = _DOUBLED_SIGN.sub(r"\\", text)
     if "\\" in text or "{" in text or "~" in text:
         text = _THOUSANDS_LOOSE.sub("", _THOUSANDS.sub("", text))
-        text = _REPEATING.sub(_repeating, text)
         text = _MATH_DELIMITERS.sub(" ", _DROP.sub("", _HSPACE.sub(" ", text)))
         text = _SPACING.sub(" ", text.replace("\\\\", "\x00")).replace("\x00", "\\\\")
+    text = signs(numerals(text))
     text = _ABBREVIATION.sub(r"\1m", _CURRENCY.sub(" ", text))
     text = _E_NOTATION.sub(r"\1*10^{\2}", text)
     text = _SPACE_GROUPS.sub(lambda m: m.group().replace(" ", ""), text)

@@ -1,0 +1,116 @@
+"""Where a response announces its answer, in any language of the tables: the place, and the words behind it.
+
+"The answer is", "Antwort:", "答案是", "9 is the answer", a heading, ``####``, a JSON key. What the words mean is the
+graders' business. Linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bon_eval.graders.language.tables import LANGUAGES, Language, words
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """One announcement."""
+
+    start: int
+    content: str
+    kind: str
+    """``phrase``, ``marker``, ``json`` or ``named`` (the answer stands before "is the answer")."""
+
+
+_CONTENT = r"[ \t]*(?:\n[ \t]*){0,3}((?:\\\[|\$\$)[\s\S]{1,1000}?(?:\\\]|\$\$)|[^\n]{1,1000})"
+_VERBS = (
+    "is are equals becomes will_be would_be should_be must_be has_to_be can_only_be to_be comes_to comes_out_to "
+    "comes_out_as comes_out_to_be turns_out_to_be works_out_to works_out_as works_out_to_be"
+)
+_ENGLISH = re.compile(
+    r"(?:\banswer\b[\"']?(?:\s+(?:to|of|for)\s[^\n.:]{0,80}?|\s(?:here|therefore|thus|then|in simplest form)\b)?"
+    rf"\s*[*_]{{0,2}}\s*(?:(?:{'|'.join(words(_VERBS))})\b|:|=)\s*[*_]{{0,2}}\s*:?"
+    r"(?:\s*(?:that|simply|therefore|thus|equal to|just)\b)?"
+    r"|^[ \t*_]*(?:(?:the|final|correct|my)[ \t]+){0,3}answer[ \t]*[-–—][ \t])" + _CONTENT,
+    re.IGNORECASE | re.MULTILINE,
+)
+_HEADING = re.compile(
+    r"^[ \t]*(?:#{1,6}[ \t]*\**|\*\*)[ \t]*(?:the[ \t]+)?(?:final[ \t]+|correct[ \t]+)?answer"
+    r"[ \t:]*\**[ \t:]*\n\s*([^\n]{1,1000})",
+    re.IGNORECASE | re.MULTILINE,
+)
+_NAMED = re.compile(
+    r"(\$[^$\n]{1,200}\$|\\\([^\n]{1,200}?\\\)|\*\*[^*\n]{1,80}\*\*|[-−$€£]{0,2}\d[\d.,/]*(?:\s?%)?)(?:\s[a-z]{1,15})?"
+    r"[,]?\s(?:is|are|must be|should be|would be)\s(?:therefore\s|thus\s)?(?:the|our|my)\s"
+    r"(?:(?:final|correct|right|required|desired)\s)?answer\b",
+    re.IGNORECASE,
+)
+_JSON = re.compile(
+    r"[\"'](?:final[_ -]?|correct[_ -]?)?(?:answer|choice|option|ans)[\"']\s*:\s*"
+    r"(\"(?:[^\"\\\n]|\\.){1,1000}\"|'[^'\n]{1,1000}'|[^\s,}\"'][^,}\n]{0,1000})",
+    re.IGNORECASE,
+)
+_HASHES = re.compile(r"####[ \t]*([^\n]*)")
+_LETTER_A = re.compile(r"^[ \t>*]*A:[ \t]*([^\n]{1,60})$", re.MULTILINE)
+_UNSURE = re.compile(
+    r"\b(?:if|whether|suppose|supposing|assume|assuming|unless|why|check|checking|verify|verifying|confirm|confirming|test)\s+"
+    r"(?:(?:that|the|your|this|my|our|a|possible|first|correct|right|final)\s+){0,3}$",
+    re.IGNORECASE,
+)
+
+
+def _foreign(language: Language) -> re.Pattern[str]:
+    nouns, states = ("|".join(map(re.escape, words(cell))) for cell in (language.answer, language.states))
+    if language.spaced:
+        # Up to four more words stand between: "Die Antwort auf die Frage lautet", "La respuesta final es".
+        sign = rf"(?:(?:[ \t]+[^\W\d_]{{1,15}}){{0,4}}?[ \t]*\**[ \t]*(?::|=|\s(?:{states or '—'})(?=[\s*:]))[ \t]*:?)"
+        return re.compile(rf"(?<!\w)(?:{nouns}){sign}\**{_CONTENT}", re.IGNORECASE)
+    sign = rf"(?:\**[ \t]*(?:(?:{states})[ \t]*:?|:|=)\**)"
+    return re.compile(rf"(?:{nouns}){sign}{_CONTENT}")
+
+
+_FOREIGN = tuple((tuple(words(x.answer)), _foreign(x)) for x in LANGUAGES)
+
+
+def announced(text: str, phrases_from: int = 0) -> list[Announced]:
+    """Every announcement, in the order of their contents; `text` went through `script.plain`.
+
+    Markers are looked for everywhere, words only from `phrases_from` on.
+    """
+    end = text[phrases_from:]
+    found = [Announced(a.start + phrases_from, a.content, a.kind) for a in (*_english(end), *_others(end))]
+    if "####" in text:
+        found += [Announced(m.start(), m.group(1), "marker") for m in _HASHES.finditer(text)]
+    if "A:" in text:
+        found += [Announced(m.start(), m.group(1), "marker") for m in _LETTER_A.finditer(text)]
+    return sorted(found, key=lambda a: a.start)
+
+
+def _english(text: str) -> Iterator[Announced]:
+    lowered = text.lower()
+    if '":' in text or "':" in text:
+        for found in _JSON.finditer(text):
+            content = found.group(1).strip().strip("\"'").replace('\\"', '"').replace("\\\\", "\\")
+            yield Announced(found.start(1), content, "json")
+    if "answer" not in lowered:
+        return
+    m = _ENGLISH.search(text)
+    while m is not None:
+        before = text[max(0, m.start() - 60) : m.start()].rpartition("\n")[2]
+        if not _UNSURE.search(before):
+            yield Announced(m.start(1), m.group(1), "phrase")
+        m = _ENGLISH.search(text, m.start(1))  # "Final Answer: The answer is 3" states it twice
+    for pattern, kind in ((_HEADING, "phrase"), (_NAMED, "named")):
+        for found in pattern.finditer(text):
+            yield Announced(found.start(1), found.group(1), kind)
+
+
+def _others(text: str) -> Iterator[Announced]:
+    lowered = text.lower()
+    for nouns, pattern in _FOREIGN:
+        if any(noun in lowered for noun in nouns):
+            m = pattern.search(text)
+            while m is not None:
+                yield Announced(m.start(1), m.group(1), "phrase")
+                m = pattern.search(text, m.start(1))
