@@ -16,7 +16,7 @@ from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, box_at
 from bon_eval.graders.language.script import plain
-from bon_eval.graders.language.tables import LANGUAGES, words
+from bon_eval.graders.language.tables import BESIDE, LANGUAGES, words
 from bon_eval.graders.reading.letters import stated_letters
 
 _WRAP = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|rm|bf)(?![A-Za-z])|[${}*`\"“”'‘’]|\\[()\[\]]|\\[,;:! ]")
@@ -29,8 +29,11 @@ _TOUCHED = re.compile(r"([A-Z])(?=[^\x00-\u024f])(?!不|非|错|錯|誤)")
 _LOWER = re.compile(r"([a-h])[).](?=\s+\S)")
 _FRAMED = re.compile(r"^[\s<_]*(\(?[A-Za-z]\)?)\s*(?:>|_{1,2})(?![A-Za-z0-9=])")
 _NAMED = re.compile(
-    "^(?:" + "|".join(w for x in LANGUAGES for w in words(x.options)) + r")\s*[:]?\s*(?=[(A-Z])", re.IGNORECASE
+    rf"^(?:(?:{'|'.join(words(BESIDE))})[ ']\s*){{0,2}}"
+    rf"(?:(?:{'|'.join(w for x in LANGUAGES for w in words(x.options))})\s*[:]?\s*)?"
+    r"(?=[(A-Z])"
 )
+"""What other languages say before a letter."""
 _REASONED = re.compile(r"([A-Z])\s+(?:because|since|as|which|and not|rather|not|is(?! not)|from|for)\b")
 _FREE = re.compile(r"([B-HJ-Z])(?=\s)")
 """A capital letter that is neither an article nor a pronoun."""
@@ -44,7 +47,7 @@ _BARE_LINE = re.compile(r"[\s>*(\[]*([A-Z])[)\]]?[.:]?[\s*)\]]*")
 _CLOSING = re.compile(
     r"(?:\b(?:[Ss]o|[Tt]hus|[Hh]ence|[Tt]herefore|[Oo]ption|[Cc]hoice|[Aa]nswer)\b[,:]?\s{0,3}(?:option\s|choice\s)?([A-Z])"
     r"|\(([A-Z])\)"
-    r"|(?:∴|\b(?:it is|it['’]s|must be|should be|to be|leaves|leaving|with|choose|pick|select))\s{0,3}([A-HJ-Z])"
+    r"|(?:∴|\b(?:it is|it['’]s|must be|should be|to be|leaves|leaving|with|is|choose|pick|select))\s{0,3}([A-HJ-Z])"
     r")[\s.!*)\]}$]{0,9}$"
 )
 """How a last line may end: "..., which is option B."; "Hence, B."; "... (B)."."""
@@ -160,7 +163,7 @@ def _read(content: str) -> str:
     if len(content) > MAX_ANSWER_CHARS:
         return content
     text = " ".join(_WRAP.sub(" ", _FRAMED.sub(r"\1 ", content)).split())
-    text = _NAMED.sub("", text)
+    text = _NAMED.sub("", text, count=1) if not text[:1].isupper() else text
     prefix = _PREFIX.match(text)
     return text[prefix.end() :] if prefix is not None and _letter(text[prefix.end() :]) is not None else text
 

@@ -50,6 +50,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 """The content of a box that only shows where an answer goes."""
+_EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{[^{}\n]{0,80}(?:\{[^{}\n]{0,80}\}[^{}\n]{0,80})?\}")
 _FLAT = re.compile(r"\\(?:text|textbf|mathrm|mbox)(?![A-Za-z])|[{}$*]")
 _NUMBERED = re.compile(r"\d+[.)]\s+[A-Za-z*]")
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
@@ -62,15 +63,15 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
     """
     text = plain(response[-MAX_RESPONSE_CHARS:])
     box = box_at(text)
-    stated = _stated(text, words=box is None, behind=-1 if box is None else box[1])
+    stated = _stated(text) if box is None else _stated(text[box[1] :], box[0])
     if stated is not None:
         return stated
     if box is not None:
         return Extract(box[0], "box")
-    tail = text[-MAX_PHRASE_CHARS:]
+    tail = _EMPTY_BOX.sub(" ", text[-MAX_PHRASE_CHARS:])
     if (bold := _bold(tail)) is not None:
         return Extract(bold, "phrase")
-    if formulas and (whole := _whole(text)) is not None:
+    if formulas and (whole := _whole(tail)) is not None:
         return Extract(whole, "last formula")
     formula = last_delimited(tail) if formulas else None
     if formula is None:
@@ -82,12 +83,10 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
     return Extract(None, "no answer found")
 
 
-def _stated(text: str, *, words: bool, behind: int) -> Extract | None:
-    """The last statement of a value that begins behind a place; the last one in any words where `words`."""
+def _stated(text: str, box: str | None = None) -> Extract | None:
+    """The last statement of a value; without a box before it a word is one too, and the last in any words counts."""
     weak: Extract | None = None
     for found in reversed(announced(text, max(0, len(text) - MAX_PHRASE_CHARS))[-MAX_STATEMENTS:]):
-        if found.start < behind:
-            break
         marked = found.kind == "marker"
         if marked and not is_marked(found.content.strip()):
             continue
@@ -95,10 +94,11 @@ def _stated(text: str, *, words: bool, behind: int) -> Extract | None:
         if not any(c.isalnum() for c in content):
             continue
         where = Extract(content, "marker" if marked else "phrase")
-        if not is_denied(found.content) and (marked or is_value(found.content) or is_word(found.content)):
+        word = (box is None or box.isalpha()) and is_word(found.content)
+        if not is_denied(found.content) and (marked or word or is_value(found.content)):
             return where
         weak = weak or where
-    return weak if words else None
+    return weak if box is None else None
 
 
 def _bold(text: str) -> str | None:

@@ -112,7 +112,7 @@ def number_in(text: str) -> Fraction | None:
     """
     m = STATED_NUMBER.match(text)
     if m is not None and (
-        _UNIT.fullmatch(text, m.end()) or (_THINGS.fullmatch(text, m.end()) and not one_of_several(text, m))
+        (_UNIT.fullmatch(text, m.end()) or _THINGS.fullmatch(text, m.end())) and not one_of_several(text, m)
     ):
         half = _HALF.match(text, m.end())
         value = _value(m, text)

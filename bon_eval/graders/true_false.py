@@ -14,12 +14,15 @@ from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
 from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, MAX_STATEMENTS, Extract, box_at
 from bon_eval.graders.language.script import plain
-from bon_eval.graders.language.tables import TRUE_WORDS
+from bon_eval.graders.language.tables import DENIALS, TRUE_WORDS, words
 from bon_eval.graders.reading.announce import announced
 
+_DENIED = "|".join(words(DENIALS))
 _WORD = re.compile(
-    r"(\bnot[ \t]{1,3}(?:necessarily[ \t]{1,3})?|\bcannot[ \t]{1,3}be[ \t]{1,3}|n['’]t[ \t]{1,3}(?:be[ \t]{1,3})?)?"
-    r"(?<![A-Za-z0-9_])(true|false)(?![A-Za-z0-9_])",
+    r"(\bnot[ \t]{1,3}(?:necessarily[ \t]{1,3})?|\bcannot[ \t]{1,3}be[ \t]{1,3}|n['’]t[ \t]{1,3}(?:be[ \t]{1,3})?|(?:"
+    + _DENIED
+    + r")[ \t]{0,3})?"
+    r"(?<![A-Za-z0-9])(true|false)(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 _BOTH = re.compile(
@@ -45,7 +48,11 @@ _NAMED = re.compile(
 )
 _OPENING = re.compile(r"[\s*\"'(]{0,9}(?:true|false)\b[\s*\"')]{0,3}(?:[.,!:;\n-]|$)", re.IGNORECASE)
 _ENDING = re.compile(
-    r"(?:\bnot[ \t]{1,3})?(?<![A-Za-z0-9_])(?:true|false)(?![A-Za-z0-9_])[^A-Za-z0-9]{0,9}$", re.IGNORECASE
+    r"(?:\bnot[ \t]{1,3}|\bcannot[ \t]{1,3}be[ \t]{1,3}|n['’]t[ \t]{1,3}(?:be[ \t]{1,3})?|(?:"
+    + _DENIED
+    + r")[ \t]{0,3})?"
+    r"(?<![A-Za-z0-9])(?:true|false)(?![A-Za-z0-9])[^A-Za-z0-9]{0,9}$",
+    re.IGNORECASE,
 )
 
 

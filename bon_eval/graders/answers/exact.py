@@ -159,7 +159,7 @@ def is_double_of(value: Fraction, decimal: tuple[Fraction, int]) -> bool:
         near = float(value)
     except OverflowError:
         return False
-    if near not in (float("inf"), float("-inf"), 0.0) and Fraction(repr(near)) == literal:
+    if near not in (float("inf"), float("-inf"), 0.0) and literal in (Fraction(repr(near)), Fraction(f"{near:.17g}")):
         return True
     short = Fraction(f"{near:.12g}") == value
     return short and abs(literal - value) <= 2 * abs(value) * _SLACK

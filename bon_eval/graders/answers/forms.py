@@ -49,6 +49,8 @@ MAX_ITEMS = 200
 
 def form_of(text: str, *, grouping: bool = True) -> Form:
     """The form of an answer; raises `ParseError` when the grammar does not hold it."""
+    if len(text) < 40 and (value := word_value(text.strip(" .$"))) is not None:
+        return ("expr", ("q", Fraction(value), -1))
     tokens = tokenize(text, grouping=grouping)
     if not tokens:
         raise ParseError("empty")
@@ -68,6 +70,8 @@ def _form(tokens: list[Token], depth: int) -> Form:
         return ("text", text) if value is None else ("expr", ("q", Fraction(value), -1))
     if len(tokens) > 4 and tokens[-4].value == "family" and tokens[-4].kind == "cmd":
         return with_parameter(_form(tokens[:-4], depth + 1), tokens[-2].value)
+    if (cut := _cut(tokens, depth)) is not None:
+        return cut
     items = [part for part in split(tokens, ",", ";") if part]
     if len(items) > MAX_ITEMS:
         raise LimitError(f"more than {MAX_ITEMS} items")
@@ -77,8 +81,6 @@ def _form(tokens: list[Token], depth: int) -> Form:
     if len(parts) > 1 and all(parts) and len(split(parts[0], "in", kinds=("cmd",))) <= 2:
         parts[0] = split(parts[0], "in", kinds=("cmd",))[-1]
         return ("union", tuple(_form(part, depth + 1) for part in parts))
-    if (cut := _cut(items[0], depth)) is not None:
-        return cut
     if (related := _relation(items[0], depth)) is not None:
         return related
     return _single(items[0], depth)

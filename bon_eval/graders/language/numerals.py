@@ -86,6 +86,8 @@ def leading_words(text: str) -> int | None:
     >>> leading_words("twelve eggs"), leading_words("one hundred twenty"), leading_words("two or three")
     (12, None, None)
     """
+    if any(len(word) == 1 for word in text.split()[1:]):
+        return None
     found = text.lower().replace("-", " ").replace(",", " ").split()
     for n in (3, 2, 1):
         value = NUMBER_WORDS.get(" ".join(found[:n])) if len(found) >= n else None

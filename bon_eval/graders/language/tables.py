@@ -18,31 +18,43 @@ class Language:
     """What joins two answers."""
     true: str
     false: str
-    options: str = ""
+    because: str
+    """What begins a reason."""
+    options: str
     """Words for "option", and verbs of choosing one."""
     spaced: bool = True
     """Whether spaces part the words."""
 
 
 LANGUAGES = (
-    Language("German", "antwort lösung", "ist lautet wäre", "und oder", "wahr richtig", "falsch", "option"),
-    Language("French", "réponse", "est sera serait", "et ou", "vrai", "faux", "option"),
-    Language("Spanish", "respuesta", "es será sería son", "y o", "verdadero", "falso", "opción"),
-    Language("Italian", "risposta", "è sarà sarebbe", "e o", "vero", "falso", "opzione"),
-    Language("Portuguese", "resposta", "é será seria", "e ou", "verdadeiro", "falso", "opção"),
-    Language("Dutch", "antwoord", "is luidt", "en of", "waar", "onwaar", "optie"),
-    Language("Polish", "odpowiedź odpowiedzią", "to brzmi jest", "i lub", "prawda", "fałsz", "opcja"),
-    Language("Turkish", "cevap yanıt", "", "ve veya", "doğru", "yanlış", "seçenek"),
-    Language("Vietnamese", "đáp_án câu_trả_lời", "là", "và hoặc", "đúng", "sai", "phương_án"),
-    Language("Russian", "ответ ответом", "это является равен — –", "и или", "истина верно", "ложь неверно", "вариант"),
-    Language("Ukrainian", "відповідь", "це — –", "і або", "істина", "хибність", "варіант"),
-    Language("Arabic", "الجواب الإجابة", "هو هي", "و أو", "صحيح", "خطأ", "الخيار"),
-    Language("Hindi", "उत्तर", "है", "और या", "सत्य", "असत्य", "विकल्प"),
+    Language("German", "antwort lösung", "ist lautet wäre", "und oder", "wahr richtig", "falsch", "weil denn da",
+             "option buchstabe"),
+    Language("French", "réponse", "est sera serait", "et ou", "vrai", "faux", "car parce puisque", "option lettre"),
+    Language("Spanish", "respuesta", "es será sería son", "y o", "verdadero", "falso", "porque ya_que pues",
+             "opción letra"),
+    Language("Italian", "risposta", "è sarà sarebbe", "e o", "vero", "falso", "perché poiché", "opzione lettera"),
+    Language("Portuguese", "resposta", "é será seria", "e ou", "verdadeiro", "falso", "porque pois", "opção letra"),
+    Language("Dutch", "antwoord", "is luidt", "en of", "waar", "onwaar", "omdat want", "optie"),
+    Language("Polish", "odpowiedź odpowiedzią", "to brzmi jest", "i lub", "prawda", "fałsz", "ponieważ bo", "opcja"),
+    Language("Turkish", "cevap yanıt", "", "ve veya", "doğru", "yanlış", "çünkü", "seçenek"),
+    Language("Vietnamese", "đáp_án câu_trả_lời", "là", "và hoặc", "đúng", "sai", "vì", "phương_án"),
+    Language("Russian", "ответ ответом", "это является равен — –", "и или", "истина верно", "ложь неверно",
+             "потому поскольку так_как", "вариант"),
+    Language("Ukrainian", "відповідь", "це — –", "і або", "істина", "хибність", "бо тому_що", "варіант"),
+    Language("Arabic", "الجواب الإجابة", "هو هي", "و أو", "صحيح", "خطأ", "لأن", "الخيار"),
+    Language("Hindi", "उत्तर", "है", "और या", "सत्य", "असत्य", "क्योंकि", "विकल्प"),
     Language("Chinese", "答案 答", "应该是 應該是 应是 就是 是 应为 應為 为 為 等于", "和 或 与 及 以及 或者 、",
-             "正确 真 对", "错误 假 错", "选项 故选 应选 所以选 因此选 选择 选 選項 故選 應選 選擇 選", spaced=False),
-    Language("Japanese", "答え 答 解答 正解", "は", "と または 、", "真 正しい", "偽", "選択肢", spaced=False),
-    Language("Korean", "정답 답", "은 는", "과 와 또는", "참", "거짓", "선택지 보기", spaced=False),
+             "正确 真 对", "错误 假 错", "因为 因此 所以 由于",
+             "选项 故选 应选 所以选 因此选 选择 选 選項 故選 應選 選擇 選", spaced=False),
+    Language("Japanese", "答え 答 解答 正解", "は", "と または 、", "真 正しい", "偽", "なぜなら", "選択肢",
+             spaced=False),
+    Language("Korean", "정답 답", "은 는", "과 와 또는", "참", "거짓", "왜냐하면", "선택지 보기", spaced=False),
 )  # fmt: skip
+
+BESIDE = "also daher folglich donc ainsi entonces quindi portanto la le el a o die der das l'"
+"""Small words between "the answer is" in a language and an option."""
+DENIALS = "不是 并非 不为 不為 nicht pas non não niet nie не"
+"""Words that deny what follows, before true and false."""
 
 NOT_AN_ANSWER = {"不是", "不", "非", "没有", "没", "少于", "小于", "大于", "超过", "至少", "至多", "最多", "近",
                  "未満", "以上", "以下", "не", "nicht", "pas", "no", "non", "não", "niet", "nie"}  # fmt: skip

@@ -29,7 +29,8 @@ _VERBS = (
     "comes_out_as comes_out_to_be turns_out_to_be works_out_to works_out_as works_out_to_be"
 )
 _ENGLISH = re.compile(
-    r"(?:\banswer\b[\"']?(?:\s+(?:to|of|for)\s[^\n.:]{0,80}?|\s(?:here|therefore|thus|then|in simplest form)\b)?"
+    r"(?:(?<![A-Za-z0-9])answer(?![A-Za-z0-9])(?:\s+(?:to|of|for)\s[^\n.:]{0,80}?"
+    r"|\s(?:here|therefore|thus|then|in simplest form)\b)?"
     rf"\s*[*_]{{0,2}}\s*(?:(?:{'|'.join(words(_VERBS))})\b|:|=)\s*[*_]{{0,2}}\s*:?"
     r"(?:\s*(?:that|simply|therefore|thus|equal to|just)\b)?"
     r"|^[ \t*_]*(?:(?:the|final|correct|my)[ \t]+){0,3}answer[ \t]*[-–—][ \t])" + _CONTENT,
@@ -54,7 +55,10 @@ _JSON = re.compile(
 _HASHES = re.compile(r"####[ \t]*([^\n]*)")
 _LETTER_A = re.compile(r"^[ \t>*]*A:[ \t]*([^\n]{1,60})$", re.MULTILINE)
 _UNSURE = re.compile(
-    r"\b(?:if|whether|suppose|supposing|assume|assuming|unless|why|check|checking|verify|verifying|confirm|confirming|test)\s+"
+    r"(?:\b(?:students?|people|some|many|most|they|others?|you)\b[^.\n]{0,20}\b(?:think|thought|say|believe|guess|claim)"
+    r"\s+"
+    r"|\b(?:this|that|wrong|incorrect|other|alternative|possible|first|previous|initial|earlier)\s+$"
+    r"|\b(?:if|whether|suppose|supposing|assume|assuming|unless|why|check|checking|verify|verifying|confirm|confirming|test)\s+)"
     r"(?:(?:that|the|your|this|my|our|a|possible|first|correct|right|final)\s+){0,3}$",
     re.IGNORECASE,
 )
@@ -71,6 +75,7 @@ def _foreign(language: Language) -> re.Pattern[str]:
 
 
 _FOREIGN = tuple((tuple(words(x.answer)), _foreign(x)) for x in LANGUAGES)
+_FOREIGN_ASCII = tuple((ascii_, p) for nouns, p in _FOREIGN if (ascii_ := tuple(filter(str.isascii, nouns))))
 
 
 def announced(text: str, phrases_from: int = 0) -> list[Announced]:
@@ -108,7 +113,7 @@ def _english(text: str) -> Iterator[Announced]:
 
 def _others(text: str) -> Iterator[Announced]:
     lowered = text.lower()
-    for nouns, pattern in _FOREIGN:
+    for nouns, pattern in _FOREIGN_ASCII if text.isascii() else _FOREIGN:
         if any(noun in lowered for noun in nouns):
             m = pattern.search(text)
             while m is not None:

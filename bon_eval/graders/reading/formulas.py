@@ -29,6 +29,7 @@ _TOKEN = re.compile(
     r"|(?P<ratio>(?<=\d):(?=\d))|(?P<sign>[-−+*/^_=<>(){}\[\]|!%°²³⁴√π∞≤≥≠±×÷·∪∈≡≈&'])"
 )
 _NEXT_NAME = re.compile(r"(?:,|,?\s*and\s)\s*(?=[A-Za-z](?:_\d)?\s*=)")
+_ENVIRONMENT = re.compile(r"\\begin\{(\w{1,12}\*?)\}(?:(?!\\begin).){1,1000}?\\end\{\1\}", re.DOTALL)
 _GAP = re.compile(r"[ \t]*")
 
 
@@ -78,6 +79,10 @@ def last_run(text: str, *, algebra: bool) -> str | None:
 
     `algebra`: whether letters with signs between them, and lists in brackets, are formulas too.
     """
+    if "\\end{" in text[-_LINE_CHARS:] and (matrices := list(_ENVIRONMENT.finditer(text[-2 * _LINE_CHARS :]))):
+        last = matrices[-1]
+        if not any(c.isdigit() for c in last.string[last.end() :]):
+            return last.group()
     for line in reversed(text.splitlines()[-_LINES:]):
         for run in reversed(_runs(_prepared(line[-_LINE_CHARS:]))):
             formula = _formula(run, algebra=algebra)
@@ -140,6 +145,7 @@ def _trimmed(run: str) -> str:
         run = re.sub(r"^(?:[aAI]\s+(?=[-\d\\(])|[=*/^_<>&)'!%,\]}]+\s*|or\s+)", "", run)
         run = re.sub(r"(?<=[\d)}])\s+[A-Za-z]$|(?<=[\d)}])\s+\(?[aAI]$", "", run)
         run = re.sub(r"\s+\([^()]*$", "", run) if sum(map(run.count, "([")) > sum(map(run.count, ")]")) else run
+        run = re.sub(r"(?<=[\d)}])\s+[A-Za-z]{1,3}\s?/\s?[A-Za-z]{1,3}$", "", run)  # m/s
         if run == before:
             return run
 

@@ -12,8 +12,9 @@ _BOLD = r"[*_]{0,3}"
 _LETTER = rf"{_BOLD}(\([A-Z]\)|[A-HJ-Z]\b){_BOLD}"
 _ANY = rf"{_BOLD}(\(?[A-Z]\)?){_BOLD}"
 _IS_RIGHT = (
-    rf"{_GAP}(?:is|must{_GAP}be|should{_GAP}be|has{_GAP}to{_GAP}be)(?:{_GAP}(?:therefore|thus|clearly|indeed|hence))?{_GAP}"
+    rf"(?:{_GAP}(?:is|must{_GAP}be|should{_GAP}be|has{_GAP}to{_GAP}be)(?:{_GAP}(?:therefore|thus|clearly|indeed|hence))?{_GAP}"
     rf"(?:(?:the|our|my){_GAP})?(?:only{_GAP}|single{_GAP})?(?:(?:correct|right|best|final)(?![a-z])|answer\b)"
+    rf"|{_GAP}(?:fits|matches|works){_GAP}best\b)"
 )
 # The first letters of all that follows come first: looked for by themselves they are found several times as fast.
 _STATED = re.compile(
@@ -36,7 +37,7 @@ _LETTER_FIRST = re.compile(
 )
 """A capital letter, and then what is said of it."""
 _NOT_SO = re.compile(
-    r"(?:n['’]t|\b(?:not|neither|nor|why|whether|if|that|than|and|or|[A-Z],))[ \t]{1,3}(?:option |choice )?$",
+    r"(?:n['’]t|\b(?:not|neither|nor|why|whether|if|that|than|or|[A-Z],))[ \t]{1,3}(?:option |choice )?$",
     re.IGNORECASE,
 )
 _OPTION_WORDS = "|".join(sorted({w for x in LANGUAGES for w in words(x.options)}, key=len, reverse=True))

@@ -15,12 +15,20 @@ STATED_NUMBER = re.compile(_BEFORE + STATED_DIGITS + _BEHIND)
 
 _LATIN = "|".join(word for word in SCALES if word.isascii())
 _OTHER = "|".join(word for word in SCALES if not word.isascii())
-SCALED = re.compile(rf"\s*(?:({_LATIN})\b|({_OTHER}))|([kK])(?![A-Za-z])", re.IGNORECASE)
+SCALED = re.compile(rf"\s*(?:({_LATIN})\b|({_OTHER}))|\s?([kK])(?![A-Za-z])", re.IGNORECASE)
 """What multiplies the number before it; ``k`` only where it touches the number."""
 
 _REMARK = re.compile(r"(?<=[\w%)$])\s*\((?!\s*mod\b)[^()\n]{0,200}[^\W\d_]{2}[^()\n]{0,200}\)", re.IGNORECASE)
+_BOUND_BEFORE = re.compile(
+    r"\b(?:(?:less|more|fewer|greater|higher|lower|larger|smaller) than|at (?:least|most)|up to|"
+    r"over|under|above|below|almost|nearly|not|minus|negative|exceeds?|"
+    r"(?:twice|half|double|third|quarter|thirds|quarters)(?: of)?)\s*$",
+    re.IGNORECASE,
+)
+"""What makes a number behind it no answer, or another one."""
 _OTHER_END = re.compile(
-    r"(?:\bbetween\s[^\n.]{0,40}\s(?:and|to|&)|\bbetween\s[^\n.]{0,40}[-–]|[\d%)][^\n.,;:=]{0,20}\sor(?:\s[A-Za-z]\s*=)?)\s*$",
+    r"(?:\bbetween\s[^\n.]{0,40}\s(?:and|to|&)|\bbetween\s[^\n.]{0,40}[-–]|[\d%)][^\n.,;:=]{0,20}\sor(?:\s[A-Za-z]\s*=)?"
+    rf"|\bare\s(?:[-−]?{DIGITS},?\s){{1,6}}and)\s*$",
     re.IGNORECASE,
 )
 """What stands before the last of several numbers, none of which is the answer."""
@@ -37,13 +45,15 @@ def scale_at(text: str, at: int) -> tuple[int, int] | None:
 
 _GLUED = re.compile(r"[A-Za-z)][A-Za-z0-9()]*[/^*+]$")
 """A number behind such signs is a part of a formula."""
-_OTHER_BEGIN = re.compile(r"\s*(?:(?:to|[-–])\s?[$€£]?\d|[^\W\d_]{0,15}\s*\bor\s[$€£]?\d)")
+_OTHER_BEGIN = re.compile(
+    r"\s*(?:(?:to|[-–])\s?[$€£]?\d|[^\W\d_]{0,15}\s*\bor\s(?:[$€£]?\d|(?:more|less|fewer|greater|above|below|higher|lower|over)\b))"
+)
 
 
 def one_of_several(text: str, m: re.Match[str]) -> bool:
-    """Whether a number is an end of a range, or one of two."""
+    """Whether a number is a bound, an end of a range, or one of two."""
     before = text[max(0, m.start() - 80) : m.start()]
-    return _OTHER_BEGIN.match(text, m.end()) is not None or _OTHER_END.search(before) is not None
+    return any((_OTHER_BEGIN.match(text, m.end()), _OTHER_END.search(before), _BOUND_BEFORE.search(before)))
 
 
 def last_number(text: str) -> str | None:
@@ -62,6 +72,9 @@ def last_number(text: str) -> str | None:
     end = found.end() if scale is None else scale[1]
     if glued := _GLUED.search(text[max(0, found.start() - 40) : found.start()]):
         return glued.group() + text[found.start() : end].strip()
-    if other := _OTHER_END.search(text[max(0, found.start() - 80) : found.start()].rpartition("\n")[2]):
-        return other.group().strip() + " " + text[found.start() : end].strip()
+    before = text[max(0, found.start() - 80) : found.start()].rpartition("\n")[2]
+    if not before.strip(" *>") and found.group().startswith("- "):  # the first of a list's signs
+        return text[found.start() + 2 : end].strip()
+    if other := _OTHER_END.search(before) or _BOUND_BEFORE.search(before):
+        return other.group().strip().removeprefix("are ") + " " + text[found.start() : end].strip()
     return text[found.start() : end].strip()

@@ -6,6 +6,7 @@ import re
 
 from bon_eval.graders.answers.clean import strip_edges
 from bon_eval.graders.language.numerals import word_value
+from bon_eval.graders.language.tables import LANGUAGES, words
 
 MATH = re.compile(r"\$\$(.+?)\$\$|\$((?:\\\$|[^$\n])+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 """A formula between delimiters."""
@@ -87,14 +88,17 @@ _PARAMETER = (
     r"(?:\\?[(\$]?\s*)?[a-z](?:\\?[)$])?\s*(?:,\s*[a-z]\s*)?(?:\$?\s*\\in|is an?\s|∈|are\s)"
     r"|(?:any\s|all\s|some\s|every\s|an?\s)?integer"
 )
+_BECAUSE = tuple(
+    "|".join(w for x in LANGUAGES if x.spaced is spaced for w in words(x.because)) for spaced in (False, True)
+)
 _REASON = re.compile(
     rf"[,;]?\s+(?:because|since|due\s+to|so(?:\s+that)?|which|whereas|but|after|given|making|meaning|i\.e\.|that\s+is|"
     rf"rather\s+than|instead\s+of|by\s+(?!\d)|as\s+(?:required|desired|expected|needed|we|shown|stated|above|before|"
     rf"claimed|wanted|asked|requested|an?\b|the\b|it\b|you\b|in\b|there\b|can\b|both\b|calculated|found|computed|follows)|"
     rf"(?:where|when|for|if)\b(?!\s*{_PARAMETER})(?=\s+[^\d])|in\s+total|altogether|as\s+well)(?![A-Za-z]).*$"
-    r"|[,;]\s*(?:and\s+)?(?:not|in|as|with|counting|including|per|using|from|namely|hence|thus|therefore)\s.*$"
+    r"|[,;]\s*(?:and\s+)?(?:the|an?|not|in|as|with|counting|including|per|using|from|namely|hence|thus|therefore)\s.*$"
     r"|\s+[-–—]{1,3}\s+(?=[A-Za-z]{2}).*$"
-    r"|\s*(?:因为|因此|所以|由于).*$",
+    rf"|[,，]?\s*(?:{_BECAUSE[0]}).*$|[,\s]\s*(?:{_BECAUSE[1]})\s.*$",
     re.IGNORECASE | re.DOTALL,
 )
 _REMARK = re.compile(
