@@ -18,6 +18,7 @@ from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extra
 from bon_eval.graders.language.script import plain
 from bon_eval.graders.language.tables import BESIDE, LANGUAGES, words
 from bon_eval.graders.reading.letters import stated_letters
+from bon_eval.graders.reading.statements import corrected
 
 _WRAP = re.compile(r"\\(?:text|textbf|mathrm|mathbf|mbox|rm|bf)(?![A-Za-z])|[${}*`\"“”'‘’]|\\[()\[\]]|\\[,;:! ]")
 _PREFIX = re.compile(r"(?:(?:the|correct|right|best|final|option|choice|letter|answer)\b[: ]*)+", re.IGNORECASE)
@@ -52,8 +53,13 @@ _CLOSING = re.compile(
 )
 """How a last line may end: "..., which is option B."; "Hence, B."; "... (B)."."""
 _REFUSED = re.compile(r"(?:\bnot|n['’]t|\bnever)\b[^.;]{0,20}$", re.IGNORECASE)
+_SO = re.compile(r"^\s*(?:so|thus|hence|therefore|then),?\s+(?=\S)", re.IGNORECASE)
+_OPTION = re.compile(r"\b[Oo]ption ([A-Z])\b")
 _BOLD_LETTER = re.compile(r"\*\*\(?([A-H])[).]?\*\*")
-_AFTER_TEXT = re.compile(r"\s*$|[,;:)!?]|\.(?!\d)|\s+(?:because|since|as|which|so)\b")
+_AFTER_TEXT = re.compile(
+    r"\s+is (?:the |my |our )?(?:correct|right|best|final|answer)"
+    r"|\s*$|[,;:)!?]|\.(?!\d)|\s+(?:because|since|as|which|so)\b"
+)
 
 
 class ChoiceGrader(AnswerGrader):
@@ -162,6 +168,7 @@ def _read(content: str) -> str:
     """A statement without styling and without "option" and the like before a letter."""
     if len(content) > MAX_ANSWER_CHARS:
         return content
+    content = _SO.sub("", corrected(content))
     text = " ".join(_WRAP.sub(" ", _FRAMED.sub(r"\1 ", content)).split())
     text = _NAMED.sub("", text, count=1) if not text[:1].isupper() else text
     prefix = _PREFIX.match(text)
@@ -209,7 +216,7 @@ def _last_line(text: str) -> str | None:
         return next(g for g in m.groups() if g is not None)
     if len(letters := _BOLD_LETTER.findall(lines[-1])) == 1:
         return str(letters[0])
-    if len(lines) == 1 and len(lines[0]) <= 300:
+    if len(lines) == 1 and len(lines[0]) <= 300 and len(set(_OPTION.findall(lines[0]))) < 2:
         return _read(lines[-1])
     if _BARE_LINE.fullmatch(every[0]) or (_OPTION_LINE.match(every[0]) and not _OPTION_LINE.match(every[1])):
         return _read(every[0].lstrip("> *-"))  # the answer first, and then why

@@ -77,7 +77,7 @@ def value_text(digits: str) -> str:
 
 _PART_OF_NUMBER = {*NUMBER_WORDS, *SCALES, "and", "or", "to", "half", "point", "quarter", "third", "thirds",
                    "quarters", "halves", "fifths",
-                   "times", "percent", "dozen", "over", "less", "more", "minus", "plus", "by"}  # fmt: skip
+                   "times", "dozen", "over", "less", "more", "minus", "plus", "by"}  # fmt: skip
 
 
 def leading_words(text: str) -> int | None:

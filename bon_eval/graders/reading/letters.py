@@ -33,7 +33,7 @@ _STATED = re.compile(
 )
 _LETTER_FIRST = re.compile(
     rf"(?<![A-Za-z'’-]){_BOLD}(\([A-Z]\)|[A-HJ-Z])"
-    rf"(?:{_BOLD}|[).:][ \t][^\n.;]{{1,80}}?|{_BOLD}[ \t]\([^()\n]{{1,80}}\)){_IS_RIGHT}"
+    rf"(?:{_BOLD}|[):][ \t][^\n.;A-Z]{{1,80}}?|{_BOLD}[ \t]\([^()\n]{{1,80}}\)){_IS_RIGHT}"
 )
 """A capital letter, and then what is said of it."""
 _NOT_SO = re.compile(

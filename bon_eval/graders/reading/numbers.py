@@ -50,10 +50,26 @@ _OTHER_BEGIN = re.compile(
 )
 
 
+_COMPOUND = re.compile(
+    r"\s*(?:hours?|hrs?|h|minutes?|mins?|days?|weeks?|months?|years?|feet|foot|ft|pounds?|lbs?|dollars?|met(?:er|re)s?)\s*,?\s*"
+    r"(?:and\s+)?\d+\s*(?:seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|months?|inch(?:es)?|in|ounces?|oz|cents?|"
+    r"centimet(?:er|re)s?|cm)\b",
+    re.IGNORECASE,
+)
+"""The rest of a quantity in two units, of which the number before is a part."""
+
+
 def one_of_several(text: str, m: re.Match[str]) -> bool:
-    """Whether a number is a bound, an end of a range, or one of two."""
+    """Whether a number is a bound, an end of a range, one of two, or a part of a quantity in two units."""
     before = text[max(0, m.start() - 80) : m.start()]
-    return any((_OTHER_BEGIN.match(text, m.end()), _OTHER_END.search(before), _BOUND_BEFORE.search(before)))
+    return any(
+        (
+            _COMPOUND.match(text, m.end()),
+            _OTHER_BEGIN.match(text, m.end()),
+            _OTHER_END.search(before),
+            _BOUND_BEFORE.search(before),
+        )
+    )
 
 
 def last_number(text: str) -> str | None:

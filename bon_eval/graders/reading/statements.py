@@ -74,7 +74,7 @@ _EMPTY = frozenset(
 _DENIALS = frozenset(["not", "neither", "never", "nicht", "pas", "niet", "nie", "не", "不是", "不"])
 
 _HOPE = re.compile(r"\.?\s*I hope.*$", re.DOTALL)
-_SENTENCE = re.compile(r"(?<=[^\s.])\.(?=\s+[A-Z<])|[.!?](?=\s*$)|(?<=[\d)}$%])\.(?=\s+[^\s\d])")
+_SENTENCE = re.compile(r"(?<=[^\s.])\.(?=\s+[A-Z<])|[.!?](?=\s*$)|(?<=[\d)}$%])\.(?=\s+\S)")
 _CLAUSE = re.compile(r"\s(?:is|are|equals)\s")
 _SUBJECT = re.compile(r"(?:the|a|an|that|this|its|his|her|their)\s", re.IGNORECASE)
 _HEDGE = re.compile(
@@ -96,7 +96,7 @@ _REASON = re.compile(
     rf"rather\s+than|instead\s+of|by\s+(?!\d)|as\s+(?:required|desired|expected|needed|we|shown|stated|above|before|"
     rf"claimed|wanted|asked|requested|an?\b|the\b|it\b|you\b|in\b|there\b|can\b|both\b|calculated|found|computed|follows)|"
     rf"(?:where|when|for|if)\b(?!\s*{_PARAMETER})(?=\s+[^\d])|in\s+total|altogether|as\s+well)(?![A-Za-z]).*$"
-    r"|[,;]\s*(?:and\s+)?(?:the|an?|not|in|as|with|counting|including|per|using|from|namely|hence|thus|therefore)\s.*$"
+    r"|[,;]\s*(?:and\s+)?(?:the|an?|not|of|in|as|with|counting|including|per|using|from|namely|hence|thus|therefore)\s.*$"
     r"|\s+[-–—]{1,3}\s+(?=[A-Za-z]{2}).*$"
     rf"|[,，]?\s*(?:{_BECAUSE[0]}).*$|[,\s]\s*(?:{_BECAUSE[1]})\s.*$",
     re.IGNORECASE | re.DOTALL,
@@ -109,12 +109,13 @@ _COUNTED = re.compile(
     re.DOTALL,
 )
 """A number of things, and then where they are."""
+_NOT_BUT = re.compile(r"\s*not\b[^.\n]{1,40}?\bbut\s+(?:rather\s+)?", re.IGNORECASE)
 _WRAPPED = re.compile(r"^[\s*_`<\"']*[_`<\"']([^_`<>\"'\n]+)[_`>\"'][\s*_`>\"'.]*$")
 
 
 def is_value(content: str) -> bool:
     """Whether a statement's words begin like a number or a formula."""
-    text = _HEDGE.sub("", content.lstrip(" *_"), count=1)
+    text = _HEDGE.sub("", corrected(content).lstrip(" *_"), count=1)
     return _VALUE.match(text) is not None or word_value(strip_edges(text)) is not None
 
 
@@ -129,16 +130,22 @@ def is_marked(content: str) -> bool:
     return _STATES.match(content) is not None and not _NUMBERED.match(content)
 
 
+def corrected(content: str) -> str:
+    """Of "not this but that", that."""
+    m = _NOT_BUT.match(content)
+    return content if m is None else content[m.end() :]
+
+
 def is_denied(content: str) -> bool:
     """Whether the words say what the answer is not, or ask."""
-    first = content.lstrip(" *_").split(maxsplit=1)
+    first = corrected(content).lstrip(" *_").split(maxsplit=1)
     asks = content.rstrip(" *_").endswith("?")
     return asks or (bool(first) and first[0].lower().strip(",:") in _DENIALS)
 
 
 def statement(sentence: str) -> str:
     """The answer within the words after "the answer is"."""
-    sentence = _HOPE.sub("", sentence)
+    sentence = corrected(_HOPE.sub("", sentence))
     if hedge := _HEDGE.match(bare := sentence.lstrip(" *_")):
         sentence = bare[hedge.end() :]
     if sentence.lstrip(" *_").startswith(("$", "\\(", "\\[")) and (m := MATH.search(sentence)):
