@@ -66,7 +66,7 @@ class ChoiceGrader(AnswerGrader):
     """The gold is an option's letter, with the options below it where the data has them."""
 
     name = "choice"
-    version = "choice-1"
+    version = "choice-2"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers: a letter, several letters (``A, B``), or words."""

@@ -34,7 +34,7 @@ class Game24Grader(AnswerGrader):
     """The gold is the four numbers of the puzzle, parted by spaces."""
 
     name = "game24"
-    version = "game24-1"
+    version = "game24-2"
 
     def extract(self, response: str) -> Extract:
         """Where and which expression the response answers with."""

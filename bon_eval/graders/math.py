@@ -55,7 +55,7 @@ class MathGrader(AnswerGrader):
     r"""Competition mathematics: the answer in ``\boxed{}``, golds in LaTeX."""
 
     name = "math"
-    version = "math-2"
+    version = "math-3"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""

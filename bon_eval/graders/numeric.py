@@ -29,7 +29,7 @@ class NumericGrader(MathGrader):
     """Word problems whose answer is one number, GSM8K's form: ``#### 18``."""
 
     name = "gsm8k"
-    version = "gsm8k-2"
+    version = "gsm8k-3"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""
@@ -87,7 +87,7 @@ class AnyNumericGrader(NumericGrader):
     """
 
     name = "numeric"
-    version = "numeric-1"
+    version = "numeric-2"
 
     def gold(self, gold: str) -> str:
         """The number that the gold begins with or, where it begins with none, the gold as it is."""

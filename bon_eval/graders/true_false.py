@@ -60,7 +60,7 @@ class TrueFalseGrader(AnswerGrader):
     """The gold is ``True`` or ``False``, or the letter of an option that says so with the options below it."""
 
     name = "true_false"
-    version = "true_false-1"
+    version = "true_false-2"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers: ``True``, ``False``, or nothing."""
