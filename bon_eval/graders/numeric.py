@@ -17,7 +17,7 @@ from bon_eval.graders.language.numerals import leading_words, value_text
 from bon_eval.graders.math import EXACT, MathGrader, read_form
 from bon_eval.graders.reading.numbers import STATED_NUMBER, one_of_several, scale_at
 
-_REMARK = re.compile(r"(?<=[\w%)])\s+\([^()]*\)(?=[\s.,;:]*$)")
+_REMARK = re.compile(r"(?<=[\w%)])\s{1,3}\([^()]*\)(?=[\s.,;:]*$)")
 _THINGS = re.compile(r"\s+[^\W\d_]{3,20}[\s,][^=+*/^\\<>]*", re.IGNORECASE)
 """Things that are counted, and more words: ``18 dollars per day for 7 days``."""
 _UNIT = re.compile(r"(?:k|\s*[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,3})?[.\s]*", re.IGNORECASE)

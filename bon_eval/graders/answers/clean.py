@@ -29,6 +29,7 @@ _SPACE_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3}(?: \d{3})+)(?![\d])")
 _CURRENCY = re.compile(r"\\?\$|[€£¥₹]|\\(?:pounds|euro|EUR)(?![A-Za-z])|\bUS(?:D)?(?=\s*\d)")
 _MATH_DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]")
 _ABBREVIATION = re.compile(r"\b([ap])\.\s?m\b\.?", re.IGNORECASE)
+_BLANKS = re.compile(r" {3,}")
 _METRES = re.compile(r"(?<=\d)\s*([cdmk]?m)([²³])")
 _DOUBLED = re.compile(r"(?<!\\)\\\\[A-Za-z]{2}")
 _ENVIRONMENT = re.compile(r"(?<!\\)\\begin")
@@ -38,6 +39,8 @@ _E_NOTATION = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?|\.\d+)[eE]([+-]?\d{1,4
 
 def clean(text: str) -> str:
     """The text without math delimiters, styling, currency signs, TeX spacing and trailing punctuation."""
+    if "   " in text:
+        text = _BLANKS.sub("  ", text)
     if not text.isascii():
         text = _METRES.sub(lambda m: rf"\text{{ {m.group(1)}}}^{'²³'.index(m.group(2)) + 2}", text)
         text = _UNICODE_RE.sub(lambda m: UNICODE[m.group()], text).translate(_DIGITS)

@@ -22,7 +22,7 @@ _COMMA = re.compile(r"(?<=\d)\{\s*,\s*\}(?=\d)")
 _FRACTION = re.compile(r"(\d{1,30})分之(\d{1,30})")
 
 _DEGREES = re.compile(
-    r"(?:\\,|\\ |\s|\{\s*\})*(?:\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z]))\s*"
+    r"(?:\\,|\\ |\s|\{\s*\}){0,6}(?:\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z]))\s*"
     r"(?:\\(?:text|mathrm|textrm|rm)\s*\{\s*([CF])\s*\}|([CF])(?![A-Za-z]))"
 )
 _OPEN_LEFT = re.compile(r"(^|\\cup|[=,;:|{(]|\\in|∪|∈)(\s*)\]\s*([^\[\]();]{1,200}[,;][^\[\]();]{1,200})([\[\])])")
@@ -65,11 +65,11 @@ _NO_SOLUTION = re.compile(
     re.IGNORECASE,
 )
 _INTEGER = re.compile(
-    r"(?:[,;]|\s|\\(?:text|mbox|textrm)\s*\{|\(|\$|\})*"
-    r"(?:(?:where|for|with|and|given|if)\s+)?[\s}$]*(?:(?:any|all|some|every|each|an|a)\s+)?"
-    r"(?:(?:integers?\s*(?:values?\s+of\s+)?)[\s}$]*([a-z])|(?<![A-Za-z\\])([a-z])[\s}$]*"
-    r"(?:\\text\s*\{|\s)*(?:(?:is|are|be)\s+(?:an?\s+|any\s+|some\s+|arbitrary\s+)*integers?|(?:\\in|∈)\s*"
-    r"(?:\\math(?:bb|bf|cal)\s*\{?\s*Z\s*\}?|\\Z(?![A-Za-z])|Z(?![A-Za-z])|ℤ)))[\s})$.]*$"
+    r"(?:[,;]|\s|\\(?:text|mbox|textrm)\s*\{|\(|\$|\}){0,12}"
+    r"(?:(?:where|for|with|and|given|if)\s+)?[\s}$]{0,6}(?:(?:any|all|some|every|each|an|a)\s+)?"
+    r"(?:(?:integers?\s*(?:values?\s+of\s+)?)[\s}$]{0,6}([a-z])|(?<![A-Za-z\\])([a-z])[\s}$]{0,6}"
+    r"(?:\\text\s*\{|\s){0,6}(?:(?:is|are|be)\s+(?:an?\s+|any\s+|some\s+|arbitrary\s+)*integers?|(?:\\in|∈)\s*"
+    r"(?:\\math(?:bb|bf|cal)\s*\{?\s*Z\s*\}?|\\Z(?![A-Za-z])|Z(?![A-Za-z])|ℤ)))[\s})$.]{0,12}$"
 )
 
 

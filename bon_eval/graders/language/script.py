@@ -15,8 +15,16 @@ JOINED = r"A-Za-z0-9_\u00c0-\u024f\u0370-\u052f"
 """Of these letters and digits (Latin, Greek, Cyrillic) a number beside them is a part; of all others it is none."""
 
 
+_BLANKS = re.compile(r"[ \t]{3,}")
+
+
 def plain(text: str) -> str:
-    """Full-width signs as ASCII, and a dash that is a minus sign as one: directly before a digit, behind no letter."""
+    """Full-width signs as ASCII, and a dash that is a minus sign as one: directly before a digit, behind no letter.
+
+    Runs of blanks are cut to two, so that no pattern has to go through them from every one of their places.
+    """
+    if "   " in text or "\t\t\t" in text:
+        text = _BLANKS.sub("  ", text)
     if text.isascii():
         return text
     return _DASH.sub("-", text.translate(_WIDE))
