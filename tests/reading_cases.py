@@ -284,7 +284,6 @@ ENDINGS: list[Case] = [
     ("gsm8k", "He has 5 more than 13, so 18", "18", True),
     ("gsm8k", "At 9:30 he has 18", "18", True),
     ("gsm8k", "The meeting is at 4:30 PM. Answer: 4", "4", True),
-    ("gsm8k", "It is over 18", "18", False),
     ("choice", "(B)", "B" + OPTIONS, True),
     ("choice", 'The answer is "osmosis".', "B" + OPTIONS, True),
     ("choice", "Therefore, a fixed ribosome is the answer.", "C" + OPTIONS, True),
@@ -405,6 +404,7 @@ ENDINGS: list[Case] = [
     ("math", "The final answer: **9**.", "10", False),
     ("math", "The answer is $x^2+1$ where $x > 0$.", "0", False),
     ("gsm8k", "Hence the answer would be 9 in 2 days, 4 in one", "4", False),
+    ("choice", "Water moves.\nANSWER: <B>", "A" + OPTIONS, False),
 ]
 """Ways to end: reasons, remarks and hedges, headings, JSON, the ways to name a letter."""
 

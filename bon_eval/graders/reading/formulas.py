@@ -20,7 +20,7 @@ _STATED_BEFORE = re.compile(
 _JOINED = re.compile(rf"\s*,?\s*(?:({'|'.join(OR_WORDS)})|and|{'|'.join((*CJK_JOINS, *LETTER_JOINS))})?\s*")
 
 _TOKEN = re.compile(
-    r"(?P<command>\\[A-Za-z]+|\\[{}|,;:!% ])"
+    r"(?P<command>\\[A-Za-z]+(?:\d(?![.\d]))?|\\[{}|,;:!% ])"
     rf"|(?P<number>(?<![A-Za-z]){DIGITS})"
     r"|(?P<unit>(?<=[\d ])[A-Za-z]{1,12}(?=\^\{?[23]|[²³]))"
     r"|(?P<name>(?<![A-Za-z])(?:sqrt|pi|sin|cos|tan|log|ln|arctan|mod|gcd|lcm|cdot|frac|times)(?![A-Za-z]))"
@@ -28,8 +28,11 @@ _TOKEN = re.compile(
     r"|(?P<letter>(?<![A-Za-z'’])[A-Za-zθαβγλ](?![A-Za-z'’]))"
     r"|(?P<ratio>(?<=\d):(?=\d))|(?P<sign>[-−+*/^_=<>(){}\[\]|!%°²³⁴√π∞≤≥≠±×÷·∪∈≡≈&'])"
 )
+_RELATION = re.compile(r"[=<>≤≥≠∈]|\\(?:leq?|geq?|neq?|in|equiv|approx)(?![A-Za-z])")
+_NAMED = re.compile(r"\s*([A-Za-z](?:_\d)?)\s*(?:=|[<>≤≥≠]|\\(?:leq?|geq?|neq?)(?![A-Za-z]))")
 _NEXT_NAME = re.compile(r"(?:,|,?\s*and\s)\s*(?=[A-Za-z](?:_\d)?\s*=)")
-_ENVIRONMENT = re.compile(r"\\begin\{(\w{1,12}\*?)\}(?:(?!\\begin).){1,1000}?\\end\{\1\}", re.DOTALL)
+_ENVIRONMENT = re.compile(r"\\begin\{([pbvBV]?matrix|array|cases)\}(?:(?!\\begin).){1,1000}?\\end\{\1\}", re.DOTALL)
+_CONDITION = re.compile(r"\b(?:when|where|if|since|because|whenever|provided)\s*$", re.IGNORECASE)
 _GAP = re.compile(r"[ \t]*")
 
 
@@ -46,7 +49,7 @@ def last_delimited(text: str) -> str | None:
     parts, k = [content], len(found) - 1
     while k and (m := _JOINED.fullmatch(lines[found[k - 1].end() : found[k].start()])):
         before = _content(found[k - 1])
-        if not m.group().strip() or (m.group(1) is None and _name(before) != _name(parts[0])):
+        if not m.group().strip() or (name := _name(before)) is None or name != _name(parts[0]):
             break
         parts.insert(0, before)
         k -= 1
@@ -66,8 +69,12 @@ def _content(m: re.Match[str]) -> str:
     return next(g for g in m.groups() if g is not None)
 
 
-def _name(content: str) -> str:
-    return content.partition("=")[0].strip() if "=" in content else ""
+def _name(content: str) -> str | None:
+    """What a formula is about: its letter, nothing where it is a value, None for anything longer."""
+    if not _RELATION.search(content):
+        return ""
+    m = _NAMED.match(content)
+    return None if m is None or _RELATION.search(content, m.end()) else m.group(1)
 
 
 def _tail(text: str) -> str:
@@ -132,7 +139,8 @@ def _runs(line: str) -> list[str]:
             elif joint := _NEXT_NAME.match(line, following):
                 following = joint.end()
             m = _TOKEN.match(line, following)
-        runs.append(_trimmed(line[start:end]))
+        if not _CONDITION.search(line[max(0, start - 12) : start]):
+            runs.append(_trimmed(line[start:end]))
         at = max(end, at + 1)
     return runs
 
@@ -150,28 +158,34 @@ def _trimmed(run: str) -> str:
             return run
 
 
-_SIGNED = re.compile(r"\^|\*\*|√|π|²|³|\\(?!text|[,;:!% $])|\bsqrt\b|\bpi\b|∞|∅")
+_KNOWN = re.compile(
+    r"\\(?:[dt]?frac|sqrt|pi|infty|emptyset|varnothing|[dt]?binom|times|cdot|pm|mp|cup|cap|in|leq?|geq?|neq?|circ|alpha|beta|"
+    r"gamma|theta|lambda|phi|omega|mathbb|sin|cos|tan|log|ln|overline|setminus|pmod|\{)(?![A-Za-z])"
+)
+_SIGNED = re.compile(r"\^|\*\*|√|π|²|³|\bsqrt\b|\bpi\b|∞|∅|" + _KNOWN.pattern)
 _ALGEBRA = re.compile(
     r"(?<![A-Za-z])[A-Za-z]\s?[-+*]\s?[\dA-Za-z(]|[\dA-Za-z)]\s?[-+*/]\s?\d?[A-Za-z](?![A-Za-z])|[<>≤≥≠]"
 )
 _PAIR = re.compile(r"[(\[{]\s*[-−\d][^()\[\]]*,[^()\[\]]*[)\]}]")
+_RATIO = re.compile(r"\d+(?::\d+)+")
+_VALUES = re.compile(rf"[A-Za-z](?:_\d)?\s*=\s*[-−]?{DIGITS}(?:,?\s*(?:and\s+)?[A-Za-z](?:_\d)?\s*=\s*[-−]?{DIGITS})+")
+"""``x = 2, y = 3``"""
 _NUMBER_ONLY = re.compile(rf"[-−+]?\s*[$€£]?{DIGITS}\s*%?")
 
 
 def _formula(run: str, *, algebra: bool) -> str | None:
-    side = run.rpartition("=")[2]
+    """A stretch as a formula; None where it is no more than a number."""
+    if algebra and _VALUES.fullmatch(run):
+        return run
+    run = _NEXT_NAME.split(run)[-1]
+    side = run.rpartition("=")[2].strip()
     if " or " in run and any(c.isdigit() for c in run):
         return _metric(run)
-    if algebra and (
-        (run.count("=") > 1 and re.search(r"(?:,|\band)\s*[A-Za-z](?:_\d)?\s*=", run))
-        or re.fullmatch(r"\d+(?::\d+)+", side.strip())
-    ):
-        return run
-    if _NUMBER_ONLY.fullmatch(side.strip()) and not (algebra and _SIGNED.search(run)):
+    if _NUMBER_ONLY.fullmatch(side):
         return None
-    if _SIGNED.search(side if not algebra else run) and (any(c.isdigit() for c in run) or len(run) > 1):
+    if _SIGNED.search(run if algebra else side) and (any(c.isdigit() for c in run) or len(run) > 1):
         return _metric(run)
-    if algebra and (_ALGEBRA.search(side) or _PAIR.search(side)) and len(run) > 2:
+    if algebra and len(run) > 2 and (_ALGEBRA.search(side) or _PAIR.search(side) or _RATIO.fullmatch(side)):
         return run
     return None
 

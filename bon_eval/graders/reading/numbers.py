@@ -26,6 +26,7 @@ _BOUND_BEFORE = re.compile(
     re.IGNORECASE,
 )
 """What makes a number behind it no answer, or another one."""
+_TIMES = re.compile(r"\b(?:twice|double|half of|(?:a|one) (?:third|quarter) of)\s*$", re.IGNORECASE)
 _OTHER_END = re.compile(
     r"(?:\bbetween\s[^\n.]{0,40}\s(?:and|to|&)|\bbetween\s[^\n.]{0,40}[-–]|[\d%)][^\n.,;:=]{0,20}\sor(?:\s[A-Za-z]\s*=)?"
     rf"|\bare\s(?:[-−]?{DIGITS},?\s){{1,6}}and)\s*$",
@@ -91,6 +92,6 @@ def last_number(text: str) -> str | None:
     before = text[max(0, found.start() - 80) : found.start()].rpartition("\n")[2]
     if not before.strip(" *>") and found.group().startswith("- "):  # the first of a list's signs
         return text[found.start() + 2 : end].strip()
-    if other := _OTHER_END.search(before) or _BOUND_BEFORE.search(before):
+    if other := _OTHER_END.search(before) or _TIMES.search(before):
         return other.group().strip().removeprefix("are ") + " " + text[found.start() : end].strip()
     return text[found.start() : end].strip()

@@ -102,8 +102,9 @@ _REASON = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _REMARK = re.compile(
-    r"(?<=[\w%)$}*])\s+\((?!\s*(?:p?mod)\b)(?:[^()\n\\]{0,100}[^\W\d_]{2}[^()\n\\]{0,100}|\s*[-−]?[$€£]?[\d.,/]+%?\s*)\)(?=[\s.,;:*]*$)"
+    r"(?<=[\w%)$}*])\s+\((?!\s*(?:p?mod)\b)[^()\n\\]{0,100}[^\W\d_]{2}[^()\n\\]{0,100}\)(?=[\s.,;:*]*$)"
 )
+_NUMBER_REMARK = re.compile(r"(?<=[\d%$*])\s+\(\s*[-−]?[$€£]?[\d.,/+*\s-]+%?\s*\)(?=[\s.,;:*]*$)")
 _COUNTED = re.compile(
     r"^([^\\]{0,3}\d[\d.,/]*\s[a-z]{3,15})\s(?:in|for|on|with|from|at|over|after|during|among|that|who|left|remaining|each)\s.*$",
     re.DOTALL,
@@ -164,6 +165,8 @@ def statement(sentence: str) -> str:
         if len(parts) == 2 and _STATES.match(parts[1].lstrip()):
             sentence = parts[1]
     sentence = _REMARK.sub("", _REASON.sub("", sentence))
+    if "\\" not in sentence:
+        sentence = _NUMBER_REMARK.sub("", sentence)
     sentence = _COUNTED.sub(r"\1", sentence)
     if m := _WRAPPED.match(sentence):
         sentence = m.group(1)
