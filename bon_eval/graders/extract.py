@@ -51,6 +51,7 @@ _PLACEHOLDER = re.compile(
 )
 """The content of a box that only shows where an answer goes."""
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{[^{}\n]{0,80}(?:\{[^{}\n]{0,80}\}[^{}\n]{0,80})?\}")
+_WORD = re.compile(r"[^\W_]")
 _FLAT = re.compile(r"\\(?:text|textbf|mathrm|mbox)(?![A-Za-z])|[{}$*]")
 _NUMBERED = re.compile(r"\d+[.)]\s+[A-Za-z*]")
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
@@ -63,7 +64,11 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
     """
     text = plain(response[-MAX_RESPONSE_CHARS:])
     box = box_at(text)
-    stated = _stated(text) if box is None else _stated(text[box[1] :], box[0])
+    stated = None
+    if box is None:
+        stated = _stated(text)
+    elif _WORD.search(text, box[1]):
+        stated = _stated(text[box[1] :], box[0])
     if stated is not None:
         return stated
     if box is not None:
@@ -120,7 +125,10 @@ def box_at(text: str) -> tuple[str, int] | None:
     """As `last_box`, with the place where the box ends."""
     boxes: list[tuple[int, int, str]] = []
     end = 0
-    for m in list(_BOX.finditer(text))[-MAX_BOXES:]:
+    places = [at for at in (text.find("\\boxed"), text.find("\\fbox")) if at >= 0]
+    if not places:
+        return None
+    for m in list(_BOX.finditer(text, min(places)))[-MAX_BOXES:]:
         if m.start() < end:
             continue  # inside of the box before
         if text[m.end() : m.end() + 1] == "{":
@@ -134,7 +142,7 @@ def box_at(text: str) -> tuple[str, int] | None:
             if word is None:
                 continue
             content, end = word.group().rstrip(".,"), m.end() + word.end()
-        if content.strip() and not _PLACEHOLDER.fullmatch(_FLAT.sub(" ", content).strip()):
+        if content.strip() and (content[0].isdigit() or not _PLACEHOLDER.fullmatch(_FLAT.sub(" ", content).strip())):
             boxes.append((m.start(), end, content.strip()))
     if not boxes:
         return None

@@ -15,16 +15,18 @@ JOINED = r"A-Za-z0-9_\u00c0-\u024f\u0370-\u052f"
 """Of these letters and digits (Latin, Greek, Cyrillic) a number beside them is a part; of all others it is none."""
 
 
+_ANY = re.compile("[" + re.escape("".join(map(chr, _WIDE))) + "–‒‐‑]")
+_MANY = " " * 40
 _BLANKS = re.compile(r"[ \t]{3,}")
 
 
 def plain(text: str) -> str:
     """Full-width signs as ASCII, and a dash that is a minus sign as one: directly before a digit, behind no letter.
 
-    Runs of blanks are cut to two, so that no pattern has to go through them from every one of their places.
+    Long runs of blanks are cut to two, so that no pattern has to go through them from every one of their places.
     """
-    if "   " in text or "\t\t\t" in text:
+    if _MANY in text or "\t\t\t" in text:
         text = _BLANKS.sub("  ", text)
-    if text.isascii():
+    if text.isascii() or _ANY.search(text) is None:
         return text
     return _DASH.sub("-", text.translate(_WIDE))

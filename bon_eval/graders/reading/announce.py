@@ -75,6 +75,7 @@ def _foreign(language: Language) -> re.Pattern[str]:
 
 
 _FOREIGN = tuple((tuple(words(x.answer)), _foreign(x)) for x in LANGUAGES)
+_ASCII_NOUN = re.compile("|".join(n for nouns, _ in _FOREIGN for n in nouns if n.isascii()), re.IGNORECASE)
 _FOREIGN_ASCII = tuple((ascii_, p) for nouns, p in _FOREIGN if (ascii_ := tuple(filter(str.isascii, nouns))))
 
 
@@ -112,6 +113,8 @@ def _english(text: str) -> Iterator[Announced]:
 
 
 def _others(text: str) -> Iterator[Announced]:
+    if text.isascii() and _ASCII_NOUN.search(text) is None:
+        return
     lowered = text.lower()
     for nouns, pattern in _FOREIGN_ASCII if text.isascii() else _FOREIGN:
         if any(noun in lowered for noun in nouns):
