@@ -10,7 +10,7 @@ from bon_eval.graders.answers.latex import ParseError, group
 from bon_eval.graders.answers.vocabulary import CHANGES_MEANING
 from bon_eval.graders.language.script import plain
 from bon_eval.graders.language.tables import CJK_JOINS, LETTER_JOINS
-from bon_eval.graders.reading.announce import announced
+from bon_eval.graders.reading.announce import MAY_ANNOUNCE, announced
 from bon_eval.graders.reading.formulas import last_delimited, last_run
 from bon_eval.graders.reading.numbers import NUMBER, last_number
 from bon_eval.graders.reading.statements import MATH, is_denied, is_marked, is_value, is_word, statement
@@ -22,6 +22,8 @@ MAX_PHRASE_CHARS = 20_000
 """Phrases and bare numbers are looked for in this much of the end."""
 MAX_BOXES = 32
 """Only this many boxes from the end are looked at."""
+MAX_BEHIND_CHARS = 4_000
+"""Only so much of the end is looked through for a statement behind a box."""
 MAX_STATEMENTS = 64
 """Only this many statements of the answer from the end are looked at."""
 MAX_BOX_CHARS = 10_000
@@ -37,7 +39,8 @@ class Extract:
     """``box``, ``marker``, ``phrase``, ``last formula``, ``last number``, ``last line`` or ``no answer found``."""
 
 
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
+_BOX = re.compile(r"box(?:ed(?<=\\boxed)|(?<=\\fbox))(?![A-Za-z])\s*")
+"""Begins with letters, so that it is looked for by them and not from every backslash."""
 _TYPESET = re.compile(r"\\(?:text|mbox|mathrm)\s*\{|\\q?quad|\\[()\[\],;: ]|[\s$*{}]")
 _JOINT = re.compile(
     r"(?:[,;]|[.,;]? ?(?:(?:for )?[a-z]{2,12} (?:\([a-z]\) )?)?(?:and|or)"
@@ -51,28 +54,24 @@ _PLACEHOLDER = re.compile(
 )
 """The content of a box that only shows where an answer goes."""
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{[^{}\n]{0,80}(?:\{[^{}\n]{0,80}\}[^{}\n]{0,80})?\}")
-_WORD = re.compile(r"[^\W_]")
 _FLAT = re.compile(r"\\(?:text|textbf|mathrm|mbox)(?![A-Za-z])|[{}$*]")
 _NUMBERED = re.compile(r"\d+[.)]\s+[A-Za-z*]")
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
 
 
 def extract(response: str, *, formulas: bool = True) -> Extract:
-    """The answer's text as the response wrote it.
+    """The answer's text as the response wrote it, full-width signs as ASCII.
 
     `formulas`: whether the last formula is read whole where the last number is a part of it.
     """
-    text = plain(response[-MAX_RESPONSE_CHARS:])
-    box = box_at(text)
-    stated = None
-    if box is None:
-        stated = _stated(text)
-    elif _WORD.search(text, box[1]):
-        stated = _stated(text[box[1] :], box[0])
-    if stated is not None:
+    text = response[-MAX_RESPONSE_CHARS:]
+    if (box := box_at(text)) is not None:
+        content, behind = plain(box[0]), text[box[1] :][-MAX_BEHIND_CHARS:]
+        stated = _stated(plain(behind), content) if MAY_ANNOUNCE.search(behind) else None
+        return Extract(content, "box") if stated is None else stated
+    text = plain(text)
+    if (stated := _stated(text)) is not None:
         return stated
-    if box is not None:
-        return Extract(box[0], "box")
     tail = _EMPTY_BOX.sub(" ", text[-MAX_PHRASE_CHARS:])
     if (bold := _bold(tail)) is not None:
         return Extract(bold, "phrase")
@@ -125,11 +124,9 @@ def box_at(text: str) -> tuple[str, int] | None:
     """As `last_box`, with the place where the box ends."""
     boxes: list[tuple[int, int, str]] = []
     end = 0
-    places = [at for at in (text.find("\\boxed"), text.find("\\fbox")) if at >= 0]
-    if not places:
-        return None
-    for m in list(_BOX.finditer(text, min(places)))[-MAX_BOXES:]:
-        if m.start() < end:
+    for m in list(_BOX.finditer(text))[-MAX_BOXES:]:
+        start = m.start() - (1 if m.group().startswith("boxed") else 2)
+        if start < end:
             continue  # inside of the box before
         if text[m.end() : m.end() + 1] == "{":
             try:
@@ -143,7 +140,7 @@ def box_at(text: str) -> tuple[str, int] | None:
                 continue
             content, end = word.group().rstrip(".,"), m.end() + word.end()
         if content.strip() and (content[0].isdigit() or not _PLACEHOLDER.fullmatch(_FLAT.sub(" ", content).strip())):
-            boxes.append((m.start(), end, content.strip()))
+            boxes.append((start, end, content.strip()))
     if not boxes:
         return None
     first = len(boxes) - 1
@@ -168,7 +165,7 @@ def _of_sentence(content: str) -> str:
 
 def _joined(text: str, end: int, start: int) -> bool:
     between = text[end:start]
-    words = " ".join(_TYPESET.sub(" ", between).split()) if len(between) <= 60 else None
+    words = " ".join(_TYPESET.sub(" ", plain(between)).split()) if len(between) <= 60 else None
     return not between or (words is not None and _JOINT.fullmatch(words) is not None)
 
 

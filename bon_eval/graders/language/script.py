@@ -15,7 +15,7 @@ JOINED = r"A-Za-z0-9_\u00c0-\u024f\u0370-\u052f"
 """Of these letters and digits (Latin, Greek, Cyrillic) a number beside them is a part; of all others it is none."""
 
 
-_ANY = re.compile("[" + re.escape("".join(map(chr, _WIDE))) + "–‒‐‑]")
+_ANY = re.compile("[" + re.escape("".join(map(chr, _WIDE))) + "]")
 _MANY = " " * 40
 _BLANKS = re.compile(r"[ \t]{3,}")
 
@@ -25,8 +25,8 @@ def plain(text: str) -> str:
 
     Long runs of blanks are cut to two, so that no pattern has to go through them from every one of their places.
     """
-    if _MANY in text or "\t\t\t" in text:
+    if _MANY in text or ("\t" in text and "\t\t\t" in text):
         text = _BLANKS.sub("  ", text)
-    if text.isascii() or _ANY.search(text) is None:
+    if text.isascii():
         return text
-    return _DASH.sub("-", text.translate(_WIDE))
+    return _DASH.sub("-", _ANY.sub(lambda m: _WIDE[ord(m.group())], text))

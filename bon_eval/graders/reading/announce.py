@@ -76,6 +76,8 @@ def _foreign(language: Language) -> re.Pattern[str]:
 
 _FOREIGN = tuple((tuple(words(x.answer)), _foreign(x)) for x in LANGUAGES)
 _ASCII_NOUN = re.compile("|".join(n for nouns, _ in _FOREIGN for n in nouns if n.isascii()), re.IGNORECASE)
+MAY_ANNOUNCE = re.compile(rf"answer|####|A:|[\"']\s*:|[^\x00-\x7f]|{_ASCII_NOUN.pattern}", re.IGNORECASE)
+"""What is in every text that announces an answer."""
 _FOREIGN_ASCII = tuple((ascii_, p) for nouns, p in _FOREIGN if (ascii_ := tuple(filter(str.isascii, nouns))))
 
 
