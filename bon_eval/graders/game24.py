@@ -13,7 +13,9 @@ from bon_eval.graders.answer_grader import AnswerGrader
 from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
 from bon_eval.graders.base import Decision
-from bon_eval.graders.extract import MAX_PHRASE_CHARS, Extract, last_box
+from bon_eval.graders.extract import Extract
+from bon_eval.graders.reading.boxes import last_box
+from bon_eval.graders.reading.stretches import STRETCH_CHARS
 
 TARGET = 24
 
@@ -42,7 +44,7 @@ class Game24Grader(AnswerGrader):
             return Extract(line, "marker")
         if (box := last_box(response)) is not None:
             return Extract(_plain(box), "box")
-        last = response[-MAX_PHRASE_CHARS:].rstrip().rpartition("\n")[2]
+        last = response[-STRETCH_CHARS:].rstrip().rpartition("\n")[2]
         if _EXPRESSION.fullmatch(plain := _plain(last)):
             return Extract(plain, "last line")
         return Extract(None, "no answer found")

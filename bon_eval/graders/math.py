@@ -8,17 +8,23 @@ side states that), ``15 cm`` is 15; but it is not ``15 m``.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 
 from bon_eval.graders.answer_grader import AnswerGrader
 from bon_eval.graders.answers.clean import flat, strip_edges
-from bon_eval.graders.answers.compare import ExactOracle, compare, form_key
-from bon_eval.graders.answers.exact import UndecidedError
+from bon_eval.graders.answers.compare import compare, form_key
+from bon_eval.graders.answers.exact import UndecidedError, exact
 from bon_eval.graders.answers.forms import Form, form_of
 from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG, LimitError, ParseError
+from bon_eval.graders.answers.oracle import ExactOracle
 from bon_eval.graders.answers.units import units_agree
 from bon_eval.graders.base import UNDECIDED, Decision
-from bon_eval.graders.extract import Extract, extract, last_box, statement
+from bon_eval.graders.extract import Extract, extract
+from bon_eval.graders.language.numerals import value_text
+from bon_eval.graders.reading.boxes import last_box
+from bon_eval.graders.reading.numbers import STATED_NUMBER
+from bon_eval.graders.reading.statements import statement
 
 EXACT = ExactOracle()
 _ZEROS = re.compile(r",0\d\d")
@@ -123,10 +129,14 @@ class MathGrader(AnswerGrader):
 
     @staticmethod
     def _decimal_comma(answer: str, gold: str) -> bool:
-        """``1,22`` is 1.22 in much of the world; one decimal after the comma is more likely a list of two."""
-        for comma, point in ((answer, gold), (gold, answer)):
-            if re.fullmatch(r"-?(?:\d+,\d{2}|\d+,\d{4,}|0,\d{2,})", comma) and comma.replace(",", ".") == point:
-                return True
+        """``1,22`` and ``1.234,56`` are decimals where the other side is one value that is not whole, else lists."""
+        for comma, other in ((answer, gold), (gold, answer)):
+            if "," in comma and STATED_NUMBER.fullmatch(comma) and "/" not in comma:
+                value = exact(form[1]) if (form := read_form(other, True)) is not None and form[0] == "expr" else None
+                if value is not None and value.denominator > 1 and "," not in other:
+                    sign = -1 if comma.startswith("-") else 1
+                    if Fraction(value_text(comma.lstrip("+- ").rstrip("%\\ "))) * sign == value:
+                        return True
         return False
 
     def key(self, answer: str) -> str | None:

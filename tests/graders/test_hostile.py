@@ -21,6 +21,18 @@ REPEATED = [
     *(" ", "\t", "\n", "\x00", "\n(A) x", "the ", "n't ", "= 24 ", "A, ", "A and ", "A/", "(A) "),
     *("answer ", "answer is ", "answer: ", "answer is\n\n", "answer of the ", "answer to a", "if an answer is not"),
     *("The answer is A, ", "option A is ", "choose option ", "the correct ", "Answer:\n", "Answer: ("),
+    *(
+        "(see 1) ",
+        "between 3 and ",
+        "x = 3 or ",
+        "答案是",
+        "１",
+        "twenty ",
+        "integer} ",
+        "not 1 but ",
+        "B is ",
+        '"answer": ',
+    ),
     *("true or ", "true ", "not true ", "the statement is ", "statement is not"),
 ]
 BRACKETS = "(" * 5_000 + ")" * 5_000

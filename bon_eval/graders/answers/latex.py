@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from bon_eval.graders.answers.clean import clean
 from bon_eval.graders.answers.vocabulary import ALIASES, FUNCTIONS, STYLE, UNITS, WORD_ALIASES, WORD_COMMANDS
+from bon_eval.graders.language.notation import meant
+from bon_eval.graders.language.tables import CJK_JOINS, LETTER_JOINS
 
 MAX_ANSWER_CHARS = 2_000
 """Longer answers are compared as strings only."""
@@ -32,10 +34,13 @@ class Token:
     """Whether white space stood before it."""
 
 
+JOINS = (LETTER_JOINS | set(CJK_JOINS)) - UNITS - {"en"}
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _LETTERS = re.compile(r"[A-Za-z]+")
+_WORD = re.compile(r"[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff][A-Za-z\u00c0-\u024f\u1e00-\u1eff]*")
+_SCRIPT = re.compile(r"(?:(?![\u0370-\u03ff])[^\W\d_A-Za-z])+")
 _GLUED = re.compile(r"(?:and|or)(?=[A-Zx-z])")
 
 
@@ -63,7 +68,7 @@ def tokenize(text: str, *, grouping: bool = True) -> list[Token]:
     `grouping`: whether ``1,234`` outside of brackets is one number (True) or two (False). Inside of brackets the
     comma always separates.
     """
-    text = clean(text)
+    text = meant(clean(text))
     if len(text) > MAX_ANSWER_CHARS:
         raise LimitError(f"longer than {MAX_ANSWER_CHARS} characters")
     tokens: list[Token] = []
@@ -92,8 +97,10 @@ def _scan(text: str, out: list[Token], grouping: bool, nesting: int) -> None:
             out.append(Token("num", value, spaced))
         elif c == "\\":
             i = _scan_command(text, i, out, grouping, spaced, nesting)
-        elif c.isalpha() and c.isascii():
+        elif c.isalpha() and c.isascii() and (text.isascii() or not _WORD.match(text, i)):
             i = _scan_word(text, i, out, spaced)
+        elif c.isalpha() and not "\u0370" <= c < "\u0400":
+            i = _scan_script(text, i, out, spaced)
         elif c in "+-*/^_(){}[]|,;:=<>!%&'\"":
             depth += (c in "([") - (c in ")]")
             i = _scan_operator(text, i, out, spaced)
@@ -106,6 +113,16 @@ def _scan(text: str, out: list[Token], grouping: bool, nesting: int) -> None:
         else:
             raise ParseError(f"character {c!r}")
         spaced = False
+
+
+def _scan_script(text: str, i: int, out: list[Token], spaced: bool) -> int:
+    """A word in letters that are not ASCII; Greek ones are symbols."""
+    m = _WORD.match(text, i) or _SCRIPT.match(text, i)
+    if m is None:
+        raise ParseError(f"character {text[i]!r}")
+    word = m.group().lower()
+    out.append(Token("op", ",", spaced) if word in CJK_JOINS or word in LETTER_JOINS else Token("text", word, True))
+    return m.end()
 
 
 def _scan_operator(text: str, i: int, out: list[Token], spaced: bool) -> int:
@@ -173,7 +190,7 @@ def _scan_style(text: str, i: int, name: str, out: list[Token], grouping: bool, 
         out.append(Token("cmd", {"R": "Reals"}.get(word, "set" + word), spaced))
     elif name in ("boxed", "fbox", "underline"):
         _scan(inner, out, grouping, nesting + 1)
-    elif word.strip(" ,").lower() in ("and", "or"):
+    elif word.strip(" ,").lower() in ("and", "or") or (word.lower() in JOINS and (len(word) > 1 or word != inner)):
         out.append(Token("op", ",", spaced))
     elif not word:
         pass
@@ -197,7 +214,7 @@ def _scan_word(text: str, i: int, out: list[Token], spaced: bool) -> int:
     word, end = m.group(), m.end()
     lower = word.lower()
     after_value = bool(out) and (out[-1].kind in ("num", "text") or out[-1].value in ("}", ")", "circ", "%", "^"))
-    if word in ("and", "or"):
+    if word in ("and", "or") or (len(word) > 1 and word in JOINS):
         out.append(Token("op", ",", spaced))
     elif (joint := _GLUED.match(word)) and out and out[-1].kind == "num":  # 1orx=2
         out.append(Token("op", ",", spaced))
