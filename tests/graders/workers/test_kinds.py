@@ -16,7 +16,6 @@ KINDS: list[tuple[str, str, bool, str]] = [
     (r"\nabla g", r"\(\nabla g\)", True, "string"),
     ("x>3", r"\triangle DEF", False, "not parsed: the command 'triangle'"),
     (r"\triangle DEF", r"$\triangle DEF$.", True, "string"),
-    (r"\{1,2\}", r"\begin{tikzcd}1\\2\end{tikzcd}", False, "not parsed: tikzcd"),
     ("7", "1, 2, \\ldots, 7", False, "not parsed: an ellipsis"),
     (r"1, 2, \ldots, 7", r"$1, 2, \ldots, 7$", True, "string"),
     ("7", r"m \parallel n", False, "not parsed: 'parallel' is left over"),
