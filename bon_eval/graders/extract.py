@@ -12,7 +12,7 @@ from bon_eval.graders.reading.boxes import box_at
 from bon_eval.graders.reading.formulas import last_delimited, last_run
 from bon_eval.graders.reading.numbers import NUMBER, last_number
 from bon_eval.graders.reading.statements import MATH, is_denied, is_marked, is_value, is_word, statement
-from bon_eval.graders.reading.stretches import STRETCH_CHARS, last_first, read_on
+from bon_eval.graders.reading.stretches import MOST_CHARS, STRETCH_CHARS, last_first, read_on
 
 MAX_RESPONSE_CHARS = 200_000
 """A grader of another package sees no longer response."""
@@ -44,8 +44,7 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
     text = plain(response)
     if (stated := _stated(text)) is not None:
         return stated
-    # No number is cut in two.
-    tail = _EMPTY_BOX.sub(" ", text[len(text[: max(0, len(text) - STRETCH_CHARS)].rstrip("0123456789,.")) :])
+    tail = _EMPTY_BOX.sub(" ", text[_tail_start(text) :])
     if (bold := _bold(tail)) is not None:
         return Extract(bold, "phrase")
     if formulas and (whole := _whole(tail)) is not None:
@@ -58,6 +57,13 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
     if (number := last_number(tail)) is not None:
         return Extract(number, "last number")
     return Extract(None, "no answer found")
+
+
+def _tail_start(text: str) -> int:
+    """Where the last stretch begins; no number that could be an answer is cut in two."""
+    start = max(0, len(text) - STRETCH_CHARS)
+    first = max(0, start - MOST_CHARS)
+    return first + len(text[first:start].rstrip("0123456789,."))
 
 
 def _stated(text: str, box: str | None = None) -> Extract | None:

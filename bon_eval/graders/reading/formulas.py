@@ -108,7 +108,8 @@ def last_run(text: str, *, algebra: bool) -> str | None:
         if not any(c.isdigit() for c in last.string[last.end() :]):
             return last.group()
     for line in reversed(text.splitlines()[-_LINES:]):
-        for run in reversed(_runs(_prepared(line))):
+        for stretch in reversed(_runs(_prepared(line))):
+            run = stretch if len(stretch) > MAX_ANSWER_CHARS else _trimmed(stretch)
             formula = _formula(run, algebra=algebra)
             if formula is not None:
                 return formula
@@ -157,8 +158,7 @@ def _runs(line: str) -> list[str]:
                 following = joint.end()
             m = _TOKEN.match(line, following)
         if not _CONDITION.search(line[max(0, start - 12) : start]):
-            run = line[start:end]
-            runs.append(run if len(run) > MAX_ANSWER_CHARS else _trimmed(run))
+            runs.append(line[start:end])
         at = max(end, at + 1)
     return runs
 
