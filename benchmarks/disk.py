@@ -18,7 +18,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from bon_eval.run.execute import execute
-from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.run.options import RunOptions
+from bon_eval.run.prepare import prepare
 from bon_eval.store.reader import iter_responses
 
 

@@ -23,7 +23,8 @@ from pathlib import Path
 
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.vllm import VllmEngine
-from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.run.options import RunOptions
+from bon_eval.run.prepare import prepare
 
 
 def options(args: argparse.Namespace, out: Path) -> RunOptions:

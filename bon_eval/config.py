@@ -86,6 +86,13 @@ class RunConfig:
     """Column of the problems whose equal values share a source; it changes no response."""
     reasoning: tuple[tuple[str, str], ...] | None = None
     """The task's own markers that open and close reasoning; None: those of `bon_eval.graders.reasoning`."""
+    system: str | None = None
+    """The system text that the user gave in place of the task's."""
+    chat_template: str | None = None
+    """The file, or the name of one of the model's templates, that the user gave in place of the model's own."""
+    chat_template_args: dict[str, object] = field(default_factory=dict)
+    date: str | None = None
+    """The day, ``YYYY-MM-DD``, that the chat template wrote into the prompts; fixed when the run first started."""
     shard: str | None = None
     """``2/4``: the second of four parts of a run, by problem; None: all of it. The hashes above are of all of it."""
 
@@ -115,17 +122,19 @@ class RunConfig:
         """The fields that a stored response depends on: two runs with equal identities are the same run.
 
         Names and paths are left out where a content hash stands for them, and so are the grader and the markers of
-        reasoning (grades are replayed from the responses), the clusters of the analysis and the placement arguments
-        of the engine.
+        reasoning (grades are replayed from the responses), the clusters of the analysis, the placement arguments of the
+        engine, and the system text and the chat template, which the hash of the prompts holds.
         """
         fields = self.as_dict()
         replayed = ("grader", "reasoning", "cluster")
-        for name in ("model", "adapter", "data", "train_data", "revision", "limit", *replayed):
+        in_the_prompts = ("system", "chat_template")
+        for name in ("model", "adapter", "data", "train_data", "revision", "limit", *in_the_prompts, *replayed):
             del fields[name]
         if self.token_stats == "none":
             del fields["token_stats"]  # as it was before there was a choice
-        if self.shard is None:
-            del fields["shard"]
+        for name in ("shard", "chat_template_args", "date"):
+            if not fields[name]:
+                del fields[name]
         fields["engine_args"] = {k: v for k, v in sorted(self.engine_args.items()) if k not in PLACEMENT_ARGS}
         return fields
 

@@ -50,9 +50,28 @@ data_options = option_block(
         "--train-data", type=PATH, help="Local file with the train split, from which few-shot examples are drawn."
     ),
 )
+_chat_options = (
+    click.option("--chat-template", metavar="FILE", help="In place of the model's own; or the name of one of its own."),
+    click.option(
+        "--chat-template-arg",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Given to the chat template, for example enable_thinking=false; repeatable.",
+    ),
+    click.option("--date", metavar="YYYY-MM-DD", help="For templates that write one. [default: the run's first day]"),
+)
+chat_options = option_block(*_chat_options)
 prompt_options = option_block(
     click.option("--prompt-style", type=PROMPT_STYLES, help="[default: the task's]"),
     click.option("--shots", type=int, help="Few-shot examples from the train split. [default: the task's]"),
+    click.option("--system", metavar="TEXT", help="System text in place of the task's; empty: none."),
+    *_chat_options,
+)
+stop_options = option_block(
+    click.option("--stop", multiple=True, metavar="TEXT", help="Also ends a response; repeatable."),
+    click.option(
+        "--stop-token", "stop_tokens", multiple=True, metavar="TOKEN", help="A token, or its id, that also ends one."
+    ),
 )
 
 revision_option = click.option("--revision", help="Commit, tag or branch of a hub model.")
@@ -132,17 +151,32 @@ def allowed(names: tuple[str, ...], prompts: bool) -> tuple[str, ...]:
 
 def engine_args(pairs: tuple[str, ...]) -> dict[str, object]:
     """KEY=VALUE pairs with YAML values; raises `ConfigError` for others."""
+    given = _key_values("--engine-arg", pairs, "tensor_parallel_size=2")
+    return {name.replace("-", "_"): value for name, value in given.items()}
+
+
+def chat_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with those of the chat template as one, ``chat``; raises `ConfigError` for others than KEY=VALUE."""
+    from bon_eval.tasks.chat import ChatOptions
+
+    names = ("chat_template", "chat_template_arg", "date")
+    arguments = _key_values("--chat-template-arg", given["chat_template_arg"], "enable_thinking=false")
+    chat = ChatOptions(given["chat_template"], arguments, given["date"])
+    return {name: value for name, value in given.items() if name not in names} | {"chat": chat}
+
+
+def _key_values(option: str, pairs: tuple[str, ...], example: str) -> dict[str, object]:
     import yaml
 
     parsed: dict[str, object] = {}
     for pair in pairs:
         name, sign, value = pair.partition("=")
         if not sign or not name:
-            raise ConfigError(f"--engine-arg {pair!r} is not KEY=VALUE, for example tensor_parallel_size=2")
+            raise ConfigError(f"{option} {pair!r} is not KEY=VALUE, for example {example}")
         try:
-            parsed[name.replace("-", "_")] = yaml.safe_load(value)
+            parsed[name] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise ConfigError(f"--engine-arg {name}: value {value!r} cannot be read; quote it") from error
+            raise ConfigError(f"{option} {name}: value {value!r} cannot be read; quote it") from error
     return parsed
 
 

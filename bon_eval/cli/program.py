@@ -18,6 +18,7 @@ from bon_eval.cli.options import (
     analysis_options,
     asked_for,
     base_url_option,
+    chat_of,
     data_options,
     engine_arg_option,
     engine_args,
@@ -27,6 +28,7 @@ from bon_eval.cli.options import (
     quiet_option,
     revision_option,
     seed_option,
+    stop_options,
     task_options,
     trust_option,
     verdict_options,
@@ -89,6 +91,7 @@ def main() -> None:
 @click.option("--out", type=PATH, help="Run directory, or a group's folder. [default: in results/]")
 @click.option("--resume/--fresh", default=True, help="Go on with a stored run, or set it aside. [default: resume]")
 @prompt_options
+@stop_options
 @engine_arg_option
 @trust_option
 @click.option("--token-stats", type=click.Choice(["none", "topk"]), default="none", help="Store more of each token.")
@@ -120,12 +123,13 @@ def run(
     from bon_eval.analysis.settings import DEFAULT_SCORERS, resolve_settings
     from bon_eval.engines.no_torch import leave_out_torch
     from bon_eval.run.execute import execute
-    from bon_eval.run.prepare import RunOptions, prepare
+    from bon_eval.run.options import RunOptions
+    from bon_eval.run.prepare import prepare
     from bon_eval.tasks.groups import find_group
 
     wanted, allow = numbers(ns), allowed(allow_different, allow_different_prompts)
     group = find_group(given["task"])
-    explicit, given = asked_for(given)
+    explicit, given = asked_for(chat_of(given))
     check_stored(scorers, votes, given["token_stats"])
     engine, args = with_server(engine, engine_args(engine_arg), base_url)
     options = RunOptions(out=out, fresh=not resume, engine=engine, engine_args=args, **given)

@@ -12,6 +12,7 @@ import click
 from bon_eval.cli.options import (
     PATH,
     asked_for,
+    chat_of,
     data_options,
     prompt_options,
     quiet_option,
@@ -48,12 +49,13 @@ def plan(
     from bon_eval.engines.load import load_tokenizer
     from bon_eval.engines.models import resolve_model
     from bon_eval.engines.no_torch import leave_out_torch
+    from bon_eval.run.options import RunOptions
     from bon_eval.run.plan import Figure, Job, Rates, make_plan, measured, render
-    from bon_eval.run.prepare import RunOptions, prepare_prompts
+    from bon_eval.run.prepare import prepare_prompts
     from bon_eval.tasks.groups import find_group
 
     leave_out_torch()
-    explicit, given = asked_for(given)
+    explicit, given = asked_for(chat_of(given))
     options = RunOptions(**given)
     model = resolve_model(options.model, options.revision, weights=False)
     tokenizer = load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)

@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from bon_eval.cli.options import PROMPT_STYLES, data_option, data_options, seed_option, trust_option
+from bon_eval.cli.options import (
+    chat_of,
+    data_option,
+    data_options,
+    prompt_options,
+    seed_option,
+    stop_options,
+    trust_option,
+)
 from bon_eval.errors import ConfigError, counted
 
 
@@ -33,13 +41,13 @@ def tasks_list() -> None:
 @tasks.command("show")
 @click.argument("task")
 @click.option("--model", help="Also render the first problem's prompt for this model, with its token ids.")
-@click.option("--shots", type=int)
-@click.option("--prompt-style", type=PROMPT_STYLES)
+@prompt_options
+@stop_options
 @seed_option()
 @data_options
 @trust_option
 def tasks_show(task: str, model: str | None, **given: Any) -> None:
-    """A task's definition, and with --model one rendered prompt with its exact token ids."""
+    """A task's definition, and with --model one rendered prompt, its exact token ids and what ends a response."""
     from bon_eval.tasks.groups import find_group
     from bon_eval.tasks.load import load_task
 
@@ -49,13 +57,21 @@ def tasks_show(task: str, model: str | None, **given: Any) -> None:
     if group is not None and model is not None:
         raise ConfigError(f"--model renders a task's prompt, and {task} is a group; name a task of it")
     if model is not None:
-        from bon_eval.run.prepare import RunOptions, prepare_prompts
+        from bon_eval.run.options import RunOptions
+        from bon_eval.run.prepare import prepare_prompts
 
-        ready = prepare_prompts(RunOptions(model=model, task=task, limit=1, **given))
+        ready = prepare_prompts(RunOptions(model=model, task=task, limit=1, **chat_of(given)))
         [prompt] = ready.prompts
         click.echo(f"\n--- prompt of problem {prompt.problem_id} ({ready.style}, {len(prompt.token_ids)} tokens)")
         click.echo(prompt.text)
         click.echo(f"--- token ids\n{' '.join(map(str, prompt.token_ids))}")
+        if ready.date is not None:
+            click.echo(f"--- date in the prompt\n{ready.date}")
+        click.echo("--- what ends a response")
+        for end in ready.ends:
+            click.echo(f"token {end.token_id} {end.text!r} ({', '.join(end.sources)})")
+        for text in ready.stop:
+            click.echo(f"text {text!r}")
 
 
 @tasks.command("check")

@@ -9,6 +9,8 @@ import click
 
 from bon_eval.cli.options import (
     PATH,
+    chat_of,
+    chat_options,
     cluster_option,
     data_options,
     draws_option,
@@ -21,6 +23,7 @@ from bon_eval.cli.options import (
     quiet_option,
     revision_option,
     seed_option,
+    stop_options,
     trust_option,
 )
 from bon_eval.errors import ConfigError
@@ -70,13 +73,15 @@ _out_option = click.option(
 @engine_option
 @engine_arg_option
 @data_options
+@chat_options
 @_training_options
 def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | None, **given: Any) -> None:
     """Train with DPO (TRL's DPOTrainer) on preference pairs; checkpoints from step 0 on."""
     from bon_eval.dpo.pairs.recipes import PairOptions
     from bon_eval.dpo.training.commands import run_dpo, run_dpo_rounds
-    from bon_eval.run.prepare import RunOptions
+    from bon_eval.run.options import RunOptions
 
+    given = chat_of(given)
     making = ("order", "per_problem", "margin", "match_length")
     sampling = ("task", "n", "limit", "max_tokens", "engine", "engine_arg", "data", "train_data")
     recipe = given.pop("recipe")
@@ -90,7 +95,9 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
         raise ConfigError("--rounds samples its own pairs: give --task and no --pairs")
     sampled["engine_args"] = engine_args(sampled.pop("engine_arg"))
     names = ("revision", "trust_remote_code", "seed")
-    options = RunOptions(model=model, dtype="float32", **{n: given[n] for n in names}, **sampled)
+    options = RunOptions(
+        model=model, dtype="float32", chat=given.pop("chat"), **{n: given[n] for n in names}, **sampled
+    )
     run_dpo_rounds(rounds, options, recipe, PairOptions(**made, seed=given["seed"]), out, beta=beta, **given)
 
 
@@ -105,12 +112,13 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
 )
 @click.option("--pairs", help="With --select chosen: pairs whose chosen responses are trained on.")
 @_out_option
+@chat_options
 @_training_options
 def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: Path, **given: Any) -> None:
     """Fine-tune (TRL's SFTTrainer) on a run's highest-likelihood responses (SFT-sharpening), or on chosen ones."""
     from bon_eval.dpo.training.commands import run_sft
 
-    run_sft(model, run_dir, select, pairs, out, **given)
+    run_sft(model, run_dir, select, pairs, out, **chat_of(given))
 
 
 @click.command()
@@ -131,6 +139,7 @@ def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: P
 @seed_option()
 @data_options
 @prompt_options
+@stop_options
 @engine_arg_option
 @trust_option
 @cluster_option
@@ -157,11 +166,11 @@ def track(
     from bon_eval.dpo.tracking.trajectory import load_trajectory
     from bon_eval.dpo.training.commands import named_pairs, named_probes
     from bon_eval.report.trajectory.terminal import render, write_trajectory
-    from bon_eval.run.prepare import RunOptions
+    from bon_eval.run.options import RunOptions
 
     if not 0 < beta < float("inf"):
         raise ConfigError(f"--beta must be above 0, got {beta}")
-    options = RunOptions(model=base, engine_args=engine_args(engine_arg), **given)
+    options = RunOptions(model=base, engine_args=engine_args(engine_arg), **chat_of(given))
     sets = named_pairs(pair_sets), named_probes(probes)
     plan = prepare_track(options, checkpoints, *sets, beta=beta, out=out, base_run=base_run)
     execute_track(plan, quiet=quiet)

@@ -22,12 +22,13 @@ from bon_eval.errors import ConfigError
 from bon_eval.run.execute import open_model, open_store, owes, sample_into
 from bon_eval.run.forcing import force_run, stored_spec
 from bon_eval.run.grading import grade_run
-from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
+from bon_eval.run.options import RunOptions
+from bon_eval.run.prepare import PreparedRun, prepare
 from bon_eval.run.progress import say
 from bon_eval.run.same_model import check_log_probs
 from bon_eval.store.forced import ForcedBy, forced_requests, is_inexact
 from bon_eval.store.lock import lock
-from bon_eval.store.prompts import check_same_prompts, load_prompts
+from bon_eval.store.prompts import check_same_prompts, load_prompt_texts, load_prompts
 from bon_eval.store.reader import iter_responses
 from bon_eval.store.writer import RunStore, read_meta
 
@@ -76,12 +77,18 @@ def prepare_before_after(
     before = prepare(options)
     is_adapter = (Path(after).expanduser() / "adapter_config.json").is_file()
     changed = replace(options, adapter=after) if is_adapter else replace(options, model=after, revision=None)
-    tuned = prepare(changed)
+    date = options.chat.date or before.config.date
+    tuned = prepare(replace(changed, chat=replace(changed.chat, date=date)))
     if (before.config.model_hash, None) == (tuned.config.model_hash, tuned.config.adapter_hash):
         raise ConfigError(f"--after {after} is the base model itself: there is nothing to compare")
     if not allow_different_prompts:
         check_same_prompts(
-            {p.problem_id: p.token_ids for p in before.prompts}, {p.problem_id: p.token_ids for p in tuned.prompts}
+            {p.problem_id: p.token_ids for p in before.prompts},
+            {p.problem_id: p.token_ids for p in tuned.prompts},
+            lambda: (
+                {p.problem_id: p.text for p in before.prompts},
+                {p.problem_id: p.text for p in tuned.prompts},
+            ),
         )
     return PreparedBeforeAfter(before, tuned)
 
@@ -124,7 +131,7 @@ def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
         raise ConfigError(f"--base-url names a server, and {by} was sampled with engine {config['engine']}; drop it")
     model, adapter_dir = unchanged_model(config, by)
     prompts = load_prompts(by)
-    check_same_prompts(prompts, load_prompts(run))
+    check_same_prompts(prompts, load_prompts(run), lambda: (dict(load_prompt_texts(by)), dict(load_prompt_texts(run))))
     longest = max(map(len, prompts.values())) + max(int(read_meta(path)["config"]["max_tokens"]) for path in (run, by))
     args = config["engine_args"] | ({} if base_url is None else {"base_url": base_url})
     spec = stored_spec(config, model.directory, adapter_dir, run, longest=longest, engine_args=args)

@@ -111,7 +111,8 @@ def examine(
     from bon_eval.engines import REMOTE, OpenEngine, choose_engine, installed_engines, open_engine
     from bon_eval.engines.base import EngineSpec
     from bon_eval.records import ForcedSequence, Request, Sampling
-    from bon_eval.run.prepare import RunOptions, prepare_prompts
+    from bon_eval.run.options import RunOptions
+    from bon_eval.run.prepare import prepare_prompts
 
     names = list(dict.fromkeys(choose_engine(e)[0] for e in engines)) or installed_engines()
     if base_url is not None:
@@ -122,7 +123,7 @@ def examine(
     prompts = {p.problem_id: p.token_ids for p in ready.prompts}
     asked = {"n": n, "temperature": 1.0}
     sampling = {
-        draw: Sampling(temperature, max_tokens, ready.stop_token_ids)
+        draw: Sampling(temperature, max_tokens, tuple(end.token_id for end in ready.ends))
         for draw, temperature in draw_temperatures(asked).items()
     }
     requests = [

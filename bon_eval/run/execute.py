@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,7 +58,14 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
             ),
         }
     )
-    return RunStore(prepared.directory, prepared.config, prepared.problems, table, prepared.order)
+    if prepared.config.date is not None:
+        say(f"the chat template writes the date {prepared.config.date}, which stays that of this run", quiet)
+    store = RunStore(prepared.directory, prepared.config, prepared.problems, table, prepared.order)
+    store.meta["tokenizer"] = {
+        "ends": [asdict(end) for end in prepared.ends],
+        "special_token_ids": list(prepared.special_ids),
+    }
+    return store
 
 
 def owes(store: RunStore, prepared: PreparedRun) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,13 @@ from bon_eval.config import RunConfig, Shard
 from bon_eval.engines import REMOTE, choose_engine
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, StoreError
 from bon_eval.graders import get_grader
 from bon_eval.records import Problem
+from bon_eval.run.options import RunOptions, served
+from bon_eval.store.writer import read_meta
+from bon_eval.tasks.chat import ChatTemplate, today
+from bon_eval.tasks.ends import End, find_ends, special_ids, split_stops
 from bon_eval.tasks.load import load_task
 from bon_eval.tasks.problems import load_problems, load_train_problems, task_hash
 from bon_eval.tasks.prompts import (
@@ -21,41 +27,11 @@ from bon_eval.tasks.prompts import (
     prompts_hash,
     render_prompts,
     resolve_style,
-    stop_token_ids,
 )
-from bon_eval.tasks.spec import PromptStyle, TaskSpec
+from bon_eval.tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What the user asked for; None leaves it to the task."""
-
-    model: str
-    task: str
-    n: int = 32
-    limit: int | None = None
-    max_tokens: int | None = None
-    temperature: float = 1.0
-    engine: str = "auto"
-    dtype: str = "auto"
-    revision: str | None = None
-    adapter: str | None = None
-    seed: int = 0
-    data: Path | None = None
-    train_data: Path | None = None
-    out: Path | None = None
-    fresh: bool = False
-    prompt_style: PromptStyle | None = None
-    shots: int | None = None
-    trust_remote_code: bool = False
-    engine_args: dict[str, object] = field(default_factory=dict)
-    token_stats: str = "none"
-    shard: str | None = None
-    cluster: str | None = None
-    """Column of the problems that share a source, in place of the task's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +46,9 @@ class PreparedRun:
     adapter_dir: Path | None
     directory: Path
     engine_reason: str
+    ends: tuple[End, ...] = ()
+    special_ids: tuple[int, ...] = ()
+    """Tokens that a response's text leaves out."""
     order: tuple[str, ...] | None = None
     """Of a shard: the ids of the whole run's problems, in task order."""
 
@@ -87,7 +66,12 @@ class PreparedPrompts:
     style: str
     """``chat`` or ``plain``, resolved."""
     shots: int
-    stop_token_ids: tuple[int, ...]
+    stop: tuple[str, ...]
+    ends: tuple[End, ...]
+    special_ids: tuple[int, ...]
+    """Tokens that a response's text leaves out."""
+    date: str | None
+    """The day that the chat template writes into the prompts; None where it writes none."""
 
 
 def prepare_prompts(
@@ -105,6 +89,8 @@ def prepare_prompts(
     spec = load_task(options.task)
     if options.cluster is not None:
         spec = replace(spec, cluster=options.cluster)
+    if options.system is not None:
+        spec = replace(spec, system=options.system or None)
     model = model or resolve_model(options.model, options.revision, weights=options.engine != REMOTE)
     adapter_dir, adapter_hash = resolve_adapter(options.adapter) if options.adapter is not None else (None, None)
     problems = load_problems(spec, data=options.data, limit=options.limit)
@@ -113,7 +99,12 @@ def prepare_prompts(
     if train is None and options.data is not None and options.data.is_dir():
         train = options.data
     tokenizer = tokenizer or load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
-    style = resolve_style(spec, tokenizer, options.prompt_style)
+    given_template = options.chat.template is not None
+    style = resolve_style(spec, tokenizer, options.prompt_style, given_template=given_template)
+    date = options.chat.date or today()
+    template = ChatTemplate(tokenizer, replace(options.chat, date=date)) if style == "chat" else None
+    if template is None and (given_template or options.chat.arguments):
+        raise ConfigError("--chat-template and its arguments are of chat style, and the prompts are plain; drop them")
     prompts = render_prompts(
         spec,
         problems,
@@ -122,15 +113,32 @@ def prepare_prompts(
         shots=shots,
         seed=options.seed,
         train_problems=load_train_problems(spec, data=train) if shots else (),
+        template=template,
     )
-    ends = stop_token_ids(model.directory, tokenizer)
-    return PreparedPrompts(spec, model, adapter_dir, adapter_hash, problems, prompts, style, shots, ends)
+    strings, tokens = split_stops(tokenizer, spec.stop + (spec.plain.stop if style == "plain" else ()) + options.stop)
+    return PreparedPrompts(
+        spec=spec,
+        model=model,
+        adapter_dir=adapter_dir,
+        adapter_hash=adapter_hash,
+        problems=problems,
+        prompts=prompts,
+        style=style,
+        shots=shots,
+        stop=tuple(dict.fromkeys(strings)),
+        ends=find_ends(model.directory, tokenizer, template, given=(*tokens, *options.stop_tokens)),
+        special_ids=special_ids(tokenizer),
+        date=date if template is not None and template.wrote_date else None,
+    )
 
 
 def prepare(
     options: RunOptions, *, model: ResolvedModel | None = None, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> PreparedRun:
     """Resolve the options into a run, checking all that can be checked without the model.
+
+    A date that the chat template writes is fixed when a run first starts: without one in the options, it is that of the
+    stored run that the options describe, and today's where there is none.
 
     `model`, `tokenizer`: of the options' model, where they were resolved and loaded before.
 
@@ -139,8 +147,37 @@ def prepare(
     """
     if options.engine == REMOTE:
         options = served(options)
+    model = model or resolve_model(options.model, options.revision, weights=options.engine != REMOTE)
+    tokenizer = tokenizer or load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
+    prepared = _prepare(options, model, tokenizer)
+    if prepared.config.date is None or options.chat.date is not None or options.fresh:
+        return prepared
+    for date in _stored_dates(prepared.directory, options.out):
+        earlier = _prepare(replace(options, chat=replace(options.chat, date=date)), model, tokenizer)
+        if _is_stored(earlier.directory):
+            return earlier
+    return prepared
+
+
+def _stored_dates(directory: Path, out: Path | None) -> list[str]:
+    """The dates of the stored runs of which this may be one, the latest first."""
+    folders = [out] if out is not None else sorted(directory.parent.glob("*"))
+    found = set()
+    for folder in folders:
+        with suppress(StoreError):
+            found.add(read_meta(folder)["config"].get("date"))
+    return sorted((date for date in found if date is not None), reverse=True)
+
+
+def _is_stored(directory: Path) -> bool:
+    """Whether a run, or a shard of it, is in its place."""
+    whole = re.sub(r"\.shard-\d+-of-\d+$", "", directory.name)
+    return any((place / "run.json").is_file() for place in (directory, *directory.parent.glob(f"{whole}.shard-*")))
+
+
+def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTokenizerBase) -> PreparedRun:
     ready = prepare_prompts(options, model=model, tokenizer=tokenizer)
-    spec, model = ready.spec, ready.model
+    spec = ready.spec
     get_grader(spec.grader)  # one that there is not is found before anything is sampled
     engine, reason = choose_engine(options.engine)
     config = RunConfig(
@@ -154,8 +191,8 @@ def prepare(
         limit=options.limit,
         temperature=options.temperature,
         max_tokens=spec.max_tokens if options.max_tokens is None else options.max_tokens,
-        stop=spec.stop + (spec.plain.stop if ready.style == "plain" else ()),
-        stop_token_ids=ready.stop_token_ids,
+        stop=ready.stop,
+        stop_token_ids=tuple(end.token_id for end in ready.ends),
         prompt_style=ready.style,
         shots=ready.shots,
         seed=options.seed,
@@ -171,6 +208,10 @@ def prepare(
         token_stats=options.token_stats,
         reasoning=spec.reasoning,
         cluster=spec.cluster,
+        system=options.system,
+        chat_template=options.chat.template,
+        chat_template_args=dict(options.chat.arguments),
+        date=ready.date,
         shard=options.shard,
     )
     context = stated_context(model.directory)
@@ -179,7 +220,16 @@ def prepare(
     slug = model.slug if ready.adapter_hash is None else f"{model.slug}+{ready.adapter_hash[:8]}"
     whole = Path("results") / spec.name / slug / replace(config, shard=None).run_id
     prepared = PreparedRun(
-        config, spec, ready.problems, ready.prompts, model.directory, ready.adapter_dir, options.out or whole, reason
+        config=config,
+        spec=spec,
+        problems=ready.problems,
+        prompts=ready.prompts,
+        model_dir=model.directory,
+        adapter_dir=ready.adapter_dir,
+        directory=options.out or whole,
+        engine_reason=reason,
+        ends=ready.ends,
+        special_ids=ready.special_ids,
     )
     return prepared if options.shard is None else _shard(prepared, Shard.parse(options.shard), options.out)
 
@@ -196,24 +246,3 @@ def _shard(prepared: PreparedRun, shard: Shard, out: Path | None) -> PreparedRun
         directory=out or prepared.directory.with_name(prepared.directory.name + shard.suffix),
         order=tuple(problem.id for problem in prepared.problems),
     )
-
-
-def served(options: RunOptions) -> RunOptions:
-    """The options of a run whose model is served elsewhere, the name under which it is served included.
-
-    That name is part of the run's identity: the weights behind it cannot be read from here.
-
-    Raises:
-        ConfigError: an option that only the server can decide, or an engine argument that is not taken.
-    """
-    from bon_eval.engines.servers import ServerSettings
-
-    for name, given, remedy in (
-        ("--dtype", options.dtype != "auto", "start the server with it"),
-        ("--adapter", options.adapter is not None, "serve it, and name it with --engine-arg served_model=NAME"),
-    ):
-        if given:
-            raise ConfigError(f"{name} is the server's to set with engine {REMOTE}; {remedy}")
-    args = {"served_model": options.model, **options.engine_args}
-    ServerSettings.of(args)
-    return replace(options, engine_args=args)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.stats import align
 from bon_eval.stats.clusters import clusters_of
-from bon_eval.store.prompts import check_same_prompts, load_prompts
+from bon_eval.store.prompts import check_same_prompts, load_prompt_texts, load_prompts
 from bon_eval.store.reader import Run
 
 Difference = Literal["prompts", "grader", "dtype", "engine"]
@@ -57,7 +57,11 @@ def check_comparable(before: Run, after: Run, allowed: Collection[str] = ()) -> 
         if golds.get(problem.id, problem.gold) != problem.gold:
             raise ConfigError(f"problem {problem.id!r} has another gold answer in the run after; use the same data")
     if "prompts" not in allowed:
-        check_same_prompts(load_prompts(before.path), load_prompts(after.path))
+        check_same_prompts(
+            load_prompts(before.path),
+            load_prompts(after.path),
+            lambda: (dict(load_prompt_texts(before.path)), dict(load_prompt_texts(after.path))),
+        )
     found = {name: f"{one} before, {other} after" for name, (one, other) in _pairs(before, after).items()}
     remedies = {
         "grader": f"run: bon-eval grade {before.path} and bon-eval grade {after.path}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bon_eval.tasks.prompts import RenderedPrompt
 
 _ROWS = 256
+_EXCERPT_CHARS = 80
 
 
 def load_prompts(path: Path) -> dict[str, tuple[int, ...]]:
@@ -57,8 +58,15 @@ def check_token_ids(path: Path, problem: str, token_ids: Sequence[Sequence[int]]
         )
 
 
-def check_same_prompts(before: Mapping[str, Sequence[int]], after: Mapping[str, Sequence[int]]) -> None:
-    """Raise `ConfigError` that names the first difference unless both models see the same tokens for every problem."""
+def check_same_prompts(
+    before: Mapping[str, Sequence[int]],
+    after: Mapping[str, Sequence[int]],
+    texts: Callable[[], tuple[Mapping[str, str], Mapping[str, str]]] | None = None,
+) -> None:
+    """Raise `ConfigError` that names the first difference unless both models see the same tokens for every problem.
+
+    `texts`: gives the texts of both by problem id, asked for where the tokens differ.
+    """
     for problem in (*before, *after):
         if problem not in before or problem not in after:
             side = "after" if problem in before else "before"
@@ -66,11 +74,42 @@ def check_same_prompts(before: Mapping[str, Sequence[int]], after: Mapping[str, 
         a, b = before[problem], after[problem]
         if tuple(a) != tuple(b):
             at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+            words = None
+            if texts is not None:
+                first, second = texts()
+                words = differing_text(first.get(problem, ""), second.get(problem, ""), "before", "after")
             raise ConfigError(
-                f"the prompts differ, first at token {at} of problem {problem!r}: {_ids(a, at)} before, {_ids(b, at)} "
-                "after (another tokenizer or chat template); likelihoods of different prompts are not comparable, "
-                "--allow-different-prompts compares accuracies all the same"
+                f"the prompts differ, first at token {at} of problem {problem!r}: "
+                f"{words or f'{_ids(a, at)} before, {_ids(b, at)} after'} (another "
+                f"{'tokenizer' if words is None else 'chat template, system text, date or tokenizer'}); likelihoods of "
+                "different prompts are not comparable, --allow-different-prompts compares accuracies all the same"
             )
+
+
+def differing_text(one: str, other: str, name: str, other_name: str) -> str | None:
+    """The first place at which two texts differ, as both have it; None where they do not.
+
+    >>> differing_text("Today: 2 May. Hi", "Today: 3 May. Hi", "stored", "given")
+    "'Today: 2 May. Hi' stored, 'Today: 3 May. Hi' given"
+    """
+    if one == other:
+        return None
+    at = next((i for i, (x, y) in enumerate(zip(one, other, strict=False)) if x != y), min(len(one), len(other)))
+    start = max(0, at - _EXCERPT_CHARS // 2)
+
+    def excerpt(text: str) -> str:
+        part = text[start : at + _EXCERPT_CHARS // 2]
+        return repr("..." * (start > 0) + part + "..." * (len(text) > at + _EXCERPT_CHARS // 2))
+
+    return f"{excerpt(one)} {name}, {excerpt(other)} {other_name}"
+
+
+def first_differing_text(path: Path, prompts: Mapping[str, str]) -> str | None:
+    """Where the prompts of a stored run first read otherwise than those given by problem id; None where they do not."""
+    for problem, text in load_prompt_texts(path):
+        if problem in prompts and (found := differing_text(text, prompts[problem], "stored", "now")) is not None:
+            return f"problem {problem!r}: {found}"
+    return None
 
 
 def _ids(tokens: Sequence[int], at: int) -> str:

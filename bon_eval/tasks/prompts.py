@@ -6,17 +6,16 @@ the beginning-of-sequence token would get a second one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from bon_eval.config import digest
-from bon_eval.errors import ModelError, TaskError, one_line
+from bon_eval.errors import ModelError, TaskError
 from bon_eval.records import Problem
+from bon_eval.tasks.chat import ChatTemplate
 from bon_eval.tasks.spec import PromptStyle, TaskSpec
 from bon_eval.tasks.templates import render_template
 
@@ -37,17 +36,24 @@ class RenderedPrompt:
 
 
 def resolve_style(
-    spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, style: PromptStyle | None = None
+    spec: TaskSpec,
+    tokenizer: PreTrainedTokenizerBase,
+    style: PromptStyle | None = None,
+    *,
+    given_template: bool = False,
 ) -> Literal["chat", "plain"]:
-    """The style that is used: `style`, or else the task's; ``auto`` is chat where the tokenizer has a template.
+    """The style that is used: `style`, or else the task's; ``auto`` is chat where there is a chat template.
+
+    `given_template`: whether the user names a template in place of the tokenizer's own.
 
     Raises `TaskError` for ``chat`` without a chat template.
     """
     wanted = style or spec.prompt_style
-    has_template = bool(tokenizer.chat_template)
+    has_template = given_template or bool(tokenizer.chat_template)
     if wanted == "chat" and not has_template:
         raise TaskError(
-            f"prompt style chat of task {spec.name}, but the model's tokenizer has no chat template; use plain"
+            f"prompt style chat of task {spec.name}, but the model's tokenizer has no chat template; use plain, "
+            "or give --chat-template"
         )
     if wanted == "plain" or not has_template:
         return "plain"
@@ -89,6 +95,7 @@ def render_prompts(
     shots: int | None = None,
     seed: int = 0,
     train_problems: Sequence[Problem] = (),
+    template: ChatTemplate | None = None,
 ) -> tuple[RenderedPrompt, ...]:
     """One prompt per problem, in order; `style` and `shots` default to the task's own.
 
@@ -97,18 +104,22 @@ def render_prompts(
     parted by few_shot.separator, tokenized with the special tokens that the tokenizer puts in front, and none behind:
     an end token after the prompt would end the text before the response.
 
+    `template`: of chat style; default: the model's own, which may not write a date then.
+
     Raises `TaskError` for a style the tokenizer cannot do, too few examples, a chat template that fails (some refuse
-    a system turn), and a prompt that is empty or starts with two beginning-of-sequence tokens.
+    a system turn) or leaves out a turn, and a prompt that is empty or starts with two beginning-of-sequence tokens.
     """
-    chat = resolve_style(spec, tokenizer, style) == "chat"
+    chat = resolve_style(spec, tokenizer, style, given_template=template is not None) == "chat"
+    if chat and template is None:
+        template = ChatTemplate(tokenizer)
     examples = draw_shots(train_problems, problems, spec, shots=spec.few_shot.k if shots is None else shots, seed=seed)
     turns = [turn for example in examples for turn in (_question(spec, example), _response(spec, example))]
     rendered: list[RenderedPrompt] = []
     for problem in problems:
         messages = None
-        if chat:
+        if chat and template is not None:
             messages = _messages(spec, [*turns, _question(spec, problem)])
-            text = _chat_text(spec, tokenizer, messages)
+            text = template.render(messages, f"the prompt of problem {problem.id!r}")
             token_ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
         else:
             text = _plain_text(spec, [*turns, _question(spec, problem)])
@@ -124,52 +135,20 @@ def prompts_hash(problems: Sequence[Problem], prompts: Sequence[RenderedPrompt])
 
 
 def check_context(prompts: Sequence[RenderedPrompt], context_length: int, max_tokens: int) -> None:
-    """Raise `TaskError` unless every prompt leaves room for `max_tokens` tokens within `context_length`.
+    """Raise `TaskError` unless every prompt leaves room for `max_tokens` tokens within `context_length`, and one more.
 
-    The message names the problem with the longest prompt, so that one correction is enough.
+    An engine scores a response by generating one token behind it, so that one place of the context is kept free. The
+    message names the problem with the longest prompt, so that one correction is enough.
     """
     longest = max(prompts, key=lambda p: len(p.token_ids), default=None)
-    if longest is None or len(longest.token_ids) + max_tokens <= context_length:
+    if longest is None or len(longest.token_ids) + max_tokens < context_length:
         return
-    length, room = len(longest.token_ids), context_length - len(longest.token_ids)
+    length, room = len(longest.token_ids), context_length - len(longest.token_ids) - 1
     remedy = f"use --max-tokens {room} or less" if room > 0 else "use fewer few-shot examples or another model"
     raise TaskError(
-        f"the prompt of problem {longest.problem_id!r} has {length} tokens; with max tokens {max_tokens} that is "
-        f"more than the model's context of {context_length}; {remedy}"
+        f"the prompt of problem {longest.problem_id!r} has {length} tokens; with max tokens {max_tokens} and the "
+        f"one that scoring needs that is more than the model's context of {context_length}; {remedy}"
     )
-
-
-def stop_token_ids(model_dir: Path | str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """Every token that ends a response, sorted: the union of what tokenizer and model state.
-
-    Read are the tokenizer's end token and ``eos_token_id`` in config.json (its text_config too) and in
-    generation_config.json. They disagree for many chat models (end of text against end of turn), and an engine that
-    took only one of them would sample on after the answer. Raises `ModelError` for a file that is not as it should be.
-    """
-    found: set[int] = set() if tokenizer.eos_token_id is None else {int(tokenizer.eos_token_id)}
-    for name in ("config.json", "generation_config.json"):
-        path = Path(model_dir) / name
-        if not path.is_file():
-            continue
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"cannot read {path}: {error}; give a complete model directory") from error
-        if not isinstance(content, dict):
-            raise ModelError(f"{path} is not a JSON object; give a complete model directory")
-        text_config = content.get("text_config")
-        for values in (content, text_config if isinstance(text_config, dict) else {}):
-            found.update(_token_ids(values.get("eos_token_id"), path))
-    return tuple(sorted(found))
-
-
-def _token_ids(value: object, path: Path) -> list[int]:
-    found: list[int] = []
-    for v in value if isinstance(value, list) else [] if value is None else [value]:
-        if not isinstance(v, int) or isinstance(v, bool) or v < 0:
-            raise ModelError(f"{path}: eos_token_id is {value!r}; it must be a token id or a list of them")
-        found.append(v)
-    return found
 
 
 def _question(spec: TaskSpec, problem: Problem) -> str:
@@ -195,19 +174,6 @@ def _messages(spec: TaskSpec, turns: list[str]) -> tuple[dict[str, str], ...]:
     # A turn's surrounding blanks belong to plain style, where they part the question from the response.
     talk = [{"role": ("user", "assistant")[i % 2], "content": turn.strip()} for i, turn in enumerate(turns)]
     return (*system, *talk)
-
-
-def _chat_text(spec: TaskSpec, tokenizer: PreTrainedTokenizerBase, messages: Sequence[dict[str, str]]) -> str:
-    from jinja2.exceptions import TemplateError
-
-    try:
-        text: Any = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-    except TemplateError as error:
-        raise TaskError(
-            f"the model's chat template refuses the prompt of task {spec.name}: {one_line(error)}; "
-            "use style plain or change the task"
-        ) from error
-    return str(text)
 
 
 def plain_token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from bon_eval.cli import main
 from bon_eval.errors import ConfigError, TaskError
 from bon_eval.run.group import prepare_group
-from bon_eval.run.prepare import RunOptions
+from bon_eval.run.options import RunOptions
 from bon_eval.store.reader import iter_responses
 from bon_eval.tasks.groups import GroupSpec, GroupTask, find_group, list_groups
 from bon_eval.tasks.load import load_task

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.run.options import RunOptions
+from bon_eval.run.prepare import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 from bon_eval.cli import main
 from bon_eval.config import digest, shard_index
 from bon_eval.errors import StoreError
-from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.run.options import RunOptions
+from bon_eval.run.prepare import prepare
 from bon_eval.store import parts
 from bon_eval.store.merge import merge_shards
 from bon_eval.store.reader import iter_responses, load_run, stored_parts, stored_problems

@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerFast
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.errors import ConfigError, ModelError, TaskError
 from bon_eval.records import Problem
+from bon_eval.tasks.ends import find_ends
 from bon_eval.tasks.load import ASSETS_DIR, load_task
 from bon_eval.tasks.problems import load_problems, load_train_problems
 from bon_eval.tasks.prompts import (
@@ -26,7 +27,6 @@ from bon_eval.tasks.prompts import (
     prompts_hash,
     render_prompts,
     resolve_style,
-    stop_token_ids,
 )
 from bon_eval.tasks.spec import FewShot, Plain
 
@@ -173,7 +173,9 @@ def test_styles_and_shots_that_cannot_be() -> None:
     with pytest.raises(TaskError, match=r"no few_shot\.response template"):
         render_prompts(replace(SPEC, few_shot=FewShot()), PROBLEMS, make_tokenizer(), shots=1, train_problems=TRAIN)
     refuses = make_tokenizer(chat="{{ raise_exception('no system turn') }}")
-    with pytest.raises(TaskError, match="chat template refuses the prompt of task t: no system turn; use style plain"):
+    with pytest.raises(
+        TaskError, match="chat template fails on the prompt of problem 'a': TemplateError: no system turn;"
+    ):
         render_prompts(SPEC, PROBLEMS, refuses)
 
 
@@ -191,14 +193,14 @@ def test_values_with_template_signs_stay_as_they_are() -> None:
 
 def test_context_names_the_longest_prompt_and_the_remedy() -> None:
     prompts = [RenderedPrompt("a", "", (1,) * 10), RenderedPrompt("b", "", (1,) * 30)]
-    check_context(prompts, 40, 10)
+    check_context(prompts, 41, 10)
     check_context([], 0, 1)
     with pytest.raises(
-        TaskError, match=r"'b' has 30 tokens; with max tokens 11 .* context of 40; use --max-tokens 10 or"
+        TaskError, match=r"'b' has 30 tokens; with max tokens 11 .* context of 41; use --max-tokens 10 or"
     ):
-        check_context(prompts, 40, 11)
-    with pytest.raises(TaskError, match=r"context of 30; use fewer few-shot examples"):
-        check_context(prompts, 30, 1)
+        check_context(prompts, 41, 11)
+    with pytest.raises(TaskError, match=r"context of 31; use fewer few-shot examples"):
+        check_context(prompts, 31, 1)
 
 
 def test_prompts_hash_follows_tokens_gold_and_order() -> None:
@@ -225,7 +227,7 @@ def test_arith_prompts_are_what_the_embedded_model_was_trained_on() -> None:
     assert prompt.text == question + "\n"
     assert prompt.token_ids == tuple(tokenizer(question + "\n")["input_ids"])
     assert tokenizer.decode(list(prompt.token_ids)) == prompt.text
-    assert stop_token_ids(model, tokenizer) == (tokenizer.eos_token_id,)
+    assert [end.token_id for end in find_ends(model, tokenizer)] == [tokenizer.eos_token_id]
     shots = render_prompts(spec, [problem], tokenizer, shots=1, train_problems=load_train_problems(spec))[0].text
     example = shots.removesuffix("\n\n" + prompt.text)
     assert example.count("\n#### ") == 1
@@ -255,26 +257,6 @@ def test_missing_transformers_names_the_pip_command(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ConfigError, match=r"pip install 'bon-eval\[transformers\]'"):
         load_tokenizer("m")
-
-
-@pytest.mark.parametrize(
-    ("config", "generation_config", "expected"),
-    [
-        (None, None, (1,)),
-        ({"eos_token_id": 5}, None, (1, 5)),
-        ({"eos_token_id": [5, 1]}, {"eos_token_id": 7}, (1, 5, 7)),
-        ({"text_config": {"eos_token_id": [9]}}, {"eos_token_id": [3, 2]}, (1, 2, 3, 9)),
-        ({"eos_token_id": None, "text_config": None}, {}, (1,)),
-    ],
-)
-def test_stop_tokens_are_the_union(tmp_path: Path, config: Any, generation_config: Any, expected: Any) -> None:
-    assert stop_token_ids(save(tmp_path, config, generation_config), make_tokenizer()) == expected
-
-
-@pytest.mark.parametrize("config", [[], {"eos_token_id": "x"}, {"eos_token_id": [True]}, {"eos_token_id": -1}])
-def test_stop_tokens_that_are_none(tmp_path: Path, config: Any) -> None:
-    with pytest.raises(ModelError, match=r"config\.json"):
-        stop_token_ids(save(tmp_path, config), make_tokenizer())
 
 
 def test_tasks_and_prompts_import_neither_torch_nor_transformers_nor_datasets() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bon_eval.dpo.pairs.files import Pair, Text
 from bon_eval.engines.models import stated_context
 from bon_eval.errors import ConfigError
+from bon_eval.tasks.chat import ChatTemplate, Message, template_of
+from bon_eval.tasks.ends import response_end
 from bon_eval.tasks.prompts import plain_token_ids
 
 if TYPE_CHECKING:
@@ -48,37 +50,50 @@ def context_of(model_dir: Path) -> int:
     return stated_context(model_dir) or sys.maxsize
 
 
-def tokenize_pairs(pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, context: int) -> tuple[TokenPair, ...]:
+def tokenize_pairs(
+    pairs: Sequence[Pair],
+    tokenizer: PreTrainedTokenizerBase,
+    context: int,
+    template: ChatTemplate | None = None,
+) -> tuple[TokenPair, ...]:
     """Token ids of pairs for a model.
 
     Ids that a pair brings along are kept, after a check that they are this tokenizer's. Texts without ids: the prompt
-    as the harness renders prompts, the response tokenized by itself with the end token after it (plain), or what the
-    chat template adds to the prompt, up to the end token (conversational).
+    as the harness renders prompts, the response tokenized by itself with the tokenizer's end token after it (plain), or
+    what the chat template adds to the prompt, up to the token that closes an assistant's turn (conversational): a
+    sampled response ends with the same.
 
     Args:
         pairs: as `read_pairs` gives them.
         tokenizer: of the model that is trained or measured.
         context: most tokens of prompt and response together.
+        template: of conversations; default: the model's own, which may not write a date then.
 
     Raises:
         ConfigError: the pairs were made with another tokenizer, a pair exceeds the context, or its two responses are
             the same tokens; the message names the pair.
+        TaskError: the chat template fails on a pair, or leaves out what a turn says.
     """
-    return tuple(_token_pair(pair, tokenizer, context) for pair in pairs)
+    given = template or template_of(tokenizer)
+    return tuple(_token_pair(pair, tokenizer, given, context) for pair in pairs)
 
 
 def tokenize_chosen(
-    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, context: int
+    pairs: Sequence[Pair],
+    tokenizer: PreTrainedTokenizerBase,
+    context: int,
+    template: ChatTemplate | None = None,
 ) -> tuple[TokenResponse, ...]:
     """Token ids of the chosen sides alone, as `tokenize_pairs` gives them; rejected is not looked at.
 
     Raises:
         ConfigError: the pairs were made with another tokenizer, or a prompt with chosen exceeds the context.
     """
+    given = template or template_of(tokenizer)
     found = []
     for pair in pairs:
-        prompt = _prompt(pair, tokenizer)
-        response = _side(pair, "chosen", prompt, tokenizer, context)
+        prompt = _prompt(pair, tokenizer, given)
+        response = _side(pair, "chosen", prompt, tokenizer, given, context)
         found.append(TokenResponse(pair.id, pair.problem_id, prompt, response))
     return tuple(found)
 
@@ -92,30 +107,41 @@ def fits(what: str, prompt: Sequence[int], response: Sequence[int], context: int
         )
 
 
-def response_token_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """A plain response's tokens, tokenized by itself, with the end token after it."""
+def response_token_ids(
+    text: str, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None = None
+) -> tuple[int, ...]:
+    """A plain response's tokens, tokenized by itself, with the end token after it unless the text has one.
+
+    `template`: whose closing token is an end token, too, where the text has it.
+    """
     ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-    end = _end(tokenizer)
-    return ids if ids[-1:] == (end,) else (*ids, end)
+    end = response_end(tokenizer)
+    return ids if ids and ids[-1] in (end, response_end(tokenizer, template)) else (*ids, end)
 
 
-def prompt_token_ids(prompt: Text, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+def prompt_token_ids(
+    prompt: Text, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None = None, what: str = "the prompt"
+) -> tuple[int, ...]:
     """A prompt's tokens: plain text with the special tokens in front, or messages through the chat template."""
     if isinstance(prompt, str):
         return plain_token_ids(tokenizer, prompt)
-    return _templated(tokenizer, prompt, add_generation_prompt=True)
+    return _templated(tokenizer, template or template_of(tokenizer), prompt, what, open_answer=True)
 
 
-def _token_pair(pair: Pair, tokenizer: PreTrainedTokenizerBase, context: int) -> TokenPair:
-    prompt = _prompt(pair, tokenizer)
-    chosen, rejected = (_side(pair, name, prompt, tokenizer, context) for name in ("chosen", "rejected"))
+def _token_pair(
+    pair: Pair, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None, context: int
+) -> TokenPair:
+    prompt = _prompt(pair, tokenizer, template)
+    chosen, rejected = (_side(pair, name, prompt, tokenizer, template, context) for name in ("chosen", "rejected"))
     if chosen == rejected:
         raise ConfigError(f"pair {pair.id!r}: chosen and rejected are the same tokens; drop this pair")
     return TokenPair(pair.id, pair.problem_id, prompt, chosen, rejected)
 
 
-def _prompt(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    prompt = prompt_token_ids(pair.prompt, tokenizer)
+def _prompt(pair: Pair, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None) -> tuple[int, ...]:
+    prompt = prompt_token_ids(pair.prompt, tokenizer, template, f"the prompt of pair {pair.id!r}")
+    if not prompt:
+        raise ConfigError(f"pair {pair.id!r}: the prompt is empty, and a likelihood needs something before it; drop it")
     if pair.prompt_token_ids is None or pair.prompt_token_ids == prompt:
         return prompt
     # A chat prompt in plain form: the template wrote its special tokens already.
@@ -129,10 +155,15 @@ def _prompt(pair: Pair, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 
 def _side(
-    pair: Pair, name: str, prompt: tuple[int, ...], tokenizer: PreTrainedTokenizerBase, context: int
+    pair: Pair,
+    name: str,
+    prompt: tuple[int, ...],
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate | None,
+    context: int,
 ) -> tuple[int, ...]:
     given: tuple[int, ...] | None = getattr(pair, f"{name}_token_ids")
-    ids = given or _response(pair, getattr(pair, name), prompt, tokenizer)
+    ids = given or _response(pair, name, prompt, tokenizer, template)
     if max(ids) >= len(tokenizer):
         raise ConfigError(f"pair {pair.id!r}: {name} has a token id beyond the model's vocabulary: another tokenizer")
     fits(f"pair {pair.id!r}: {name}", prompt, ids, context)
@@ -140,33 +171,33 @@ def _side(
 
 
 def _response(
-    pair: Pair, response: Text, prompt: tuple[int, ...], tokenizer: PreTrainedTokenizerBase
+    pair: Pair, name: str, prompt: tuple[int, ...], tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None
 ) -> tuple[int, ...]:
+    response: Text = getattr(pair, name)
     if isinstance(response, str):
-        return response_token_ids(response, tokenizer)
+        return response_token_ids(response, tokenizer, template)
     assert not isinstance(pair.prompt, str)
-    whole = _templated(tokenizer, (*pair.prompt, *response), add_generation_prompt=False)
+    whole = _templated(tokenizer, template, (*pair.prompt, *response), f"{name} of pair {pair.id!r}", open_answer=False)
     if whole[: len(prompt)] != prompt:
         raise ConfigError(
             f"pair {pair.id!r}: the chat template writes the prompt differently once a response follows it, so the "
             "response's tokens cannot be told from the prompt's; give plain text"
         )
     rest = whole[len(prompt) :]
-    end = _end(tokenizer)
+    end = response_end(tokenizer, template)
     # What the template writes after the end token is no part of the response.
     return rest[: len(rest) - rest[::-1].index(end)] if end in rest else (*rest, end)
 
 
 def _templated(
-    tokenizer: PreTrainedTokenizerBase, messages: Iterable[Any], *, add_generation_prompt: bool
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate | None,
+    messages: Sequence[Message],
+    what: str,
+    *,
+    open_answer: bool,
 ) -> tuple[int, ...]:
-    if not tokenizer.chat_template:
+    if template is None:
         raise ConfigError("the pairs are conversations, but the tokenizer has no chat template; give plain text")
-    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=add_generation_prompt)
+    text = template.render(messages, what, open_answer=open_answer)
     return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-
-def _end(tokenizer: PreTrainedTokenizerBase) -> int:
-    if tokenizer.eos_token_id is None:
-        raise ConfigError("the model's tokenizer has no end token, so a response cannot be closed")
-    return int(tokenizer.eos_token_id)

@@ -13,10 +13,13 @@ from bon_eval.dpo.training.checkpoints import Checkpoint, check_start, find_chec
 from bon_eval.engines import REMOTE
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.errors import ConfigError
-from bon_eval.run.prepare import PreparedRun, RunOptions, prepare
+from bon_eval.run.options import RunOptions
+from bon_eval.run.prepare import PreparedRun, prepare
 from bon_eval.stats.clusters import clusters_of
+from bon_eval.store.prompts import differing_text, first_differing_text
 from bon_eval.store.reader import stored_problems
 from bon_eval.store.writer import read_meta
+from bon_eval.tasks.chat import template_of
 
 BASE_BEST, BASE_GREEDY = "base/best", "base/greedy"
 
@@ -84,9 +87,15 @@ def prepare_track(
     if options.engine == REMOTE:
         raise ConfigError(f"tracking loads every checkpoint, which engine {REMOTE} cannot; use vllm or transformers")
     series = find_checkpoints(checkpoints)
+    if base_run is not None and options.chat.date is None:
+        options = replace(options, chat=replace(options.chat, date=read_meta(base_run)["config"].get("date")))
     base = prepare(replace(options, out=out / "runs" / "base"))
+    chat = replace(options.chat, date=options.chat.date or base.config.date)
+    options = replace(options, chat=chat)
     if base_run is not None and (changed := differences(read_meta(base_run)["identity"], base.config.identity())):
-        raise ConfigError(f"--base-run {base_run} is another run than this base model's here ({'; '.join(changed)})")
+        text = first_differing_text(base_run, {p.problem_id: p.text for p in base.prompts})
+        named = [f"prompts: {text}" if text and line.startswith("prompts_hash: ") else line for line in changed]
+        raise ConfigError(f"--base-run {base_run} is another run than this base model's here ({'; '.join(named)})")
     if options.cluster is not None:
         for directory in (base_run, base.directory):  # a stored run's columns are what they were when it started
             if directory is not None and (directory / "problems.parquet").is_file():
@@ -104,17 +113,21 @@ def prepare_track(
         )
         prepared = prepare(tuned)
         if prepared.config.prompts_hash != base.config.prompts_hash:
+            texts = zip(base.prompts, prepared.prompts, strict=True)
+            found = (differing_text(a.text, b.text, "of the base model", "of the checkpoint") for a, b in texts)
+            first = next(filter(None, found), "the same texts, other tokens")
             raise ConfigError(
-                f"{checkpoint.path} renders other prompts than the base model (another tokenizer or chat template); "
-                "its likelihoods cannot be compared"
+                f"{checkpoint.path} renders other prompts than the base model (another tokenizer or chat template): "
+                f"{first}; its likelihoods cannot be compared"
             )
         runs.append((checkpoint, prepared))
     if not runs:
         raise ConfigError(f"{checkpoints} holds no checkpoint after step 0; train further")
     tokenizer = load_tokenizer(base.model_dir, trust_remote_code=options.trust_remote_code)
     context = context_of(base.model_dir)
-    token_pairs = {name: tokenize_pairs(given, tokenizer, context) for name, given in pairs.items()}
-    token_probes = {name: tokenize_chosen(given, tokenizer, context) for name, given in probes.items()}
+    template = template_of(tokenizer, chat)
+    token_pairs = {name: tokenize_pairs(given, tokenizer, context, template) for name, given in pairs.items()}
+    token_probes = {name: tokenize_chosen(given, tokenizer, context, template) for name, given in probes.items()}
     for name in (*token_pairs, *token_probes):
         if "/" in name or name == "base":
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")

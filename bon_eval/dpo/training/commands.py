@@ -22,11 +22,12 @@ from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_model
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.estimators import chosen_index
-from bon_eval.run.prepare import RunOptions
+from bon_eval.run.options import RunOptions
 from bon_eval.run.progress import say
 from bon_eval.store.prompts import check_token_ids, load_prompts
 from bon_eval.store.reader import iter_responses, load_run
 from bon_eval.store.writer import read_meta
+from bon_eval.tasks.chat import ChatOptions, template_of
 
 SELECTIONS = ("best", "greedy", "sample", "correct")
 
@@ -37,6 +38,7 @@ def run_dpo(
     out: Path,
     *,
     beta: float,
+    chat: ChatOptions,
     revision: str | None,
     trust_remote_code: bool,
     quiet: bool,
@@ -45,7 +47,8 @@ def run_dpo(
     """DPO on a pair file; returns the last checkpoint. Raises `BonEvalError`."""
     resolved = resolve_model(model, revision)
     tokenizer = load_tokenizer(resolved.directory, trust_remote_code)
-    examples = tokenize_pairs(load_pairs(pairs), tokenizer, context_of(resolved.directory))
+    template = template_of(tokenizer, chat)
+    examples = tokenize_pairs(load_pairs(pairs), tokenizer, context_of(resolved.directory), template)
     settings = resolve("dpo", len(examples), beta=beta, **given)
     _say_settings(settings, len(examples), "pairs", quiet)
     return train(settings, resolved, examples, out, trust_remote_code=trust_remote_code, quiet=quiet)
@@ -88,6 +91,7 @@ def run_sft(
     pairs: str | None,
     out: Path,
     *,
+    chat: ChatOptions,
     revision: str | None,
     trust_remote_code: bool,
     quiet: bool,
@@ -100,7 +104,7 @@ def run_sft(
             raise ConfigError("--select chosen takes the responses of --pairs, and no --run; give --pairs alone")
         tokenizer = load_tokenizer(resolved.directory, trust_remote_code)
         examples: Sequence[TokenResponse] = tokenize_chosen(
-            load_pairs(pairs), tokenizer, context_of(resolved.directory)
+            load_pairs(pairs), tokenizer, context_of(resolved.directory), template_of(tokenizer, chat)
         )
     else:
         if run_dir is None or pairs is not None:

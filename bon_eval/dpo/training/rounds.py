@@ -22,7 +22,8 @@ from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model
 from bon_eval.errors import ConfigError
 from bon_eval.run.execute import execute
-from bon_eval.run.prepare import RunOptions, prepare
+from bon_eval.run.options import RunOptions
+from bon_eval.run.prepare import prepare
 from bon_eval.run.progress import say
 
 MakePairs = Callable[[Path, int], tuple[Pair, ...]]
@@ -80,7 +81,10 @@ def train_rounds(
             seed=seed,
             out=folder / "run",
         )
-        run = execute(prepare(now), quiet=quiet)
+        prepared = prepare(now)
+        # The prompts of every round are those of the first.
+        options = replace(options, chat=replace(options.chat, date=options.chat.date or prepared.config.date))
+        run = execute(prepared, quiet=quiet)
         path = folder / "pairs.jsonl"
         if not path.is_file():
             write_pairs(path, make_pairs(run, seed))

@@ -205,7 +205,9 @@ def _load_adapter(model: Any, adapter_dir: str, device: torch.device) -> Any:
 
 
 def _context_length(config: Any, spec: EngineSpec) -> int:
-    length = getattr(config, "max_position_embeddings", None) or spec.max_length
+    # One more than what is sampled, as everywhere: a response is scored with one token behind it.
+    longest = None if spec.max_length is None else spec.max_length + 1
+    length = getattr(config, "max_position_embeddings", None) or longest
     if length is None:
         raise ModelError(f"model {spec.model_dir} does not tell its context length (max_position_embeddings)")
     return int(length)

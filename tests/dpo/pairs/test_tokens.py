@@ -22,7 +22,8 @@ from bon_eval.dpo.pairs.tokens import (
 )
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ASSETS
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, TaskError
+from bon_eval.tasks.chat import ChatOptions, template_of
 
 # Single characters of the embedded model's vocabulary.
 END, TWO, THREE, FOUR, FIVE, SIX, PLUS, EQUALS = 0, 19, 20, 21, 22, 23, 12, 30
@@ -71,7 +72,7 @@ def chat_tokenizer(template: str | None = CHATML, end: str | None = "<|im_end|>"
 
 
 def refused(pair: Pair, tokenizer: Any, context: int = 256) -> str:
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises((ConfigError, TaskError)) as caught:
         tokenize_pairs([pair], tokenizer, context)
     message = str(caught.value)
     assert "\n" not in message
@@ -175,9 +176,49 @@ def test_what_the_template_writes_after_the_end_token_is_cut() -> None:
     assert tokenize_pairs([CHAT], chat_tokenizer(TRAILING), 256) == tokenize_pairs([CHAT], chat_tokenizer(), 256)
 
 
-def test_a_template_without_the_end_token() -> None:
-    [found] = tokenize_pairs([CHAT], chat_tokenizer(end="</s>"), 256)
-    assert found.chosen == ids("four <|im_end|> </s>"), "the model's own end token closes the response"
+def test_a_response_ends_with_the_token_that_closes_a_turn_and_with_no_second_one() -> None:
+    for end in ("</s>", None):
+        [found] = tokenize_pairs([CHAT], chat_tokenizer(end=end), 256)
+        assert (found.chosen, found.rejected) == (ids("four <|im_end|>"), ids("five <|im_end|>"))
+    tokenizer = chat_tokenizer(end="</s>")
+    template = template_of(tokenizer)
+    assert response_token_ids("four", tokenizer, template) == ids("four </s>")
+    assert response_token_ids("four <|im_end|>", tokenizer, template) == ids("four <|im_end|>")
+
+
+def test_a_template_that_closes_a_turn_in_plain_text() -> None:
+    open_ended = CHATML.replace("<|im_end|>", "thanks")
+    [found] = tokenize_pairs([CHAT], chat_tokenizer(open_ended, end="</s>"), 256)
+    assert found.chosen == ids("four thanks </s>"), "the tokenizer's end token closes the response"
+
+
+STRIPPED = CHATML.replace("m.content }}", "m.content.split('four')[-1] }}")
+"""Leaves out a part of a turn, as templates strip reasoning."""
+
+
+def test_a_template_that_drops_part_of_a_response_is_refused() -> None:
+    pair = replace(CHAT, chosen=said("two four five"))
+    assert "does not write all of the assistant turn into chosen of pair 'c/0'" in refused(
+        pair, chat_tokenizer(STRIPPED)
+    )
+
+
+@pytest.mark.parametrize(
+    "template", ["{{ 1 + 'x' }}", "{{ raise_exception('no assistant turns') }}", "{{ messages.x.y }}"]
+)
+def test_a_template_that_fails_is_one_line(template: str) -> None:
+    assert "the chat template fails on the prompt of pair 'c/0'" in refused(CHAT, chat_tokenizer(template))
+
+
+def test_a_date_in_the_template_has_to_be_given() -> None:
+    tokenizer = chat_tokenizer("{{ strftime_now('%d') }} " + CHATML)
+    assert "give --date YYYY-MM-DD" in refused(CHAT, tokenizer)
+    [found] = tokenize_pairs([CHAT], tokenizer, 256, template_of(tokenizer, ChatOptions(date="2026-11-29")))
+    assert found.chosen == ids("four <|im_end|>")
+
+
+def test_an_empty_prompt_is_refused(arith: Any) -> None:
+    assert "the prompt is empty" in refused(replace(PLAIN, prompt=""), arith)
 
 
 def test_a_response_of_several_messages_ends_at_its_last_turn() -> None:
@@ -199,8 +240,8 @@ def test_conversations_need_a_chat_template(arith: Any) -> None:
 
 def test_a_tokenizer_without_end_token() -> None:
     tokenizer = chat_tokenizer(end=None)
-    for pair in (CHAT, replace(PLAIN, prompt="sum", chosen="four", rejected="five")):
-        assert "has no end token" in refused(pair, tokenizer)
+    assert "has no end token" in refused(replace(PLAIN, prompt="sum", chosen="four", rejected="five"), tokenizer)
+    assert "has no end token" in refused(CHAT, chat_tokenizer(CHATML.replace("<|im_end|>", "thanks"), end=None))
 
 
 def test_plain_prompts_begin_with_the_special_tokens_and_responses_do_not() -> None:
