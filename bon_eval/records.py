@@ -145,7 +145,7 @@ _ARRAYS = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "an
 _STRICT = ("correct_strict", "unscored_strict")
 
 
-_LENGTHS = ("reasoning_chars", "answer_chars")
+_LENGTHS = ("reasoning_chars", "answer_chars", "special_inside")
 
 
 _OPTIONAL = (*_STRICT, *_LENGTHS, "n_bytes", "same_as_greedy")
@@ -177,6 +177,8 @@ class Pool:
     """Characters of reasoning before the answer; -1: none. None where the grades are of a version without it."""
     answer_chars: NDArray[np.int32] | None = None
     """Characters behind the reasoning; -1: it was not finished. Present where `reasoning_chars` is."""
+    special_inside: NDArray[np.bool_] | None = None
+    """Whether a special token stands before a response's last one; None where the run or its grades do not tell."""
     token_logprobs: NDArray[np.float32] | None = None
     """All token log-probs, responses in row-major order of (P, N); None unless loaded."""
     token_offsets: NDArray[np.int64] | None = None

@@ -169,6 +169,10 @@ class Facts:
     """Mean over problems of the share of pool responses that repeat an earlier one; None if it was not given."""
     reasoning: tuple[ReasoningRow, ...] = ()
     """Of greedy and of the pool; empty where the grades do not tell reasoning from the answer."""
+    special_inside: Share | None = None
+    """Responses of the pool with a special token before their last one; None where the run does not tell."""
+    cautions: tuple[str, ...] = ()
+    """What is wrong with the run as a whole (see `bon_eval.analysis.cautions`)."""
 
     @property
     def verdict(self) -> str:

@@ -24,6 +24,7 @@ from bon_eval.analysis.arms import (
     sharper_than_greedy,
     stacked,
 )
+from bon_eval.analysis.cautions import cautions
 from bon_eval.analysis.families import adjust_arms, relative_lifts
 from bon_eval.analysis.results import (
     ArmKind,
@@ -206,7 +207,7 @@ def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
 def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...], pairs: tuple[ArmPair, ...]) -> Facts:
     """The verdicts against greedy and against one sample, and how often the pool is sharper than greedy."""
     scorer, last = settings.primary_scorer, settings.ns[-1]
-    duplicates = data.responses.duplicates
+    duplicates, inside = data.responses.duplicates, data.responses.pool.special_inside
     best = next(row for row in arms if (row.arm, row.n, row.scorer) == ("best-of-n", last, scorer))
     # Best-of-1 is the sample: no pair of its own.
     over_sample = next((pair.p_family for pair in pairs if (pair.arm, pair.other) == (best.name, "sample")), 1.0)
@@ -221,6 +222,8 @@ def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]
         above_greedy=cells.above_greedy.estimate,
         duplicate_share=None if duplicates is None else float(duplicates.mean()),
         reasoning=tuple(reasoning_rows(data)),
+        special_inside=None if inside is None else float(inside.mean()),
+        cautions=tuple(cautions(data.responses.greedy, data.responses.pool, data.responses.units)),
     )
 
 

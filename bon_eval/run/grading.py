@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bon_eval.config import responses_per_problem
@@ -34,12 +36,14 @@ SCHEMA = pa.schema(
         # Characters up to the end of the last reasoning block (null: there is none) and behind it (null: one is open).
         pa.field("reasoning_chars", pa.int32()),
         pa.field("answer_chars", pa.int32()),
+        # Whether a special token stands before the last one (null: the engine gave no ids, or the run is older).
+        pa.field("special_inside", pa.bool_()),
         pa.field("grader", pa.string(), nullable=False),
         pa.field("grader_version", pa.string(), nullable=False),
     ]
 )
 
-_COLUMNS = ("problem_id", "arm", "index", "text")
+_COLUMNS = ("problem_id", "arm", "index", "text", "token_ids")
 _BATCH_ROWS = 16_384
 _BATCH_BYTES = 64 << 20
 
@@ -77,6 +81,7 @@ def grade_run(
     def split(problem: str, text: str) -> Parts:
         return reasoning.split(text, opened=opened[problem])
 
+    special = meta.get("tokenizer", {}).get("special_token_ids")
     size = responses_per_problem(meta["config"])
     target = path / "grades.parquet"
 
@@ -88,7 +93,7 @@ def grade_run(
             Progress(len(golds), label="grading", unit="problems", quiet=quiet) as progress,
         ):
             for table in _batches(parts.read_parts(stored_parts(path, meta), _COLUMNS)):
-                graded = _grade_batch(grader, name, table, golds, split, numbering)
+                graded = _grade_batch(grader, name, table, golds, split, numbering, special)
                 writer.write_table(graded)
                 progress.advance(numbering.take_finished())
 
@@ -117,6 +122,7 @@ def _grade_batch(
     golds: Mapping[str, str],
     split: Callable[[str, str], Parts],
     numbering: AnswerClasses,
+    special: Sequence[int] | None,
 ) -> pa.Table:
     ids = table["problem_id"].to_pylist()
     lengths: list[tuple[int | None, int | None]] = []
@@ -149,11 +155,25 @@ def _grade_batch(
             pa.array([_utf8(g.reason) for g in grades], pa.string()),
             pa.array([reasoning for reasoning, _ in lengths], pa.int32()),
             pa.array([answer for _, answer in lengths], pa.int32()),
+            special_inside(table["token_ids"], special),
             pa.array([name] * len(ids), pa.string()),
             pa.array([version] * len(ids), pa.string()),
         ],
         schema=SCHEMA,
     )
+
+
+def special_inside(token_ids: pa.ChunkedArray, special: Sequence[int] | None) -> pa.Array:
+    """Whether a special token stands before the last token of each response; null where that cannot be told."""
+    rows = len(token_ids)
+    if special is None or not rows:
+        return pa.nulls(rows, pa.bool_())
+    sizes = pc.list_value_length(token_ids).to_numpy().astype(np.int64)
+    hits = np.isin(pc.list_flatten(token_ids).to_numpy(), np.asarray(special, dtype=np.int64))
+    ends = np.cumsum(sizes)
+    hits[ends[sizes > 0] - 1] = False
+    sums = np.concatenate(([0], np.cumsum(hits)))
+    return pa.array(sums[ends] > sums[ends - sizes], mask=sizes == 0)
 
 
 def _utf8(text: str) -> str:

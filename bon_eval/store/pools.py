@@ -50,6 +50,11 @@ def make_pool(
             return None
         return place(pc.fill_null(graded[name], -1).to_numpy(), graded_cells, np.int32)
 
+    def inside() -> NDArray[np.bool_] | None:
+        if "special_inside" not in graded.column_names or graded["special_inside"].null_count == graded.num_rows:
+            return None
+        return place(pc.fill_null(graded["special_inside"], False).to_numpy(), graded_cells, np.bool_)
+
     correct = graded["correct"]
     strict = graded["correct_strict"] if "correct_strict" in graded.column_names else None
     return Pool(
@@ -66,6 +71,7 @@ def make_pool(
         n_bytes=place(rows["n_bytes"].to_numpy(), cells, np.int32),
         reasoning_chars=chars("reasoning_chars"),
         answer_chars=chars("answer_chars"),
+        special_inside=inside(),
         unscored_strict=None if strict is None else place(pc.is_null(strict).to_numpy(), graded_cells, np.bool_),
     )
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
 _GRADES = [
     *("problem_id", "arm", "index", "correct", "correct_strict", "answer_class"),
-    *("reasoning_chars", "answer_chars"),  # not in the grades of older versions
+    *("reasoning_chars", "answer_chars", "special_inside"),  # not in the grades of older versions
 ]
 _BYTES = pa.field("n_bytes", pa.int32())
 _ROWS = 64

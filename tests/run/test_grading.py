@@ -111,3 +111,11 @@ def test_a_run_without_responses_has_an_empty_table(tmp_path: Path) -> None:
     table = pq.read_table(run / "grades.parquet")
     assert table.num_rows == 0
     assert table.schema.remove_metadata() == grading.SCHEMA
+
+
+def test_special_tokens_before_the_last_one_are_told() -> None:
+    ids = pa.chunked_array([[[5, 2], [2, 5, 2], [7]], [[], [2], [9, 9, 9]]], pa.list_(pa.int32()))
+    assert grading.special_inside(ids, [2, 9]).to_pylist() == [False, True, False, None, False, True]
+    assert grading.special_inside(ids, []).to_pylist() == [False, False, False, None, False, False]
+    assert grading.special_inside(ids, None).to_pylist() == [None] * 6
+    assert grading.special_inside(ids.slice(0, 0), [2]).to_pylist() == []

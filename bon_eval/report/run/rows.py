@@ -157,7 +157,11 @@ _FACTS = Row[Facts](
         Column("sharper_than_greedy", _SHARPER, lambda facts: facts),
         *own(Facts, "duplicate_share", why="the texts were not read"),
         *own(Facts, "above_greedy"),
-        *later(Column("reasoning", Many(_REASONING, 0, 2), lambda facts: facts.reasoning)),
+        *later(
+            Column("reasoning", Many(_REASONING, 0, 2), lambda facts: facts.reasoning),
+            *own(Facts, "special_inside", why="the run was stored or graded before special tokens were counted"),
+            *own(Facts, "cautions"),
+        ),
         REASONS,
     ),
 )

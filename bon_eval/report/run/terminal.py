@@ -115,7 +115,7 @@ def _notes(analysis: Analysis) -> list[str]:
         notes.append(f"by ...: best-of-{last} under another scorer.")
     if settings.votes:
         notes.append(f"below the vote: votes of {last} that weigh responses by a score (see bon-eval scorers).")
-    notes += [*_percents(analysis), *_warnings(analysis)]
+    notes += [*_percents(analysis), *_warnings(analysis), *(f"caution: {text}." for text in facts.cautions)]
     if analysis.n_clusters is not None:
         notes.append(clusters_text(analysis.n_clusters, settings.cluster))
     enough = analysis.units[0] >= LEAST_PROBLEMS
