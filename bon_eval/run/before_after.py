@@ -16,6 +16,7 @@ from typing import Any
 
 from bon_eval.config import count_owed, owed_requests
 from bon_eval.engines import REMOTE, open_engine
+from bon_eval.engines.arguments import check_adapter_for_scoring
 from bon_eval.engines.base import Engine
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError
@@ -81,6 +82,7 @@ def prepare_before_after(
     tuned = prepare(replace(changed, chat=replace(changed.chat, date=date)))
     if (before.config.model_hash, None) == (tuned.config.model_hash, tuned.config.adapter_hash):
         raise ConfigError(f"--after {after} is the base model itself: there is nothing to compare")
+    check_adapter_for_scoring(tuned.config.engine, tuned.adapter_dir)
     if not allow_different_prompts:
         check_same_prompts(
             {p.problem_id: p.token_ids for p in before.prompts},

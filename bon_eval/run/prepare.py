@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bon_eval.config import RunConfig, Shard
 from bon_eval.engines import REMOTE, choose_engine
+from bon_eval.engines.arguments import check_arguments
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
 from bon_eval.errors import ConfigError, StoreError
@@ -180,6 +181,7 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
     spec = ready.spec
     get_grader(spec.grader)  # one that there is not is found before anything is sampled
     engine, reason = choose_engine(options.engine)
+    check_arguments(engine, options.engine_args)
     config = RunConfig(
         task=spec.name,
         model=options.model,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from bon_eval.errors import EngineError, StoreError, first_line
 from bon_eval.records import Response
 from bon_eval.store.files import TEMPORARY, write_atomic
+from bon_eval.store.sound import sound_logprobs
 
 SCHEMA = pa.schema(
     [
@@ -106,24 +107,10 @@ def to_table(responses: Sequence[Response], schema: pa.Schema = SCHEMA) -> pa.Ta
     Token ids may be missing as a whole: a server need not give them.
 
     Raises:
-        EngineError: a log-prob is positive or not finite, or there is not one for each token; the same for top-k
-            confidences, which are not negative.
+        EngineError: as `sound_logprobs`; a top-k confidence is missing, negative or not finite.
     """
+    flat = sound_logprobs(responses)
     lengths = np.array([r.n_tokens for r in responses], dtype=np.int64)
-    for r in responses:
-        if not r.n_tokens or len(r.token_ids) not in (0, r.n_tokens):
-            raise EngineError(
-                f"problem {r.problem_id}, {r.arm} {r.index}: {len(r.token_logprobs)} log-probs for "
-                f"{len(r.token_ids)} tokens; the engine is broken, nothing of this request was stored"
-            )
-    flat = np.array([x for r in responses for x in r.token_logprobs], dtype=np.float32)
-    if not (np.isfinite(flat) & (flat <= 0)).all():
-        bad = int(np.flatnonzero(~(np.isfinite(flat) & (flat <= 0)))[0])
-        r = responses[int(np.searchsorted(np.cumsum(lengths), bad, side="right"))]
-        raise EngineError(
-            f"problem {r.problem_id}, {r.arm} {r.index}: the engine gave the log-prob {flat[bad]} (must be finite and "
-            "<= 0); nothing of this request was stored"
-        )
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     sums = np.add.reduceat(flat.astype(np.float64), offsets[:-1]) if len(flat) else np.zeros(0)
     list_offsets = pa.array(offsets, pa.int32())

@@ -384,3 +384,13 @@ def test_unfinished_and_ungraded_runs_say_what_to_do(tmp_path: Path) -> None:
         load_run(tmp_path)
     with pytest.raises(StoreError, match="not a run directory"):
         load_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("reason", ["abort", "error", "repetition", "None"])
+def test_a_response_that_was_given_up_is_not_stored(tmp_path: Path, reason: str) -> None:
+    given_up = [replace(r, finish_reason=reason) for r in responses(0, "sample", N)[:1]]  # type: ignore[arg-type]
+    with RunStore(tmp_path / "run", CONFIG, PROBLEMS, PROMPTS) as store:
+        store.begin_session("now", {}, {})
+        with pytest.raises(EngineError, match=f"problem p0, sample 0: the engine gave the response up .'{reason}'"):
+            store.append([*given_up, *responses(0, "sample", N)[1:]])
+        assert not store.done

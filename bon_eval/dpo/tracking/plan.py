@@ -11,6 +11,7 @@ from bon_eval.dpo.pairs.files import Pair
 from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, context_of, slots, tokenize_chosen, tokenize_pairs
 from bon_eval.dpo.training.checkpoints import Checkpoint, check_start, find_checkpoints
 from bon_eval.engines import REMOTE
+from bon_eval.engines.arguments import check_adapter_for_scoring
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.errors import ConfigError
 from bon_eval.run.options import RunOptions
@@ -120,6 +121,7 @@ def prepare_track(
                 f"{checkpoint.path} renders other prompts than the base model (another tokenizer or chat template): "
                 f"{first}; its likelihoods cannot be compared"
             )
+        check_adapter_for_scoring(prepared.config.engine, prepared.adapter_dir)
         runs.append((checkpoint, prepared))
     if not runs:
         raise ConfigError(f"{checkpoints} holds no checkpoint after step 0; train further")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bon_eval.engines.arguments import check_adapter_for_scoring, check_arguments
 from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
@@ -76,9 +77,16 @@ class VllmEngine(LoadedEngine):
             args |= {"enforce_eager": True, "worker_extension_cls": EXTENSION}
             os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
         self._lora = None
+        self._adapter_dir = spec.adapter_dir
         if spec.adapter_dir is not None:
+            if spec.dtype == "float32" and not on_cpu:
+                raise EngineError(
+                    "vLLM's adapter kernels on a GPU compute in half precision alone, and --dtype is float32; use "
+                    "--dtype bfloat16, --engine transformers, or merge the adapter into the model"
+                )
             self._lora = _lora_request(spec.adapter_dir, spec.adapter_hash or spec.adapter_dir)
             args |= {"enable_lora": True, "max_lora_rank": _lora_rank(spec.adapter_dir)}
+        check_arguments("vllm", spec.engine_args)
         args |= spec.engine_args
         others = children()
 
@@ -116,7 +124,10 @@ class VllmEngine(LoadedEngine):
             "enforce_eager": bool(config.model_config.enforce_eager),
             "prefix_caching": bool(config.cache_config.enable_prefix_caching),
             "logprobs_mode": str(config.model_config.logprobs_mode),
-            "generation_config": "vllm",
+            "generation_config": str(config.model_config.generation_config),
+            "model_runner": "V2" if config.use_v2_model_runner else "V1",
+            "attention_backend": _attention_backend(config),
+            "given": dict(sorted(spec.engine_args.items())),
         }
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
@@ -145,11 +156,13 @@ class VllmEngine(LoadedEngine):
         most = int(self._engine.vllm_config.lora_config.max_lora_rank)
         if _lora_rank(directory) > most:
             raise ModelError(f"adapter {directory} has a higher rank than the engine was opened for ({most})")
-        self._lora = _lora_request(directory, adapter_hash)
+        self._lora, self._adapter_dir = _lora_request(directory, adapter_hash), directory
 
     def _forced(
         self, sequences: Iterable[ForcedSequence], top: int, use_adapter: bool
     ) -> Iterator[tuple[ForcedSequence, Any]]:
+        if use_adapter:
+            check_adapter_for_scoring("vllm", self._adapter_dir)
         # Prompt log-probs skip the prefix cache (vllm#42019), which vLLM itself sees to for such requests.
         params = self._vllm.SamplingParams(
             n=1, temperature=0.0, max_tokens=1, prompt_logprobs=top, flat_logprobs=True, detokenize=False
@@ -219,6 +232,12 @@ class VllmEngine(LoadedEngine):
         finally:
             if waiting and getattr(self, "_engine", None) is not None:
                 self._engine.abort_request(list(waiting))
+
+
+def _attention_backend(config: Any) -> str:
+    """The one that was asked for; ``automatic`` where vLLM chose."""
+    backend = config.attention_config.backend
+    return "automatic" if backend is None else str(getattr(backend, "name", backend))
 
 
 def _external_id(request_id: str) -> str:

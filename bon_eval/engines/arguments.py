@@ -1,0 +1,53 @@
+"""Engine arguments of the user: those that are passed on, and those that would change what a number means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from bon_eval.errors import ConfigError, ModelError
+
+_OWN = {
+    "logprobs_mode": "log-probs are those of the raw distribution",
+    "generation_config": "the model's own sampling defaults are left out, and its end tokens are read",
+    "override_generation_config": "sampling parameters are sent in full; use --temperature and --max-tokens",
+    "seed": "use --seed",
+    "model": "use --model",
+    "tokenizer": "prompts are sent as token ids of the model's own tokenizer",
+    "dtype": "use --dtype",
+    "revision": "use --revision",
+    "trust_remote_code": "use --trust-remote-code",
+    "enable_lora": "use --adapter",
+    "lora_modules": "use --adapter",
+}
+"""Of vLLM: what bon-eval sets itself, and why or by which option."""
+_HEADS = ("lm_head", "embed_tokens", "wte", "embed_out")
+
+
+def check_arguments(engine: str, given: Mapping[str, object]) -> None:
+    """Raise `ConfigError` for an engine argument that bon-eval sets itself, since numbers depend on it."""
+    if engine == "vllm" and (taken := sorted(_OWN.keys() & given.keys())):
+        raise ConfigError(f"--engine-arg {taken[0]} is set by bon-eval itself: {_OWN[taken[0]]}; drop it")
+
+
+def check_adapter_for_scoring(engine: str, adapter_dir: Path | str | None) -> None:
+    """Raise `ModelError` for an adapter under which an engine's forced scores are wrong.
+
+    vLLM's prompt log-probs leave out a LoRA on the head or the embeddings (vllm#51594), silently.
+    """
+    if engine == "vllm" and adapter_dir is not None and (parts := adapted_head(Path(adapter_dir))):
+        raise ModelError(
+            f"adapter {adapter_dir} changes {parts[0]}, which vLLM leaves out when it scores given responses "
+            "(vllm#51594); use --engine transformers, or merge the adapter into the model"
+        )
+
+
+def adapted_head(adapter_dir: Path) -> tuple[str, ...]:
+    """The output or input embeddings that a PEFT adapter changes."""
+    config = json.loads((adapter_dir / "adapter_config.json").read_text(encoding="utf-8"))
+    named: list[str] = []
+    for key in ("target_modules", "modules_to_save"):
+        value = config.get(key) or []
+        named += [value] if isinstance(value, str) else [str(name) for name in value]
+    return tuple(dict.fromkeys(head for head in _HEADS for name in named if name.split(".")[-1] == head))
