@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-from bon_eval.graders.language.tables import NUMBER_WORDS
-
 _REPEATING = re.compile(
     r"(?<![\d.])(\d{0,30})\.(\d{0,30})"
     r"(?:\\(?:overline|bar)\s*\{?(\d{1,30})\}?|(\\dot\s*\{?\d\}?(?:\d{0,30}\\dot\s*\{?\d\}?)?)(?!\d))"
@@ -153,8 +151,3 @@ def meant(text: str) -> str:
     if ("Z" in text or "integer" in text or "ℤ" in text) and (m := _INTEGER.search(text)) and m.start():
         return text[: m.start()] + rf" \family {{{m.group(1) or m.group(2)}}}"
     return text
-
-
-def is_number_word(words: str) -> int | None:
-    """The number that an answer in words is, up to a hundred."""
-    return NUMBER_WORDS.get(" ".join(words.replace("-", " ").split()))

@@ -84,6 +84,14 @@ OTHER_NUMBER_WORDS = (
 """From nought to twelve; a dash stands for a word that is another one in English."""
 
 
+FRACTION_WORDS = {
+    "half": "1/2", "a half": "1/2", "one half": "1/2", "a third": "1/3", "one third": "1/3", "two thirds": "2/3",
+    "a quarter": "1/4", "one quarter": "1/4", "a fourth": "1/4", "one fourth": "1/4", "three quarters": "3/4",
+    "three fourths": "3/4", "one fifth": "1/5", "two fifths": "2/5", "three fifths": "3/5", "four fifths": "4/5",
+    "one sixth": "1/6", "five sixths": "5/6", "one eighth": "1/8", "three eighths": "3/8", "one tenth": "1/10",
+}  # fmt: skip
+
+
 def _number_words() -> dict[str, int]:
     words = {word: n for n, word in enumerate(ONES.split())}
     for k, ten in enumerate(TENS.split()):
