@@ -26,7 +26,8 @@ _DENIED = (
 _BOUND_BEFORE = re.compile(
     r"(?:\b(?:(?:less|more|fewer|greater|higher|lower|larger|smaller) than|at (?:least|most)|up to|"
     r"over|under|above|below|almost|nearly|minus|negative|exceeds?|(?:multiple|factor|divisor) of|divisible by|"
-    rf"(?:twice|half|double|third|quarter|thirds|quarters)(?: of)?|from\s[$€£]?[\d.,]{{1,12}}\sto)|[<>≤≥±]|大于|小于|超过|少于|至少|至多|{_DENIED})\s*$",
+    rf"(?:twice|half|double|third|quarter|thirds|quarters)(?: of)?|from\s[$€£]?[\d.,]{{1,12}}\sto)"
+    rf"|[<>≤≥±]|大于|小于|超过|少于|至少|至多|{_DENIED})\s*$",
     re.IGNORECASE,
 )
 """What makes a number behind it no answer, or another one."""
@@ -83,7 +84,23 @@ def one_of_several(text: str, m: re.Match[str]) -> bool:
 
 _ASIDE = re.compile(r",\s{0,3}(?:and\s)?\w{1,9}\s{0,3}$")
 """Before a number that is only denied beside another: "5, not 6"."""
+_UNIT_POWER = re.compile(r"/\s?[A-Za-z]{1,3}\^\{?$")
+"""Before the power of a unit: m/s^2."""
 _WHOLE = re.compile(r"(?<![\d/.,])\d{1,9} $")
+
+
+_REASON = re.compile(r"(?<=[\w)}$]),?\s(?:because|since)\s[^,;\n]{1,120}$", re.IGNORECASE)
+_CONCLUDES = re.compile(r"\b(?:so|thus|hence|therefore|then)\b", re.IGNORECASE)
+
+
+def without_reason(text: str) -> str:
+    """A text without the reason that ends it, where its last sentence holds a number before that."""
+    text = text.rstrip()
+    m = _REASON.search(text, max(0, len(text) - 140))
+    if m is None or _CONCLUDES.search(m.group()):
+        return text
+    said = re.split(r"\n|\.\s", text[max(0, m.start() - 200) : m.start()])[-1]
+    return text[: m.start()] if any(c.isdigit() for c in said) else text
 
 
 def last_number(text: str) -> str | None:
@@ -96,7 +113,8 @@ def last_number(text: str) -> str | None:
     for m in NUMBER.finditer(text):
         if found is None or not any(start < m.start() < end for start, end in remarks):
             before = text[max(0, m.start() - 30) : m.start()]
-            if found is None or not (_NOT_THIS.search(before) and _ASIDE.search(before)):
+            aside = _NOT_THIS.search(before) and _ASIDE.search(before)
+            if found is None or not (aside or _UNIT_POWER.search(before)):
                 found = m
     if found is None:
         return None

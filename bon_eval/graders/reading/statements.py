@@ -82,13 +82,17 @@ _EMPTY = frozenset(
 _DENIALS = frozenset(["not", "neither", "never", "nicht", "pas", "niet", "nie", "не", "不是", "不"])
 
 _JOINS = "|".join((*CJK_JOINS, *sorted(LETTER_JOINS)))
+_JOINED = re.compile(rf"(?<=[\w)}}]\$)\s{{0,9}},?\s{{0,9}}(?:{_JOINS})\s{{0,9}}(?=\$)")
+"""What joins two formulas in other languages."""
 _HOPE = re.compile(r"\.?\s*I hope.*$", re.DOTALL)
-_SENTENCE = re.compile(r"(?<=[^\s.])\.(?=\s+[A-Z<])|[.!?](?=\s*$)|(?<=[\d)}$%])\.(?=\s+\S)")
+_SENTENCE = re.compile(r"(?<=[^\s.])\.(?=\s+[A-Z<])|[.!?](?=\s*$)|(?<=[\d)}$%\u3040-\u9fff\uac00-\ud7a3])\.(?=\s+\S)")
 _CLAUSE = re.compile(r"\s(?:is|are|equals)\s")
 _SUBJECT = re.compile(r"(?:the|a|an|that|this|its|his|her|their)\s", re.IGNORECASE)
 _HEDGE = re.compile(
     r"(?:(?:about|approximately|approx\.|around|roughly|circa|exactly|precisely|simply|just|therefore|thus|hence|then|"
-    r"indeed|clearly|obviously|also|now|still|only|equal to|equals|given by|found to be|to be|simplified to|≈|~"
+    r"indeed|actually|really|in fact|of course|clearly|obviously|also|now|still|only|equal to|equals|"
+    r"given by|found to be|to be|"
+    r"simplified to|≈|~"
     r"|the (?:whole |exact )?(?:number|integer|value|fraction|decimal|integer value)(?=\s+[-−$(]{0,2}[\d\\])"
     r"|\\approx|约为|约|等于)(?![A-Za-z])[,:]?\s*)+",
     re.IGNORECASE,
@@ -103,7 +107,7 @@ _BECAUSE = tuple(
 )
 _REASON = re.compile(
     rf"[,;]?\s+(?:because|since|due\s+to|so(?:\s+that)?|which|whereas|but|after|given|making|meaning|i\.e\.|that\s+is|"
-    rf"rather\s+than|instead\s+of|by\s+(?!\d)|as\s+(?:required|desired|expected|needed|we|shown|stated|above|before|"
+    rf"and\s+not|rather\s+than|instead\s+of|by\s+(?!\d)|as\s+(?:required|desired|expected|needed|we|shown|stated|above|before|"
     rf"claimed|wanted|asked|requested|an?\b|the\b|it\b|you\b|in\b|there\b|can\b|both\b|calculated|found|computed|follows)|"
     rf"(?:where|when|for|if)\b(?!\s*{_PARAMETER})(?=\s+[^\d])|in\s+total|altogether|as\s+well)(?![A-Za-z]).*$"
     r"|[,;]\s*(?:and\s+)?(?:the|an?|not|of|in|as|with|counting|including|per|using|from|namely|hence|thus|therefore)\s.*$"
@@ -114,7 +118,9 @@ _REASON = re.compile(
 _REMARK = re.compile(
     r"(?<=[\w%)$}*])\s+\((?!\s*(?:p?mod)\b)[^()\n\\]{0,100}[^\W\d_]{2}[^()\n\\]{0,100}\)(?=[\s.,;:*]*$)"
 )
-_NUMBER_REMARK = re.compile(r"(?<=[\d%$*])\s+\(\s*[-−]?[$€£]?[\d.,/+*\s-]+%?\s*\)(?=[\s.,;:*]*$)")
+_NUMBER_REMARK = re.compile(
+    r"(?:(?<=[\d%$*])\s+|(?<=[\u3040-\u9fff\uac00-\ud7a3])\s*)\(\s*[-−]?[$€£]?[\d.,/+*×·÷xX=\s-]+%?\s*\)(?=[\s.,;:*]*$)"
+)
 _COUNTED = re.compile(
     r"^([^\\]{0,3}\d[\d.,/]*\s[a-z]{3,15})\s(?:in|for|on|with|from|at|over|after|during|among|that|who|left|remaining|each)\s.*$",
     re.DOTALL,
@@ -122,18 +128,23 @@ _COUNTED = re.compile(
 """A number of things, and then where they are."""
 _MINUS = re.compile(r"(?:minus|negative)\s+(?=[$€£]?\d|\\)", re.IGNORECASE)
 _TOLD = re.compile(
-    rf"([-−+]?\$?{STATED_DIGITS}%?)(?:[,;:!]\s{{1,3}}(?=([^\W\d_]{{2,}}|[^\x00-\u024f]))|\*{{0,2}}\s(?=([^\W\d_]{{2,}})\W)[^\d=\\$]{{2,80}}\d)"
+    rf"([-−+]?\$?{STATED_DIGITS}%?)(?:[,;:!]\s{{1,3}}(?=([^\W\d_]{{2,}}|[^\x00-\u024f]))"
+    r"|\*{0,2}\s(?=([^\W\d_]{2,})\W)[^\d=\\$]{2,80}\d)"
 )
 """A number and words behind it: what follows a comma, or holds another number."""
 _CHANGING = frozenset(
-    "or and to plus minus times more less fewer greater over divided by mod modulo choose base percent squared cubed "
-    "half point in out of per through".split()
+    words(
+        "or and to plus minus times more less fewer greater over divided by mod modulo choose base percent squared "
+        "cubed half point in out of per through"
+    )
 )
 """Words behind a number that may make it another one."""
 _BOLD_VALUE = re.compile(
     r"[^\d*\\$=]{3,200}\*\*([-−+]?\$?\d[\d.,/]{0,40}%?|\$[^$*\n]{1,80}\$)\*\*(?!\s*(?:or|and|to)\b)"
 )
-_NOT_BUT = re.compile(r"\s*not\b[^.\n]{1,40}?\bbut\s+(?:rather\s+)?", re.IGNORECASE)
+_NOT_BUT = re.compile(
+    r"\s*not\b[^.\n]{1,40}?(?:\bbut\s+(?:rather\s+)?|[,;]\s*(?:it\s+is|it['’]s|rather)\s+)", re.IGNORECASE
+)
 _WRAPPED = re.compile(r"^[\s*_`<\"']*[_`<\"']([^_`<>\"'\n]+)[_`>\"'][\s*_`>\"'.]*$")
 
 
@@ -186,6 +197,8 @@ def _without_telling(sentence: str) -> str:
 def statement(sentence: str) -> str:
     """The answer within the words after "the answer is"."""
     sentence = corrected(_HOPE.sub("", sentence))
+    if "$" in sentence:
+        sentence = _JOINED.sub(", ", sentence)
     if "**" in sentence and (bold := _BOLD_VALUE.match(sentence)) and not CHANGES_MEANING & set(bold.group().split()):
         sentence = bold.group(1)
     if hedge := _HEDGE.match(bare := sentence.lstrip(" *_")):
