@@ -45,6 +45,11 @@ _STATEMENT = re.compile(
     r"(?:therefore|thus|indeed|also|hence|clearly|actually)?,?[ \t]{0,3}\*{0,3}(?:not[ \t]{1,3})?(?:true|false)\b",
     re.IGNORECASE,
 )
+_CALLED = re.compile(
+    r"\b(?:this|that|it)[ \t]{1,3}(?:is|must be)[ \t]{1,3}(?:not[ \t]{1,3})?(?:a|an)[ \t]{1,3}(?:true|false)(?=[ \t]{1,3}(?:statement|claim)\b)",
+    re.IGNORECASE,
+)
+"""``This is a false statement``"""
 _NAMED = re.compile(
     r"((?:\bnot[ \t]{1,3})?\b(?:true|false)\b)[*_\"'.]{0,4}[ \t]{1,3}is"
     r"[ \t]{1,3}(?:the|my|our)[ \t]{1,3}(?:(?:correct|right|final)[ \t]{1,3})?answer\b",
@@ -155,7 +160,7 @@ def _answered(text: str, start: int, end: int) -> list[tuple[int, str]]:
 
 def _concluded(text: str, start: int, end: int) -> list[tuple[int, str]]:
     """The conclusions about the statement between two places, in order."""
-    return list(_decided(_STATEMENT, text, start, end))
+    return sorted([*_decided(_STATEMENT, text, start, end), *_decided(_CALLED, text, start, end)])
 
 
 def _decided(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[int, str]]:

@@ -26,7 +26,7 @@ _THOUSANDS = re.compile(
 )
 _THOUSANDS_LOOSE = re.compile(r"(?<=\d)\s\{\s*,\s*\}\s?(?=\d{3}(?!\d))")
 _SPACE_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3}(?: \d{3})+)(?![\d])")
-_CURRENCY = re.compile(r"\\?\$|[€£¥₹]|\\(?:pounds|euro|EUR)(?![A-Za-z])|\bUS(?:D)?(?=\s*\d)")
+_CURRENCY = re.compile(r"\\?\$|[€£¥₹]|\\(?:pounds|euro|EUR)(?![A-Za-z])|\bUS(?:D)?(?=\s*\d)|\bRs\b\.?(?=\s?\d)")
 _MATH_DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]")
 _ABBREVIATION = re.compile(r"\b([ap])\.\s?m\b\.?", re.IGNORECASE)
 _BLANKS = re.compile(r" {3,}")

@@ -48,6 +48,8 @@ _SCRIPT = re.compile(r"(?:(?![\u0370-\u03ff])[^\W\d_A-Za-z])+")
 _RATE = re.compile(r"(?=.*(?:\\|\^\{?-))(?:[A-Za-z]{1,4}(?:\^\{?-?\d\}?)?(?:\s|\\cdot|\\times|\\|[/.,*]){0,4}){1,5}")
 """Units with signs of TeX between them, or negative powers: ``m s^{-1}``."""
 _WITHOUT = re.compile(r"\s*\\(?:setminus|backslash|smallsetminus)")
+_TELLS = re.compile(r"((?:[A-Za-z']{1,20}\s){1,6}(?:is|are|equals)):?\s(?=[-$]?[\d\\])")
+"""Words before a value within a text."""
 _GLUED = re.compile(r"(?:and|or)(?=[A-Zx-z])")
 
 
@@ -207,6 +209,9 @@ def _scan_style(text: str, i: int, name: str, out: list[Token], grouping: bool, 
         out.append(Token("let", word, spaced))
     elif word in FUNCTIONS:
         out.append(Token("cmd", word, spaced))
+    elif name == "text" and (told := _TELLS.match(word)):
+        out.append(Token("text", told.group(1).lower(), True))
+        _scan(word[told.end() :], out, grouping, nesting + 1)
     elif any(c.isdigit() for c in word) or "\\" in word:
         _scan(word, out, grouping, nesting + 1)
     elif len(word) > 1 and word.isalpha() and name in ("vec", "overrightarrow", "hat", "mathbf", "mathit"):

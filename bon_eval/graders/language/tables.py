@@ -45,6 +45,11 @@ LANGUAGES = (
     Language("Indonesian", "jawaban jawabannya", "adalah ialah", "dan atau", "benar", "salah", "karena",
              "opsi pilihan"),
     Language("Swedish", "svar svaret", "är blir", "och eller", "sant", "falskt", "eftersom", "alternativ"),
+    Language("Swahili", "jibu", "ni", "", "kweli", "uongo", "kwa_sababu kwani", "chaguo"),
+    Language("Yoruba", "ìdáhùn", "ni", "", "", "", "", ""),
+    Language("Bengali", "উত্তর", "হল হলো", "এবং বা", "সত্য", "মিথ্যা", "কারণ", "বিকল্প"),
+    Language("Telugu", "సమాధానం జవాబు", "", "మరియు లేదా", "నిజం", "తప్పు", "ఎందుకంటే", "ఎంపిక"),
+    Language("Thai", "คำตอบ", "คือ", "และ หรือ", "จริง", "เท็จ", "เพราะ", "ตัวเลือก", spaced=False),
     Language("Arabic", "الجواب الإجابة", "هو هي", "و أو", "صحيح", "خطأ", "لأن", "الخيار"),
     Language("Hindi", "उत्तर", "है", "और या", "सत्य", "असत्य", "क्योंकि", "विकल्प"),
     Language("Chinese", "答案 答", "应该是 應該是 应是 就是 是 应为 應為 为 為 等于", "和 或 与 及 以及 或者 、",
@@ -52,7 +57,7 @@ LANGUAGES = (
              "选项 故选 应选 所以选 因此选 选择 选 選項 故選 應選 選擇 選", spaced=False),
     Language("Japanese", "答え 答 解答 正解", "は", "と または 、", "真 正しい", "偽", "なぜなら", "選択肢",
              spaced=False),
-    Language("Korean", "정답 답", "은 는", "과 와 또는", "참", "거짓", "왜냐하면", "선택지 보기", spaced=False),
+    Language("Korean", "정답 답변 답", "은 는", "과 와 또는", "참", "거짓", "왜냐하면", "선택지 보기", spaced=False),
 )  # fmt: skip
 
 BESIDE = "also daher folglich donc ainsi entonces quindi portanto la le el a o die der das l'"
@@ -64,7 +69,7 @@ NOT_AN_ANSWER = {"不是", "不", "非", "没有", "没", "少于", "小于", "�
                  "未満", "以上", "以下", "не", "nicht", "pas", "no", "non", "não", "niet", "nie"}  # fmt: skip
 """Words before a value that make it another one, beside the English ones of the answers' vocabulary."""
 
-BEHIND = frozenset(["or", "more", "less", "fewer", "greater", "squared", "cubed", "plus"])
+BEHIND = frozenset(["or", "more", "less", "fewer", "greater", "squared", "cubed", "factorial", "plus"])
 """English words behind a value that make it another one."""
 NOT_BEHIND = ("以上", "以下", "未満", "以内", "不到", "多", "이상", "이하", "미만", "초과", "より")
 """Words behind a value that make it another one."""

@@ -108,7 +108,7 @@ def last_run(text: str, *, algebra: bool) -> str | None:
         if not any(c.isdigit() for c in last.string[last.end() :]):
             return last.group()
     for line in reversed(text.splitlines()[-_LINES:]):
-        for run in reversed(_runs(_prepared(line))):
+        for run in reversed(_runs(_prepared(line if algebra else line.replace("\\$", "").replace("$", "")))):
             formula = _formula(run, algebra=algebra)
             if formula is not None:
                 return formula

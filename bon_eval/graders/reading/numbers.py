@@ -25,7 +25,8 @@ _DENIED = (
 )
 _BOUND_BEFORE = re.compile(
     r"(?:\b(?:(?:less|more|fewer|greater|higher|lower|larger|smaller) than|at (?:least|most)|up to|"
-    r"over|under|above|below|almost|nearly|minus|negative|exceeds?|(?:multiple|factor|divisor) of|divisible by|"
+    r"over|under|above|below|almost|nearly|minus|negative|exceeds?|(?:multiple|factor|divisor) of|divisible by|no longer|"
+    r"(?:square|cube|root|square root|cube root) of|"
     rf"(?:twice|half|double|third|quarter|thirds|quarters)(?: of)?|from\s[$€£]?[\d.,]{{1,12}}\sto)"
     rf"|[<>≤≥±]|大于|小于|超过|少于|至少|至多|{_DENIED})\s*$",
     re.IGNORECASE,
@@ -35,6 +36,7 @@ _NOT_THIS = re.compile(rf"(?:{_DENIED}|大于|小于)\s*$", re.IGNORECASE)
 _TIMES = re.compile(r"\b(?:twice|double|half of|(?:a|one) (?:third|quarter) of)\s*$", re.IGNORECASE)
 _OTHER_END = re.compile(
     r"(?:\bbetween\s[^\n.]{0,40}\s(?:and|to|&)|\bbetween\s[^\n.]{0,40}[-–]|[\d%)][^\n.,;:=]{0,20}\sor(?:\s[A-Za-z]\s*=)?"
+    r"|\b(?:product|sum|difference|quotient|average|mean)\sof\s[^\n.]{0,40}\sand"
     r"|(?<![\d.,])\d[\d.,]{0,12}\s(?:in|out of)"
     rf"|\bare\s(?:[-−]?{DIGITS},?\s){{1,6}}and)\s*$",
     re.IGNORECASE,
@@ -54,15 +56,18 @@ def scale_at(text: str, at: int) -> tuple[int, int] | None:
 _GLUED = re.compile(r"[A-Za-z)][A-Za-z0-9()]*[/^*+]$")
 """A number behind such signs is a part of a formula."""
 _OTHER_BEGIN = re.compile(
-    r"\s*(?:(?:to|[-–]|到|至)\s?[$€£]?\d|and\s[$€£]?\d[\d.,]*\s*$|(?:squared|cubed)\b|(?:in|out of)\s\d[\d.,]*\s*$"
+    r"\s*(?:(?:to|[-–]|到|至)\s?[$€£]?\d|and\s[$€£]?\d[\d.,]*\s*$|(?:squared|cubed|factorial)\b|"
+    r"(?:times|plus|minus|over|mod|choose)\s[$€£]?\d|(?:divided|multiplied)\sby\b|to\sthe\spower\b|'\s?\d|(?:in|out of)\s\d[\d.,]*\s*$"
     r"|[^\W\d_]{0,15}\s*\b(?:more|less|fewer)\sthan\s"
     r"|[^\W\d_]{0,15}\s*\bor\s(?:[$€£]?\d|(?:more|less|fewer|greater|above|below|higher|lower|over)\b))"
 )
 
 
 _COMPOUND = re.compile(
-    r"\s*(?:hours?|hrs?|h|minutes?|mins?|days?|weeks?|months?|years?|feet|foot|ft|pounds?|lbs?|dollars?|met(?:er|re)s?|(?=and\s))\s*,?\s*"
-    r"(?:and\s+)?\d+\s*(?:seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|months?|inch(?:es)?|in|ounces?|oz|cents?|"
+    r"\s*(?:hours?|hrs?|h|minutes?|mins?|days?|weeks?|months?|years?|feet|foot|ft|yards?|miles?|pounds?|lbs?|"
+    r"kilograms?|kg|kilomet(?:er|re)s?|km|m|lit(?:er|re)s?|gallons?|dollars?|euros?|met(?:er|re)s?|(?=and\s))\s*,?\s*"
+    r"(?:and\s+)?\d+\s*(?:seconds?|secs?|minutes?|mins?|hours?|days?|weeks?|months?|inch(?:es)?|in|feet|foot|ft|"
+    r"ounces?|oz|grams?|g|met(?:er|re)s?|m|millilit(?:er|re)s?|ml|quarts?|pints?|cents?|"
     r"centimet(?:er|re)s?|cm)\b",
     re.IGNORECASE,
 )

@@ -126,6 +126,8 @@ _COUNTED = re.compile(
     re.DOTALL,
 )
 """A number of things, and then where they are."""
+_METRIC = re.compile(r"^([-−]?\d[\d.,]{0,30})\s([mgs])(\^\{?[23]\}?\.?)$")
+"""A number in a unit of one letter that has a power."""
 _MINUS = re.compile(r"(?:minus|negative)\s+(?=[$€£]?\d|\\)", re.IGNORECASE)
 _TOLD = re.compile(
     rf"([-−+]?\$?{STATED_DIGITS}%?)(?:[,;:!]\s{{1,3}}(?=([^\W\d_]{{2,}}|[^\x00-\u024f]))"
@@ -143,7 +145,7 @@ _BOLD_VALUE = re.compile(
     r"[^\d*\\$=]{3,200}\*\*([-−+]?\$?\d[\d.,/]{0,40}%?|\$[^$*\n]{1,80}\$)\*\*(?!\s*(?:or|and|to)\b)"
 )
 _NOT_BUT = re.compile(
-    r"\s*not\b[^.\n]{1,40}?(?:\bbut\s+(?:rather\s+)?|[,;]\s*(?:it\s+is|it['’]s|rather)\s+)", re.IGNORECASE
+    r"\s*not\b[^.\n]{1,40}?(?:\bbut\s+(?:rather\s+)?|[,;.]\s*(?:it\s+is|it['’]s|rather)\s+)", re.IGNORECASE
 )
 _WRAPPED = re.compile(r"^[\s*_`<\"']*[_`<\"']([^_`<>\"'\n]+)[_`>\"'][\s*_`>\"'.]*$")
 
@@ -222,7 +224,8 @@ def statement(sentence: str) -> str:
     sentence = _REMARK.sub("", _REASON.sub("", sentence))
     if "\\" not in sentence:
         sentence = _NUMBER_REMARK.sub("", sentence)
-    sentence = _without_telling(_COUNTED.sub(r"\1", sentence))
+    sentence = _without_telling(_COUNTED.sub(r"\1", sentence).lstrip(" *"))
     if m := _WRAPPED.match(sentence):
         sentence = m.group(1)
-    return strip_edges(sentence)
+    sentence = _METRIC.sub(r"\1\\text{ \2}\3", sentence)
+    return strip_edges(sentence).rstrip("_")
