@@ -46,7 +46,8 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _CALLED = re.compile(
-    r"\b(?:this|that|it)[ \t]{1,3}(?:is|must be)[ \t]{1,3}(?:not[ \t]{1,3})?(?:a|an)[ \t]{1,3}(?:true|false)(?=[ \t]{1,3}(?:statement|claim)\b)",
+    r"\b(?:this|that|it)[ \t]{1,3}(?:is|must be)[ \t]{1,3}(?:not[ \t]{1,3})?(?:a|an)[ \t]{1,3}"
+    r"(?:true|false)(?=[ \t]{1,3}(?:statement|claim)\b)",
     re.IGNORECASE,
 )
 """``This is a false statement``"""

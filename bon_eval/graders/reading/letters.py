@@ -74,6 +74,10 @@ _CJK = re.compile(
 )
 
 
+_SAID_ASCII = ("ist richtig", "ist korrekt", "est correct", "est la bonne", "es correct", "es la correct")
+"""Without one of these a text in ASCII has nothing that `_FOREIGN` finds."""
+
+
 def stated_letters(text: str, start: int, end: int) -> list[tuple[int, str, bool]]:
     """Where what is stated between two places, in order, and whether words count there too."""
     found = [(a.start, a.content, a.kind != "named") for a in announced(text, start, end) if a.kind != "marker"]
@@ -93,7 +97,8 @@ def _letters_in(text: str) -> Iterator[tuple[int, str]]:
         if not _NOT_SO.search(text[max(0, m.start() - 30) : m.start()]) or not m.group(k).strip("()*_").isalpha():
             yield m.start(k), m.group(k)
         m = _STATED.search(text, max(m.start() + 1, m.start(k)))
-    for pattern in (_LETTER_FIRST, _FOREIGN, _ONLY, _TO_OPTION, _MARK, _CJK):
+    foreign = (_FOREIGN, _CJK) if not text.isascii() else (_FOREIGN,) if any(w in text for w in _SAID_ASCII) else ()
+    for pattern in (_LETTER_FIRST, _ONLY, _TO_OPTION, _MARK, *foreign):
         for m in pattern.finditer(text):
             k = m.lastindex or 0
             if not _NOT_SO.search(text[max(0, m.start() - 30) : m.start()]):

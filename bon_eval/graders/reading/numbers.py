@@ -25,7 +25,8 @@ _DENIED = (
 )
 _BOUND_BEFORE = re.compile(
     r"(?:\b(?:(?:less|more|fewer|greater|higher|lower|larger|smaller) than|at (?:least|most)|up to|"
-    r"over|under|above|below|almost|nearly|minus|negative|exceeds?|(?:multiple|factor|divisor) of|divisible by|no longer|"
+    r"over|under|above|below|almost|nearly|minus|negative|exceeds?|"
+    r"(?:multiple|factor|divisor) of|divisible by|no longer|"
     r"(?:square|cube|root|square root|cube root) of|"
     rf"(?:twice|half|double|third|quarter|thirds|quarters)(?: of)?|from\s[$€£]?[\d.,]{{1,12}}\sto)"
     rf"|[<>≤≥±]|大于|小于|超过|少于|至少|至多|{_DENIED})\s*$",
@@ -57,7 +58,8 @@ _GLUED = re.compile(r"[A-Za-z)][A-Za-z0-9()]*[/^*+]$")
 """A number behind such signs is a part of a formula."""
 _OTHER_BEGIN = re.compile(
     r"\s*(?:(?:to|[-–]|到|至)\s?[$€£]?\d|and\s[$€£]?\d[\d.,]*\s*$|(?:squared|cubed|factorial)\b|"
-    r"(?:times|plus|minus|over|mod|choose)\s[$€£]?\d|(?:divided|multiplied)\sby\b|to\sthe\spower\b|'\s?\d|(?:in|out of)\s\d[\d.,]*\s*$"
+    r"(?:times|plus|minus|over|mod|choose)\s[$€£]?\d|(?:divided|multiplied)\sby\b|to\sthe\spower\b|'\s?\d|"
+    r"(?:in|out of)\s\d[\d.,]*\s*$"
     r"|[^\W\d_]{0,15}\s*\b(?:more|less|fewer)\sthan\s"
     r"|[^\W\d_]{0,15}\s*\bor\s(?:[$€£]?\d|(?:more|less|fewer|greater|above|below|higher|lower|over)\b))"
 )
