@@ -96,7 +96,10 @@ def grades(rng: np.random.Generator, table: pa.Table) -> pa.Table:
         pa.array(correct & (rng.random(n) < 0.95)),
         pa.array([str(c) for c in classes]),
         pa.array(classes),
-        *(pa.array([word] * n) for word in ("synthetic", "gsm8k", "1")),
+        pa.array(["synthetic"] * n),
+        pa.nulls(n, pa.int32()),
+        pa.array([len(text) for text in table["text"].to_pylist()], pa.int32()),
+        *(pa.array([word] * n) for word in ("gsm8k", "1")),
     ]
     return pa.table(columns, schema=grading.SCHEMA)
 

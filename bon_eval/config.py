@@ -84,6 +84,8 @@ class RunConfig:
     """What is stored for each token besides its log-prob: ``none`` or ``topk``."""
     cluster: str | None = None
     """Column of the problems whose equal values share a source; it changes no response."""
+    reasoning: tuple[tuple[str, str], ...] | None = None
+    """The task's own markers that open and close reasoning; None: those of `bon_eval.graders.reasoning`."""
     shard: str | None = None
     """``2/4``: the second of four parts of a run, by problem; None: all of it. The hashes above are of all of it."""
 
@@ -112,11 +114,13 @@ class RunConfig:
     def identity(self) -> dict[str, object]:
         """The fields that a stored response depends on: two runs with equal identities are the same run.
 
-        Names and paths are left out where a content hash stands for them, and so are the grader (grades are replayed
-        from the responses), the clusters of the analysis and the placement arguments of the engine.
+        Names and paths are left out where a content hash stands for them, and so are the grader and the markers of
+        reasoning (grades are replayed from the responses), the clusters of the analysis and the placement arguments
+        of the engine.
         """
         fields = self.as_dict()
-        for name in ("model", "adapter", "data", "train_data", "revision", "grader", "limit", "cluster"):
+        replayed = ("grader", "reasoning", "cluster")
+        for name in ("model", "adapter", "data", "train_data", "revision", "limit", *replayed):
             del fields[name]
         if self.token_stats == "none":
             del fields["token_stats"]  # as it was before there was a choice

@@ -145,7 +145,10 @@ _ARRAYS = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "an
 _STRICT = ("correct_strict", "unscored_strict")
 
 
-_OPTIONAL = (*_STRICT, "n_bytes", "same_as_greedy")
+_LENGTHS = ("reasoning_chars", "answer_chars")
+
+
+_OPTIONAL = (*_STRICT, *_LENGTHS, "n_bytes", "same_as_greedy")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,6 +173,10 @@ class Pool:
     """As `correct`, under the task's strict answer format; None where the grades hold no verdicts under it."""
     unscored_strict: NDArray[np.bool_] | None = None
     """Without a verdict under the strict format; present where `correct_strict` is."""
+    reasoning_chars: NDArray[np.int32] | None = None
+    """Characters of reasoning before the answer; -1: none. None where the grades are of a version without it."""
+    answer_chars: NDArray[np.int32] | None = None
+    """Characters behind the reasoning; -1: it was not finished. Present where `reasoning_chars` is."""
     token_logprobs: NDArray[np.float32] | None = None
     """All token log-probs, responses in row-major order of (P, N); None unless loaded."""
     token_offsets: NDArray[np.int64] | None = None
@@ -189,7 +196,7 @@ class Pool:
     def __post_init__(self) -> None:
         shape = (len(self.problem_ids), self.n)
         named = {name: getattr(self, name) for name in (*_ARRAYS, *(() if self.correct_strict is None else _STRICT))}
-        optional = {name: getattr(self, name) for name in ("n_bytes", "same_as_greedy")}
+        optional = {name: getattr(self, name) for name in (*_LENGTHS, "n_bytes", "same_as_greedy")}
         named |= {name: array for name, array in optional.items() if array is not None}
         for name, array in (*named.items(), *self.plugin_scores.items()):
             if array is None or array.shape != shape:
@@ -200,6 +207,13 @@ class Pool:
     def n(self) -> int:
         """Responses per problem."""
         return int(self.log_likelihood.shape[1])
+
+    @property
+    def unfinished(self) -> NDArray[np.bool_]:
+        """Responses whose reasoning was not finished: they have no answer. All False where that is not known."""
+        import numpy as np  # the command line names records without it
+
+        return np.zeros(self.correct.shape, np.bool_) if self.answer_chars is None else self.answer_chars < 0
 
     def has(self, need: str) -> bool:
         """Whether it holds ``token_logprobs``, ``n_bytes`` or a statistic of each token."""

@@ -24,9 +24,9 @@ from bon_eval.stats.streams import seeded_stream
 
 Array = NDArray[np.float64]
 
-QUANTITIES = ("correct", "log_likelihood", "n_tokens", "truncated", "unscored")
+QUANTITIES = ("correct", "log_likelihood", "n_tokens", "truncated", "unfinished", "unscored")
 """What is averaged over the picks of an arm, in the order of the first axis of `Picks`."""
-CORRECT, LOG_LIKELIHOOD, N_TOKENS, TRUNCATED, UNSCORED = range(5)
+CORRECT, LOG_LIKELIHOOD, N_TOKENS, TRUNCATED, UNFINISHED, UNSCORED = range(6)
 
 _WEIGHTED = "vote "
 """Before the name of a weighted vote: what its cells and curves are called."""
@@ -67,6 +67,11 @@ class Responses:
     def clusters_of(self, kept: NDArray[np.intp] | NDArray[np.bool_]) -> NDArray[np.intp] | None:
         """Of some of the problems, numbered anew."""
         return rows_of(self.clusters, kept)
+
+    @property
+    def knows_reasoning(self) -> bool:
+        """Whether the grades say where reasoning ends."""
+        return self.pool.answer_chars is not None and self.greedy.answer_chars is not None
 
     @property
     def units(self) -> tuple[int, str]:
@@ -204,7 +209,7 @@ def _picks(scores: Array, values: Array, ns: Sequence[int], interval_ns: Sequenc
     picked = best_of_n(scores, values, ns)
     # The weights of the ranks sum to 1 up to rounding only; unrounded, a problem that both arms always solve would
     # count as contested in the paired test, and a share could exceed 1.
-    for quantity in (CORRECT, TRUNCATED, UNSCORED):
+    for quantity in (CORRECT, TRUNCATED, UNFINISHED, UNSCORED):
         np.round(picked[quantity], 12, out=picked[quantity])
     means = picked.mean(axis=2)
     return Picks(

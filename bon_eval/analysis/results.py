@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from bon_eval.analysis.explain import Explanation
 from bon_eval.analysis.settings import Settings
+from bon_eval.analysis.shapes import ReasoningRow
 from bon_eval.analysis.unrun_arms import Replayed
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import (
@@ -60,6 +61,8 @@ class ArmRow:
     """Of the picked responses under the model, in nats."""
     n_tokens: NotNegative | None
     truncated: Share | None
+    unfinished: Share | None
+    """Reasoning not finished, and so no answer; None where the grades do not tell."""
     unscored: Share | None
     monte_carlo_error: Positive | None = None
     """Standard error of `accuracy` from drawing subsets; None where the arm is exact."""
@@ -102,6 +105,7 @@ class CurvePoint:
     log_likelihood: LogLikelihood | None
     n_tokens: NotNegative | None
     truncated: Share | None
+    unfinished: Share | None
     unscored: Share | None
     monte_carlo_error: Positive | None = None
 
@@ -116,6 +120,8 @@ class ProblemRow:
     """False for an unscored response, too."""
     greedy_unscored: bool
     greedy_truncated: bool
+    greedy_unfinished: bool | None
+    """Reasoning not finished; None where the grades do not tell, here and in `pool_unfinished`."""
     greedy_log_likelihood: LogLikelihood
     pool_accuracy: Share
     """The value of one sample."""
@@ -128,6 +134,7 @@ class ProblemRow:
     above_greedy: Share
     """Share of the pool that is sharper than greedy (see `Facts.sharper_than_greedy`)."""
     pool_truncated: Share
+    pool_unfinished: Share | None
     pool_unscored: Share
 
 
@@ -160,6 +167,8 @@ class Facts:
     """Mean over problems of the share of the pool that is sharper than greedy."""
     duplicate_share: Share | None
     """Mean over problems of the share of pool responses that repeat an earlier one; None if it was not given."""
+    reasoning: tuple[ReasoningRow, ...] = ()
+    """Of greedy and of the pool; empty where the grades do not tell reasoning from the answer."""
 
     @property
     def verdict(self) -> str:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from bon_eval.analysis.arms import Array, Data
 from bon_eval.analysis.settings import Settings
 from bon_eval.estimators import pick_probability
+from bon_eval.records import Pool
 from bon_eval.stats import (
     Interval,
 )
 from bon_eval.stats.closed_form import ratio_interval
 from bon_eval.stats.clusters import cluster_sums
-from bon_eval.stats.units import SHARE, Count, Limits, LogLikelihood, Share, Size
+from bon_eval.stats.units import SHARE, Count, Limits, LogLikelihood, NotNegative, Share, Size
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,36 @@ class Histogram:
     """Increasing, one more than the bins; the outer ones hold all responses."""
     correct: Annotated[tuple[Count, ...], Limits(min_items=1)]
     incorrect: Annotated[tuple[Count, ...], Limits(min_items=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningRow:
+    """How much of the responses of one draw is reasoning."""
+
+    draw: Literal["greedy", "sample"]
+    share: Share
+    """Of responses with a reasoning block, finished or not."""
+    unfinished: Share
+    """Of responses whose block never closes."""
+    reasoning_chars: NotNegative | None
+    """Mean length in characters over the responses whose block closes; None where none does."""
+    answer_chars: NotNegative | None
+    """The same of what follows the block."""
+
+
+def reasoning_rows(data: Data) -> Iterator[ReasoningRow]:
+    """A row each for greedy and the pool; none where the grades do not tell reasoning from the answer."""
+    draws: tuple[tuple[Literal["greedy", "sample"], Pool], ...] = (
+        ("greedy", data.responses.greedy),
+        ("sample", data.responses.pool),
+    )
+    for draw, pool in draws:
+        reasoning, answer = pool.reasoning_chars, pool.answer_chars
+        if reasoning is None or answer is None:
+            return
+        closed = (reasoning >= 0) & (answer >= 0)
+        means = (float(chars[closed].mean()) if closed.any() else None for chars in (reasoning, answer))
+        yield ReasoningRow(draw, float((reasoning >= 0).mean()), float((answer < 0).mean()), *means)
 
 
 _MOST_BINS = 40

@@ -13,6 +13,7 @@ from bon_eval.analysis.arms import (
     LOG_LIKELIHOOD,
     N_TOKENS,
     TRUNCATED,
+    UNFINISHED,
     UNSCORED,
     Array,
     Cells,
@@ -34,12 +35,14 @@ from bon_eval.analysis.results import (
     ProblemRow,
 )
 from bon_eval.analysis.settings import Settings
+from bon_eval.analysis.shapes import reasoning_rows
 from bon_eval.errors import counted
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 _ROUNDING = 1e-9
 _PICKS_AN_ANSWER = "the arm picks an answer, not one response"
+_UNKNOWN = "the grades are of a version that did not tell reasoning from the answer; run: bon-eval grade"
 
 
 def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]:
@@ -60,6 +63,10 @@ def arm_rows(data: Data, settings: Settings, cells: Cells) -> tuple[ArmRow, ...]
     rows.append(_arm_row(cells, "vote", last, None, None, error=data.vote_error[last]))
     rows += [_arm_row(cells, "vote", last, name, None, error=v.error[last]) for name, v in data.weighted.items()]
     rows.append(_arm_row(cells, "oracle", last, None, None))
+    if not arms.knows_reasoning:
+        rows = [
+            replace(row, unfinished=None, null_reasons={"unfinished": _UNKNOWN, **row.null_reasons}) for row in rows
+        ]
     return adjust_arms(data, settings, relative_lifts(data, settings, rows))
 
 
@@ -97,7 +104,7 @@ def _arm_row(
     """`means` over problems and picks, (quantities,); None for an arm of which only the accuracy exists."""
     label = row_label(arm, n, scorer)
     reasons: dict[str, str] = {}
-    lift = log_likelihood = n_tokens = truncated = unscored = None
+    lift = log_likelihood = n_tokens = truncated = unfinished = unscored = None
     if arm == "greedy":
         reasons["lift"] = "greedy is the baseline"
     else:
@@ -107,9 +114,11 @@ def _arm_row(
     reasons["p_joint"] = "not in the family of other arms"
     if means is not None:
         log_likelihood = cells.log_likelihood[label]
-        n_tokens, truncated, unscored = means[N_TOKENS:].tolist()
+        n_tokens, truncated, unfinished, unscored = means[N_TOKENS:].tolist()
     else:
-        reasons |= dict.fromkeys(("log_likelihood", "n_tokens", "truncated", "unscored"), _PICKS_AN_ANSWER)
+        reasons |= dict.fromkeys(
+            ("log_likelihood", "n_tokens", "truncated", "unfinished", "unscored"), _PICKS_AN_ANSWER
+        )
     if not error:
         reasons["monte_carlo_error"] = "exact: no subsets were drawn"
     return ArmRow(
@@ -126,6 +135,7 @@ def _arm_row(
         log_likelihood=log_likelihood,
         n_tokens=n_tokens,
         truncated=truncated,
+        unfinished=unfinished,
         unscored=unscored,
         monte_carlo_error=error or None,
         null_reasons=reasons,
@@ -136,18 +146,18 @@ def curve_points(data: Data, cells: Cells) -> Iterator[CurvePoint]:
     """Every scorer and the oracle at n = 1..N, the vote at n = 1 and the table's n."""
     for scorer, picks in data.picks.items():
         for n, means in picks.means.items():
-            yield _curve_point(cells, scorer, n, float(means[CORRECT]), means)
+            yield _curve_point(data, cells, scorer, n, float(means[CORRECT]), means)
     for n in sorted(data.vote):
-        yield _curve_point(cells, "vote", n, float(data.vote[n].mean()), None, error=data.vote_error[n])
+        yield _curve_point(data, cells, "vote", n, float(data.vote[n].mean()), None, error=data.vote_error[n])
     for name, vote in data.weighted.items():
         for n, value in vote.values.items():
-            yield _curve_point(cells, f"vote {name}", n, float(value.mean()), None, error=vote.error[n])
+            yield _curve_point(data, cells, f"vote {name}", n, float(value.mean()), None, error=vote.error[n])
     for n, value in data.oracle.items():
-        yield _curve_point(cells, "oracle", n, float(value.mean()), None)
+        yield _curve_point(data, cells, "oracle", n, float(value.mean()), None)
 
 
 def _curve_point(
-    cells: Cells, scorer: str, n: int, accuracy: float, means: Array | None, *, error: float = 0.0
+    data: Data, cells: Cells, scorer: str, n: int, accuracy: float, means: Array | None, *, error: float = 0.0
 ) -> CurvePoint:
     label = cell_label(scorer, n)
     return CurvePoint(
@@ -160,6 +170,7 @@ def _curve_point(
         log_likelihood=None if means is None else float(means[LOG_LIKELIHOOD]),
         n_tokens=None if means is None else float(means[N_TOKENS]),
         truncated=None if means is None else float(means[TRUNCATED]),
+        unfinished=float(means[UNFINISHED]) if means is not None and data.responses.knows_reasoning else None,
         unscored=None if means is None else float(means[UNSCORED]),
         monte_carlo_error=error or None,
     )
@@ -170,6 +181,7 @@ def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
     last = settings.ns[-1]
     above = sharper_than_greedy(data.responses).mean(axis=1)
     pool, greedy, golds = data.responses.pool, data.responses.greedy, data.responses.golds
+    known = data.responses.knows_reasoning
     for i, problem_id in enumerate(pool.problem_ids):
         yield ProblemRow(
             problem_id=problem_id,
@@ -177,6 +189,7 @@ def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
             greedy_correct=bool(greedy.correct[i, 0]),
             greedy_unscored=bool(greedy.unscored[i, 0]),
             greedy_truncated=bool(greedy.truncated[i, 0]),
+            greedy_unfinished=bool(greedy.unfinished[i, 0]) if known else None,
             greedy_log_likelihood=float(greedy.log_likelihood[i, 0]),
             pool_accuracy=float(pool.correct[i].mean()),
             best_of_n={scorer: float(picks.per_problem[last][CORRECT, i]) for scorer, picks in data.picks.items()},
@@ -185,6 +198,7 @@ def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
             best_log_likelihood=float(pool.log_likelihood[i].max()),
             above_greedy=float(above[i]),
             pool_truncated=float(pool.truncated[i].mean()),
+            pool_unfinished=float(pool.unfinished[i].mean()) if known else None,
             pool_unscored=float(pool.unscored[i].mean()),
         )
 
@@ -206,6 +220,7 @@ def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]
         same_told_by=data.responses.pool.same_told_by or "nothing",
         above_greedy=cells.above_greedy.estimate,
         duplicate_share=None if duplicates is None else float(duplicates.mean()),
+        reasoning=tuple(reasoning_rows(data)),
     )
 
 

@@ -197,7 +197,12 @@ def score(
 @click.command()
 @run_argument
 @click.option("--grader", help="Another grader than the run's own.")
-@click.option("--deadline", default=1.5, show_default=True, help="Seconds for one symbolic comparison.")
+@click.option(
+    "--deadline",
+    default=0.6,
+    show_default=True,
+    help="Seconds of processor time for one symbolic comparison; three times as many at the second try.",
+)
 @click.option("--memory-mb", default=1024, show_default=True, help="Address space of a grader's worker in MiB.")
 @quiet_option
 def grade(run_dir: Path, grader: str | None, deadline: float, memory_mb: int, quiet: bool) -> None:

@@ -14,6 +14,7 @@ from bon_eval.graders.game24 import GAME24
 from bon_eval.graders.math import MATH
 from bon_eval.graders.numeric import GSM8K, NUMERIC
 from bon_eval.graders.plugin import PluginGrader
+from bon_eval.graders.reasoning import reasoning_of
 from bon_eval.graders.true_false import TRUE_FALSE
 from bon_eval.graders.workers.foreign import plugin_names
 
@@ -69,7 +70,8 @@ def strict(name: str, response: str, gold: str) -> bool | None:
     Without that format the decision is False; None when no decision could be reached.
     """
     grader = get_grader(name)
-    answer = grader.strict(response)
+    shown = reasoning_of().split(response).answer
+    answer = None if shown is None else grader.strict(shown)
     if answer is None:
         return False
     decision: Decision = grader.decide(answer, grader.gold(gold))

@@ -7,6 +7,8 @@ from typing import Any
 
 from bon_eval.graders.base import UNDECIDED, Decision, Grade, as_decision
 from bon_eval.graders.extract import Extract
+from bon_eval.graders.reading.stretches import without_special_tokens
+from bon_eval.graders.reasoning import NOT_FINISHED, Parts, reasoning_of
 from bon_eval.graders.workers.isolation import shared_pool
 
 
@@ -21,7 +23,18 @@ class AnswerGrader(ABC):
 
     @abstractmethod
     def extract(self, response: str) -> Extract:
-        """Where and what the response answers. Never raises; linear in the response."""
+        """Where and what a response without reasoning answers. Never raises; linear in the response."""
+
+    def tagged(self, content: str) -> Extract:
+        """What the content of an answer element answers: all of it is the answer."""
+        return self.extract(f"Answer: {content}")
+
+    def read(self, parts: Parts) -> Extract:
+        """Where and what a response answers that was parted from its reasoning."""
+        if parts.answer is None:
+            return Extract(None, NOT_FINISHED)
+        text = without_special_tokens(parts.answer)
+        return self.tagged(text) if parts.tagged else self.extract(text)
 
     @abstractmethod
     def fast(self, answer: str, gold: str) -> Decision:
@@ -41,7 +54,7 @@ class AnswerGrader(ABC):
 
     @abstractmethod
     def strict(self, response: str) -> str | None:
-        """The answer when only the task's own format counts; None without that format."""
+        """The answer when only the task's own format counts; None without that format. Of text without reasoning."""
 
     def question(self, answer: str, gold: str) -> dict[str, str]:
         """What a worker is asked when `fast` is undecided."""
@@ -60,8 +73,8 @@ class AnswerGrader(ABC):
         return decision if decision is not UNDECIDED else as_decision(_ask(self.question(answer, gold)))
 
     def __call__(self, response: str, gold: str) -> Grade:
-        """Grade one response; never raises on any text."""
-        found = self.extract(response)
+        """Grade one response, whatever reasoning stands before its answer; never raises on any text."""
+        found = self.read(reasoning_of().split(response))
         if found.answer is None:
             return Grade(False, None, found.where)
         return self.grade(found, self.decide(found.answer, self.gold(gold)))
@@ -87,4 +100,6 @@ class AnswerGrader(ABC):
 
 
 def _ask(question: dict[str, str]) -> dict[str, Any]:
-    return shared_pool().ask(question)
+    pool = shared_pool()
+    reply = pool.ask(question)
+    return pool.ask_again(question) if "again" in reply else reply

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bon_eval.graders import get_grader
 from bon_eval.graders.base import UNDECIDED, Decision, Grade, as_decision
 from bon_eval.graders.extract import Extract
+from bon_eval.graders.reasoning import Parts, reasoning_between, reasoning_of
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB, WorkerPool, shared_pool
 
 MAX_WORKERS = 16
@@ -26,6 +27,7 @@ def grade_many(
     deadline: float = DEADLINE,
     memory_mb: int = MEMORY_MB,
     progress: Callable[[int, int], None] | None = None,
+    reasoning: Iterable[Sequence[str]] | None = None,
 ) -> list[Grade]:
     """Grades of (response, gold) pairs, in their order.
 
@@ -33,16 +35,18 @@ def grade_many(
         grader_name: a name of `bon_eval.graders.GRADERS`.
         items: pairs of response and gold; read once, responses are not kept.
         workers: most worker processes at a time; default: one per processor, at most `MAX_WORKERS`.
-        deadline: seconds for one symbolic comparison; past it the grade is unscored.
+        deadline: seconds of processor time for one symbolic comparison. What takes more is tried once more with
+            three times as many when the rest is done; then it is unscored.
         memory_mb: address space of a worker in MiB; a comparison that needs more is unscored.
         progress: called with (pairs decided, distinct pairs that need a worker) as workers report.
+        reasoning: a task's own markers that open and close reasoning, as pairs; None: the usual ones.
 
     Raises `GraderError` for an unknown name, limits that make no sense, or workers that cannot be started.
     """
-    grades, _ = grade_both(
-        grader_name, items, workers=workers, deadline=deadline, memory_mb=memory_mb, progress=progress, strict=False
-    )
-    return grades
+    split = reasoning_between(reasoning).split
+    with BatchGrader(grader_name, workers=workers, deadline=deadline, memory_mb=memory_mb) as batches:
+        parts = ((split(response), gold) for response, gold in items)
+        return batches.grade_parts(parts, strict=False, progress=progress)[0]
 
 
 def grade_both(
@@ -53,11 +57,10 @@ def grade_both(
     deadline: float = DEADLINE,
     memory_mb: int = MEMORY_MB,
     progress: Callable[[int, int], None] | None = None,
-    strict: bool = True,
 ) -> tuple[list[Grade], list[bool | None]]:
-    """As `grade_many`, with the decisions under the strict format beside the grades (empty unless `strict`)."""
+    """As `grade_many`, with the decisions under the strict format beside the grades."""
     with BatchGrader(grader_name, workers=workers, deadline=deadline, memory_mb=memory_mb) as batches:
-        return batches.grade(items, strict=strict, progress=progress)
+        return batches.grade(items, progress=progress)
 
 
 class BatchGrader:
@@ -96,23 +99,34 @@ class BatchGrader:
         progress: Callable[[int, int], None] | None = None,
     ) -> tuple[list[Grade], list[bool | None]]:
         """Grades, and decisions under the strict format (empty unless `strict`), of (response, gold) pairs in order."""
+        split = reasoning_of().split
+        return self.grade_parts(((split(response), gold) for response, gold in items), strict=strict, progress=progress)
+
+    def grade_parts(
+        self,
+        items: Iterable[tuple[Parts, str]],
+        *,
+        strict: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[list[Grade], list[bool | None]]:
+        """As `grade`, of responses that were parted from their reasoning (`bon_eval.graders.reasoning`)."""
         _forget(self._decisions, self._remembered)
         grader, decisions = self._grader, self._decisions
         golds: dict[str, str] = {}
         rows: list[tuple[Extract, str]] = []
         strict_rows: list[tuple[str | None, str]] = []
         extracts: dict[Extract, Extract] = {}
-        for response, given in items:
+        for parts, given in items:
             gold = golds.get(given)
             if gold is None:
                 gold = golds[given] = grader.gold(given)
-            found = grader.extract(response)
+            found = grader.read(parts)
             found = extracts.setdefault(found, found)
             rows.append((found, gold))
             if found.answer is not None:
                 self._fast(found.answer, gold)
             if strict:
-                answer = grader.strict(response)
+                answer = None if parts.answer is None else grader.strict(parts.answer)
                 strict_rows.append((answer, gold))
                 if answer is not None:
                     self._fast(answer, gold)
@@ -177,21 +191,38 @@ class BatchGrader:
             if answer is not None and self._decisions[answer, gold] is UNDECIDED:
                 groups.setdefault((self._grader.normal(answer), gold), {})[answer, gold] = None
         questions = [self._grader.question(*next(iter(group))) for group in groups.values()]
-        for done, (group, reply) in enumerate(zip(groups.values(), self._ask(questions), strict=True), 1):
-            decision = as_decision(reply)
-            self._decisions.update(dict.fromkeys(group, decision))
-            if progress is not None:
-                progress(done, len(questions))
+        for group, reply in zip(groups.values(), self._ask(questions, progress), strict=True):
+            self._decisions.update(dict.fromkeys(group, as_decision(reply)))
 
-    def _ask(self, questions: Sequence[dict[str, str]]) -> Iterator[dict[str, object]]:
-        """Replies in the order of the questions; a few questions go to the workers that single decisions use."""
-        pool = self._workers
-        if len(questions) < _PAIRS_PER_WORKER and pool.memory_mb == MEMORY_MB and not pool.all:
-            yield from (shared_pool().ask(question, pool.deadline) for question in questions)
-            return
-        threads = max(1, min(pool.size, len(questions) // _PAIRS_PER_WORKER))
+    def _ask(
+        self, questions: Sequence[dict[str, str]], progress: Callable[[int, int], None] | None = None
+    ) -> list[dict[str, Any]]:
+        """Replies in the order of the questions; what was not done in its time is asked once more after all others.
+
+        A few questions go to the workers that single decisions use.
+        """
+        pool, deadline = self._workers, self._workers.deadline
+        few = len(questions) < _PAIRS_PER_WORKER and pool.memory_mb == MEMORY_MB and not pool.all
+        threads = 1 if few else max(1, min(pool.size, len(questions) // _PAIRS_PER_WORKER))
+        if few:
+            pool = shared_pool()
+        replies: list[dict[str, Any]] = []
+        done = 0
         with ThreadPoolExecutor(threads) as executor:
-            yield from executor.map(pool.ask, questions)
+            for reply in executor.map(lambda question: pool.ask(question, deadline), questions):
+                replies.append(reply)
+                done += "again" not in reply
+                if progress is not None and "again" not in reply:
+                    progress(done, len(questions))
+            late = [k for k, reply in enumerate(replies) if "again" in reply]
+            for k, reply in zip(
+                late, executor.map(lambda k: pool.ask_again(questions[k], deadline), late), strict=True
+            ):
+                replies[k] = reply
+                done += 1
+                if progress is not None:
+                    progress(done, len(questions))
+        return replies
 
 
 def _forget(memory: dict[Any, Any], keep: int) -> None:

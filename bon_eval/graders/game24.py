@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 
 from bon_eval.graders.answer_grader import AnswerGrader
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
 from bon_eval.graders.base import Decision
-from bon_eval.graders.extract import MAX_PHRASE_CHARS, MAX_RESPONSE_CHARS, Extract, last_box
+from bon_eval.graders.extract import Extract
+from bon_eval.graders.language.script import plain
+from bon_eval.graders.reading.announce import announced
+from bon_eval.graders.reading.boxes import last_box
+from bon_eval.graders.reading.stretches import STRETCH_CHARS, last_first
 
 TARGET = 24
 
@@ -27,31 +31,39 @@ _SIGNS = str.maketrans(
 _TEX = re.compile(r"\\(?:times|cdot)(?![A-Za-z])|(\\div(?![A-Za-z]))")
 _WRAP = re.compile(r"[$`]|\\[()]|\\(?:left|right)(?![A-Za-z])|\\[,;! ]")
 _NEEDLESS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
-_EXPRESSION = re.compile(r"[-\d\s+*/()=]*[-+*/][-\d\s+*/()=]*")
+_SENTENCE = re.compile(r"\.(?=\s+[A-Za-z])")
+_RUN = re.compile(r"[-\d+*/()=][-\d\s+*/()=]{6,400}")
+_OPERATOR = re.compile(r"(?<=[\d)\s])[-+*/]")
+_EXPRESSION = re.compile(r"(?=[^-+*/]*[-+*/])[-\d\s+*/()=]+")
 
 
 class Game24Grader(AnswerGrader):
     """The gold is the four numbers of the puzzle, parted by spaces."""
 
     name = "game24"
-    version = "game24-1"
+    version = "game24-2"
 
     def extract(self, response: str) -> Extract:
         """Where and which expression the response answers with."""
-        text = response[-MAX_RESPONSE_CHARS:]
-        if (line := self.strict(text)) is not None:
+        response = plain(response)
+        if (line := self.strict(response)) is not None:
             return Extract(line, "marker")
-        if (box := last_box(text)) is not None:
+        if (box := last_box(response)) is not None:
             return Extract(_plain(box), "box")
-        last = text[-MAX_PHRASE_CHARS:].rstrip().rpartition("\n")[2]
-        if len(last) <= MAX_ANSWER_CHARS and _EXPRESSION.fullmatch(plain := _plain(last)):
-            return Extract(plain, "last line")
-        return Extract(None, "no answer found")
+        for found in last_first(response, announced):
+            if (stated := _within(found.content)) is not None:
+                return Extract(stated, "phrase")
+        lines = [line for line in response[-STRETCH_CHARS:].splitlines() if line.strip(" `")]
+        last = lines[-1] if lines else ""
+        if _EXPRESSION.fullmatch(whole := _plain(last)):
+            return Extract(whole, "last line")
+        stated = _within(last)
+        return Extract(stated, "no answer found" if stated is None else "last line")
 
     def fast(self, answer: str, gold: str) -> Decision:
         """The numbers first, then the exact value."""
         if len(answer) > MAX_ANSWER_CHARS:
-            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, TOO_LONG)
         expression, others = _sides(answer)
         stated = self.normal(expression)
         try:
@@ -89,8 +101,8 @@ class Game24Grader(AnswerGrader):
 
     def strict(self, response: str) -> str | None:
         """The expression of the last ``Answer:`` line."""
-        found = _ANSWER.findall(response[-MAX_PHRASE_CHARS:])
-        return _plain(found[-1]) if found else None
+        found = _ANSWER.findall(plain(response))
+        return _SENTENCE.split(_plain(found[-1]), maxsplit=1)[0] if found else None
 
     def solution(self, gold: str) -> str | None:
         """An expression found by enumeration; None where the puzzle has no solution."""
@@ -110,6 +122,12 @@ def _sides(answer: str) -> tuple[str, list[str]]:
     """The expression, and what it is said to be equal to: ``(4+8)*(6-4) = 12*2 = 24``, or ``24 = (4+8)*(6-4)``."""
     sides = [side.strip() for side in answer.split("=")]
     return (sides[-1], sides[:-1]) if sides[0] == str(TARGET) else (sides[0], sides[1:])
+
+
+def _within(line: str) -> str | None:
+    """The last expression of three signs or more in a line of words."""
+    runs = [run.strip(" =") for run in _RUN.findall(_plain(line[-STRETCH_CHARS:]))]
+    return next((run for run in reversed(runs) if len(_OPERATOR.findall(run)) >= 3), None)
 
 
 def _plain(text: str) -> str:

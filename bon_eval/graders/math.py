@@ -8,17 +8,23 @@ side states that), ``15 cm`` is 15; but it is not ``15 m``.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 
 from bon_eval.graders.answer_grader import AnswerGrader
-from bon_eval.graders.answers.clean import flat
-from bon_eval.graders.answers.compare import ExactOracle, compare, form_key
-from bon_eval.graders.answers.exact import UndecidedError
+from bon_eval.graders.answers.clean import flat, strip_edges
+from bon_eval.graders.answers.compare import compare, form_key
+from bon_eval.graders.answers.exact import UndecidedError, exact
 from bon_eval.graders.answers.forms import Form, form_of
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, LimitError, ParseError
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG, LimitError, ParseError
+from bon_eval.graders.answers.oracle import ExactOracle
 from bon_eval.graders.answers.units import units_agree
 from bon_eval.graders.base import UNDECIDED, Decision
-from bon_eval.graders.extract import Extract, extract, last_box
+from bon_eval.graders.extract import Extract, extract
+from bon_eval.graders.language.numerals import value_text
+from bon_eval.graders.reading.boxes import last_box
+from bon_eval.graders.reading.numbers import STATED_NUMBER
+from bon_eval.graders.reading.statements import statement
 
 EXACT = ExactOracle()
 _ZEROS = re.compile(r",0\d\d")
@@ -28,6 +34,7 @@ _CHOICES = re.compile(r"(?<=\()[A-J](?=\))|(?<=[a-z,])[A-J]\b")
 _LETTER = re.compile(r"\(?([A-J])\)?")
 
 
+TOO_DEEP = "too long or nested too deeply"
 BEYOND: Form = ("beyond",)
 """Stands for the form of a text that is too long or nested too deeply."""
 
@@ -51,11 +58,23 @@ class MathGrader(AnswerGrader):
     r"""Competition mathematics: the answer in ``\boxed{}``, golds in LaTeX."""
 
     name = "math"
-    version = "math-2"
+    version = "math-3"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""
         return extract(response)
+
+    def tagged(self, content: str) -> Extract:
+        """What the content states; without a box, a marker or a phrase in it, the content itself."""
+        found = self.extract(content)
+        if found.where in ("box", "marker", "phrase"):
+            return found
+        lines = [line.strip() for line in content.splitlines() if line.strip()]
+        if len(lines) > 1 and all("=" in line for line in lines):
+            return Extract(", ".join(strip_edges(line) for line in lines), "answer tag")
+        if len(lines) > 1 and "\\begin" not in content:
+            lines = lines[:1]  # more are words about it
+        return Extract(statement(" ".join(lines)), "answer tag")
 
     def gold(self, gold: str) -> str:
         """The answer within a gold, which may be a whole worked solution: its box, marker or "the answer is"."""
@@ -77,7 +96,7 @@ class MathGrader(AnswerGrader):
         if answer.strip() == gold.strip():
             return Decision(True, "string")
         if len(answer) > MAX_ANSWER_CHARS or len(gold) > MAX_ANSWER_CHARS:
-            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, TOO_LONG)
         a, g = read_flat(answer), read_flat(gold)
         if a == g:
             return Decision(True, "string")
@@ -91,7 +110,7 @@ class MathGrader(AnswerGrader):
                 break
             x, y = read_form(gold, grouping), read_form(answer, grouping)
             if BEYOND in (x, y):
-                return Decision(None, "too long or nested too deeply")
+                return Decision(None, TOO_DEEP)
             if x is None or y is None:
                 return self._unparsed(x or y, a)
             try:
@@ -110,10 +129,14 @@ class MathGrader(AnswerGrader):
 
     @staticmethod
     def _decimal_comma(answer: str, gold: str) -> bool:
-        """``1,22`` is 1.22 in much of the world; one decimal after the comma is more likely a list of two."""
-        for comma, point in ((answer, gold), (gold, answer)):
-            if re.fullmatch(r"-?(?:\d+,\d{2}|\d+,\d{4,}|0,\d{2,})", comma) and comma.replace(",", ".") == point:
-                return True
+        """``1,22`` and ``1.234,56`` are decimals where the other side is one value that is not whole, else lists."""
+        for comma, other in ((answer, gold), (gold, answer)):
+            if "," in comma and STATED_NUMBER.fullmatch(comma) and "/" not in comma:
+                value = exact(form[1]) if (form := read_form(other, True)) is not None and form[0] == "expr" else None
+                if value is not None and value.denominator > 1 and "," not in other:
+                    sign = -1 if comma.startswith("-") else 1
+                    if Fraction(value_text(comma.lstrip("+- ").rstrip("%\\ "))) * sign == value:
+                        return True
         return False
 
     def key(self, answer: str) -> str | None:

@@ -9,20 +9,27 @@ from functools import lru_cache
 from bon_eval.graders.answers.compare import form_key
 from bon_eval.graders.answers.exact import UndecidedError
 from bon_eval.graders.answers.forms import Form
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
-from bon_eval.graders.answers.tree import MAX_DIGITS, SCALES, Expr
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG
+from bon_eval.graders.answers.tree import MAX_DIGITS, Expr
 from bon_eval.graders.base import Decision
-from bon_eval.graders.extract import NUMBER, Extract, extract
-from bon_eval.graders.math import EXACT, MathGrader, read_form
+from bon_eval.graders.extract import Extract, extract
+from bon_eval.graders.language.numerals import leading_words, value_text
+from bon_eval.graders.math import BEYOND, EXACT, TOO_DEEP, MathGrader, read_form
+from bon_eval.graders.reading.numbers import STATED_NUMBER, one_of_several, scale_at
 
-_SCALED = re.compile(rf"\s*({'|'.join(SCALES)})\b", re.IGNORECASE)
+_REMARK = re.compile(r"(?<=[\w%)])\s{1,3}\([^()]*\)(?=[\s.,;:]*$)")
+_THINGS = re.compile(r"\s+[^\W\d_]{3,20}[\s,][^=+*/^\\<>]*", re.IGNORECASE)
+"""Things that are counted, and more words: ``18 dollars per day for 7 days``."""
+_UNIT = re.compile(r"(?:k|\s*[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,3})?[.\s]*", re.IGNORECASE)
+"""Words alone, behind a number."""
+_PART = re.compile(r"\s+and\s+(?:(?:a|one)\s+half\b|(\d{1,3})/([1-9]\d{0,2})\b)", re.IGNORECASE)
 
 
 class NumericGrader(MathGrader):
     """Word problems whose answer is one number, GSM8K's form: ``#### 18``."""
 
     name = "gsm8k"
-    version = "gsm8k-2"
+    version = "gsm8k-3"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""
@@ -40,7 +47,10 @@ class NumericGrader(MathGrader):
         if target is None:
             return super().fast(answer, gold)
         if len(answer) > MAX_ANSWER_CHARS:
-            return Decision(None, f"answer longer than {MAX_ANSWER_CHARS} characters")
+            return Decision(None, TOO_LONG)
+        if read_form(answer, True) is BEYOND:
+            return Decision(None, TOO_DEEP)
+        answer = _REMARK.sub("", answer)
         value = number_in(answer)
         if value is not None and value == target:
             return Decision(True, "exact")
@@ -79,11 +89,11 @@ class AnyNumericGrader(NumericGrader):
     """
 
     name = "numeric"
-    version = "numeric-1"
+    version = "numeric-2"
 
     def gold(self, gold: str) -> str:
         """The number that the gold begins with or, where it begins with none, the gold as it is."""
-        m = NUMBER.match(gold.strip())
+        m = STATED_NUMBER.match(gold.strip())
         return m.group().strip() if m is not None else gold
 
     def strict(self, response: str) -> str | None:
@@ -102,7 +112,19 @@ def number_in(text: str) -> Fraction | None:
     The value of an arithmetic expression that is the whole text; else, behind the last equals sign, the number that it
     begins with ("18 dollars per day for 7 days" states 18); else its last number ("after 7 days she has 18").
     """
+    m = STATED_NUMBER.match(text)
+    if m is not None and (
+        any(rest.fullmatch(text, m.end()) for rest in (_UNIT, _THINGS, _PART)) and not one_of_several(text, m)
+    ):
+        part = _PART.match(text, m.end())
+        value = _value(m, text)
+        if part is None or value is None:
+            return value
+        return value + (Fraction(int(part.group(1)), int(part.group(2))) if part.group(1) else Fraction(1, 2))
+    text = _REMARK.sub("", text)
     form = read_form(text, True)
+    if form is BEYOND:
+        return None
     if form is not None and form[0] == "eq":
         form = form[2]
     if form is not None and form[0] == "expr":
@@ -117,19 +139,26 @@ def number_in(text: str) -> Fraction | None:
         return None
     stated = text.rpartition("=")[2] if "=" in text else text
     stated = stated.replace("{,}", ",").replace("\\!", "").replace("\\$", "$").strip().lstrip("*~ ")
-    m = NUMBER.match(stated)
+    if (words := leading_words(stated)) is not None:
+        return Fraction(words)
+    m = STATED_NUMBER.match(stated)
     if m is None:
-        for m in NUMBER.finditer(stated):  # noqa: B007 - the last one is wanted
+        for m in STATED_NUMBER.finditer(stated):  # noqa: B007 - the last one is wanted
             pass
-    if m is None:
+    if m is None or one_of_several(stated, m):
         return None
-    digits = re.sub(r"[\s,$€£%\\+]", "", m.group().replace("−", "-"))
-    if len(digits) > MAX_DIGITS or digits.count("-") > 1 or re.search(r"/0+$", digits):
+    return _value(m, stated)
+
+
+def _value(m: re.Match[str], text: str) -> Fraction | None:
+    """The value of a number that was found, with the word that scales it."""
+    signed = m.group().replace("−", "-")
+    if len(signed) > MAX_DIGITS or signed.count("-") > 1 or re.search(r"/\s*0+\D*$", signed):
         return None
-    top, _, bottom = digits.replace("-", "").partition("/")
-    value = Fraction(top) / Fraction(bottom or 1) * (-1 if "-" in digits else 1)
-    if scale := _SCALED.match(stated, m.end()):
-        value *= 10 ** SCALES[scale.group(1).lower()]
+    top, _, bottom = re.sub(r"[-+$€£%\\]", "", signed).partition("/")
+    value = Fraction(value_text(top.strip())) / Fraction(bottom.strip() or 1) * (-1 if "-" in signed else 1)
+    if scale := scale_at(text, m.end()):
+        value *= 10 ** scale[0]
     return value
 
 

@@ -22,11 +22,17 @@ class PluginGrader(AnswerGrader):
         self.version = load_plugin(name).version
 
     def extract(self, response: str) -> Extract:
-        """The end of the response; the grader itself finds the answer."""
-        return Extract(response[-MAX_RESPONSE_CHARS:], "plugin")
+        """The whole response; the grader itself finds the answer."""
+        return Extract(response, "plugin")
+
+    def tagged(self, content: str) -> Extract:
+        """The content alone."""
+        return self.extract(content)
 
     def fast(self, answer: str, gold: str) -> Decision:
-        """Always left to a worker."""
+        """Left to a worker; of a response that is too long for one there is no decision."""
+        if len(answer) > MAX_RESPONSE_CHARS:
+            return Decision(None, f"too long: more than {MAX_RESPONSE_CHARS:,} characters")
         return UNDECIDED
 
     def question(self, answer: str, gold: str) -> dict[str, str]:

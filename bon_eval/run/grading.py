@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,10 +12,12 @@ from bon_eval.config import responses_per_problem
 from bon_eval.graders import get_grader
 from bon_eval.graders.answer_classes import AnswerClasses
 from bon_eval.graders.batch import BatchGrader
+from bon_eval.graders.reasoning import Parts, reasoning_between
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
 from bon_eval.run.progress import Progress
 from bon_eval.store import parts
 from bon_eval.store.files import write_atomic
+from bon_eval.store.prompts import load_prompt_texts
 from bon_eval.store.reader import stored_parts, stored_problems
 from bon_eval.store.writer import read_meta
 
@@ -29,6 +31,9 @@ SCHEMA = pa.schema(
         pa.field("answer", pa.string()),
         pa.field("answer_class", pa.int32(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
+        # Characters up to the end of the last reasoning block (null: there is none) and behind it (null: one is open).
+        pa.field("reasoning_chars", pa.int32()),
+        pa.field("answer_chars", pa.int32()),
         pa.field("grader", pa.string(), nullable=False),
         pa.field("grader_version", pa.string(), nullable=False),
     ]
@@ -56,7 +61,7 @@ def grade_run(
     Args:
         path: the run directory.
         grader_name: another grader than the run's own.
-        deadline: seconds for one symbolic comparison; past it the response is unscored.
+        deadline: seconds of processor time for one symbolic comparison (see `grade_many`).
         memory_mb: address space of a grader's worker in MiB; a comparison that needs more is unscored.
 
     Raises:
@@ -66,6 +71,12 @@ def grade_run(
     meta = read_meta(path)
     name = grader_name or str(meta["config"]["grader"])
     golds = {p.id: p.gold for p in stored_problems(path)}
+    reasoning = reasoning_between(meta["config"].get("reasoning"))
+    opened = {problem: reasoning.opened_by(prompt) for problem, prompt in load_prompt_texts(path)}
+
+    def split(problem: str, text: str) -> Parts:
+        return reasoning.split(text, opened=opened[problem])
+
     size = responses_per_problem(meta["config"])
     target = path / "grades.parquet"
 
@@ -77,7 +88,7 @@ def grade_run(
             Progress(len(golds), label="grading", unit="problems", quiet=quiet) as progress,
         ):
             for table in _batches(parts.read_parts(stored_parts(path, meta), _COLUMNS)):
-                graded = _grade_batch(grader, name, table, golds, numbering)
+                graded = _grade_batch(grader, name, table, golds, split, numbering)
                 writer.write_table(graded)
                 progress.advance(numbering.take_finished())
 
@@ -100,10 +111,23 @@ def _batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _grade_batch(
-    grader: BatchGrader, name: str, table: pa.Table, golds: Mapping[str, str], numbering: AnswerClasses
+    grader: BatchGrader,
+    name: str,
+    table: pa.Table,
+    golds: Mapping[str, str],
+    split: Callable[[str, str], Parts],
+    numbering: AnswerClasses,
 ) -> pa.Table:
     ids = table["problem_id"].to_pylist()
-    grades, stricts = grader.grade((t.as_py(), golds[p]) for p, t in zip(ids, table["text"], strict=True))
+    lengths: list[tuple[int | None, int | None]] = []
+
+    def parted() -> Iterator[tuple[Parts, str]]:
+        for problem, text in zip(ids, table["text"], strict=True):
+            parts = split(problem, text.as_py())
+            lengths.append((parts.reasoning_chars, parts.answer_chars))
+            yield parts, golds[problem]
+
+    grades, stricts = grader.grade_parts(parted())
     keys = grader.keys(grade.answer for grade in grades)
     rows_of: dict[str, list[int]] = {}
     for row, problem in enumerate(ids):
@@ -123,6 +147,8 @@ def _grade_batch(
             pa.array([None if g.answer is None else _utf8(g.answer) for g in grades], pa.string()),
             pa.array(classes, pa.int32()),
             pa.array([_utf8(g.reason) for g in grades], pa.string()),
+            pa.array([reasoning for reasoning, _ in lengths], pa.int32()),
+            pa.array([answer for _, answer in lengths], pa.int32()),
             pa.array([name] * len(ids), pa.string()),
             pa.array([version] * len(ids), pa.string()),
         ],

@@ -169,6 +169,7 @@ def prepare(
         trust_remote_code=options.trust_remote_code,
         engine_args=options.engine_args,
         token_stats=options.token_stats,
+        reasoning=spec.reasoning,
         cluster=spec.cluster,
         shard=options.shard,
     )

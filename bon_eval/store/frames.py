@@ -50,6 +50,8 @@ def _responses(draw: Draw, pool: Pool) -> pd.DataFrame:
     }
     if pool.correct_strict is not None and pool.unscored_strict is not None:
         columns["correct_strict"] = _verdicts(pool.correct_strict, pool.unscored_strict)
+    if pool.reasoning_chars is not None and pool.answer_chars is not None:
+        columns |= {"reasoning_chars": pool.reasoning_chars.ravel(), "answer_chars": pool.answer_chars.ravel()}
     if pool.n_bytes is not None:
         columns["n_bytes"] = pool.n_bytes.ravel()
     columns |= {f"score.{name}": scores.ravel() for name, scores in pool.plugin_scores.items()}

@@ -45,6 +45,11 @@ def make_pool(
         out[at] = values
         return out.reshape(shape)
 
+    def chars(name: str) -> NDArray[np.int32] | None:
+        if name not in graded.column_names:
+            return None
+        return place(pc.fill_null(graded[name], -1).to_numpy(), graded_cells, np.int32)
+
     correct = graded["correct"]
     strict = graded["correct_strict"] if "correct_strict" in graded.column_names else None
     return Pool(
@@ -59,6 +64,8 @@ def make_pool(
         if strict is None
         else place(pc.fill_null(strict, False).to_numpy(), graded_cells, np.bool_),
         n_bytes=place(rows["n_bytes"].to_numpy(), cells, np.int32),
+        reasoning_chars=chars("reasoning_chars"),
+        answer_chars=chars("answer_chars"),
         unscored_strict=None if strict is None else place(pc.is_null(strict).to_numpy(), graded_cells, np.bool_),
     )
 

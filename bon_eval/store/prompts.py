@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,20 @@ from bon_eval.errors import ConfigError, StoreError
 if TYPE_CHECKING:
     from bon_eval.tasks.prompts import RenderedPrompt
 
+_ROWS = 256
+
 
 def load_prompts(path: Path) -> dict[str, tuple[int, ...]]:
     """Prompt token ids by problem id."""
     table = pq.read_table(path / "problems.parquet", columns=["problem_id", "prompt_token_ids"])
     return {r["problem_id"]: tuple(r["prompt_token_ids"]) for r in table.to_pylist()}
+
+
+def load_prompt_texts(path: Path) -> Iterator[tuple[str, str]]:
+    """(problem id, the prompt's text) of a run."""
+    with pq.ParquetFile(path / "problems.parquet") as file:
+        for batch in file.iter_batches(_ROWS, columns=["problem_id", "prompt"]):
+            yield from zip(batch["problem_id"].to_pylist(), batch["prompt"].to_pylist(), strict=True)
 
 
 def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:

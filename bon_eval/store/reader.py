@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from bon_eval.store.frames import Table
 
 _COLUMNS = ["problem_id", "arm", "index", "log_likelihood", "n_tokens", "finish_reason"]
-_GRADES = ["problem_id", "arm", "index", "correct", "correct_strict", "answer_class"]
+_GRADES = [
+    *("problem_id", "arm", "index", "correct", "correct_strict", "answer_class"),
+    *("reasoning_chars", "answer_chars"),  # not in the grades of older versions
+]
 _BYTES = pa.field("n_bytes", pa.int32())
 _ROWS = 64
 
@@ -62,8 +65,9 @@ class Run:
         Args:
             table: ``responses``: a row for each response of the finished problems, with ``problem_id``, ``arm``,
                 ``index``, ``log_likelihood`` (nats), ``n_tokens``, ``truncated``, ``correct`` (<NA>: unscored),
-                ``answer_class`` (-1: no answer), ``correct_strict`` and ``n_bytes`` where they are known, and
-                ``score.NAME`` for each scorer of one's own that was loaded. ``problems``: a row for each problem, with
+                ``answer_class`` (-1: no answer), ``correct_strict``, ``reasoning_chars`` (-1: no reasoning),
+                ``answer_chars`` (-1: reasoning not finished) and ``n_bytes`` where they are known, and ``score.NAME``
+                for each scorer of one's own that was loaded. ``problems``: a row for each problem, with
                 ``problem_id``, ``gold``, ``finished`` and ``fields.NAME`` for each column of the task.
 
         Raises:

@@ -69,7 +69,8 @@ def check_task(spec: TaskSpec, problems: Sequence[Problem]) -> TaskCheck:
             texts.append((problem, "solution", problem.fields[spec.columns.answer]))
         if spec.columns.solution is not None and spec.columns.solution in problem.fields:
             texts.append((problem, "solution", problem.fields[spec.columns.solution]))
-    grades = grade_many(spec.grader, ((text, problem.gold) for problem, _, text in texts))
+    pairs = ((text, problem.gold) for problem, _, text in texts)
+    grades = grade_many(spec.grader, pairs, reasoning=spec.reasoning)
     failures = tuple(
         GoldFailure(problem.id, source, problem.gold, grade.answer, grade.correct is None, grade.reason)
         for (problem, source, _), grade in zip(texts, grades, strict=True)

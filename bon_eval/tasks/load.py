@@ -78,6 +78,7 @@ def _parse_file(path: Path) -> TaskSpec:
         gold=_gold(top.node("gold", required=False)),
         rows=_rows(top.node("rows", required=False)),
         plain=_plain(top.node("plain", required=False)),
+        reasoning=_reasoning(top),
         cluster=top.optional_text("cluster"),
     )
     if not spec.template_columns()["prompt"]:
@@ -108,7 +109,7 @@ def _check_examples(spec: TaskSpec, top: Node) -> None:
 
 _TOP_KEYS = (
     *("name", "description", "source", "licence", "dataset", "columns", "gold", "prompt", "answer_format", "grader"),
-    *("max_tokens", "system", "few_shot", "prompt_style", "stop", "rows", "plain", "cluster"),
+    *("max_tokens", "system", "few_shot", "prompt_style", "stop", "rows", "plain", "reasoning", "cluster"),
 )
 
 
@@ -172,6 +173,19 @@ def _rows(node: Node) -> tuple[tuple[str, str], ...]:
 def _plain(node: Node) -> Plain:
     node.only("prefix", "stop")
     return Plain(node.optional_text("prefix") or "", node.texts("stop"))
+
+
+def _reasoning(top: Node) -> tuple[tuple[str, str], ...] | None:
+    if top.values.get("reasoning") is None:
+        return None
+    found: list[tuple[str, str]] = []
+    for block in top.nodes("reasoning"):
+        block.only("opening", "closing")
+        opening, closing = (block.text(key).strip() for key in ("opening", "closing"))
+        if opening.lower() in (closing.lower(), *(other.lower() for other, _ in found)):
+            raise block.error("opening", f"is {opening!r} again; each marker must be another")
+        found.append((opening, closing))
+    return tuple(found)
 
 
 def _few_shot(node: Node, columns: Columns) -> FewShot:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bon_eval.config import digest
 from bon_eval.errors import TaskError, one_line
 from bon_eval.graders.choice_text import LETTERS, gold_letter, gold_with_options, option_lines, option_texts
-from bon_eval.graders.extract import last_box
+from bon_eval.graders.reading.boxes import last_box
 from bon_eval.records import Problem
 from bon_eval.tasks.files import READABLE, as_text, read_rows
 from bon_eval.tasks.spec import FileData, HubData, TaskSpec
@@ -21,7 +21,9 @@ from bon_eval.tasks.spec import FileData, HubData, TaskSpec
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_NOT_IDENTITY = ("path", "description", "source", "licence", "grader", "answer_format", "plain", "cluster")
+_NOT_IDENTITY = (
+    *("path", "description", "source", "licence", "grader", "reasoning", "answer_format", "plain", "cluster"),
+)
 
 
 def load_problems(spec: TaskSpec, *, data: Path | None = None, limit: int | None = None) -> tuple[Problem, ...]:

@@ -127,6 +127,9 @@ class TaskSpec:
     rows: tuple[tuple[str, str], ...] = ()
     """Columns and the one value that a row must have in each, for data that holds other tasks' rows too."""
     plain: Plain = Plain()
+    reasoning: tuple[tuple[str, str], ...] | None = None
+    """What opens and what closes reasoning, which is no part of an answer; None: the usual markers. Not part of the
+    task's identity, as the grader is not."""
     cluster: str | None = None
     """Column whose equal values mark problems that share a source: intervals and tests resample them together. Not part
     of the task's identity: it changes no response."""

@@ -67,7 +67,7 @@ GRADED: list[tuple[str, bool | None, str]] = [
     ("I try 4 + 8 and then 6 - 4 but it is hard to say", False, "no answer found"),
     ("", False, "no answer found"),
     # no verdict
-    ("Answer: " + "(" * 1_500 + "4" + ")" * 1_500, None, "marker; answer longer than 2000 characters"),
+    ("Answer: " + "(" * 1_500 + "4" + ")" * 1_500, None, "marker; too long: the answer has more than 2,000 characters"),
     # large, but decided
     ("Answer: " + "9" * 1_900, False, "marker; other numbers"),
     ("Answer: " + "(" * 900 + "4+8" + ")" * 900 + "*(6-4)", True, "marker; exact"),

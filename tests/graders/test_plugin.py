@@ -111,7 +111,7 @@ def test_it_runs_in_a_worker_and_cannot_hurt_the_caller(installed: Path) -> None
     assert (correct, elsewhere) == (True, True)
     assert [g[0] for g in grades] == [True, None, None, None, None, None, True], done.stderr
     reasons = [g[1] for g in grades]
-    assert reasons[1] == "grader bad passed its deadline of 0.7 s"
+    assert reasons[1] == "grader bad passed its deadline of 2.1 s of processor time"
     assert reasons[2] == "grader bad ended its worker (exit code 7)"
     assert reasons[3] == "KeyError in grader bad"
     assert reasons[4] == "TypeError in grader bad"

@@ -26,6 +26,8 @@ from bon_eval.stats.units import SHARE, Limits, Share, Size
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 NAMES = ["report.schema.json", "compare.schema.json", "trajectory.schema.json"]
+LATER = {(".arms", "unfinished"), (".variants.arms", "unfinished"), (".curves", "unfinished"), (".facts", "reasoning")}
+"""Columns that reports of the same format may lack, since they are older."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,8 +69,11 @@ def test_every_row_needs_every_cell_and_takes_no_other(analysis: Analysis) -> No
     for path, row in kinds.items():
         for key in list(row):
             cell = row.pop(key)
-            with pytest.raises(StoreError, match="is a required property"):
+            if (path, key) in LATER:
                 validate(content)
+            else:
+                with pytest.raises(StoreError, match="is a required property"):
+                    validate(content)
             row[key] = cell
         row["surprise"] = 1
         with pytest.raises(StoreError, match="surprise"):

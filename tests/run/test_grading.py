@@ -21,7 +21,7 @@ from bon_eval.store.writer import RunStore
 POOLS = {
     "p0": ("0.5", [r"\frac12", "2", "1/2", "-1/2"]),
     "p1": ("x+1", ["1+x", "x-1", "x + 1", r"\sqrt{3}"]),
-    "p2": ("7", ["7", "seven", "7.0", "no answer"]),
+    "p2": ("7", ["7", "eight", "7.0", "no answer"]),
     "p3": (r"\sqrt{12}", [r"2\sqrt{3}", r"\sqrt{12}", "3.46", r"\frac{6}{\sqrt3}"]),
 }
 GOLDS = {"p0": "0.5", "p1": "x+1", "p2": "7", "p3": r"2\sqrt3"}

@@ -48,6 +48,7 @@
     sample_up: ({ sides: [a, b] }) => b.sample > a.sample,
     sample_down: ({ sides: [a, b] }) => b.sample < a.sample,
     cut: ({ sides }) => sides.some((s) => s.cut === 1),
+    unfinished: ({ sides }) => sides.some((s) => s.unfinished === 1),
     unscored: ({ sides }) => sides.some((s) => s.unscored === 1),
   };
 
@@ -87,9 +88,17 @@
     if (p.text[k] === -1) {
       box.append(make("div", "soft", "text left to the run's Parquet files"));
     } else {
-      box.append(make("div", "text", visible(p.texts[p.text[k]])));
-      const more = p.more[p.text[k]];
-      if (more) box.append(make("div", "soft", `… ${more.toLocaleString("en")} more characters in the run's Parquet files`));
+      const t = p.text[k];
+      const rest = (more) => {
+        if (more) box.append(make("div", "soft", `… ${more.toLocaleString("en")} more characters in the run's Parquet files`));
+      };
+      // What no grader read comes first, dimmed.
+      if (p.reasoning && p.reasoning[t] !== null) {
+        box.append(make("div", "text reasoning", visible(p.reasoning[t])));
+        rest(p.reasoning_more[t]);
+      }
+      if (p.texts[t] || !p.reasoning) box.append(make("div", "text", visible(p.texts[t])));
+      rest(p.more[t]);
     }
     return box;
   };
@@ -141,7 +150,7 @@
     p.sides.forEach((s, k) => {
       const greedy = make("span", "", `${labels[k] ? `${visible(labels[k])}: ` : ""}greedy `);
       greedy.append(s.greedy ? make("span", "yes", "right") : make("span", "no", "wrong"));
-      const more = `${s.cut ? ", cut" : ""}${s.unscored ? ", unscored" : ""}`;
+      const more = `${s.cut ? ", cut" : ""}${s.unfinished ? ", reasoning not finished" : ""}${s.unscored ? ", unscored" : ""}`;
       button.append(greedy, make("span", "", `best-of-${data.n} ${s.best.toFixed(2)}`));
       button.append(make("span", "facts", `sample ${s.sample.toFixed(2)}${more}`));
     });

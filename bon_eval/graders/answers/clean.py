@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from bon_eval.graders.answers.vocabulary import UNICODE
+from bon_eval.graders.language.notation import numerals, signs
 
 _UNICODE_RE = re.compile("|".join(map(re.escape, sorted(UNICODE, key=len, reverse=True))))
 _DIGITS = str.maketrans("０１２３４５６７８９", "0123456789")
@@ -25,9 +26,10 @@ _THOUSANDS = re.compile(
 )
 _THOUSANDS_LOOSE = re.compile(r"(?<=\d)\s\{\s*,\s*\}\s?(?=\d{3}(?!\d))")
 _SPACE_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3}(?: \d{3})+)(?![\d])")
-_CURRENCY = re.compile(r"\\?\$|[€£¥₹]|\\(?:pounds|euro|EUR)(?![A-Za-z])|\bUS(?:D)?(?=\s*\d)")
+_CURRENCY = re.compile(r"\\?\$|[€£¥₹]|\\(?:pounds|euro|EUR)(?![A-Za-z])|\bUS(?:D)?(?=\s*\d)|\bRs\b\.?(?=\s?\d)")
 _MATH_DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]")
 _ABBREVIATION = re.compile(r"\b([ap])\.\s?m\b\.?", re.IGNORECASE)
+_BLANKS = re.compile(r" {3,}")
 _METRES = re.compile(r"(?<=\d)\s*([cdmk]?m)([²³])")
 _DOUBLED = re.compile(r"(?<!\\)\\\\[A-Za-z]{2}")
 _ENVIRONMENT = re.compile(r"(?<!\\)\\begin")
@@ -35,18 +37,15 @@ _DOUBLED_SIGN = re.compile(r"(?<!\\)\\\\(?=[A-Za-z]{2}|[{}%$,;!])")
 _E_NOTATION = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?|\.\d+)[eE]([+-]?\d{1,4})(?![\dA-Za-z.])")
 
 
-_REPEATING = re.compile(r"(?<![\d.])(\d{0,30})\.(\d{0,30})\\(?:overline|bar)\s*\{?(\d{1,30})\}?")
-
-
-def _repeating(m: re.Match[str]) -> str:
-    """A repeating decimal as the fraction that it is."""
-    whole, lead, period = m.group(1) or "0", m.group(2), m.group(3)
-    top = int(whole + lead + period) - int(whole + lead)
-    return rf"\frac{{{top}}}{{{'9' * len(period)}{'0' * len(lead)}}}"
+_CROSS = re.compile(r"(?<=\d)(?:\s{1,3}[xX]\s{1,3}(?=\d)|\s?[xX]\s?(?=10\^))")
+_ABOUT = re.compile(r"^(?:\\(?:approx|thickapprox|simeq|sim)(?![A-Za-z])|≈)\s*(?=[-\d\\.])")
+"""Before a value: it is given rounded."""
 
 
 def clean(text: str) -> str:
     """The text without math delimiters, styling, currency signs, TeX spacing and trailing punctuation."""
+    if "   " in text:
+        text = _BLANKS.sub("  ", text)
     if not text.isascii():
         text = _METRES.sub(lambda m: rf"\text{{ {m.group(1)}}}^{'²³'.index(m.group(2)) + 2}", text)
         text = _UNICODE_RE.sub(lambda m: UNICODE[m.group()], text).translate(_DIGITS)
@@ -57,20 +56,21 @@ def clean(text: str) -> str:
             text = _DOUBLED_SIGN.sub(r"\\", text)
     if "\\" in text or "{" in text or "~" in text:
         text = _THOUSANDS_LOOSE.sub("", _THOUSANDS.sub("", text))
-        text = _REPEATING.sub(_repeating, text)
         text = _MATH_DELIMITERS.sub(" ", _DROP.sub("", _HSPACE.sub(" ", text)))
         text = _SPACING.sub(" ", text.replace("\\\\", "\x00")).replace("\x00", "\\\\")
+    text = _CROSS.sub(r"\\times ", text) if "x" in text or "X" in text else text
+    text = signs(numerals(text))
     text = _ABBREVIATION.sub(r"\1m", _CURRENCY.sub(" ", text))
     text = _E_NOTATION.sub(r"\1*10^{\2}", text)
     text = _SPACE_GROUPS.sub(lambda m: m.group().replace(" ", ""), text)
-    return strip_edges(text)
+    return _ABOUT.sub("", strip_edges(text), count=1)
 
 
 def strip_edges(text: str) -> str:
     """Without white space, sentence punctuation and Markdown emphasis around it; an ellipsis stays."""
     text = text.strip().strip("*").strip()
     while text and text[-1] in ".,;:!?" and not text.endswith(("...", "\\,", "\\;", "\\:", "\\!")):
-        if text[-1] == "!" and len(text) > 1 and (text[-2].isalnum() or text[-2] in ")}"):
+        if text[-1] == "!" and (bare := text.rstrip("!")) and (bare[-1].isalnum() or bare[-1] in ")}"):
             break  # a factorial
         text = text[:-1].rstrip().rstrip("*").rstrip()
     return text

@@ -15,83 +15,15 @@ Both take an `Oracle` for what rational arithmetic cannot settle; `ExactOracle` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
-from bon_eval.graders.answers.exact import UndecidedError, decimal_literal, exact, infinity, rounds_to
+from bon_eval.graders.answers.exact import exact, infinity
 from bon_eval.graders.answers.forms import Form
+from bon_eval.graders.answers.kinds.families import family_key, same_family, same_residue
+from bon_eval.graders.answers.oracle import Oracle, every, rational_key, some
 from bon_eval.graders.answers.tree import Expr, holds
-
-
-class Oracle(Protocol):
-    """Settles single values."""
-
-    def key(self, tree: Expr) -> str:
-        """Equal for equal values."""
-
-    def relation_key(self, operator: str, left: Expr, right: Expr) -> str:
-        """Equal for relations that are non-zero multiples of each other."""
-
-    def rounds(self, tree: Expr, decimal: Expr) -> bool:
-        """Whether the decimal literal is the value rounded."""
-
-
-class ExactOracle:
-    """Rational arithmetic only."""
-
-    def key(self, tree: Expr) -> str:
-        """The reduced fraction."""
-        if (limit := infinity(tree)) is not None:
-            return limit
-        if (value := exact(tree)) is None:
-            raise UndecidedError
-        return rational_key(value.numerator, value.denominator)
-
-    def relation_key(self, operator: str, left: Expr, right: Expr) -> str:
-        """Never: relations hold symbols."""
-        raise UndecidedError
-
-    def rounds(self, tree: Expr, decimal: Expr) -> bool:
-        """By rational arithmetic."""
-        literal = decimal_literal(decimal)
-        if literal is None:
-            return False
-        if (value := exact(tree)) is None:
-            raise UndecidedError
-        return rounds_to(value, tree, literal)
-
-
-def rational_key(numerator: int, denominator: int) -> str:
-    """The key of a rational number (hexadecimal: no limit on digits)."""
-    return f"q{numerator:x}/{denominator:x}"
-
-
-def every(checks: Iterable[Callable[[], bool]]) -> bool:
-    """Whether all checks hold; one that fails settles it even where another is undecided."""
-    undecided = False
-    for check in checks:
-        try:
-            if not check():
-                return False
-        except UndecidedError:
-            undecided = True
-    if undecided:
-        raise UndecidedError
-    return True
-
-
-def _any(checks: Iterable[Callable[[], bool]]) -> bool:
-    undecided = False
-    for check in checks:
-        try:
-            if check():
-                return True
-        except UndecidedError:
-            undecided = True
-    if undecided:
-        raise UndecidedError
-    return False
+from bon_eval.graders.language.numerals import leading_words
 
 
 def compare(gold: Form, answer: Form, oracle: Oracle) -> bool:
@@ -104,7 +36,11 @@ def compare(gold: Form, answer: Form, oracle: Oracle) -> bool:
     if g == a == "expr":
         return _values(gold[1], answer[1], oracle)
     if "text" in (g, a):
-        return words(gold) is not None and words(gold) == words(answer)
+        return _in_words(gold, answer)
+    if "family" in (g, a):
+        return {g, a} <= {"family", "expr"} and same_family(gold, answer, oracle)
+    if "cong" in (g, a):
+        return _congruent(gold, answer, oracle)
     if "base" in (g, a):
         return _numerals(gold, answer, oracle)
     if g == a == "rel":
@@ -121,6 +57,23 @@ def compare(gold: Form, answer: Form, oracle: Oracle) -> bool:
             return False
         return every(partial(_ordered, x, y, oracle) for x, y in zip(gold[1], answer[1], strict=True))
     return _collections(gold, answer, oracle)
+
+
+def _in_words(gold: Form, answer: Form) -> bool:
+    """Equal words; or a number in words, things that are counted behind it, and the number."""
+    if words(gold) is not None and words(gold) == words(answer):
+        return True
+    for text, other in ((gold, answer), (answer, gold)):
+        if text[0] == "text" and other[0] == "expr" and (value := leading_words(text[1])) is not None:
+            return bool(exact(other[1]) == value)
+    return False
+
+
+def _congruent(gold: Form, answer: Form, oracle: Oracle) -> bool:
+    """Congruences alike; a residue is answered by a congruence to it, the other way round it leaves the modulus out."""
+    if gold[0] == answer[0]:
+        return same_residue(gold, answer, oracle)
+    return gold[0] == "expr" and oracle.key(gold[1]) == oracle.key(answer[1])
 
 
 def _collections(gold: Form, answer: Form, oracle: Oracle) -> bool:
@@ -173,7 +126,13 @@ def _equations(gold: Form, answer: Form, oracle: Oracle) -> bool:
         return gold[3] is not None and compare(gold[2], answer, oracle)
     if answer[3] is None and not _states_value(answer[1]):
         return False  # "2x = 4" is an equation, not the answer 4
+    if answer[1][0] == "base" and gold[0] == "base" and compare(gold, answer[1], oracle):
+        return _value_of(answer[1], oracle) == _value_of(answer[2], oracle)  # 204_5 = 54_{10}
     return compare(gold, answer[2], oracle)
+
+
+def _value_of(form: Form, oracle: Oracle) -> str:
+    return rational_key(int(form[1], int(form[2])), 1) if form[0] == "base" else form_key(form, oracle)
 
 
 def _states_value(left: Form) -> bool:
@@ -196,14 +155,17 @@ def _values(gold: Expr, answer: Expr, oracle: Oracle) -> bool:
     a, b = exact(gold), exact(answer)
     if a is not None and a == b:
         return True
+    if a is not None and answer[0] == "*" and answer[1][0] == "q" and answer[2] == ("s", "k"):
+        return bool(a == answer[1][1] * 1000)  # 15k
     if a is None or b is None:
         if infinity(gold) or infinity(answer):
             return infinity(gold) == infinity(answer)
         if oracle.key(gold) == oracle.key(answer):
             return True
     elif is_percent(gold) != is_percent(answer):
-        return a == b / 100 if is_percent(answer) else b == a / 100
-    return _any([lambda: oracle.rounds(gold, answer), lambda: oracle.rounds(answer, gold)])
+        percent, plain = (b, a) if is_percent(answer) else (a, b)
+        return plain == percent / 100 and plain.denominator > 1  # 300% is not 3
+    return some([lambda: oracle.rounds(gold, answer), lambda: oracle.rounds(answer, gold)])
 
 
 def is_percent(tree: Expr) -> bool:
@@ -285,6 +247,8 @@ def form_key(form: Form, oracle: Oracle) -> str:
         return f"{form[3][0]}{form_key(form[1], oracle)},{form_key(form[2], oracle)}{form[3][1]}"
     if kind == "matrix":
         return "m" + ";".join(",".join(form_key(x, oracle) for x in row) for row in form[1])
+    if kind in ("family", "cong"):
+        return family_key(form, oracle)
     if kind == "ratio":
         return "r" + ":".join(form_key(x, oracle) for x in form[1]) + str(form[2])
     if kind == "eq":

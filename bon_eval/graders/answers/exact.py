@@ -47,6 +47,15 @@ def _function(tree: Expr) -> Fraction | None:
     a = arguments[0]
     if a is None:
         return None
+    if name in ("max", "min"):
+        return (max if name == "max" else min)(x for x in arguments if x is not None)
+    if name in ("gcd", "lcm"):
+        whole = [int(x) for x in arguments if x is not None and x.denominator == 1]
+        return (
+            _bounded(Fraction((math.gcd if name == "gcd" else math.lcm)(*whole)))
+            if len(whole) == len(arguments) <= 20
+            else None
+        )
     if name == "abs":
         return abs(a)
     if name == "sqrt":
@@ -112,14 +121,55 @@ def decimal_literal(tree: Expr) -> tuple[Fraction, int] | None:
     sign = 1
     while tree[0] in ("neg", "deg", "pct"):
         sign, tree = (-sign if tree[0] == "neg" else sign), tree[1]
+    power = 0
+    if tree[0] == "*" and (found := _power_of_ten(tree[2])) is not None:
+        tree, power = tree[1], found
+        if tree[0] == "neg":
+            sign, tree = -sign, tree[1]
     if tree[0] != "q" or tree[2] < 1:
         return None
     digits = abs(int(tree[1] * 10 ** tree[2]))
-    return (sign * tree[1], tree[2]) if digits >= 10 ** (APPROXIMATE_DIGITS - 1) else None
+    if digits < 10 ** (APPROXIMATE_DIGITS - 1):
+        return None
+    return sign * tree[1] * Fraction(10) ** power, tree[2] - power
+
+
+def _power_of_ten(tree: Expr) -> int | None:
+    """The exponent in scientific notation."""
+    if tree[0] != "^" or tree[1] != ("q", Fraction(10), -1):
+        return None
+    exponent = exact(tree[2])
+    return int(exponent) if exponent is not None and exponent.denominator == 1 and abs(exponent) <= 400 else None
+
+
+_SLACK = Fraction(1, 10**15)
+
+
+def is_double_of(value: Fraction, decimal: tuple[Fraction, int]) -> bool:
+    """Whether a decimal is what a program prints for a value.
+
+    Either it is the shortest decimal of the double that is nearest to the value, or the value has at most twelve
+    digits and the decimal misses it by the few units in the last place that arithmetic on doubles loses.
+    """
+    literal, places = decimal
+    digits = len(str(abs(int(literal * Fraction(10) ** places))))
+    if not 16 <= digits <= 17 or not value:
+        return False
+    try:
+        near = float(value)
+    except OverflowError:
+        return False
+    if near not in (float("inf"), float("-inf"), 0.0) and literal in (Fraction(repr(near)), Fraction(f"{near:.17g}")):
+        return True
+    short = Fraction(f"{near:.12g}") == value
+    return short and abs(literal - value) <= 2 * abs(value) * _SLACK
 
 
 def rounds_to(value: Fraction, tree: Expr, decimal: tuple[Fraction, int]) -> bool:
     """Whether the decimal is the value (of another, not decimal expression) rounded at the decimal's last place."""
     while tree[0] in ("neg", "deg", "pct"):
         tree = tree[1]
-    return tree[0] != "q" and abs(value - decimal[0]) * 2 <= Fraction(1, 10 ** decimal[1])
+    if is_double_of(value, decimal):
+        return True
+    scientific = tree[0] == "*" and decimal_literal(tree) is not None
+    return tree[0] != "q" and not scientific and abs(value - decimal[0]) * 2 <= Fraction(10) ** -decimal[1]

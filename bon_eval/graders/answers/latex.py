@@ -7,9 +7,17 @@ from dataclasses import dataclass
 
 from bon_eval.graders.answers.clean import clean
 from bon_eval.graders.answers.vocabulary import ALIASES, FUNCTIONS, STYLE, UNITS, WORD_ALIASES, WORD_COMMANDS
+from bon_eval.graders.language.notation import meant
+from bon_eval.graders.language.tables import CJK_JOINS, LETTER_JOINS
 
 MAX_ANSWER_CHARS = 2_000
 """Longer answers are compared as strings only."""
+TOO_LONG = f"too long: the answer has more than {MAX_ANSWER_CHARS:,} characters"
+"""Why such an answer is unscored."""
+
+
+CHANGED = "a word that changes the value"
+GOES_ON = "a decimal that goes on"
 
 
 class ParseError(ValueError):
@@ -30,10 +38,18 @@ class Token:
     """Whether white space stood before it."""
 
 
+JOINS = (LETTER_JOINS | set(CJK_JOINS)) - UNITS - {"en"}
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
-_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?")
+_GROUPED = re.compile(r"(?!0)\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _LETTERS = re.compile(r"[A-Za-z]+")
+_WORD = re.compile(r"[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff][A-Za-z\u00c0-\u024f\u1e00-\u1eff]*")
+_SCRIPT = re.compile(r"(?:(?![\u0370-\u03ff])[^\W\d_A-Za-z])+")
+_RATE = re.compile(r"(?=.*(?:\\|\^\{?-))(?:[A-Za-z]{1,4}(?:\^\{?-?\d\}?)?(?:\s|\\cdot|\\times|\\|[/.,*]){0,4}){1,5}")
+"""Units with signs of TeX between them, or negative powers: ``m s^{-1}``."""
+_WITHOUT = re.compile(r"\s*\\(?:setminus|backslash|smallsetminus)")
+_TELLS = re.compile(r"((?:[A-Za-z']{1,20}\s){1,6}(?:is|are|equals)):?\s(?=[-$]?[\d\\])")
+"""Words before a value within a text."""
 _GLUED = re.compile(r"(?:and|or)(?=[A-Zx-z])")
 
 
@@ -61,7 +77,7 @@ def tokenize(text: str, *, grouping: bool = True) -> list[Token]:
     `grouping`: whether ``1,234`` outside of brackets is one number (True) or two (False). Inside of brackets the
     comma always separates.
     """
-    text = clean(text)
+    text = meant(clean(text))
     if len(text) > MAX_ANSWER_CHARS:
         raise LimitError(f"longer than {MAX_ANSWER_CHARS} characters")
     tokens: list[Token] = []
@@ -90,8 +106,10 @@ def _scan(text: str, out: list[Token], grouping: bool, nesting: int) -> None:
             out.append(Token("num", value, spaced))
         elif c == "\\":
             i = _scan_command(text, i, out, grouping, spaced, nesting)
-        elif c.isalpha() and c.isascii():
+        elif c.isalpha() and c.isascii() and (text.isascii() or not _WORD.match(text, i)):
             i = _scan_word(text, i, out, spaced)
+        elif c.isalpha() and not "\u0370" <= c < "\u0400":
+            i = _scan_script(text, i, out, spaced)
         elif c in "+-*/^_(){}[]|,;:=<>!%&'\"":
             depth += (c in "([") - (c in ")]")
             i = _scan_operator(text, i, out, spaced)
@@ -104,6 +122,16 @@ def _scan(text: str, out: list[Token], grouping: bool, nesting: int) -> None:
         else:
             raise ParseError(f"character {c!r}")
         spaced = False
+
+
+def _scan_script(text: str, i: int, out: list[Token], spaced: bool) -> int:
+    """A word in letters that are not ASCII; Greek ones are symbols."""
+    m = _WORD.match(text, i) or _SCRIPT.match(text, i)
+    if m is None:
+        raise ParseError(f"character {text[i]!r}")
+    word = m.group().lower()
+    out.append(Token("op", ",", spaced) if word in CJK_JOINS or word in LETTER_JOINS else Token("text", word, True))
+    return m.end()
 
 
 def _scan_operator(text: str, i: int, out: list[Token], spaced: bool) -> int:
@@ -167,11 +195,13 @@ def _scan_style(text: str, i: int, name: str, out: list[Token], grouping: bool, 
         end = group(text, i)
         inner = text[i + 1 : end - 1]
     word = inner.strip()
-    if name == "mathbb" and word in "RZQCN":
+    if name in ("text", "mathrm") and out and out[-1].kind == "num" and _RATE.fullmatch(word):
+        out.append(Token("text", "a rate", True))
+    elif (name == "mathbb" and word in "RZQCN") or (word == "R" and _WITHOUT.match(text, end)):
         out.append(Token("cmd", {"R": "Reals"}.get(word, "set" + word), spaced))
     elif name in ("boxed", "fbox", "underline"):
         _scan(inner, out, grouping, nesting + 1)
-    elif word.strip(" ,").lower() in ("and", "or"):
+    elif word.strip(" ,").lower() in ("and", "or") or (word.lower() in JOINS and (len(word) > 1 or word != inner)):
         out.append(Token("op", ",", spaced))
     elif not word:
         pass
@@ -179,6 +209,9 @@ def _scan_style(text: str, i: int, name: str, out: list[Token], grouping: bool, 
         out.append(Token("let", word, spaced))
     elif word in FUNCTIONS:
         out.append(Token("cmd", word, spaced))
+    elif name == "text" and (told := _TELLS.match(word)):
+        out.append(Token("text", told.group(1).lower(), True))
+        _scan(word[told.end() :], out, grouping, nesting + 1)
     elif any(c.isdigit() for c in word) or "\\" in word:
         _scan(word, out, grouping, nesting + 1)
     elif len(word) > 1 and word.isalpha() and name in ("vec", "overrightarrow", "hat", "mathbf", "mathit"):
@@ -195,7 +228,7 @@ def _scan_word(text: str, i: int, out: list[Token], spaced: bool) -> int:
     word, end = m.group(), m.end()
     lower = word.lower()
     after_value = bool(out) and (out[-1].kind in ("num", "text") or out[-1].value in ("}", ")", "circ", "%", "^"))
-    if word in ("and", "or"):
+    if word in ("and", "or") or (len(word) > 1 and word in JOINS):
         out.append(Token("op", ",", spaced))
     elif (joint := _GLUED.match(word)) and out and out[-1].kind == "num":  # 1orx=2
         out.append(Token("op", ",", spaced))

@@ -15,9 +15,6 @@ from bon_eval.graders.answers.latex import LimitError, ParseError
 Expr = tuple[Any, ...]
 MAX_DIGITS = 2_000
 
-SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-"""Words that scale the number before them, as powers of ten."""
-
 
 def number(text: str) -> Expr:
     """The exact value of a decimal literal."""

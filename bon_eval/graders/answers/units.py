@@ -22,6 +22,7 @@ _NAMES = {
     "mi": "mi mile", "unit": "unit", "g": "gram", "kg": "kg kilogram", "mg": "mg milligram", "lb": "lb pound",
     "oz": "oz ounce", "ton": "ton tonne", "L": "liter litre", "mL": "ml milliliter millilitre", "gal": "gal gallon",
     "dollar": "dollar usd buck", "cent": "cent", "s": "sec second", "min": "min minute", "h": "hr hour",
+    "celsius": "celsius", "fahrenheit": "fahrenheit",
 }  # fmt: skip
 _UNITS = {word: unit for unit, words in _NAMES.items() for word in words.split()}
 _LENGTHS = {"mm", "cm", "dm", "m", "km", "in", "ft", "yd", "mi"}
@@ -57,7 +58,7 @@ def unit_of(text: str) -> Unit | None:
         return None
     words = " ".join(token.value for token in tokens[start:end]).replace(".", " ").split()
     powers = [_POWERS[word] for word in words if word in _POWERS]
-    names = [word for word in words if word not in _POWERS]
+    names = [word for word in words if word not in _POWERS and word not in ("degree", "degrees")]
     if len(names) != 1 or len(powers) > 1 or not re.fullmatch(r"[a-z]+", names[0]):
         return None
     name = _UNITS.get(names[0]) or _UNITS.get(names[0].removesuffix("s"))

@@ -10,11 +10,15 @@ UNICODE = {
     "∈": r"\in ", "±": r"\pm ", "∓": r"\mp ", "°": r"^\circ ", "²": "^2", "³": "^3", "¹": "^1", "⁴": "^4", "⁵": "^5",
     "⁰": "^0", "⁶": "^6", "⁷": "^7", "⁸": "^8", "⁹": "^9", "½": r"\frac{1}{2}", "¼": r"\frac{1}{4}",
     "¾": r"\frac{3}{4}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "ℝ": r"\mathbb{R}", "∅": r"\emptyset ", "’": "'",
-    "′": "'", "“": '"', "”": '"', "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "，": ",", "（": "(",
+    "′": "'", "“": '"', "”": '"', "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u200b": "", "，": ", ",
+    "、": ", ", "；": ";", "．": ".", "≡": r"\equiv ", "℃": r"\text{ celsius}",
+    "℉": r"\text{ fahrenheit}", "∖": r"\setminus ", "（": "(",
     "）": ")", "：": ":", "。": ".", "％": "%", "∣": "|", "⟨": r"\langle ", "⟩": r"\rangle ",
 }  # fmt: skip
 ALIASES = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "geq": "ge",
+    "dfrac": "frac", "sfrac": "frac", "nicefrac": "frac", "flatfrac": "frac",
+    "smallsetminus": "setminus", "backslash": "setminus",
+    "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le", "geq": "ge",
     "leqslant": "le", "geqslant": "ge", "lt": "<", "gt": ">", "neq": "ne", "colon": ":", "lbrace": "{", "rbrace": "}",
     "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")", "vert": "|", "lvert": "|", "rvert": "|", "mid": "|",
     "ast": "*", "times": "*", "cdot": "*", "bullet": "*", "div": "/", "degree": "circ", "degrees": "circ",
@@ -43,6 +47,7 @@ UNITS = {
 CHANGES_MEANING = {
     "not", "no", "less", "more", "greater", "fewer", "least", "most", "over", "under", "above", "below", "about",
     "approximately", "almost", "nearly", "except", "between", "minus", "negative", "half", "twice", "double",
+    "different", "unlike", "multiple", "divisible",
 }  # fmt: skip
 """Words before a value that make it another one."""
 GREEK = {

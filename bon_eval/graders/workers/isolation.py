@@ -15,10 +15,10 @@ from typing import Any
 from bon_eval.errors import GraderError
 from bon_eval.graders.workers.process import IdleLossError, Worker
 
-DEADLINE = 1.5
-"""Seconds of wall time for one symbolic comparison in a run."""
-SINGLE_DEADLINE = 1.0
-"""The same for a single decision, so that it takes less than two seconds together with the start of a worker."""
+DEADLINE = 0.6
+"""Seconds of the worker's processor time for one symbolic comparison."""
+MORE = 3
+"""How many times that is given to a comparison that was not done, when the rest is."""
 MEMORY_MB = 1_024
 """Address space of a worker in MiB."""
 MAX_RETRIES = 5
@@ -48,12 +48,19 @@ class WorkerPool:
         self.lock = threading.Lock()
         self.places = threading.BoundedSemaphore(self.size)
 
-    def ask(self, question: dict[str, Any], deadline: float | None = None) -> dict[str, Any]:
-        """The reply to one question, waiting for a free worker; see `Worker.ask`. `deadline`: other than the pool's."""
+    def ask_again(self, question: dict[str, Any], deadline: float | None = None) -> dict[str, Any]:
+        """The reply of a fresh worker with `MORE` times the deadline, to a question whose reply says ``again``."""
+        return self.ask(question, MORE * (deadline or self.deadline), fresh=True)
+
+    def ask(self, question: dict[str, Any], deadline: float | None = None, *, fresh: bool = False) -> dict[str, Any]:
+        """The reply to one question, waiting for a free worker; see `Worker.ask`.
+
+        `deadline`: other than the pool's; `fresh`: of a worker that was not asked before.
+        """
         with self.places:
             attempts = itertools.count()
             while True:
-                worker = self._take()
+                worker = self._take(fresh)
                 try:
                     return worker.ask(question, deadline or self.deadline, retry=next(attempts) < MAX_RETRIES)
                 except IdleLossError:
@@ -61,11 +68,19 @@ class WorkerPool:
                 finally:
                     self._give(worker)
 
-    def _take(self) -> Worker:
+    def _take(self, fresh: bool) -> Worker:
         with self.lock:
+            if fresh:
+                self._drop_used()
             worker = self.idle.pop(0) if self.idle else self._start()
             self._keep_spare()
             return worker
+
+    def _drop_used(self) -> None:
+        for worker in [worker for worker in self.idle if worker.asked]:
+            self.idle.remove(worker)
+            self.all.remove(worker)
+            worker.kill()
 
     def _start(self) -> Worker:
         worker = Worker(self.memory_mb, library=self.library, loaded=self._library_loaded)
@@ -136,7 +151,7 @@ def shared_pool() -> WorkerPool:
     """The pool behind single decisions: at most four workers, with the default limits."""
     with _SHARED_LOCK:
         if "pool" not in _SHARED:
-            _SHARED["pool"] = WorkerPool(min(4, os.cpu_count() or 1), deadline=SINGLE_DEADLINE)
+            _SHARED["pool"] = WorkerPool(min(4, os.cpu_count() or 1))
         return _SHARED["pool"]
 
 

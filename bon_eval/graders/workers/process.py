@@ -1,5 +1,6 @@
-"""One worker process from the caller's side: started, asked, killed at the deadline.
+"""One worker process from the caller's side: started, asked, replaced when it is gone.
 
+The deadline is the worker's own processor time, and the kernel ends it there: how busy the machine is does not show.
 Signal handlers are left alone, and a worker never outlives the caller: its input ends, and it looks for its parent.
 """
 
@@ -9,6 +10,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -20,8 +22,15 @@ from typing import Any
 from bon_eval.errors import GraderError
 from bon_eval.graders.workers.worker import HEADER, MAX_MESSAGE, write_message
 
-START_LIMIT = 60.0
-"""Seconds within which a worker must be up, and load math-verify."""
+START_LIMIT = 300.0
+"""Seconds of wall time within which a worker must be up, and load math-verify."""
+_OUT_OF_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
+OUT_OF_MEMORY = "out of memory"
+
+
+def backstop(deadline: float) -> float:
+    """Seconds of wall time after which a worker that uses no processor time is given up."""
+    return 60.0 + 30.0 * deadline
 
 
 class WorkerLostError(Exception):
@@ -43,6 +52,8 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
         self.ready = False
         self.ready_once = False
+        self.asked = 0
+        """Questions so far."""
         self.start()
 
     def start(self) -> None:
@@ -72,18 +83,27 @@ class Worker:
     def ask(self, question: dict[str, Any], deadline: float, *, retry: bool = False) -> dict[str, Any]:
         """The reply; ``{"unscored": reason}`` when the worker passed the deadline or ended: then it is gone.
 
+        `deadline`: seconds of the worker's processor time. ``again`` in a reply: that a fresh worker with more time
+        could do better.
+
         Raises `IdleLossError` when it was gone before, `GraderError` when it never came up; `retry`: whether a worker
         that was killed while it started is `IdleLossError`, too.
         """
         settled = False
+        self.asked += 1
         what = f"grader {question['grader']}" if "grader" in question else "symbolic comparison"
         try:
             reply = self._ask({**question, "deadline": deadline}, deadline, retry)
-            settled = True
-        except TimeoutError:
-            reply = {"unscored": f"{what} passed its deadline of {deadline:g} s"}
+            # What earlier questions left behind takes memory, too.
+            settled = reply.get("unscored") != OUT_OF_MEMORY
+            if not settled and self.asked > 1:
+                reply["again"] = True
+        except TimeoutError as error:
+            reply = {"unscored": f"{what} is stuck, a defect: {error}"}
         except WorkerLostError as lost:
-            reply = {"unscored": f"{what} ended its worker ({lost})"}
+            late = self.process is not None and self.process.poll() in _OUT_OF_TIME
+            why = f"passed its deadline of {deadline:g} s of processor time" if late else f"ended its worker ({lost})"
+            reply = {"unscored": f"{what} {why}", "again": True}
         finally:
             if not settled:  # also when the caller was interrupted: a late reply would answer the next question
                 self.kill()
@@ -95,20 +115,20 @@ class Worker:
             self._send(question)
         except BrokenPipeError:
             raise IdleLossError from None
-        end = time.monotonic() + deadline
+        limit = backstop(deadline)
         while True:
-            reply = self._receive(end)
+            reply = self._receive(limit)
             if "loading" not in reply:
                 return reply
             if reply.get("library") and self.loaded is not None:
                 self.loaded()
-            end = time.monotonic() + (START_LIMIT if reply["loading"] else deadline)
+            limit = START_LIMIT if reply["loading"] else backstop(deadline)
 
     def _await_ready(self, retry: bool) -> None:
         if self.ready:
             return
         try:
-            self._receive(time.monotonic() + START_LIMIT)
+            self._receive(START_LIMIT)
         except (TimeoutError, WorkerLostError) as error:
             killed = self.process is not None and (self.process.poll() or 0) < 0
             self.kill()
@@ -126,7 +146,15 @@ class Worker:
             raise WorkerLostError("no process")
         write_message(stream, question)
 
-    def _receive(self, end: float) -> dict[str, Any]:
+    def _receive(self, limit: float) -> dict[str, Any]:
+        """The next message; `TimeoutError` after so many seconds of wall time."""
+        end = time.monotonic() + limit
+        try:
+            return self._message(end)
+        except TimeoutError:
+            raise TimeoutError(f"no reply in {limit:g} s of wall time") from None
+
+    def _message(self, end: float) -> dict[str, Any]:
         (size,) = HEADER.unpack(self._read(HEADER.size, end))
         if size > MAX_MESSAGE:
             raise WorkerLostError("a reply out of bounds")
@@ -143,7 +171,7 @@ class Worker:
         while len(data) < size:
             left = end - time.monotonic()
             if left <= 0 or not poll.poll(left * 1000):
-                raise TimeoutError("it took too long")
+                raise TimeoutError
             part = os.read(fd, size - len(data))
             if not part:
                 raise WorkerLostError(f"exit code {self.process.wait()}")

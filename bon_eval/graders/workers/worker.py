@@ -4,8 +4,8 @@ Started as ``python -m bon_eval.graders.workers.worker MEMORY_MB PARENT_PID [lib
 die with the starting thread). A message is four bytes of length, big end first, and JSON. Nothing but JSON crosses the
 pipes, and nothing that a model wrote is executed.
 
-It ends when its input ends, when its parent is gone (looked at twice a second), when it is killed, or, should it sit
-in one long computation then, when it has used up the processor time of its question.
+It ends when its input ends, when its parent is gone (looked at twice a second), when it is killed, and when it has
+used up the processor time of its question: the kernel ends it then, whatever it computes.
 """
 
 from __future__ import annotations
@@ -53,13 +53,28 @@ def limit_memory(megabytes: int) -> None:
 
 
 def limit_processor(seconds: float) -> None:
-    """Let the kernel end this process when one question takes much more processor time than its deadline."""
-    import resource
+    """Let the kernel end this process when one question takes more processor time than its deadline.
 
+    By a timer, and much later by a limit, for a plugin that uses the timer itself.
+    """
+    import resource
+    import signal
+
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     soft = int(used + 2 * seconds) + 3
     resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def stop_the_clock() -> None:
+    """Between questions, and while something is imported, no time is counted."""
+    import resource
+    import signal
+
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (hard, hard))
 
 
 def watch_parent(parent: int) -> None:
@@ -82,6 +97,15 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
+def die_of_the_timer() -> None:
+    """Undo what the caller may have made of the signals that end this process."""
+    import signal
+
+    for number in (signal.SIGPROF, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGPROF, signal.SIGXCPU))
+
+
 def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
     """The reply to one question: ``same`` (gold, answer), ``key`` (answer) or ``plugin`` (grader, gold, answer)."""
     from bon_eval.graders.answers import symbolic
@@ -93,15 +117,16 @@ def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
             return {"key": symbolic.key(question["answer"])}
         try:
             return {"correct": symbolic.same(question["gold"], question["answer"]), "rung": "symbolic"}
-        except symbolic.NeedsLibraryError:
+        except symbolic.NeedsLibraryError as needs:
             library = load_library(sink, question["deadline"])
-            return {"correct": library.library_verdict(question["gold"], question["answer"]), "rung": "math-verify"}
+            reply: dict[str, Any] = library.library_verdict(question["gold"], question["answer"], str(needs))
+            return reply
     except symbolic.TooLargeError as error:
         return {"unscored": str(error)}
     except MemoryError:
         return {"unscored": "out of memory"}
     except Exception as error:  # noqa: BLE001 - sympy raises anything; the caller gets it as the reason of no decision
-        return {"unscored": f"{type(error).__name__} in the symbolic comparison"}
+        return {"unscored": f"a defect: {type(error).__name__} in the symbolic comparison"}
 
 
 def plugin_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
@@ -109,6 +134,7 @@ def plugin_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
     from bon_eval.graders.workers.foreign import load_plugin, plugin_reply
 
     try:
+        stop_the_clock()
         write_message(sink, {"loading": True})
         load_plugin(question["grader"])
         write_message(sink, {"loading": False})
@@ -124,8 +150,9 @@ def load_library(sink: IO[bytes], deadline: float) -> Any:
     """math-verify, whose loading is no part of a question's time."""
     name = "bon_eval.graders.answers.library"
     if name not in sys.modules:
+        stop_the_clock()
         write_message(sink, {"loading": True})
-        importlib.import_module(name)
+        importlib.import_module(name).warm_up()
         write_message(sink, {"loading": False, "library": True})
         limit_processor(deadline)
     return sys.modules[name]
@@ -141,12 +168,13 @@ def main() -> None:
     limit_memory(memory_mb)
     if "die" in sys.argv[3:]:
         die_with_parent()
+    die_of_the_timer()
     watch_parent(parent)
     from bon_eval.graders.answers import symbolic
 
-    symbolic.key("1")
+    symbolic.same(r"\sqrt{12}+\pi", r"2\sqrt{3}+\pi")  # the first one takes longer than those that follow
     if "library" in sys.argv[3:]:
-        importlib.import_module("bon_eval.graders.answers.library")
+        importlib.import_module("bon_eval.graders.answers.library").warm_up()
     write_message(sink, {"ready": True})
     while (question := read_message(source)) is not None:
         limit_processor(question["deadline"])
@@ -154,6 +182,7 @@ def main() -> None:
             reply = answer(question, sink)
         except MemoryError:
             os._exit(3)
+        stop_the_clock()
         write_message(sink, reply)
 
 

@@ -15,8 +15,9 @@ from bon_eval.analysis.results import Analysis
 from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.figures import Groups, comparison_figures
 from bon_eval.report.comparison.terminal import derived, marked_text, not_the_same, samples_text
-from bon_eval.report.formats.browser import BrowserData, Budget, browser_data, left_out, pieces
+from bon_eval.report.formats.browser import BrowserData, Budget, browser_data
 from bon_eval.report.formats.html import panel, render_pieces
+from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.store.files import write_pieces

@@ -7,7 +7,7 @@ is all that is held of a run. What does not fit the budget stays in the Parquet 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from bon_eval.analysis.results import Analysis, ProblemRow
 from bon_eval.errors import StoreError
 from bon_eval.estimators import chosen_index
+from bon_eval.report.formats.page_json import members
 from bon_eval.scorers import get_scorer
 from bon_eval.store import parts
 from bon_eval.store.reader import Run, stored_parts
@@ -74,15 +75,28 @@ class _Entry:
     correct: list[int | None]
     """1, 0, and -1 for an unscored response; None until its grade is read."""
     reasons: list[str]
+    thought: list[int]
+    """Characters of each response that no grader read: its reasoning."""
     responses: dict[int, _Response] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Response:
+class _Shown:
     text: str
     """Its start."""
     more: int
     """Characters that are cut."""
+
+    @classmethod
+    def of(cls, text: str, most_chars: int) -> _Shown:
+        return cls(text[:most_chars], max(0, len(text) - most_chars))
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    text: _Shown
+    reasoning: _Shown | None
+    """What was cut away before grading; None: nothing."""
     finish: str
     log_likelihood: float
     n_tokens: int
@@ -114,14 +128,14 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
         problem = entry.row.problem_id
         own, missing, shortened = _own(entry, scorer, reasons, share, limits.text_chars)
         packed[problem] = BrowserProblem(
-            _members(
+            members(
                 {
                     "id": problem,
                     "gold": entry.row.gold[: limits.text_chars],
                     "fields": {name: value[: limits.text_chars] for name, value in fields[problem].items()},
                 }
             ),
-            _members(own),
+            members(own),
         )
         left_out += missing
         cut += shortened
@@ -142,39 +156,6 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
     return BrowserData(head, problems)
 
 
-def pieces(head: Mapping[str, Any], problems: Iterable[str]) -> Iterator[str]:
-    """The page's JSON a problem at a time: the members of `head`, and ``problems``, each JSON of its own."""
-    yield f'{{{_members(head)},"problems":['
-    for k, problem in enumerate(problems):
-        yield f",{problem}" if k else problem
-    yield "]}"
-
-
-def left_out(head: Mapping[str, Any]) -> str:
-    """What the browser leaves to the Parquet files; empty where it holds everything."""
-    notes = []
-    if head["rows"] != head["responses"]:
-        notes.append(f"{head['rows']:,} of the {head['responses']:,} responses have a row here")
-    if head["texts_left_out"]:
-        notes.append(f"{head['texts_left_out']:,} of them without their text")
-    if head["texts_cut"]:
-        notes.append(f"{head['texts_cut']:,} texts are cut after {head['text_chars']:,} characters")
-    return f"{'; '.join(notes)}. The run’s Parquet files hold everything." if notes else ""
-
-
-def as_json(content: object) -> str:
-    """JSON that is inert inside a script element: no <, > or & and no line separators, lone surrogates replaced."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    text = text.encode("utf-8", "replace").decode("utf-8")
-    for sign in "<>&\u2028\u2029":
-        text = text.replace(sign, f"\\u{ord(sign):04x}")
-    return text
-
-
-def _members(content: Mapping[str, object]) -> str:
-    return as_json(content)[1:-1]
-
-
 def _entries(run: Run, analysis: Analysis, limits: Budget) -> Iterator[_Entry]:
     name, n = analysis.settings.primary_scorer, analysis.pool_size
     best = chosen_index(get_scorer(name, seed=analysis.settings.seed).over(run.pool))
@@ -184,12 +165,13 @@ def _entries(run: Run, analysis: Analysis, limits: Budget) -> Iterator[_Entry]:
         pick = int(best[at[row.problem_id]])
         kept = [-1, pick, *[index for index in range(n) if index != pick][: most - 2]]
         place = {index: k for k, index in enumerate(kept)}
-        yield _Entry(row, pick, kept, place, [None] * len(kept), [None] * len(kept), [""] * len(kept))
+        yield _Entry(row, pick, kept, place, [None] * len(kept), [None] * len(kept), [""] * len(kept), [0] * len(kept))
 
 
 def _read_grades(run: Run, entries: Mapping[str, _Entry]) -> None:
     path = run.path / "grades.parquet"
     columns = ["problem_id", "arm", "index", "correct", "answer", "reason"]
+    columns += [] if run.pool.reasoning_chars is None else ["reasoning_chars"]
     known: dict[str, str] = {}  # one object for each reason, not one for each row
     try:
         with pq.ParquetFile(path) as file:
@@ -198,6 +180,7 @@ def _read_grades(run: Run, entries: Mapping[str, _Entry]) -> None:
                     k = entry.place[index]
                     entry.correct[k] = -1 if row["correct"] is None else int(row["correct"])
                     entry.answers[k] = row["answer"]
+                    entry.thought[k] = row.get("reasoning_chars") or 0
                     entry.reasons[k] = known.setdefault(row["reason"][:200], row["reason"][:200])
     except (pa.ArrowInvalid, OSError) as error:
         raise StoreError(f"{path} is damaged; run: bon-eval grade {run.path}") from error
@@ -211,10 +194,10 @@ def _filled(run: Run, entries: Mapping[str, _Entry], most_chars: int) -> Iterato
     columns = ["problem_id", "arm", "index", "text", "finish_reason", "log_likelihood", "n_tokens"]
     for table in parts.read_parts(stored_parts(run.path, run.meta), columns, batch_bytes=parts.BATCH_BYTES):
         for entry, index, row in _wanted(table, entries):
-            text = row["text"]
+            text, thought = row["text"], entry.thought[entry.place[index]]
             entry.responses[index] = _Response(
-                text[:most_chars],
-                max(0, len(text) - most_chars),
+                _Shown.of(text[thought:], most_chars),
+                _Shown.of(text[:thought], most_chars) if thought else None,
                 row["finish_reason"],
                 row["log_likelihood"],
                 row["n_tokens"],
@@ -247,13 +230,14 @@ def _own(
 ) -> tuple[dict[str, object], int, int]:
     """One problem's columns; how many of its rows have no text, and how many texts are cut."""
     responses = [entry.responses[index] for index in entry.kept]
-    texts: dict[tuple[str, int], int] = {}
+    texts: dict[tuple[_Shown, _Shown | None], int] = {}
     text_of, spent, left_out = [], 0, 0
     for index, response in zip(entry.kept, responses, strict=True):
-        text = response.text, response.more
+        text = response.text, response.reasoning
         if text not in texts:
             # What JSON makes of it: control characters take six bytes.
-            size = len(json.dumps(text[0], ensure_ascii=False).encode("utf-8", "replace")) + 8
+            both = text[0].text + (text[1].text if text[1] is not None else "")
+            size = len(json.dumps(both, ensure_ascii=False).encode("utf-8", "replace")) + 8
             if spent + size > budget and index != -1 and index != entry.best:
                 text_of.append(-1)
                 left_out += 1
@@ -270,10 +254,12 @@ def _own(
             "best": round(row.best_of_n[scorer], 4),
             "sample": round(row.pool_accuracy, 4),
             "cut": int(row.greedy_truncated or row.pool_truncated > 0),
+            "unfinished": int(bool(row.greedy_unfinished or row.pool_unfinished)),
             "unscored": int(row.greedy_unscored or row.pool_unscored > 0),
             "pick": entry.best,
-            "texts": [text for text, _ in texts],
-            "more": [more for _, more in texts],
+            "texts": [text.text for text, _ in texts],
+            "more": [text.more for text, _ in texts],
+            **_reasoning([reasoning for _, reasoning in texts]),
             "index": kept,
             "text": text_of,
             "ll": [round(r.log_likelihood, 3) for r in responses],
@@ -285,5 +271,15 @@ def _own(
             "reason": [reasons[reason] for reason in entry.reasons],
         },
         left_out,
-        sum(more > 0 for _, more in texts),
+        sum(text.more > 0 or (reasoning is not None and reasoning.more > 0) for text, reasoning in texts),
     )
+
+
+def _reasoning(found: Sequence[_Shown | None]) -> dict[str, object]:
+    """The reasoning before each text; nothing where there is none."""
+    if not any(found):
+        return {}
+    return {
+        "reasoning": [None if shown is None else shown.text for shown in found],
+        "reasoning_more": [0 if shown is None else shown.more for shown in found],
+    }

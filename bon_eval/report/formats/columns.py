@@ -80,6 +80,8 @@ class Column(Generic[T]):
     method: Callable[[T], str | None] | None = None
     """The method behind an end of an interval: ``none: ...`` says why there is none."""
     description: str = ""
+    later: bool = False
+    """Whether documents of this format were written before there was such a column, and may lack it."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,11 @@ def own(cls: type[T], *paths: str, why: str | None = None) -> tuple[Column[T], .
 def renamed(cls: type[T], **paths: str) -> tuple[Column[T], ...]:
     """The same under other names: column -> field."""
     return tuple(Column(name, field_type(cls, path), attrgetter(path), source=path) for name, path in paths.items())
+
+
+def later(*columns: Column[T]) -> tuple[Column[T], ...]:
+    """Columns that older documents of the same format lack."""
+    return tuple(replace(column, later=True) for column in columns)
 
 
 def where_tested(columns: tuple[Column[T], ...], path: str = "") -> tuple[Column[T], ...]:

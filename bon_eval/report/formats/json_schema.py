@@ -34,7 +34,7 @@ def _object(row: Row[Any], definitions: Schema) -> Schema:
     return _described(row.description) | {
         "type": "object",
         "additionalProperties": False,
-        "required": list(properties),
+        "required": [column.name for column in row.columns if not column.later],
         "properties": properties,
     }
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from bon_eval.analysis.results import Analysis
 from bon_eval.errors import counted
 from bon_eval.estimators.reweighting import BELIEVABLE
-from bon_eval.report.formats.browser import Budget, browser_data, left_out, pieces
+from bon_eval.report.formats.browser import Budget, browser_data
 from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.formats.html import panel, render_pieces
+from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.report.run.figures import MOST_SCORERS, figures
-from bon_eval.report.run.terminal import engine_label
+from bon_eval.report.run.terminal import engine_label, reasoning_text
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 
@@ -82,6 +83,7 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         else clusters_text(analysis.n_clusters, analysis.settings.cluster),
         "analysis": analysis,
         "marked": any(row.log_likelihood is not None and row.log_likelihood.marked for row in analysis.arms),
+        "reasoning": reasoning_text(analysis.facts),
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],
         "panels": [panel(figure, name, _CAPTIONS[name], _CAPTIONS[name]) for name, figure in figures(analysis)],

@@ -17,6 +17,7 @@ from bon_eval.analysis.results import (
     SelectedScorer,
     Variant,
 )
+from bon_eval.analysis.shapes import ReasoningRow
 from bon_eval.config import TOKEN_STATS, RunConfig
 from bon_eval.report.formats.columns import (
     REASONS,
@@ -26,6 +27,7 @@ from bon_eval.report.formats.columns import (
     Row,
     Stored,
     interval,
+    later,
     lift,
     own,
     renamed,
@@ -41,6 +43,7 @@ FORMAT_VERSION = 5
 
 _INTERVAL_ELSEWHERE = "intervals are computed at n = 1 and at the n of the arms table"
 _PICKS_AN_ANSWER = "the arm picks an answer, not one response"
+_NO_REASONING = "the grades do not tell reasoning from the answer"
 _EXACT = "exact: no subsets were drawn"
 
 ARM = Row[ArmRow](
@@ -53,7 +56,9 @@ ARM = Row[ArmRow](
         *where_tested(own(ArmRow, "p_holm", "p_joint"), "lift"),
         *interval(ArmRow, "log_likelihood"),
         Column("log_likelihood_marked", bool, lambda row: row.log_likelihood is not None and row.log_likelihood.marked),
-        *own(ArmRow, "n_tokens", "truncated", "unscored", "monte_carlo_error"),
+        *own(ArmRow, "n_tokens", "truncated"),
+        *later(*own(ArmRow, "unfinished")),
+        *own(ArmRow, "unscored", "monte_carlo_error"),
         *interval(ArmRow, "responses", "accuracy_over_responses")[1:],
         *interval(ArmRow, "fresh", "accuracy_of_a_fresh_run")[1:],
         REASONS,
@@ -68,7 +73,9 @@ CURVE = Row[CurvePoint](
         *interval(CurvePoint, "interval", "accuracy", why=_INTERVAL_ELSEWHERE)[1:],
         Column("lift_points", Points, lambda point: 100.0 * point.difference),
         *lift(CurvePoint, "lift", why=_INTERVAL_ELSEWHERE)[1:],
-        *own(CurvePoint, "log_likelihood", "n_tokens", "truncated", "unscored", why=_PICKS_AN_ANSWER),
+        *own(CurvePoint, "log_likelihood", "n_tokens", "truncated", why=_PICKS_AN_ANSWER),
+        *later(*own(CurvePoint, "unfinished", why=f"{_PICKS_AN_ANSWER}, or {_NO_REASONING}")),
+        *own(CurvePoint, "unscored", why=_PICKS_AN_ANSWER),
         *own(CurvePoint, "monte_carlo_error", why=_EXACT),
         REASONS,
     ),
@@ -94,11 +101,15 @@ _PROBLEM = Row[ProblemRow](
     "",
     (
         *own(ProblemRow, "problem_id", "gold", "greedy_correct", "greedy_unscored", "greedy_truncated"),
-        *own(ProblemRow, "greedy_log_likelihood", "pool_accuracy"),
+        *own(ProblemRow, "greedy_unfinished", "greedy_log_likelihood", "pool_accuracy"),
     ),
 )
 _PROBLEM_AFTER_SCORERS = Row[ProblemRow](
-    "", own(ProblemRow, "vote", "oracle", "best_log_likelihood", "above_greedy", "pool_truncated", "pool_unscored")
+    "",
+    (
+        *own(ProblemRow, "vote", "oracle", "best_log_likelihood", "above_greedy"),
+        *own(ProblemRow, "pool_truncated", "pool_unfinished", "pool_unscored"),
+    ),
 )
 
 
@@ -127,6 +138,17 @@ _SHARPER = Row[Facts](
     ),
 )
 
+_REASONING = Row[ReasoningRow](
+    "reasoning",
+    (
+        *own(ReasoningRow, "draw", "share", "unfinished"),
+        *own(ReasoningRow, "reasoning_chars", "answer_chars", why="no response has a reasoning block that closes"),
+        REASONS,
+    ),
+    description="Share of responses with a reasoning block, and the mean length of both parts in characters where the "
+    f"block closes. No rows: {_NO_REASONING}.",
+)
+
 _FACTS = Row[Facts](
     "",
     (
@@ -135,6 +157,7 @@ _FACTS = Row[Facts](
         Column("sharper_than_greedy", _SHARPER, lambda facts: facts),
         *own(Facts, "duplicate_share", why="the texts were not read"),
         *own(Facts, "above_greedy"),
+        *later(Column("reasoning", Many(_REASONING, 0, 2), lambda facts: facts.reasoning)),
         REASONS,
     ),
 )

@@ -14,7 +14,7 @@ from bon_eval.report.run.explain_notes import FEW_SCORERS, NONE, explained, lift
 from bon_eval.stats import Interval
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
-_HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut %", "unsc. %")
+_HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut %", "open %", "unsc. %")
 
 
 def render(analysis: Analysis) -> str:
@@ -61,6 +61,7 @@ def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
         NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
         _share(row.truncated),
+        _share(row.unfinished),
         _share(row.unscored),
     )
 
@@ -125,6 +126,7 @@ def _notes(analysis: Analysis) -> list[str]:
         notes += [*resampled(analysis), _sharper(facts)]
     if facts.duplicate_share is not None:
         notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
+    notes += reasoning_text(facts)
     if enough:
         notes += explained(analysis)
     else:
@@ -143,6 +145,20 @@ def _sharper(facts: Facts) -> str:
         f"sharper than greedy: {_share(share.estimate)} %{ends(share.low, share.high, '.0f', 100.0)} of problems have "
         f"a pool response of higher log-likelihood than greedy's{facts.told_apart}."
     )
+
+
+def reasoning_text(facts: Facts) -> list[str]:
+    """How much of the responses is reasoning, in a sentence; nothing where no response has any."""
+    if not any(row.share for row in facts.reasoning):
+        return []
+    of = {"greedy": "greedy", "sample": "the pool"}
+    parts = []
+    for row in reversed(facts.reasoning):
+        part = f"{_share(row.share)} % of {of[row.draw]}"
+        if row.reasoning_chars is not None and row.answer_chars is not None:
+            part += f" (finished: mean {row.reasoning_chars:,.0f} characters, then {row.answer_chars:,.0f} of answer)"
+        parts.append(part)
+    return [f"reasoning blocks: {' and '.join(parts)}."]
 
 
 def _strict(strict: Variant, analysis: Analysis) -> list[str]:
@@ -177,6 +193,11 @@ def _warnings(analysis: Analysis) -> list[str]:
         out.append(
             f"cut: {_share(sample.truncated)} % of the pool and {_share(greedy.truncated)} % of greedy reached the "
             "token limit; their log-likelihood lacks the end token and is inflated (see --exclude-truncated)."
+        )
+    if greedy.unfinished or sample.unfinished:
+        out.append(
+            f"open: {_share(sample.unfinished)} % of the pool and {_share(greedy.unfinished)} % of greedy have "
+            "reasoning that was not finished, so no answer; they count as wrong."
         )
     if greedy.unscored or sample.unscored:
         out.append(

@@ -16,8 +16,9 @@ from example_config import CONFIG as EXAMPLE
 from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.results import Analysis
 from bon_eval.records import Problem, Response
-from bon_eval.report.formats.browser import Budget, as_json, browser_data, pieces
+from bon_eval.report.formats.browser import Budget, browser_data
 from bon_eval.report.formats.figures import inline_svg
+from bon_eval.report.formats.page_json import as_json, pieces
 from bon_eval.report.run.figures import figures, write_figures
 from bon_eval.report.run.page import page, write_page
 from bon_eval.report.run.write import write_report

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from bon_eval.graders.answers.cursor import Cursor
-from bon_eval.graders.answers.latex import LimitError, ParseError, Token
-from bon_eval.graders.answers.tree import SCALES, Expr, in_base, number
-from bon_eval.graders.answers.vocabulary import FUNCTIONS, GREEK
+from bon_eval.graders.answers.expressions.commands import NAMED_FUNCTIONS, OPENING, Commands
+from bon_eval.graders.answers.latex import CHANGED, LimitError, ParseError, Token
+from bon_eval.graders.answers.tree import Expr, in_base, number
+from bon_eval.graders.answers.vocabulary import GREEK
+from bon_eval.graders.language.tables import BEHIND, NOT_BEHIND, SCALES
 
 MAX_DEPTH = 40
 MAX_TOKENS = 400
 
 _OPENERS = {"(": ")", "[": "]", "{": "}"}
-_NAMED_FUNCTIONS = FUNCTIONS - {"max", "min", "gcd", "lcm"}
 
 
-class ExpressionParser(Cursor):
+class ExpressionParser(Commands):
     """Recursive descent over one expression; `sign` is what plus-minus stands for in this reading."""
 
     def __init__(self, tokens: list[Token], sign: int = 1) -> None:
@@ -46,6 +46,9 @@ class ExpressionParser(Cursor):
         if self.at("over"):  # {1 \over 2}
             self.i += 1
             tree = ("/", tree, self.sum())
+        elif self.at("choose"):
+            self.i += 1
+            tree = ("f", "binom", tree, self.sum())
         self.depth -= 1
         return tree
 
@@ -79,7 +82,8 @@ class ExpressionParser(Cursor):
                 self.i += 1
                 tree = ("/", tree, self.signed_factor())
             elif self.starts_factor(token):
-                if token.kind == "num" and self.tokens[self.i - 1].kind == "num":
+                powers = self.i > 1 and self.tokens[self.i - 2].value == "^" and token.spaced
+                if token.kind == "num" and self.tokens[self.i - 1].kind == "num" and not powers:  # 2^3 3^2
                     raise ParseError("two numbers side by side")
                 tree = ("*", tree, self.factor())
             else:
@@ -87,6 +91,9 @@ class ExpressionParser(Cursor):
 
     def unit(self) -> None:
         """A unit is no part of the value; neither is its exponent, nor a second unit after ``/``."""
+        word, before = self.tokens[self.i].value, self.tokens[self.i - 1].kind
+        if word.startswith(NOT_BEHIND) or (before == "num" and word.partition(" ")[0] in BEHIND):
+            raise ParseError(CHANGED)
         self.i += 1
         if self.at("^"):
             self.i += 1
@@ -109,9 +116,7 @@ class ExpressionParser(Cursor):
         if token.kind == "op":
             return token.value in "([{" or (token.value == "|" and self.bars == 0)
         return token.kind == "cmd" and (
-            token.value in GREEK
-            or token.value in _NAMED_FUNCTIONS
-            or token.value in ("frac", "sqrt", "pi", "binom", "infty", "lfloor", "lceil", "overline", "bar")
+            token.value in GREEK or token.value in NAMED_FUNCTIONS or token.value in OPENING
         )
 
     def factor(self) -> Expr:
@@ -209,6 +214,8 @@ class ExpressionParser(Cursor):
 
     def bracketed(self, closing: str) -> Expr:
         self.i += 1
+        if closing == "}" and self.unit_group():
+            return ("q", Fraction(1), -1)
         bars, self.bars = self.bars, 0
         tree = self.sum()
         self.bars = bars
@@ -237,60 +244,6 @@ class ExpressionParser(Cursor):
         if token.kind == "cmd":
             return self.command(token.value)
         raise ParseError(f"{token.value!r} cannot stand here")
-
-    def command(self, name: str) -> Expr:
-        self.i += 1
-        if name == "frac":
-            top = self.argument()
-            return ("/", top, self.argument())
-        if name == "binom":
-            top = self.argument()
-            return ("f", "binom", top, self.argument())
-        if name == "sqrt":
-            index: Expr | None = None
-            if self.at("["):
-                index = self.bracketed("]")
-            radicand = self.bracketed(")") if self.at("(") else self.argument(exponent=True)
-            return ("f", "sqrt", radicand) if index is None else ("f", "root", radicand, index)
-        if name in ("overline", "bar"):
-            inner = self.argument()
-            if inner[0] != "s":
-                raise ParseError("an overline")
-            return ("s", "bar " + str(inner[1]))
-        if name in ("lfloor", "lceil"):
-            tree = self.sum()
-            self.expect("rfloor" if name == "lfloor" else "rceil")
-            return ("f", "floor" if name == "lfloor" else "ceiling", tree)
-        if name in ("pi", "infty"):
-            return ("f", name)
-        if name in GREEK:
-            return ("s", name)
-        if name in _NAMED_FUNCTIONS:
-            return self.function(name)
-        raise ParseError(f"the command {name!r}")
-
-    def function(self, name: str) -> Expr:
-        power: Expr | None = None
-        base: Expr | None = None
-        while self.at("^", "_"):
-            self.i += 1
-            if self.tokens[self.i - 1].value == "^":
-                power = self.argument(exponent=True)
-            else:
-                base = self.argument(exponent=True)
-        if power == ("neg", ("q", Fraction(1), -1)) and name in ("sin", "cos", "tan"):
-            name, power = "arc" + name, None
-        token = self.peek()
-        if token is not None and token.value in ("(", "{", "["):
-            inner = self.postfix(self.base())
-        else:
-            inner = self.signed_factor()
-            while (token := self.peek()) is not None and self.starts_factor(token):
-                if token.value in _NAMED_FUNCTIONS or token.value == "(":
-                    break
-                inner = ("*", inner, self.factor())
-        tree: Expr = ("f", name, inner) if base is None else ("f", name, inner, base)
-        return tree if power is None else ("^", tree, power)
 
 
 def expression(tokens: list[Token], sign: int = 1) -> Expr:

@@ -1,0 +1,1 @@
+"""Which text of a response is its answer: statements in words, formulas without delimiters, bare numbers."""
