@@ -135,7 +135,7 @@ def test_compare_again_gives_the_same_document(pair: tuple[Path, Path], tmp_path
 def test_the_order_of_the_problems_in_the_store_does_not_matter(pair: tuple[Path, Path]) -> None:
     before, after = (load_run(p) for p in pair)
     ids = after.pool.problem_ids
-    assert document(compare_runs(before, after, draws=200)) == document(compare_runs(before, after, draws=200))
+    assert document(compare_runs(before, after, draws=240)) == document(compare_runs(before, after, draws=240))
     assert set(ids) == set(before.pool.problem_ids)
 
 
@@ -318,7 +318,7 @@ def test_scoring_by_a_run_of_other_problems_names_one(pair: tuple[Path, Path], t
 def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> None:
     before, after = (load_run(p) for p in pair)
     other = replace_meta(after, dict(after.meta, config=after.meta["config"] | {"prompts_hash": "0" * 64}))
-    found = compare_runs(before, other, draws=200, allow_different=["prompts"])  # type: ignore[arg-type]
+    found = compare_runs(before, other, draws=240, allow_different=["prompts"])  # type: ignore[arg-type]
     names = {c.name for c in (*found.accuracies, *found.quantities)}
     assert "accuracy.best_base" not in names
     assert not any(name.startswith("log_likelihood_base") for name in names)
