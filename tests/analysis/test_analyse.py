@@ -559,7 +559,7 @@ def test_few_problems_carry_no_statement_with_a_number(n: int) -> None:
 
 def test_the_verdict_follows_holms_correction() -> None:
     """Where the last n alone would be significant, and the family is not, the headline has no verdict and no star."""
-    rng = np.random.default_rng(8)
+    rng = np.random.default_rng(26)
     seen = 0
     for _ in range(200):
         run = made_up_run(rng, 30, 16)

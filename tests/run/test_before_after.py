@@ -51,10 +51,10 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pair(bon_eval: Command, cold: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def pair(bon_eval_here: Command, cold: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Both runs, sampled, graded, scored by each other and compared by one command."""
     place = tmp_path_factory.mktemp("pair")
-    done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=place)
+    done = bon_eval_here(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=place)
     assert done.returncode == 0, done.stderr
     assert "The tuned model is sharper than the base model" in done.stdout
     return directories(place)
@@ -140,13 +140,13 @@ def test_the_order_of_the_problems_in_the_store_does_not_matter(pair: tuple[Path
 
 
 def test_the_same_command_again_samples_and_scores_nothing(
-    bon_eval: Command, pair: tuple[Path, Path], cold: Path, tmp_path: Path
+    bon_eval_here: Command, pair: tuple[Path, Path], cold: Path, tmp_path: Path
 ) -> None:
     place = pair[0].parents[3]
     copy = tmp_path / "copy"
     shutil.copytree(place, copy)
     stamps = {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")}
-    done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=copy)
+    done = bon_eval_here(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=copy)
     assert done.returncode == 0, done.stderr
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")} == stamps
 
