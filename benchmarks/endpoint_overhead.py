@@ -35,7 +35,7 @@ from bon_eval.run.execute import open_model, open_store
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import prepare
 from bon_eval.run.sampling import requests, sample
-from bon_eval.engines.versions import versions
+from bon_eval.run.versions import versions
 from bon_eval.store.reader import iter_responses
 
 

@@ -99,6 +99,7 @@ def grades(rng: np.random.Generator, table: pa.Table) -> pa.Table:
         pa.array(["synthetic"] * n),
         pa.nulls(n, pa.int32()),
         pa.array([len(text) for text in table["text"].to_pylist()], pa.int32()),
+        pa.array([False] * n),
         *(pa.array([word] * n) for word in ("gsm8k", "1")),
     ]
     return pa.table(columns, schema=grading.SCHEMA)

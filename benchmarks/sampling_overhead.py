@@ -47,7 +47,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     import pyarrow as pa
 
     from bon_eval.run.sampling import requests, sample
-    from bon_eval.engines.versions import versions
+    from bon_eval.run.versions import versions
     from bon_eval.store.writer import RunStore
 
     with tempfile.TemporaryDirectory() as folder:

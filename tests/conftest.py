@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import json
 import os
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from bon_eval.records import Pool, Problem
 from bon_eval.store.reader import Run
@@ -154,6 +156,44 @@ def bon_eval() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def bon_eval_here() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """As `bon_eval`, but in this process, where torch is imported once for all: what a test needs of no process."""
+
+    def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        from bon_eval.cli import main
+
+        with contextlib.chdir(cwd or Path.cwd()):
+            done = CliRunner().invoke(main, [*map(str, arguments)])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """(name, make) -> a folder that `make` filled, once for all processes of this test run; not to be changed."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+
+    def folder(name: str, make: Callable[[Path], None]) -> Path:
+        target = place / f"made-{name}"
+        with (place / f"made-{name}.lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if not target.is_dir():
+                making = place / f"making-{name}"
+                shutil.rmtree(making, ignore_errors=True)
+                making.mkdir()
+                make(making)
+                making.rename(target)
+        return target
+
+    return folder
 
 
 @pytest.fixture(scope="session")

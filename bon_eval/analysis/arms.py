@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.settings import Settings
+from bon_eval.analysis.settings import Settings, half_of
 from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.estimators.response_spread import response_variance
@@ -91,6 +91,8 @@ class Picks:
     """n -> (quantities,): mean over problems, for the n of `Data.curve_ns`."""
     per_problem: Mapping[int, Array]
     """n -> (quantities, P), for the n of `Data.interval_ns`."""
+    half: Array | None
+    """(P,), correct at `half_of` the table's last n; None without curves where the table has no such n."""
     response_variance: Mapping[int, Array]
     """n -> (P,): variance of the accuracy over redrawn responses, for n = 1 and the table's n; empty for N = 1."""
 
@@ -212,7 +214,9 @@ def _picks(scores: Array, values: Array, ns: Sequence[int], interval_ns: Sequenc
     for quantity in (CORRECT, TRUNCATED, UNFINISHED, UNSCORED):
         np.round(picked[quantity], 12, out=picked[quantity])
     means = picked.mean(axis=2)
+    half = half_of(shown[-1])
     return Picks(
+        half=picked[CORRECT, ns.index(half)].copy() if half in ns else None,
         means={n: means[:, i] for i, n in enumerate(ns)},
         per_problem={n: picked[:, i].copy() for i, n in enumerate(ns) if n in interval_ns},
         response_variance=dict(zip(shown, response_variance(scores, values[CORRECT], shown), strict=True))

@@ -119,8 +119,10 @@ def _last_doublings(data: Data, settings: Settings) -> dict[str, PairedTest]:
     last = settings.ns[-1]
     if last == 1:
         return {}
-    half = max(n for n in data.interval_ns if n <= last // 2)
-    ends = (np.column_stack([picks.per_problem[n][CORRECT] for picks in data.picks.values()]) for n in (last, half))
+    ends = (
+        np.column_stack([picks.per_problem[last][CORRECT] for picks in data.picks.values()]),
+        np.column_stack([picks.half for picks in data.picks.values() if picks.half is not None]),
+    )
     tests = paired_tests(
         *ends,
         rng=stream(settings, "last doubling"),

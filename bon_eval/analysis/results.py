@@ -172,7 +172,7 @@ class Facts:
     special_inside: Share | None = None
     """Responses of the pool with a special token before their last one; None where the run does not tell."""
     cautions: tuple[str, ...] = ()
-    """What is wrong with the run as a whole (see `bon_eval.analysis.cautions`)."""
+    """What is wrong with the run as a whole (see `bon_eval.analysis.shapes`)."""
 
     @property
     def verdict(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 from bon_eval.analysis.vote_rules import MAJORITY, get_vote
 from bon_eval.errors import ConfigError
 from bon_eval.scorers import get_scorer
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.stats.units import UNIQUE, Count, InnerShare, Limits, Size
 
 DEFAULT_SCORERS = ("log_likelihood", "mean_log_likelihood", "shortest", "random")
@@ -57,19 +59,29 @@ class Settings:
         """What "shown to be the same" goes by; None where a look before the end, or one of several, decides nothing."""
         return self.margin if self.looks == 1 and not self.partial else None
 
-    def shows(self, p_value: float | None) -> bool:
-        """Whether a p-value, adjusted for its family, shows a difference: never where `alpha` is 0.
+    def shows(self, p_value: float | None, units: int) -> bool:
+        """Whether a p-value, adjusted for its family, shows a difference.
+
+        Never where `alpha` is 0, nor of fewer than `LEAST_PROBLEMS` units (problems or clusters), of which there is no
+        verdict.
 
         >>> settings = resolve_settings(8, 20, partial=True)
-        >>> settings.shows(0.0), resolve_settings(8, 20).shows(0.04), resolve_settings(8, 20, looks=2).shows(0.04)
+        >>> settings.shows(0.0, 20), resolve_settings(8, 20).shows(0.04, 20), resolve_settings(8, 9).shows(0.04, 9)
         (False, True, False)
+        >>> resolve_settings(8, 20, looks=2).shows(0.04, 20)
+        False
         """
-        return p_value is not None and self.alpha > 0.0 and p_value <= self.alpha
+        return p_value is not None and units >= LEAST_PROBLEMS and self.alpha > 0.0 and p_value <= self.alpha
 
     @property
     def primary_scorer(self) -> str:
         """``log_likelihood`` where it was asked for, else the first scorer."""
         return "log_likelihood" if "log_likelihood" in self.scorers else self.scorers[0]
+
+
+def half_of(last: int) -> int:
+    """Where the last doubling begins: half of the last n, rounded down, at least 1."""
+    return max(1, last // 2)
 
 
 def default_ns(pool_size: int) -> tuple[int, ...]:
@@ -115,6 +127,11 @@ def resolve_settings(
         raise ConfigError(f"{looks} planned looks decide nothing; give at least 1, this one included")
     if draws < 100:
         raise ConfigError(f"{draws} bootstrap draws cannot give a 95 % interval; give at least 100")
+    if draws < (least := math.ceil(looks / 0.05)):
+        raise ConfigError(
+            f"{draws} draws cannot give a p-value below {0.05 / looks:.4f}, the level of one of {looks} looks; give "
+            f"--draws {least} or more"
+        )
     sizes = default_ns(pool_size) if ns is None else tuple(sorted(set(ns)))
     if not sizes:
         raise ConfigError("the list of n is empty; give at least one n, or none for the powers of two")

@@ -24,7 +24,6 @@ from bon_eval.analysis.arms import (
     sharper_than_greedy,
     stacked,
 )
-from bon_eval.analysis.cautions import cautions
 from bon_eval.analysis.families import adjust_arms, relative_lifts
 from bon_eval.analysis.results import (
     ArmKind,
@@ -36,7 +35,7 @@ from bon_eval.analysis.results import (
     ProblemRow,
 )
 from bon_eval.analysis.settings import Settings
-from bon_eval.analysis.shapes import reasoning_rows
+from bon_eval.analysis.shapes import cautions, reasoning_rows
 from bon_eval.errors import counted
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS

@@ -50,7 +50,7 @@ from bon_eval.cli.tasks import tasks
 from bon_eval.cli.train import dpo, sft, track
 from bon_eval.engines import REMOTE
 from bon_eval.errors import BonEvalError, ConfigError
-from bon_eval.run.signals import Stopped, stopping_at_once
+from bon_eval.run.console.signals import Stopped, stopping_at_once
 
 # Read by Arrow at its import. Its own pool keeps what was freed, 100 MB after a large run; this one gives it back.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")

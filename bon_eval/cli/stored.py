@@ -85,11 +85,12 @@ def report_run(
     written = write_report(analysis, directory)
     names = [path.name for path in written.values()]
     if html:
-        from bon_eval.report.run.figures import write_figures
+        from bon_eval.report.run.figures import figures, write_figures
         from bon_eval.report.run.page import write_page
 
-        names.append(write_page(stored, analysis, directory, texts=texts).name)
-        write_figures(analysis, directory / "figures")
+        drawn = tuple(figures(analysis))
+        names.append(write_page(stored, analysis, directory, texts=texts, drawn=drawn).name)
+        write_figures(analysis, directory / "figures", drawn)
         names.append("figures/")
     click.echo(render(analysis))
     click.echo(f"written to {directory}: {', '.join(names)}")

@@ -24,7 +24,7 @@ MOST = 0.5
 """A gain counts as explained by sharpening where at least this share of it is."""
 
 _NOT_SHARPER = "the tuned model is less sharp than the base model, so sharpening predicts no gain"
-_NO_GAIN = "a gain in accuracy is not shown"
+NO_GAIN = "a gain in accuracy is not shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def explained_gain(
     if math.isnan(found.low):
         return _none(mean, residual, "every problem shows the same share")
     if gain != "higher":
-        return ExplainedGain(mean, residual, found.estimate, -math.inf, math.inf, "not shown", _NO_GAIN)
+        return ExplainedGain(mean, residual, found.estimate, -math.inf, math.inf, "not shown", NO_GAIN)
     low, high = found.low, found.high
     if most.verdict(alpha=level) == "not shown":
         low, high = min(low, MOST), max(high, MOST)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bon_eval.graders.base import UNDECIDED, Decision, Grade, as_decision
 from bon_eval.graders.extract import Extract
+from bon_eval.graders.reading.stretches import without_special_tokens
 from bon_eval.graders.reasoning import NOT_FINISHED, Parts, reasoning_of
 from bon_eval.graders.workers.isolation import shared_pool
 
@@ -32,7 +33,8 @@ class AnswerGrader(ABC):
         """Where and what a response answers that was parted from its reasoning."""
         if parts.answer is None:
             return Extract(None, NOT_FINISHED)
-        return self.tagged(parts.answer) if parts.tagged else self.extract(parts.answer)
+        text = without_special_tokens(parts.answer)
+        return self.tagged(text) if parts.tagged else self.extract(text)
 
     @abstractmethod
     def fast(self, answer: str, gold: str) -> Decision:

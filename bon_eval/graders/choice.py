@@ -16,7 +16,7 @@ from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
 from bon_eval.graders.extract import Extract
 from bon_eval.graders.language.script import plain
-from bon_eval.graders.language.tables import BESIDE, LANGUAGES, words
+from bon_eval.graders.language.tables import BESIDE, CJK_JOINS, LANGUAGES, OR_WORDS, words
 from bon_eval.graders.reading.boxes import box_at
 from bon_eval.graders.reading.letters import stated_letters
 from bon_eval.graders.reading.statements import corrected
@@ -37,26 +37,46 @@ _NAMED = re.compile(
     r"(?=[(A-Z])"
 )
 """What other languages say before a letter."""
-_REASONED = re.compile(r"([A-Z])\s+(?:because|since|as|which|and not|rather|not|is(?! not)|from|for)\b")
+_REASONED = re.compile(r"([A-Z])\s+(?:because|since|as|which|and not|rather|not|is|from|for)\b")
 _FREE = re.compile(r"([B-HJ-Z])(?=\s)")
 """A capital letter that is neither an article nor a pronoun."""
+_WRONG = "incorrect|wrong|false|invalid|impossible|excluded|eliminated|discarded"
+_DENIED = re.compile(
+    r"[(\[*_]{0,3}[A-Za-z][)\]*_]{0,3}(?:"
+    rf"(?:[:.)]\s{{0,3}}|\s{{1,3}}[-–—]\s{{1,3}})(?:is\s)?(?:(?:{_WRONG})\b|not\s(?:correct|right|true)\b)"
+    r"|\s{0,3}(?:(?:is|was|are|would\sbe|seems|looks|has\sbeen)\s(?:(?:also|clearly|definitely|therefore)\s)?)?"
+    rf"(?:(?:not|n['’]t|{_WRONG}|ruled|out|unlikely)\b|(?:can|could|may|must|should|does|did|do|has|is|was)"
+    r"(?:not\b|\s?n['’]?t\b|\s(?:not|be\s(?:ruled|excluded|eliminated|discarded))\b)|不|错|错误|误))",
+    re.IGNORECASE,
+)
+"""A letter of which only is said that it is not the answer."""
 _NEXT = re.compile(
-    r"[\s,;./&]{0,9}(?:\b(?:and|or)\b\s*|[,/&]\s*)"
+    rf"[\s,;./&]{{0,9}}(?:\b(?:and|or)\b\s*|[,/&]\s*|(?:{'|'.join((*CJK_JOINS, *OR_WORDS))})\s*)"
     r"(?:[(\[]([A-Za-z])[)\]]|([B-HJ-Z])(?![A-Za-z])|([AI])(?![A-Za-z]|\s+[a-z]))"
 )
 """A further letter; ``a`` and ``I`` within a sentence are words."""
 _OPTION_LINE = re.compile(r"[\s>*-]*(?:\(([A-Z])\)|([A-Z])[).:])(?:\s|$)")
 _BARE_LINE = re.compile(r"[\s>*(\[]*([A-Z])[)\]]?[.:]?[\s*)\]]*")
 _CLOSING = re.compile(
-    r"(?:\b(?:[Ss]o|[Tt]hus|[Hh]ence|[Tt]herefore|[Oo]ption|[Cc]hoice|[Aa]nswer)\b[,:]?\s{0,3}(?:option\s|choice\s)?([A-Z])"
+    r"(?:\b(?:[Ss]o|[Tt]hus|[Hh]ence|[Tt]herefore|[Oo]ption|[Cc]hoice|[Aa]nswer)\b[,:]?\s{0,3}"
+    r"(?:option\s|choice\s)?([A-Z])"
     r"|\(([A-Z])\)"
-    r"|(?:∴|\b(?:it is|it['’]s|must be|should be|to be|leaves|leaving|with|is|choose|pick|select))\s{0,3}([A-HJ-Z])"
-    r")[\s.!*)\]}$]{0,9}$"
+    r"|(?:∴|\b(?i:it is|it['’]?s|must be|should be|to be|leaves|leaving|with|is|choose|choosing|pick(?: is)?:?"
+    r"|selecting|select|towards?|elimination,|corresponds to|matches|equals|so|ans\.?\s?[:=]?"
+    r"|(?:es|est|ist|é|è|adalah)(?:\s(?:la|a|le|die|el))?(?:\s(?:alternativa|letra|lettre|opción|option))?)"
+    r"|(?:应?选择?|選択?|Chọn|[Ll]etra|[Ll]ettre|[Ll]ettera|[Oo]pción|alternativa|[Вв]ариант)[ \t:—–-]{0,3})\s{0,3}"
+    r"\(?([A-HJ-Z])\)?(?:项|選項|选项|번|番)?)[\s.!*)\]}$]{0,9}$"
 )
 """How a last line may end: "..., which is option B."; "Hence, B."; "... (B)."."""
-_REFUSED = re.compile(r"(?:\bnot|n['’]t|\bnever)\b[^.;]{0,20}$", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"(?:(?:\bnot|n['’]t|\bnever|\bunlikely|\bdoubt|\bwhether|\bif)\b[^.;,]{0,30}|[不别非]|\b(?:no|nicht|pas|não|не)\s\w{0,5}\s?)$",
+    re.IGNORECASE,
+)
 _SO = re.compile(r"^\s*(?:so|thus|hence|therefore|then),?\s+(?=\S)", re.IGNORECASE)
 _OPTION = re.compile(r"\b[Oo]ption ([A-Z])\b")
+_SAYS_NO = re.compile(r"\b(?:not|neither|nor|except|never|or)\b|n['’]t\b", re.IGNORECASE)
+_BEHIND_TEXT = re.compile(r"(?:\(([A-Z])\)|\[([A-Z])\])[\s.!*]{0,5}$")
+"""An option's text, and its letter in brackets."""
 _BOLD_LETTER = re.compile(r"\*\*\(?([A-H])[).]?\*\*")
 _AFTER_TEXT = re.compile(
     r"\s+is (?:the |my |our )?(?:correct|right|best|final|answer)"
@@ -100,7 +120,7 @@ class ChoiceGrader(AnswerGrader):
             return Decision(named[0] == letter, "option text", answer=named[0])
         if not options and words and words == _plain(letter):
             return Decision(True, "string")
-        if m := _FREE.match(answer):
+        if (m := _FREE.match(answer)) and not _DENIED.match(answer):
             return Decision(m.group(1) == letter, "letter", answer=m.group(1))
         return Decision(False, "no option")
 
@@ -167,7 +187,10 @@ def _read(content: str) -> str:
         return content
     content = _SO.sub("", corrected(content))
     text = " ".join(_WRAP.sub(" ", _FRAMED.sub(r"\1 ", content)).split())
+    text = text.replace("[[", "[").replace("]]", "]")
     text = _NAMED.sub("", text, count=1) if not text[:1].isupper() else text
+    if (behind := _BEHIND_TEXT.search(text)) and len(text) <= 200 and len(_BRACKETED.findall(text)) == 1:
+        return behind.group(1) or behind.group(2) if not _SAYS_NO.search(text) else text
     prefix = _PREFIX.match(text)
     return text[prefix.end() :] if prefix is not None and _letter(text[prefix.end() :]) is not None else text
 
@@ -185,7 +208,9 @@ def _letters(text: str) -> list[str]:
 
 
 def _letter(text: str) -> tuple[str, int] | None:
-    """The option's letter that a text begins with, and where it ends."""
+    """The option's letter that a text begins with, and where it ends; None where it is denied."""
+    if _DENIED.match(text):
+        return None
     if m := _LONE.fullmatch(text):
         return m.group(1).upper(), m.end()
     for pattern in (_BRACKETED, _MARKED, _REASONED, _TOUCHED, _LOWER):

@@ -10,7 +10,7 @@ from bon_eval.graders.language.script import plain
 from bon_eval.graders.reading.announce import MAY_ANNOUNCE, announced
 from bon_eval.graders.reading.boxes import box_at
 from bon_eval.graders.reading.formulas import last_delimited, last_run
-from bon_eval.graders.reading.numbers import NUMBER, last_number
+from bon_eval.graders.reading.numbers import NUMBER, last_number, without_reason
 from bon_eval.graders.reading.statements import MATH, is_denied, is_marked, is_value, is_word, statement
 from bon_eval.graders.reading.stretches import MOST_CHARS, STRETCH_CHARS, last_first, read_on
 
@@ -29,6 +29,8 @@ class Extract:
 
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{[^{}\n]{0,80}(?:\{[^{}\n]{0,80}\}[^{}\n]{0,80})?\}")
 _NUMBERED = re.compile(r"\d+[.)]\s+[A-Za-z*]")
+_BOLD_LINE = re.compile(r"[ \t>]{0,9}\*{2,3}([-−+]?\$?\d[\d.,/]{0,40}(?:\s?%)?)\.?\*{2,3}\.?[ \t]{0,9}")
+"""A line that is nothing but a number in bold."""
 _BOLD = re.compile(r"\*\*([^*\n]{1,80})\*\*")
 
 
@@ -47,6 +49,7 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
     tail = _EMPTY_BOX.sub(" ", text[_tail_start(text) :])
     if (bold := _bold(tail)) is not None:
         return Extract(bold, "phrase")
+    tail = without_reason(tail)
     if formulas and (whole := _whole(tail)) is not None:
         return Extract(whole, "last formula")
     formula = last_delimited(tail) if formulas else None
@@ -88,6 +91,8 @@ def _stated(text: str, box: str | None = None) -> Extract | None:
 def _bold(text: str) -> str | None:
     """The one value in bold in the last line that has words."""
     lines = [line for line in text.splitlines()[-6:] if any(c.isalnum() for c in line)]
+    if alone := [m for line in lines[-3:] if (m := _BOLD_LINE.fullmatch(line))]:
+        return alone[-1].group(1)
     found = _BOLD.findall(lines[-1][-1_000:]) if lines and "**" in lines[-1] else []
     if len(found) != 1 or not (NUMBER.match(found[0].strip()) or MATH.fullmatch(found[0].strip())):
         return None

@@ -14,8 +14,10 @@ from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG
 from bon_eval.graders.arithmetic import NotArithmeticError, canonical, numbers_of, postfix, solve, value
 from bon_eval.graders.base import Decision
 from bon_eval.graders.extract import Extract
+from bon_eval.graders.language.script import plain
+from bon_eval.graders.reading.announce import announced
 from bon_eval.graders.reading.boxes import last_box
-from bon_eval.graders.reading.stretches import STRETCH_CHARS
+from bon_eval.graders.reading.stretches import STRETCH_CHARS, last_first
 
 TARGET = 24
 
@@ -29,6 +31,9 @@ _SIGNS = str.maketrans(
 _TEX = re.compile(r"\\(?:times|cdot)(?![A-Za-z])|(\\div(?![A-Za-z]))")
 _WRAP = re.compile(r"[$`]|\\[()]|\\(?:left|right)(?![A-Za-z])|\\[,;! ]")
 _NEEDLESS = re.compile(r"(?<!\d)\s+|\s+(?!\d)")
+_SENTENCE = re.compile(r"\.(?=\s+[A-Za-z])")
+_RUN = re.compile(r"[-\d+*/()=][-\d\s+*/()=]{6,400}")
+_OPERATOR = re.compile(r"(?<=[\d)\s])[-+*/]")
 _EXPRESSION = re.compile(r"(?=[^-+*/]*[-+*/])[-\d\s+*/()=]+")
 
 
@@ -40,14 +45,20 @@ class Game24Grader(AnswerGrader):
 
     def extract(self, response: str) -> Extract:
         """Where and which expression the response answers with."""
+        response = plain(response)
         if (line := self.strict(response)) is not None:
             return Extract(line, "marker")
         if (box := last_box(response)) is not None:
             return Extract(_plain(box), "box")
-        last = response[-STRETCH_CHARS:].rstrip().rpartition("\n")[2]
-        if _EXPRESSION.fullmatch(plain := _plain(last)):
-            return Extract(plain, "last line")
-        return Extract(None, "no answer found")
+        for found in last_first(response, announced):
+            if (stated := _within(found.content)) is not None:
+                return Extract(stated, "phrase")
+        lines = [line for line in response[-STRETCH_CHARS:].splitlines() if line.strip(" `")]
+        last = lines[-1] if lines else ""
+        if _EXPRESSION.fullmatch(whole := _plain(last)):
+            return Extract(whole, "last line")
+        stated = _within(last)
+        return Extract(stated, "no answer found" if stated is None else "last line")
 
     def fast(self, answer: str, gold: str) -> Decision:
         """The numbers first, then the exact value."""
@@ -90,8 +101,8 @@ class Game24Grader(AnswerGrader):
 
     def strict(self, response: str) -> str | None:
         """The expression of the last ``Answer:`` line."""
-        found = _ANSWER.findall(response)
-        return _plain(found[-1]) if found else None
+        found = _ANSWER.findall(plain(response))
+        return _SENTENCE.split(_plain(found[-1]), maxsplit=1)[0] if found else None
 
     def solution(self, gold: str) -> str | None:
         """An expression found by enumeration; None where the puzzle has no solution."""
@@ -111,6 +122,12 @@ def _sides(answer: str) -> tuple[str, list[str]]:
     """The expression, and what it is said to be equal to: ``(4+8)*(6-4) = 12*2 = 24``, or ``24 = (4+8)*(6-4)``."""
     sides = [side.strip() for side in answer.split("=")]
     return (sides[-1], sides[:-1]) if sides[0] == str(TARGET) else (sides[0], sides[1:])
+
+
+def _within(line: str) -> str | None:
+    """The last expression of three signs or more in a line of words."""
+    runs = [run.strip(" =") for run in _RUN.findall(_plain(line[-STRETCH_CHARS:]))]
+    return next((run for run in reversed(runs) if len(_OPERATOR.findall(run)) >= 3), None)
 
 
 def _plain(text: str) -> str:

@@ -22,7 +22,7 @@ _THINGS = re.compile(r"\s+[^\W\d_]{3,20}[\s,][^=+*/^\\<>]*", re.IGNORECASE)
 """Things that are counted, and more words: ``18 dollars per day for 7 days``."""
 _UNIT = re.compile(r"(?:k|\s*[^\W\d_]{1,20}(?:\s[^\W\d_]{1,20}){0,3})?[.\s]*", re.IGNORECASE)
 """Words alone, behind a number."""
-_HALF = re.compile(r"\s+and\s+(?:a|one)\s+half\b", re.IGNORECASE)
+_PART = re.compile(r"\s+and\s+(?:(?:a|one)\s+half\b|(\d{1,3})/([1-9]\d{0,2})\b)", re.IGNORECASE)
 
 
 class NumericGrader(MathGrader):
@@ -114,11 +114,13 @@ def number_in(text: str) -> Fraction | None:
     """
     m = STATED_NUMBER.match(text)
     if m is not None and (
-        (_UNIT.fullmatch(text, m.end()) or _THINGS.fullmatch(text, m.end())) and not one_of_several(text, m)
+        any(rest.fullmatch(text, m.end()) for rest in (_UNIT, _THINGS, _PART)) and not one_of_several(text, m)
     ):
-        half = _HALF.match(text, m.end())
+        part = _PART.match(text, m.end())
         value = _value(m, text)
-        return value if half is None or value is None else value + Fraction(1, 2)
+        if part is None or value is None:
+            return value
+        return value + (Fraction(int(part.group(1)), int(part.group(2))) if part.group(1) else Fraction(1, 2))
     text = _REMARK.sub("", text)
     form = read_form(text, True)
     if form is BEYOND:

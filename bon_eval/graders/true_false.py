@@ -16,7 +16,7 @@ from bon_eval.graders.base import Decision
 from bon_eval.graders.choice_text import read_gold
 from bon_eval.graders.extract import Extract
 from bon_eval.graders.language.script import plain
-from bon_eval.graders.language.tables import DENIALS, TRUE_WORDS, words
+from bon_eval.graders.language.tables import DENIALS, TRUE_ENDINGS, TRUE_WORDS, words
 from bon_eval.graders.reading.announce import announced
 from bon_eval.graders.reading.boxes import box_at
 from bon_eval.graders.reading.stretches import BEFORE_CHARS, MAX_STATEMENT_CHARS, STRETCH_CHARS, last_first
@@ -45,12 +45,24 @@ _STATEMENT = re.compile(
     r"(?:therefore|thus|indeed|also|hence|clearly|actually)?,?[ \t]{0,3}\*{0,3}(?:not[ \t]{1,3})?(?:true|false)\b",
     re.IGNORECASE,
 )
+_CALLED = re.compile(
+    r"\b(?:this|that|it)[ \t]{1,3}(?:is|must be)[ \t]{1,3}(?:not[ \t]{1,3})?(?:a|an)[ \t]{1,3}"
+    r"(?:true|false)(?=[ \t]{1,3}(?:statement|claim)\b)",
+    re.IGNORECASE,
+)
+"""``This is a false statement``"""
 _NAMED = re.compile(
     r"((?:\bnot[ \t]{1,3})?\b(?:true|false)\b)[*_\"'.]{0,4}[ \t]{1,3}is"
     r"[ \t]{1,3}(?:the|my|our)[ \t]{1,3}(?:(?:correct|right|final)[ \t]{1,3})?answer\b",
     re.IGNORECASE,
 )
 _OPENING = re.compile(r"[\s*\"'(]{0,9}(?:true|false)\b[\s*\"')]{0,3}(?:[.,!:;\n-]|$)", re.IGNORECASE)
+_WOULD_BE = re.compile(
+    r"\b(?:would|might|could)[ \t]{1,3}(?:then[ \t]{1,3})?(?:have[ \t]{1,3})?(?:be|been)[ \t]{1,3}"
+    r"(?:true|false)[\s.!*]{0,5}$",
+    re.IGNORECASE,
+)
+"""A last line that says what would be, and not what is."""
 _ENDING = re.compile(
     r"(?:\bnot[ \t]{1,3}|\bcannot[ \t]{1,3}be[ \t]{1,3}|n['’]t[ \t]{1,3}(?:be[ \t]{1,3})?|(?:"
     + _DENIED
@@ -76,10 +88,17 @@ class TrueFalseGrader(AnswerGrader):
         for _, decision in last_first(text, _concluded):
             return Extract(decision, "phrase")
         lines = [line for line in text[-STRETCH_CHARS:].splitlines() if line.strip()]
+        last = lines[-1].strip(" *.!") if lines else ""
+        ending = next((str(truth) for words, truth in TRUE_ENDINGS.items() if last.endswith(words)), None)
+        if (word := _foreign(last) or ending) is not None:
+            return Extract(word, "last line")
+        opened = (m := _OPENING.match(opening)) is not None and not _BOTH.match(opening.strip())
+        if opened and len(lines) > 1 and _WOULD_BE.search(lines[-1][-200:]):
+            return Extract(_verdict(opening), "opening")
         if lines and (m := _ENDING.search(_BOTH.sub("", lines[-1][-200:]))) is not None:
             return Extract(_verdict(m.group()), "last line")
-        if (m := _OPENING.match(opening)) and not _BOTH.match(opening.strip()):
-            return Extract(_verdict(m.group()), "opening")
+        if opened:
+            return Extract(_verdict(opening), "opening")
         return Extract(None, "no answer found")
 
     def fast(self, answer: str, gold: str) -> Decision:
@@ -142,7 +161,7 @@ def _answered(text: str, start: int, end: int) -> list[tuple[int, str]]:
 
 def _concluded(text: str, start: int, end: int) -> list[tuple[int, str]]:
     """The conclusions about the statement between two places, in order."""
-    return list(_decided(_STATEMENT, text, start, end))
+    return sorted([*_decided(_STATEMENT, text, start, end), *_decided(_CALLED, text, start, end)])
 
 
 def _decided(pattern: re.Pattern[str], text: str, start: int, end: int) -> Iterator[tuple[int, str]]:

@@ -20,12 +20,12 @@ from bon_eval.engines.arguments import check_adapter_for_scoring
 from bon_eval.engines.base import Engine
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError
+from bon_eval.run.console.progress import say
 from bon_eval.run.execute import open_model, open_store, owes, sample_into
 from bon_eval.run.forcing import force_run, stored_spec
 from bon_eval.run.grading import grade_run
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import PreparedRun, prepare
-from bon_eval.run.progress import say
 from bon_eval.run.same_model import check_log_probs
 from bon_eval.store.forced import ForcedBy, forced_requests, is_inexact
 from bon_eval.store.lock import lock

@@ -14,13 +14,13 @@ from bon_eval.config import count_owed
 from bon_eval.engines import OpenEngine, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.records import Request
+from bon_eval.run.console.progress import say
+from bon_eval.run.console.signals import stop_if_asked
 from bon_eval.run.grading import grade_run
 from bon_eval.run.prepare import PreparedRun
-from bon_eval.run.progress import say
 from bon_eval.run.same_model import check_fingerprint, check_log_probs
 from bon_eval.run.sampling import check_adapter, requests, sample
-from bon_eval.run.signals import stop_if_asked
-from bon_eval.engines.versions import versions
+from bon_eval.run.versions import versions
 from bon_eval.store.lock import lock
 from bon_eval.store.writer import RunStore
 from bon_eval.tasks.prompts import (

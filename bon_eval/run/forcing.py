@@ -20,7 +20,7 @@ from bon_eval.config import count_owed, digest
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence
-from bon_eval.run.progress import Progress
+from bon_eval.run.console.progress import Progress
 from bon_eval.store import parts
 from bon_eval.store.files import TEMPORARY, make_directory, write_text
 from bon_eval.store.forced import SCHEMA, ForcedBy, stored_requests

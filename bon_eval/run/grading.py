@@ -16,7 +16,7 @@ from bon_eval.graders.answer_classes import AnswerClasses
 from bon_eval.graders.batch import BatchGrader
 from bon_eval.graders.reasoning import Parts, reasoning_between
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
-from bon_eval.run.progress import Progress
+from bon_eval.run.console.progress import Progress
 from bon_eval.store import parts
 from bon_eval.store.files import write_atomic
 from bon_eval.store.prompts import load_prompt_texts

@@ -12,11 +12,11 @@ from bon_eval.engines import REMOTE
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import resolve_model
 from bon_eval.errors import ConfigError, TaskError
+from bon_eval.run.console.progress import say
 from bon_eval.run.execute import first_pool, open_model, open_store, owes, sample_into
 from bon_eval.run.grading import grade_run
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import PreparedRun, prepare
-from bon_eval.run.progress import say
 from bon_eval.tasks.groups import GroupSpec, GroupTask
 
 

@@ -9,8 +9,8 @@ from bon_eval.config import RunConfig, draw_temperatures, draws
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, ModelError
 from bon_eval.records import ForcedSequence, Request, Sampling
-from bon_eval.run.progress import Progress
-from bon_eval.run.signals import Drain, Stopped
+from bon_eval.run.console.progress import Progress
+from bon_eval.run.console.signals import Drain, Stopped
 from bon_eval.store.writer import RunStore, Work
 from bon_eval.tasks.prompts import RenderedPrompt
 
@@ -40,7 +40,7 @@ def sample(
 ) -> None:
     """Draw what the store still owes and store each request's responses as they finish.
 
-    Ctrl-C or SIGTERM once: what is in flight is finished and stored first (see `bon_eval.run.signals`).
+    Ctrl-C or SIGTERM once: what is in flight is finished and stored first (see `bon_eval.run.console.signals`).
 
     Raises:
         Stopped: a signal came.

@@ -19,8 +19,8 @@ from bon_eval.config import count_owed
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError, EngineError, unknown_name
+from bon_eval.run.console.progress import Progress
 from bon_eval.run.forcing import Group, check_none_left, open_log, owed, stored_spec, whole_groups
-from bon_eval.run.progress import Progress
 from bon_eval.scorers import STATS
 from bon_eval.store import parts, token_stats
 from bon_eval.store.files import write_text

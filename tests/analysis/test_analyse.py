@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bon_eval.analysis import arms
 from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.results import Analysis, ArmRow
 from bon_eval.analysis.settings import default_ns
 from bon_eval.errors import ConfigError, StoreError
+from bon_eval.estimators import best_of_n
 from bon_eval.records import Pool, Problem
 from bon_eval.stats import holm
 from bon_eval.store.reader import Run
@@ -559,7 +561,7 @@ def test_few_problems_carry_no_statement_with_a_number(n: int) -> None:
 
 def test_the_verdict_follows_holms_correction() -> None:
     """Where the last n alone would be significant, and the family is not, the headline has no verdict and no star."""
-    rng = np.random.default_rng(8)
+    rng = np.random.default_rng(26)
     seen = 0
     for _ in range(200):
         run = made_up_run(rng, 30, 16)
@@ -605,3 +607,18 @@ def test_redrawn_responses_and_fresh_runs_are_covered() -> None:
             held.setdefault(f"{name} fresh", []).append(row.fresh.low <= fresh <= row.fresh.high)
     for name, found in held.items():
         assert np.mean(found) >= 0.92, name
+
+
+@pytest.mark.parametrize("n", [2, 5, 7, 8])
+def test_the_last_doubling_begins_at_half_of_n_however_many_scorers_there_are(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made_up_run(np.random.default_rng(3), 30, n)
+    half, last = best_of_n(run.pool.log_likelihood, run.pool.correct[None].astype(float), [max(1, n // 2), n])[0]
+    expected = float((last - half).mean())
+    for most in (arms._MOST_COLUMNS, 0):  # with intervals along the curves, and without
+        monkeypatch.setattr(arms, "_MOST_COLUMNS", most)
+        for scorers in (("log_likelihood",), ("log_likelihood", "shortest", "random")):
+            found = analyse(run, draws=200, scorers=scorers).explanation.scorers[0].last_doubling
+            assert found is not None
+            assert found.difference == pytest.approx(expected)

@@ -27,7 +27,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 LIMIT = 12
-RUN = ["run", "--task", "arith", "--limit", str(LIMIT), "--draws", "200", "--quiet", "--engine", "transformers"]
+RUN = ["run", "--task", "arith", "--limit", str(LIMIT), "--draws", "240", "--quiet", "--engine", "transformers"]
 
 
 def call(*args: str | Path) -> Result:
@@ -81,7 +81,7 @@ def test_a_model_below_float32_scores_its_own_responses_as_well(unequal: tuple[R
 def test_the_same_model_under_two_names_has_no_divergence_in_bfloat16(unequal: tuple[Run, Run]) -> None:
     """Known truth: 0. Sampled log-probs on one side and forced ones on the other would say otherwise."""
     before, after = unequal
-    found = compare_runs(before, after, draws=200)
+    found = compare_runs(before, after, draws=240)
     assert found.sources == ("forced", "forced")
     for kl in found.divergences.values():
         assert kl.estimate == pytest.approx(0.0, abs=1e-6)
@@ -93,7 +93,7 @@ def test_the_same_model_under_two_names_has_no_divergence_in_bfloat16(unequal: t
 
 def test_base_likelihoods_before_are_the_forced_ones(unequal: tuple[Run, Run]) -> None:
     before, after = unequal
-    changes = by_name(compare_runs(before, after, draws=200))
+    changes = by_name(compare_runs(before, after, draws=240))
     own = load_forced_by(before, before)
     assert changes["log_likelihood_base.sample"].before.estimate == pytest.approx(own["sample"].mean())
     assert changes["log_likelihood_base.greedy"].before.estimate == pytest.approx(own["greedy"].mean())
@@ -107,13 +107,13 @@ def test_without_own_scores_the_report_says_what_was_taken(unequal: tuple[Run, R
     runs = [Path(shutil.copytree(run.path, tmp_path / run.path.name)) for run in unequal]
     own = ForcedBy.of(unequal[0].meta["config"]).id
     shutil.rmtree(runs[0] / "scores" / own)
-    found = compare_runs(load_run(runs[0]), load_run(runs[1]), draws=200)
+    found = compare_runs(load_run(runs[0]), load_run(runs[1]), draws=240)
     assert found.sources == ("sampled", "forced")
     [text] = not_the_same(found)
     assert "of the responses before sampled log-probs under the own model and forced ones under the other. In" in text
     assert text.endswith(f"run: bon-eval score {runs[0]} --by {runs[0]}")
     call("score", runs[0], "--by", runs[0], "--quiet")
-    assert compare_runs(load_run(runs[0]), load_run(runs[1]), draws=200).sources == ("forced", "forced")
+    assert compare_runs(load_run(runs[0]), load_run(runs[1]), draws=240).sources == ("forced", "forced")
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_before_and_after_forces_own_responses_where_rounding_counts(
 
 def test_all_responses_count_where_no_common_n_is_needed(unequal: tuple[Run, Run]) -> None:
     before, after = unequal
-    found = compare_runs(before, after, draws=200)
+    found = compare_runs(before, after, draws=240)
     assert (found.n, found.sizes) == (4, (10, 4))
     changes = by_name(found)
     for side, run in (("before", before), ("after", after)):
@@ -190,7 +190,7 @@ def test_another_grader_is_refused_or_named(unequal: tuple[Run, Run]) -> None:
     old = replace(before, grader=before.grader | {"version": "0"})
     with pytest.raises(ConfigError, match=r"grader \S+ version 0 before, \S+ version .* bon-eval grade .*--allow-diff"):
         compare_runs(old, after)
-    found = compare_runs(old, after, draws=200, allow_different=["grader"])
+    found = compare_runs(old, after, draws=240, allow_different=["grader"])
     assert list(found.differences) == ["grader"]
     assert "The runs differ in grader:" in render(found)
     assert document(found)["differences"] == dict(found.differences)
@@ -203,7 +203,7 @@ def test_another_dtype_is_refused_or_named_whatever_auto_came_to(unequal: tuple[
         compare_runs(exact, after)
     # The same in effect, however it was asked for. Another version of one engine is named and not refused.
     newer = changed(before, engine={"version": "99"})
-    assert list(compare_runs(newer, after, draws=200).differences) == ["engine version"]
+    assert list(compare_runs(newer, after, draws=240).differences) == ["engine version"]
     with pytest.raises(ConfigError, match="unknown difference 'dtpye'"):
         compare_runs(exact, after, allow_different=["dtpye"])
 
@@ -213,7 +213,7 @@ def test_another_engine_or_dtype_from_the_command_line(unequal: tuple[Run, Run],
     other = stored(tmp_path / "other", "--model", twin, "--n", "4", "--dtype", "float32")
     call("score", other, "--by", before, "--quiet")
     call("score", before, "--by", other, "--quiet")
-    out = ["--out", str(tmp_path / "out"), "--draws", "200"]
+    out = ["--out", str(tmp_path / "out"), "--draws", "240"]
     refused = CliRunner().invoke(main, ["compare", str(before), str(other), *out])
     assert refused.exit_code == 2
     assert "dtype bfloat16 before, float32 after" in refused.stderr
@@ -244,7 +244,7 @@ def test_one_problem_and_two(limit: int, twin: Path, tmp_path: Path) -> None:
         stored(tmp_path / name, "--model", model, "--n", "3", "--limit", str(limit), "--seed", str(len(name)))
     call("score", tmp_path / "after", "--by", tmp_path / "before", "--quiet")
     call("score", tmp_path / "before", "--by", tmp_path / "after", "--quiet")
-    done = call("compare", tmp_path / "before", tmp_path / "after", "--draws", "200")
+    done = call("compare", tmp_path / "before", tmp_path / "after", "--draws", "240")
     assert "nan" not in done.output.lower()
     content = json.loads((tmp_path / "after/compare.json").read_text())
     assert content["analysis"]["problems"] == limit
@@ -268,8 +268,8 @@ def in_words(content: object) -> str:
 
 
 def test_a_cluster_for_each_problem_compares_as_without(unequal: tuple[Run, Run]) -> None:
-    plain = document(compare_runs(*unequal, draws=200))
-    own = document(compare_runs(*unequal, draws=200, cluster="question"))
+    plain = document(compare_runs(*unequal, draws=240))
+    own = document(compare_runs(*unequal, draws=240, cluster="question"))
     assert own["analysis"] == {**plain["analysis"], "cluster": "question", "n_clusters": LIMIT}  # type: ignore[dict-item]
     for part in plain:
         if part not in ("analysis", "null_reasons"):
@@ -279,9 +279,9 @@ def test_a_cluster_for_each_problem_compares_as_without(unequal: tuple[Run, Run]
 def test_clusters_of_the_runs_own_tasks_are_compared_together(unequal: tuple[Run, Run]) -> None:
     pairs = [f"s{i // 2}" for i in range(LIMIT)]
     runs = [sourced(run, pairs, cluster="source") for run in unequal]
-    found = compare_runs(*runs, draws=200)
+    found = compare_runs(*runs, draws=240)
     assert (found.n_clusters, found.cluster) == (LIMIT // 2, "source")
-    asked = compare_runs(*(sourced(run, pairs) for run in unequal), draws=200, cluster="source")
+    asked = compare_runs(*(sourced(run, pairs) for run in unequal), draws=240, cluster="source")
     assert document(asked)["accuracies"] == document(found)["accuracies"]
     text = " ".join(render(found).split())
     assert "intervals 95 % over clusters" in text
@@ -299,7 +299,7 @@ def test_clusters_of_the_runs_own_tasks_are_compared_together(unequal: tuple[Run
 
 
 def test_one_cluster_compares_without_intervals(unequal: tuple[Run, Run]) -> None:
-    found = compare_runs(*(sourced(run, ["s"] * LIMIT, cluster="source") for run in unequal), draws=200)
+    found = compare_runs(*(sourced(run, ["s"] * LIMIT, cluster="source") for run in unequal), draws=240)
     assert {c.difference.method for c in (*found.accuracies, *found.quantities)} == {"none: 1 cluster; from 2 on"}
     assert "not said of 1 cluster; from 10 on" in render(found)
     document(found)
@@ -322,7 +322,7 @@ def test_clusters_from_the_command_line(unequal: tuple[Run, Run], tmp_path: Path
     assert refused.exit_code == 2
     assert "has no column 'page' to cluster by; the run stored: answer, question" in refused.stderr
     assert refused.stderr.count("\n") == 1
-    call("compare", *runs, "--cluster", "question", "--out", tmp_path, "--draws", "200")
+    call("compare", *runs, "--cluster", "question", "--out", tmp_path, "--draws", "240")
     content = json.loads((tmp_path / "compare.json").read_text())
     assert (content["analysis"]["cluster"], content["analysis"]["n_clusters"]) == ("question", LIMIT)
     page = (tmp_path / "compare.html").read_text()

@@ -69,9 +69,9 @@ def test_reported_numbers_are_those_of_the_stored_responses(finished: Path) -> N
     assert exact in [pytest.approx(x) for x in shown]
 
 
-def test_the_same_command_again_samples_nothing(bon_eval: Command, finished: Path, copy: Path) -> None:
+def test_the_same_command_again_samples_nothing(bon_eval_here: Command, finished: Path, copy: Path) -> None:
     before = sorted((p.name, p.read_bytes()) for p in (copy / "responses").iterdir())
-    done = bon_eval(*RUN, *FAST, "--out", copy)
+    done = bon_eval_here(*RUN, *FAST, "--out", copy)
     assert done.returncode == 0, done.stderr
     assert "nothing to sample" in done.stderr
     assert sorted((p.name, p.read_bytes()) for p in (copy / "responses").iterdir()) == before
@@ -106,23 +106,23 @@ def test_kill_and_resume_equals_an_uninterrupted_store(bon_eval: Command, tmp_pa
     assert meta["sessions"][0]["seed"] != meta["sessions"][1]["seed"]
 
 
-def test_fresh_sets_the_old_run_aside(bon_eval: Command, copy: Path) -> None:
-    done = bon_eval(*RUN, *FAST, "--out", copy, "--fresh")
+def test_fresh_sets_the_old_run_aside(bon_eval_here: Command, copy: Path) -> None:
+    done = bon_eval_here(*RUN, *FAST, "--out", copy, "--fresh")
     assert done.returncode == 0, done.stderr
     old = copy.with_name("copy.old-1")
     assert len(list(iter_responses(old))) == len(list(iter_responses(copy))) == LIMIT * (N + 1)
 
 
-def test_default_directory_names_task_model_and_run(bon_eval: Command, tmp_path: Path) -> None:
-    done = bon_eval(*RUN, *FAST, "--limit", "2", "--n", "2", "--quiet", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    [directory] = (tmp_path / "results" / "arith" / "arith-mixed").iterdir()
+def test_default_directory_names_task_model_and_run(by_default: Path) -> None:
+    [directory] = (by_default / "results" / "arith" / "arith-mixed").iterdir()
     assert len(directory.name) == 12
-    assert done.stderr == ""
+    stdout, stderr = json.loads((by_default / "printed.json").read_text(encoding="utf-8"))
+    assert "best-of-6" in stdout
+    assert stderr == ""
 
 
-def test_a_changed_parameter_is_refused_by_name(bon_eval: Command, one_line_error: Check, copy: Path) -> None:
-    one_line_error(bon_eval(*RUN, "--out", copy, "--temperature", "0.5"), "temperature: 1.0 -> 0.5")
+def test_a_changed_parameter_is_refused_by_name(bon_eval_here: Command, one_line_error: Check, copy: Path) -> None:
+    one_line_error(bon_eval_here(*RUN, "--out", copy, "--temperature", "0.5"), "temperature: 1.0 -> 0.5")
 
 
 @pytest.mark.parametrize(
@@ -202,28 +202,28 @@ def test_few_shot_examples_come_from_the_train_file(one_line_error: Check, tmp_p
     assert shown.output.count("Ada has") == 2
     # Another train file gives other prompts, and so another run.
     train.write_text("".join(json.dumps(row | {"answer": "#### 1"}) + "\n" for row in rows), encoding="utf-8")
-    one_line_error(CliRunner().invoke(main, [*command, "--out", str(out)]), "prompts_hash")
+    one_line_error(CliRunner().invoke(main, [*command, "--out", str(out)]), "prompts: problem")
 
 
-def test_an_adapter_that_changes_nothing(bon_eval: Command, one_line_error: Check, tmp_path: Path) -> None:
+def test_an_adapter_that_changes_nothing(bon_eval_here: Command, one_line_error: Check, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     transformers = pytest.importorskip("transformers")
     base = transformers.AutoModelForCausalLM.from_pretrained(ASSETS / "arith-mixed")
     peft.get_peft_model(base, peft.LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(tmp_path / "zero")
     out = tmp_path / "run"
-    one_line_error(bon_eval(*RUN, "--adapter", tmp_path / "zero", "--out", out), "changes nothing")
+    one_line_error(bon_eval_here(*RUN, "--adapter", tmp_path / "zero", "--out", out), "changes nothing")
     assert not (out / "run.json").exists()
 
 
-def test_an_adapter_makes_another_run(bon_eval: Command, lora_adapter: Path, tmp_path: Path) -> None:
-    done = bon_eval(*RUN, *FAST, "--limit", "2", "--n", "2", "--adapter", lora_adapter, cwd=tmp_path)
+def test_an_adapter_makes_another_run(bon_eval_here: Command, lora_adapter: Path, tmp_path: Path) -> None:
+    done = bon_eval_here(*RUN, *FAST, "--limit", "2", "--n", "2", "--adapter", lora_adapter, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     [model] = (tmp_path / "results" / "arith").iterdir()
     assert model.name.startswith("arith-mixed+")
 
 
-def test_doctor_on_the_transformers_engine(bon_eval: Command) -> None:
-    done = bon_eval("doctor", "--model", "arith-mixed", "--engine", "transformers")
+def test_doctor_on_the_transformers_engine(bon_eval_here: Command) -> None:
+    done = bon_eval_here("doctor", "--model", "arith-mixed", "--engine", "transformers")
     assert done.returncode == 0, done.stderr
     assert "max" in done.stdout
 

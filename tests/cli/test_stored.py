@@ -19,8 +19,8 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_report_with_other_n_and_scorers(bon_eval: Command, copy: Path) -> None:
-    done = bon_eval("report", copy, "--ns", "3", "--scorer", "mean_log_likelihood", *FAST)
+def test_report_with_other_n_and_scorers(bon_eval_here: Command, copy: Path) -> None:
+    done = bon_eval_here("report", copy, "--ns", "3", "--scorer", "mean_log_likelihood", *FAST)
     assert done.returncode == 0, done.stderr
     rows = json.loads((copy / "report.json").read_text())["arms"]
     assert {row["scorer"] for row in rows} - {None} == {"mean_log_likelihood"}
@@ -39,13 +39,13 @@ def test_report_beyond_the_stored_pool(one_line_error: Check, copy: Path) -> Non
     one_line_error(CliRunner().invoke(main, ["report", str(copy), "--ns", "64"]), "n = 64", "pool of 6")
 
 
-def test_grade_again_gives_the_same_grades(bon_eval: Command, one_line_error: Check, copy: Path) -> None:
+def test_grade_again_gives_the_same_grades(bon_eval_here: Command, one_line_error: Check, copy: Path) -> None:
     import pyarrow.parquet as pq
 
     before = pq.read_table(copy / "grades.parquet")
     (copy / "grades.parquet").unlink()
-    one_line_error(bon_eval("report", copy, *FAST), "bon-eval grade")
-    assert bon_eval("grade", copy, "--quiet").returncode == 0
+    one_line_error(bon_eval_here("report", copy, *FAST), "bon-eval grade")
+    assert bon_eval_here("grade", copy, "--quiet").returncode == 0
     assert pq.read_table(copy / "grades.parquet").equals(before)
 
 

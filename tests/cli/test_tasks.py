@@ -32,5 +32,6 @@ def test_tasks_list_show_check(one_line_error: Check) -> None:
 
 def test_the_shown_token_ids_are_those_that_a_run_sends(finished: Path) -> None:
     shown = CliRunner().invoke(main, ["tasks", "show", "arith", "--model", "arith-mixed"])
-    ids = [int(token) for token in shown.output.rpartition("--- token ids\n")[2].split()]
-    assert ids == list(load_prompts(finished)["0"])
+    ids, _, ends = shown.output.rpartition("--- token ids\n")[2].partition("\n--- what ends a response\n")
+    assert [int(token) for token in ids.split()] == list(load_prompts(finished)["0"])
+    assert ends == "token 0 '<|end|>' (tokenizer, config.json, generation_config.json)\n"

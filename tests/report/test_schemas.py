@@ -63,10 +63,29 @@ def rows(value: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from rows(each, at)
 
 
+LEAST = 5
+"""Rows that every list of a report may have to hold."""
+
+
+def shorten(value: Any, kept: set[int]) -> bool:
+    """Leave in each list the rows that are kept or hold one, and the last few: more of a kind only take time."""
+    if isinstance(value, list):
+        needed = [shorten(each, kept) for each in value]
+        value[:] = [each for k, each in enumerate(value) if needed[k] or k >= len(value) - LEAST]
+        return any(needed)
+    if isinstance(value, dict):
+        found = [shorten(cell, kept) for cell in value.values()]
+        return id(value) in kept or any(found)
+    return False
+
+
 def test_every_row_needs_every_cell_and_takes_no_other(analysis: Analysis) -> None:
     content: Any = document(analysis)
     kinds = dict(rows(content))
     assert len(kinds) >= 12
+    shorten(content, {id(row) for row in kinds.values()})
+    assert dict(rows(content)) == kinds
+    validate(content)
     for path, row in kinds.items():
         for key in list(row):
             cell = row.pop(key)

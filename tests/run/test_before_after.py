@@ -51,10 +51,10 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def pair(bon_eval: Command, cold: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def pair(bon_eval_here: Command, cold: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Both runs, sampled, graded, scored by each other and compared by one command."""
     place = tmp_path_factory.mktemp("pair")
-    done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=place)
+    done = bon_eval_here(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=place)
     assert done.returncode == 0, done.stderr
     assert "The tuned model is sharper than the base model" in done.stdout
     return directories(place)
@@ -135,18 +135,18 @@ def test_compare_again_gives_the_same_document(pair: tuple[Path, Path], tmp_path
 def test_the_order_of_the_problems_in_the_store_does_not_matter(pair: tuple[Path, Path]) -> None:
     before, after = (load_run(p) for p in pair)
     ids = after.pool.problem_ids
-    assert document(compare_runs(before, after, draws=200)) == document(compare_runs(before, after, draws=200))
+    assert document(compare_runs(before, after, draws=240)) == document(compare_runs(before, after, draws=240))
     assert set(ids) == set(before.pool.problem_ids)
 
 
 def test_the_same_command_again_samples_and_scores_nothing(
-    bon_eval: Command, pair: tuple[Path, Path], cold: Path, tmp_path: Path
+    bon_eval_here: Command, pair: tuple[Path, Path], cold: Path, tmp_path: Path
 ) -> None:
     place = pair[0].parents[3]
     copy = tmp_path / "copy"
     shutil.copytree(place, copy)
     stamps = {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")}
-    done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=copy)
+    done = bon_eval_here(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=copy)
     assert done.returncode == 0, done.stderr
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")} == stamps
 
@@ -318,7 +318,7 @@ def test_scoring_by_a_run_of_other_problems_names_one(pair: tuple[Path, Path], t
 def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> None:
     before, after = (load_run(p) for p in pair)
     other = replace_meta(after, dict(after.meta, config=after.meta["config"] | {"prompts_hash": "0" * 64}))
-    found = compare_runs(before, other, draws=200, allow_different=["prompts"])  # type: ignore[arg-type]
+    found = compare_runs(before, other, draws=240, allow_different=["prompts"])  # type: ignore[arg-type]
     names = {c.name for c in (*found.accuracies, *found.quantities)}
     assert "accuracy.best_base" not in names
     assert not any(name.startswith("log_likelihood_base") for name in names)

@@ -65,7 +65,9 @@ def test_plans_that_make_no_sense(jobs: list[Job], rates: Rates, shards: int, na
 def test_a_plan_like_a_run_is_that_run(tmp_path: Path) -> None:
     out = tmp_path / "run"
     job = ["--model", "arith-mixed", "--task", "arith", "--limit", "12", "--n", "4"]
-    done = CliRunner().invoke(main, ["run", *job, "--engine", "transformers", "--out", str(out), "--quiet"])
+    done = CliRunner().invoke(
+        main, ["run", *job, "--engine", "transformers", "--out", str(out), "--quiet", "--draws", "100"]
+    )
     assert done.exit_code == 0, done.output
     rows = list(iter_responses(out))
     [session] = json.loads((out / "run.json").read_text())["sessions"]

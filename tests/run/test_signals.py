@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from bon_eval.run.signals import Drain, Stopped, stop_if_asked, stopping_at_once
+from bon_eval.run.console.signals import Drain, Stopped, stop_if_asked, stopping_at_once
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -24,6 +24,7 @@ from bon_eval.store.writer import read_meta
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = ["--model", "arith-mixed", "--task", "arith", "--limit", "24", "--n", "3", "--engine", "transformers"]
+JOB += ["--draws", "100"]
 OPTIONS = RunOptions("arith-mixed", "arith", limit=24, n=3, engine="transformers")
 SIZES = {1: 9, 2: 9, 3: 6}
 """Problems 0 to 23 in three shards, by `shard_index`."""

@@ -69,13 +69,13 @@
     return [...boxes.values()];
   };
 
-  const response = (p, [k, ...alike]) => {
+  const response = (p, n, [k, ...alike]) => {
     const greedy = p.index[k] === -1;
     const pick = p.index[k] === p.pick;
     const box = make("article", pick ? "response pick" : "response");
     const head = make("div", "head");
     head.append(make("b", "", greedy ? "greedy" : `sample ${p.index[k]}`));
-    if (pick) head.append(make("b", "", `best-of-${data.n} pick`));
+    if (pick) head.append(make("b", "", `best-of-${n} pick`));
     head.append(grade(p.correct[k]));
     const answer = p.answers[p.answer[k]];
     head.append(make("span", "text", answer === null ? "no answer read" : `answer: ${visible(answer)}`));
@@ -108,12 +108,12 @@
     for (const [name, text] of Object.entries(p.fields)) box.append(labelled(name, text));
     box.append(labelled("gold answer", p.gold));
     const columns = make("div", "sides");
-    p.sides.forEach((s, k) => columns.append(side(s, labels[k])));
+    p.sides.forEach((s, k) => columns.append(side(s, labels[k], data.n[k])));
     box.append(columns);
     return box;
   };
 
-  const side = (p, label) => {
+  const side = (p, label, n) => {
     const box = make("section");
     if (label) box.append(make("h3", "", visible(label)));
     const order = p.index.map((_, k) => k).sort((a, b) => {
@@ -123,7 +123,7 @@
     const boxes = grouped(p, order);
     const holder = make("div");
     const some = (from) => {
-      for (const rows of boxes.slice(from, from + 12)) holder.append(response(p, rows));
+      for (const rows of boxes.slice(from, from + 12)) holder.append(response(p, n, rows));
       return from + 12;
     };
     let at = some(0);
@@ -136,8 +136,8 @@
       });
       box.append(more);
     }
-    if (p.index.length < data.n + 1) {
-      box.append(make("p", "soft", `${data.n + 1 - p.index.length} more responses are in the run's Parquet files.`));
+    if (p.index.length < n + 1) {
+      box.append(make("p", "soft", `${n + 1 - p.index.length} more responses are in the run's Parquet files.`));
     }
     return box;
   };
@@ -151,7 +151,7 @@
       const greedy = make("span", "", `${labels[k] ? `${visible(labels[k])}: ` : ""}greedy `);
       greedy.append(s.greedy ? make("span", "yes", "right") : make("span", "no", "wrong"));
       const more = `${s.cut ? ", cut" : ""}${s.unfinished ? ", reasoning not finished" : ""}${s.unscored ? ", unscored" : ""}`;
-      button.append(greedy, make("span", "", `best-of-${data.n} ${s.best.toFixed(2)}`));
+      button.append(greedy, make("span", "", `best-of-${data.best_of[k]} ${s.best.toFixed(2)}`));
       button.append(make("span", "facts", `sample ${s.sample.toFixed(2)}${more}`));
     });
     let open = null;

@@ -15,7 +15,7 @@ from bon_eval.dpo.pairs.tokens import TokenResponse
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, StoreError
 from bon_eval.records import Forced, ForcedSequence
-from bon_eval.run.progress import Progress
+from bon_eval.run.console.progress import Progress
 from bon_eval.store.files import write_atomic
 
 Sets = Mapping[str, Sequence[TokenResponse]]

@@ -95,6 +95,10 @@ PAIR_MEASURES: Mapping[str, MeasureKind] = {
 }
 """Every measure of a pair set, in the order of the tables."""
 
+ZERO_BY_DEFINITION = frozenset({"both_fall", "reward_accuracy"})
+"""Shares of signs of differences from the base model: 0 at the base model itself, and about chance for one that differs
+from it by rounding alone. A change of theirs from the base model is none that could be tested."""
+
 
 def pair_measures(
     base_chosen: SideScores, base_rejected: SideScores, chosen: SideScores, rejected: SideScores, *, beta: float

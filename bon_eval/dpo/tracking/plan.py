@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from bon_eval.config import differences, digest
 from bon_eval.dpo.pairs.files import Pair
@@ -21,6 +22,8 @@ from bon_eval.store.prompts import differing_text, first_differing_text
 from bon_eval.store.reader import stored_problems
 from bon_eval.store.writer import read_meta
 from bon_eval.tasks.chat import template_of
+
+_Tokens = TypeVar("_Tokens", TokenPair, TokenResponse)
 
 BASE_BEST, BASE_GREEDY = "base/best", "base/greedy"
 
@@ -128,11 +131,39 @@ def prepare_track(
     tokenizer = load_tokenizer(base.model_dir, trust_remote_code=options.trust_remote_code)
     context = context_of(base.model_dir)
     template = template_of(tokenizer, chat)
-    token_pairs = {name: tokenize_pairs(given, tokenizer, context, template) for name, given in pairs.items()}
-    token_probes = {name: tokenize_chosen(given, tokenizer, context, template) for name, given in probes.items()}
+    prompts = {prompt.problem_id: prompt.token_ids for prompt in base.prompts}
+    token_pairs = {
+        name: tuple(of_its_problem(name, pair, prompts) for pair in tokenize_pairs(given, tokenizer, context, template))
+        for name, given in pairs.items()
+    }
+    token_probes = {
+        name: tuple(
+            of_its_problem(name, probe, prompts) for probe in tokenize_chosen(given, tokenizer, context, template)
+        )
+        for name, given in probes.items()
+    }
     for name in (*token_pairs, *token_probes):
         if "/" in name or name == "base":
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
     if both := set(token_pairs) & set(token_probes):
         raise ConfigError(f"{sorted(both)[0]!r} names a pair set and a probe; use two names")
     return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, series.skipped, base_run)
+
+
+def of_its_problem(name: str, given: _Tokens, prompts: Mapping[str, tuple[int, ...]]) -> _Tokens:
+    """The same with the id of the task's problem that has its prompt, if any; else with one that no problem has.
+
+    Ids are row numbers for many data sets: the third problem of the train split is none of the test split's.
+
+    >>> pair = TokenPair("p", "1", (5, 6), (7,), (8,))
+    >>> of_its_problem("train", pair, {"0": (5, 6), "1": (5, 9)}).problem_id
+    '0'
+    >>> of_its_problem("train", pair, {"1": (5, 9)}).problem_id, of_its_problem("train", pair, {"2": (9,)}).problem_id
+    ('train: 1', '1')
+    """
+    known = prompts.get(given.problem_id)
+    if known == given.prompt:
+        return given
+    same = next((problem for problem, prompt in prompts.items() if prompt == given.prompt), None)
+    own = given.problem_id if known is None else f"{name}: {given.problem_id}"
+    return replace(given, problem_id=same or own)

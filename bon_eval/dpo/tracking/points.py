@@ -9,10 +9,11 @@ from typing import Annotated
 import numpy as np
 
 from bon_eval.analysis.findings import UNITS
-from bon_eval.dpo.tracking.measures import Array, problem_sums
+from bon_eval.dpo.tracking.measures import ZERO_BY_DEFINITION, Array, problem_sums
 from bon_eval.stats.bootstrap import UNIT, Interval, Support, bootstrap_cis
 from bon_eval.stats.clusters import number_clusters
 from bon_eval.stats.families import step_down
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.stats.paired import PairedTest, Verdict, paired_differences, paired_tests
 from bon_eval.stats.ratio_means import Word, ratio_means, ratio_tests
 from bon_eval.stats.streams import streams
@@ -72,11 +73,13 @@ class Point:
     """From the base model; None at step 0."""
     p_family: Share | None = None
     """Step-down p-value of the change in the family of all changes of the trajectory (`bon_eval.stats.step_down`)."""
+    few: bool = False
+    """Whether fewer than `LEAST_PROBLEMS` units, problems or clusters, are behind it: no verdict is stated then."""
 
     @property
     def verdict(self) -> Verdict:
-        """What is shown of the change, all changes of the trajectory taken together."""
-        return "not shown" if self.change is None else self.change.verdict(p_value=self.p_family)
+        """What is shown of the change, all changes of the trajectory taken together; nothing of few problems."""
+        return "not shown" if self.change is None or self.few else self.change.verdict(p_value=self.p_family)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,17 @@ def make_points(
             values |= zip(names, means, strict=True)
         tests = changes.get(step, {})
         out += [
-            Point(step, n, found[n].label, found[n].unit, values[n], tests.get(n), family.get((step, n))) for n in found
+            Point(
+                step,
+                n,
+                found[n].label,
+                found[n].unit,
+                values[n],
+                tests.get(n),
+                family.get((step, n)),
+                len(set(clusters.units(found[n].problems))) < LEAST_PROBLEMS,
+            )
+            for n in found
         ]
     order = {name: k for k, name in enumerate(dict.fromkeys(n for found in columns.values() for n in found))}
     return sorted(out, key=lambda point: (point.step, order[point.name]))
@@ -164,7 +177,8 @@ def _changes(
     base: Mapping[str, Measured], now: Mapping[str, Measured], seed: int, draws: int, clusters: Clusters
 ) -> dict[str, PairedTest]:
     """Changes of what has a number in both: a problem may have no AUROC, a pair no log of its mass, in one of them."""
-    shared = {name: _shared(base[name], column) for name, column in now.items() if name in base}
+    tested = {name: column for name, column in now.items() if not _is_zero_by_definition(name)}
+    shared = {name: _shared(base[name], column) for name, column in tested.items() if name in base}
     out: dict[str, PairedTest] = {}
     for k, (units, names) in enumerate(_groups({name: units for name, units in shared.items() if units})):
         problems = dict(zip(now[names[0]].units, now[names[0]].problems, strict=True))
@@ -178,6 +192,10 @@ def _changes(
             tests = ratio_tests(after, before, sizes, shares=shares, rng=rng, draws=draws, word=clusters.word)
         out |= zip(names, tests, strict=True)
     return out
+
+
+def _is_zero_by_definition(name: str) -> bool:
+    return name.rpartition(".")[2] in ZERO_BY_DEFINITION
 
 
 def _shared(base: Measured, now: Measured) -> tuple[Unit, ...]:

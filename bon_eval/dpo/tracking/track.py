@@ -15,7 +15,7 @@ from bon_eval.dpo.tracking.hidden import ches_scores
 from bon_eval.dpo.tracking.plan import TrackPlan
 from bon_eval.dpo.tracking.work import measure
 from bon_eval.errors import StoreError
-from bon_eval.run.progress import say
+from bon_eval.run.console.progress import say
 from bon_eval.store.files import make_directory, write_text
 from bon_eval.store.lock import lock
 

@@ -22,8 +22,8 @@ from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_model
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.estimators import chosen_index
+from bon_eval.run.console.progress import say
 from bon_eval.run.options import RunOptions
-from bon_eval.run.progress import say
 from bon_eval.store.prompts import check_token_ids, load_prompts
 from bon_eval.store.reader import iter_responses, load_run
 from bon_eval.store.writer import read_meta

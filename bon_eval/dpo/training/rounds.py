@@ -21,10 +21,10 @@ from bon_eval.engines import REMOTE
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model
 from bon_eval.errors import ConfigError
+from bon_eval.run.console.progress import say
 from bon_eval.run.execute import execute
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import prepare
-from bon_eval.run.progress import say
 
 MakePairs = Callable[[Path, int], tuple[Pair, ...]]
 """(run directory, seed) -> pairs; what could not be built is its to say."""

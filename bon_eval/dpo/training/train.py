@@ -21,7 +21,7 @@ from bon_eval.dpo.training.trainers import INSTALL, Policy, make_trainer
 from bon_eval.engines.base import stderr_to
 from bon_eval.engines.models import ResolvedModel
 from bon_eval.errors import BonEvalError, ConfigError, StoreError
-from bon_eval.run.progress import say
+from bon_eval.run.console.progress import say
 from bon_eval.store.files import make_directory, write_text
 from bon_eval.store.lock import lock
 

@@ -26,7 +26,7 @@ _THOUSANDS = re.compile(
 )
 _THOUSANDS_LOOSE = re.compile(r"(?<=\d)\s\{\s*,\s*\}\s?(?=\d{3}(?!\d))")
 _SPACE_GROUPS = re.compile(r"(?<![\d.,])(\d{1,3}(?: \d{3})+)(?![\d])")
-_CURRENCY = re.compile(r"\\?\$|[€£¥₹]|\\(?:pounds|euro|EUR)(?![A-Za-z])|\bUS(?:D)?(?=\s*\d)")
+_CURRENCY = re.compile(r"\\?\$|[€£¥₹]|\\(?:pounds|euro|EUR)(?![A-Za-z])|\bUS(?:D)?(?=\s*\d)|\bRs\b\.?(?=\s?\d)")
 _MATH_DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]")
 _ABBREVIATION = re.compile(r"\b([ap])\.\s?m\b\.?", re.IGNORECASE)
 _BLANKS = re.compile(r" {3,}")
@@ -35,6 +35,11 @@ _DOUBLED = re.compile(r"(?<!\\)\\\\[A-Za-z]{2}")
 _ENVIRONMENT = re.compile(r"(?<!\\)\\begin")
 _DOUBLED_SIGN = re.compile(r"(?<!\\)\\\\(?=[A-Za-z]{2}|[{}%$,;!])")
 _E_NOTATION = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?|\.\d+)[eE]([+-]?\d{1,4})(?![\dA-Za-z.])")
+
+
+_CROSS = re.compile(r"(?<=\d)(?:\s{1,3}[xX]\s{1,3}(?=\d)|\s?[xX]\s?(?=10\^))")
+_ABOUT = re.compile(r"^(?:\\(?:approx|thickapprox|simeq|sim)(?![A-Za-z])|≈)\s*(?=[-\d\\.])")
+"""Before a value: it is given rounded."""
 
 
 def clean(text: str) -> str:
@@ -53,18 +58,19 @@ def clean(text: str) -> str:
         text = _THOUSANDS_LOOSE.sub("", _THOUSANDS.sub("", text))
         text = _MATH_DELIMITERS.sub(" ", _DROP.sub("", _HSPACE.sub(" ", text)))
         text = _SPACING.sub(" ", text.replace("\\\\", "\x00")).replace("\x00", "\\\\")
+    text = _CROSS.sub(r"\\times ", text) if "x" in text or "X" in text else text
     text = signs(numerals(text))
     text = _ABBREVIATION.sub(r"\1m", _CURRENCY.sub(" ", text))
     text = _E_NOTATION.sub(r"\1*10^{\2}", text)
     text = _SPACE_GROUPS.sub(lambda m: m.group().replace(" ", ""), text)
-    return strip_edges(text)
+    return _ABOUT.sub("", strip_edges(text), count=1)
 
 
 def strip_edges(text: str) -> str:
     """Without white space, sentence punctuation and Markdown emphasis around it; an ellipsis stays."""
     text = text.strip().strip("*").strip()
     while text and text[-1] in ".,;:!?" and not text.endswith(("...", "\\,", "\\;", "\\:", "\\!")):
-        if text[-1] == "!" and len(text) > 1 and (text[-2].isalnum() or text[-2] in ")}"):
+        if text[-1] == "!" and (bare := text.rstrip("!")) and (bare[-1].isalnum() or bare[-1] in ")}"):
             break  # a factorial
         text = text[:-1].rstrip().rstrip("*").rstrip()
     return text

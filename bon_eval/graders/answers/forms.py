@@ -37,8 +37,8 @@ from bon_eval.graders.answers.brackets import (
 )
 from bon_eval.graders.answers.expressions.parse import expression
 from bon_eval.graders.answers.kinds.families import with_parameter
-from bon_eval.graders.answers.kinds.sets import REALS, points_of, without
-from bon_eval.graders.answers.latex import LimitError, ParseError, Token, tokenize
+from bon_eval.graders.answers.kinds.sets import REALS, both, points_of, without
+from bon_eval.graders.answers.latex import GOES_ON, LimitError, ParseError, Token, tokenize
 from bon_eval.graders.answers.relations import congruence, holes, inequality, name_of
 from bon_eval.graders.answers.shapes import ROWS, changes_meaning, digits, numeral, remark, rows, words
 from bon_eval.graders.language.numerals import word_value
@@ -63,8 +63,9 @@ def _form(tokens: list[Token], depth: int) -> Form:
     tokens = stripped(tokens)
     if not tokens:
         raise ParseError("empty")
-    if any(t.value == "..." or t.value in ("ldots", "dots", "cdots") for t in tokens if t.kind != "text"):
-        raise ParseError("an ellipsis")
+    dots = [k for k, t in enumerate(tokens) if t.kind != "text" and t.value in ("...", "ldots", "dots", "cdots")]
+    if dots:
+        raise ParseError(GOES_ON if "." in tokens[dots[0] - 1].value[:-1] else "an ellipsis")
     if (text := words(tokens)) is not None:
         value = word_value(text)
         return ("text", text) if value is None else ("expr", ("q", Fraction(value), -1))
@@ -117,6 +118,8 @@ def _list(items: list[list[Token]], depth: int) -> Form:
         return found
     forms = [_form(item, depth + 1) for item in items]
     if all(f[0] == "interval" for f in forms) and any(has_order(item) for item in items):
+        if (common := both(forms)) is not None:  # x > 1 and x < 3
+            return common
         return ("union", tuple(forms))  # x < 1 or x > 3
     names = {f[3] for f in forms if f[0] == "eq"}
     if forms[0][0] == "eq" and forms[0][3] is not None and len(names) == 1:

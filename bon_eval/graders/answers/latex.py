@@ -16,6 +16,10 @@ TOO_LONG = f"too long: the answer has more than {MAX_ANSWER_CHARS:,} characters"
 """Why such an answer is unscored."""
 
 
+CHANGED = "a word that changes the value"
+GOES_ON = "a decimal that goes on"
+
+
 class ParseError(ValueError):
     """The text is not in the grammar of answers."""
 
@@ -36,11 +40,16 @@ class Token:
 
 JOINS = (LETTER_JOINS | set(CJK_JOINS)) - UNITS - {"en"}
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
-_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?")
+_GROUPED = re.compile(r"(?!0)\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _LETTERS = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff][A-Za-z\u00c0-\u024f\u1e00-\u1eff]*")
 _SCRIPT = re.compile(r"(?:(?![\u0370-\u03ff])[^\W\d_A-Za-z])+")
+_RATE = re.compile(r"(?=.*(?:\\|\^\{?-))(?:[A-Za-z]{1,4}(?:\^\{?-?\d\}?)?(?:\s|\\cdot|\\times|\\|[/.,*]){0,4}){1,5}")
+"""Units with signs of TeX between them, or negative powers: ``m s^{-1}``."""
+_WITHOUT = re.compile(r"\s*\\(?:setminus|backslash|smallsetminus)")
+_TELLS = re.compile(r"((?:[A-Za-z']{1,20}\s){1,6}(?:is|are|equals)):?\s(?=[-$]?[\d\\])")
+"""Words before a value within a text."""
 _GLUED = re.compile(r"(?:and|or)(?=[A-Zx-z])")
 
 
@@ -186,7 +195,9 @@ def _scan_style(text: str, i: int, name: str, out: list[Token], grouping: bool, 
         end = group(text, i)
         inner = text[i + 1 : end - 1]
     word = inner.strip()
-    if name == "mathbb" and word in "RZQCN":
+    if name in ("text", "mathrm") and out and out[-1].kind == "num" and _RATE.fullmatch(word):
+        out.append(Token("text", "a rate", True))
+    elif (name == "mathbb" and word in "RZQCN") or (word == "R" and _WITHOUT.match(text, end)):
         out.append(Token("cmd", {"R": "Reals"}.get(word, "set" + word), spaced))
     elif name in ("boxed", "fbox", "underline"):
         _scan(inner, out, grouping, nesting + 1)
@@ -198,6 +209,9 @@ def _scan_style(text: str, i: int, name: str, out: list[Token], grouping: bool, 
         out.append(Token("let", word, spaced))
     elif word in FUNCTIONS:
         out.append(Token("cmd", word, spaced))
+    elif name == "text" and (told := _TELLS.match(word)):
+        out.append(Token("text", told.group(1).lower(), True))
+        _scan(word[told.end() :], out, grouping, nesting + 1)
     elif any(c.isdigit() for c in word) or "\\" in word:
         _scan(word, out, grouping, nesting + 1)
     elif len(word) > 1 and word.isalpha() and name in ("vec", "overrightarrow", "hat", "mathbf", "mathit"):

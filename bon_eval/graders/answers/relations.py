@@ -52,6 +52,9 @@ def _one_sided(operator: str, left: Expr, right: Expr) -> Form:
         left, right, operator = right, left, _FLIP[operator]
     if left[0] == "neg" and left[1][0] == "s":
         left, right, operator = left[1], ("neg", right), _FLIP[operator]
+    bound = exact(right)
+    if left[:2] == ("f", "abs") and left[2][0] == "s" and operator in ("<", "le") and bound is not None and bound > 0:
+        return ("interval", ("expr", ("neg", right)), ("expr", right), "()" if operator == "<" else "[]")
     if left[0] != "s" or operator == "ne" or symbols(right):
         return ("rel", operator, left, right)
     if operator in ("<", "le"):

@@ -26,7 +26,8 @@ def words(tokens: list[Token]) -> str | None:
     if any(t.kind == "op" and t.value in "=<>+*/^_" for t in tokens):
         return None
     text = " ".join(t.value for t in tokens if t.kind in ("text", "let"))
-    return " ".join(text.replace("(", " ").replace(")", " ").replace(".", " ").lower().split())
+    plain = " ".join(text.replace("(", " ").replace(")", " ").replace(".", " ").lower().split())
+    return {"dne": "does not exist", "d n e": "does not exist"}.get(plain, plain)
 
 
 def changes_meaning(word: str) -> bool:
@@ -80,7 +81,7 @@ def digits(tokens: list[Token]) -> tuple[str, int] | None:
     head = tokens[:end]
     if len(head) == 3 and [head[0].value, head[1].kind, head[2].value] == ["(", "num", ")"]:
         head = head[1:2]
-    elif len(head) < 2 or not any(t.kind == "num" for t in head):
+    elif len(head) < 2 or not (any(t.kind == "num" for t in head) or any(t.value == "16" for t in tokens[end:])):
         return None
     digits = "".join(t.value for t in head)
     return (digits, end) if digits.isalnum() and digits == digits.upper() else None

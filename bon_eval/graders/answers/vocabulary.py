@@ -47,6 +47,7 @@ UNITS = {
 CHANGES_MEANING = {
     "not", "no", "less", "more", "greater", "fewer", "least", "most", "over", "under", "above", "below", "about",
     "approximately", "almost", "nearly", "except", "between", "minus", "negative", "half", "twice", "double",
+    "different", "unlike", "multiple", "divisible",
 }  # fmt: skip
 """Words before a value that make it another one."""
 GREEK = {

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-from bon_eval.graders.language.tables import NUMBER_WORDS
-
 _REPEATING = re.compile(
     r"(?<![\d.])(\d{0,30})\.(\d{0,30})"
     r"(?:\\(?:overline|bar)\s*\{?(\d{1,30})\}?|(\\dot\s*\{?\d\}?(?:\d{0,30}\\dot\s*\{?\d\}?)?)(?!\d))"
@@ -49,7 +47,7 @@ _MODULUS = re.compile(
 _TEXT = r"(?:\\(?:text|mbox|textrm|mathrm)\s*\{\s*)?"
 _REALS = re.compile(
     rf"{_TEXT}\b(?:the set of )?(?:all|any|every|each)(?: the)? (?:real|reals)"
-    r"(?: (?:numbers?|values?))?(?: (?:of|for) [a-z])?\b"
+    r"(?: (?:numbers?|values?))?(?: (?:of|for)(?: [a-z])?)?\b"
     r"(?:\s*\}?\s*\$?[a-z]\$?(?=\s*(?:$|\}|except|other|but)))?(\s*\}?)",
     re.IGNORECASE,
 )
@@ -61,7 +59,9 @@ _NO_SOLUTION = re.compile(
     r"(?:the (?:equation|system|inequality) has |there (?:is|are) |it has )?"
     r"no (?:(?:real|integer|such|valid|positive|possible) ){0,2}"
     r"(?:solutions?|roots?|values?|numbers?|integers?)(?: sets?)?(?: exists?| of [a-z])?|(?:the )?(?:empty|null) set"
-    r"|无解|無解|解なし|keine lösung|pas de solution|aucune solution|sin solución|ninguna solución",
+    r"|(?:方程|不等式)?(?:无|無|没有|沒有)(?:实数?|實數?|整数)?(?:解|根)|解は?なし|해가? ?없(?:음|다)"
+    r"|keine lösung(?:en)?"
+    r"|(?:pas de|aucune) solution|(?:sin|ninguna) solución|no hay solución|nessuna soluzione|sem solução|нет решений",
     re.IGNORECASE,
 )
 _INTEGER = re.compile(
@@ -71,6 +71,11 @@ _INTEGER = re.compile(
     r"(?:\\text\s*\{|\s){0,6}(?:(?:is|are|be)\s+(?:an?\s+|any\s+|some\s+|arbitrary\s+)*integers?|(?:\\in|∈)\s*"
     r"(?:\\math(?:bb|bf|cal)\s*\{?\s*Z\s*\}?|\\Z(?![A-Za-z])|Z(?![A-Za-z])|ℤ)))[\s})$.]{0,12}$"
 )
+
+_MEMBERS = re.compile(
+    r"\\\{([^:|{}]{1,100}(?:\{[^{}]{0,40}\}[^:|{}]{0,40}){0,4})(?::|\||\\mid)(\s*[a-z]\s*\\in\s*\\mathbb\s*\{?Z\}?\s*)\\\}"
+)
+"""The values for every integer as a set."""
 
 
 def _repeated(whole: str, lead: str, period: str) -> str:
@@ -147,14 +152,13 @@ def meant(text: str) -> str:
     if "eal" in text:
         text = _REALS.sub(r" \\mathbb{R} ", text)
         text = _EXCEPT.sub(r" \\setminus ", text) if "\\mathbb{R}" in text else text
+        if text.count("}") == text.count("{") + 1 and text.endswith("}"):
+            text = text[:-1]
     plain = text.replace("\\text", "").replace("\\mbox", "").replace("\\textbf", "").strip("{} .$").strip()
     if len(plain) < 60 and _NO_SOLUTION.fullmatch(plain):
         return r"\emptyset"
+    if m := _MEMBERS.fullmatch(text):
+        text = f"{m.group(1)}, {m.group(2)}"
     if ("Z" in text or "integer" in text or "ℤ" in text) and (m := _INTEGER.search(text)) and m.start():
         return text[: m.start()] + rf" \family {{{m.group(1) or m.group(2)}}}"
     return text
-
-
-def is_number_word(words: str) -> int | None:
-    """The number that an answer in words is, up to a hundred."""
-    return NUMBER_WORDS.get(" ".join(words.replace("-", " ").split()))

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
-from bon_eval.graders.language.tables import NUMBER_WORDS, SCALES
+from bon_eval.graders.language.tables import FRACTION_WORDS, NUMBER_WORDS, SCALES
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +81,36 @@ _PART_OF_NUMBER = {*NUMBER_WORDS, *SCALES, "and", "or", "to", "half", "point", "
                    "times", "dozen", "over", "less", "more", "minus", "plus", "by"}  # fmt: skip
 
 
-def leading_words(text: str) -> int | None:
+def leading_words(text: str) -> int | Fraction | None:
     """The number that the first words are, where no further word belongs to it.
 
     >>> leading_words("twelve eggs"), leading_words("one hundred twenty"), leading_words("two or three")
     (12, None, None)
     """
-    if any(len(word) == 1 for word in text.split()[1:]):
+    if any(len(word) == 1 and word != "a" for word in text.split()[1:]):
         return None
     found = text.lower().replace("-", " ").replace(",", " ").split()
-    for n in (3, 2, 1):
-        value = NUMBER_WORDS.get(" ".join(found[:n])) if len(found) >= n else None
+    for n in (4, 3, 2, 1):
+        value = word_value(" ".join(found[:n])) if len(found) >= n else None
         if value is not None:
             return None if _PART_OF_NUMBER & set(found[n:]) or any(c.isdigit() for c in text) else value
     return None
 
 
-def word_value(text: str) -> int | None:
-    """The whole number up to a hundred that words are, or None.
+def word_value(text: str) -> int | Fraction | None:
+    """The number that words are: up to a hundred, some of a hundred or a thousand, common fractions; or None.
 
-    >>> word_value("Twenty-one"), word_value("a hundred"), word_value("one or two")
-    (21, 100, None)
+    >>> word_value("Twenty-one"), word_value("a hundred"), word_value("seven hundred"), word_value("one or two")
+    (21, 100, 700, None)
     """
-    return NUMBER_WORDS.get(" ".join(text.lower().replace("-", " ").split()))
+    words = " ".join(text.lower().replace("-", " ").split())
+    if (value := NUMBER_WORDS.get(words)) is not None:
+        return value
+    if (part := FRACTION_WORDS.get(words)) is not None:
+        return Fraction(part)
+    if words.endswith(" and a half"):
+        whole = NUMBER_WORDS.get(words.removesuffix(" and a half"))
+        return None if whole is None else whole + Fraction(1, 2)
+    head, _, last = words.rpartition(" ")
+    times = 12 if last == "dozen" else 10 ** SCALES[last] if last in SCALES else None
+    return NUMBER_WORDS[head] * times if times and head in NUMBER_WORDS else None

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bon_eval.graders.language.tables import LANGUAGES, Language, words
+from bon_eval.graders.language.tables import DENIALS, LANGUAGES, Language, words
 from bon_eval.graders.reading.stretches import BEFORE_CHARS, MAX_STATEMENT_CHARS
 
 
@@ -24,7 +24,10 @@ class Announced:
     """``phrase``, ``marker``, ``json`` or ``named`` (the answer stands before "is the answer")."""
 
 
-_CONTENT = r"[ \t]{0,99}(?:\n[ \t]{0,99}){0,3}((?:\\\[|\$\$)[\s\S]{1,1000}?(?:\\\]|\$\$)|[^\n]{1,1000})"
+_CONTENT = (
+    r"[ \t]{0,99}(?:\n[ \t]{0,99}){0,3}(?:(?<=\n)[-*•][ \t]{1,9})?"
+    r"((?:\\\[|\$\$)[\s\S]{1,1000}?(?:\\\]|\$\$)|[^\n]{1,1000})"
+)
 _VERBS = (
     "is are equals becomes will_be would_be should_be must_be has_to_be can_only_be to_be comes_to comes_out_to "
     "comes_out_as comes_out_to_be turns_out_to_be works_out_to works_out_as works_out_to_be"
@@ -33,35 +36,41 @@ _ENGLISH = re.compile(
     r"(?:(?<![A-Za-z0-9])answer(?![A-Za-z0-9])(?:\s{1,9}(?:to|of|for)\s(?=[^\n]{0,90}?(?:[:=]|\s(?:is|are|has|to|can|(?:equal|be|wi|wo|sh|mu|com|tu)[a-z]*)\b))"
     r"[^\n.:]{0,80}?"
     r"|\s(?:here|therefore|thus|then|in simplest form)\b)?"
-    rf"\s{{0,9}}[*_]{{0,2}}\s{{0,9}}(?:(?:{'|'.join(words(_VERBS))})\b|:|=)\s{{0,9}}[*_]{{0,2}}\s{{0,9}}:?"
+    rf"\s{{0,9}}[*_]{{0,2}}\s{{0,9}}(?:(?:{'|'.join(words(_VERBS))})\b|:|=>?|→|⇒)\s{{0,9}}[*_]{{0,2}}\s{{0,9}}:?"
     r"(?:\s{0,9}(?:that|simply|therefore|thus|equal to|just)\b)?"
     r"|^[ \t*_]*(?:(?:the|final|correct|my)[ \t]+){0,3}answer[ \t]*[-–—][ \t])" + _CONTENT,
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADING = re.compile(
     r"^[ \t]*(?:#{1,6}[ \t]*\**|\*\*)[ \t]*(?:the[ \t]+)?(?:final[ \t]+|correct[ \t]+)?answer"
-    r"[ \t:]{0,9}\*{0,3}[ \t:]{0,9}\n\s{0,99}([^\n]{1,1000})",
+    r"[ \t:]{0,9}\*{0,3}[ \t:]{0,9}\n\s{0,99}(?:[-*•][ \t]{1,9})?([^\n]{1,1000})",
     re.IGNORECASE | re.MULTILINE,
 )
 _NAMED = re.compile(
     r"(\$[^$\n]{1,200}\$|\\\([^\n]{1,200}?\\\)|\*\*[^*\n]{1,80}\*\*|(?<![\d.,/])[-−$€£]{0,2}\d[\d.,/]{0,40}(?:\s?%)?)(?:\s[a-z]{1,15})?"
-    r"[,]?\s(?:is|are|must be|should be|would be)\s(?:therefore\s|thus\s)?(?:the|our|my)\s"
+    r"[,]?\s(?:is|are|as|must be|should be|would be)\s(?:therefore\s|thus\s)?(?:the|our|my)\s"
     r"(?:(?:final|correct|right|required|desired)\s)?answer\b",
     re.IGNORECASE,
 )
 _JSON = re.compile(
-    r"[\"'](?:final[_ -]?|correct[_ -]?)?(?:answer|choice|option|ans)[\"']\s*:\s*"
+    r"[\"'](?:(?:final|correct|selected|chosen|predicted|model|my|the)[_ -]?){0,2}(?:answer|choice|option|ans|result)"
+    r"(?:[_ -]?(?:letter|value|choice|option|key|text))?[\"']\s{0,9}:\s{0,9}"
+    r"(?:\{\s{0,9}[\"'](?:value|number|letter|answer)[\"']\s{0,9}:\s{0,9})?"
     r"(\"(?:[^\"\\\n]|\\.){1,1000}\"|'[^'\n]{1,1000}'|[^\s,}\"'][^,}\n]{0,1000})",
     re.IGNORECASE,
 )
+_SHORT = re.compile(r"(?<![A-Za-z0-9])ans(?:\.[ \t]{0,9}[:=]?|[ \t]{0,9}[:=])" + _CONTENT, re.IGNORECASE)
+"""``Ans: 9``, ``Ans. 9``"""
 _HASHES = re.compile(r"####[ \t]*([^\n]{0,1000})")
 _LETTER_A = re.compile(r"^[ \t>*]*A:[ \t]*([^\n]{1,1000})", re.MULTILINE)
 _SENTENCE_CHARS = 60
 """A longer line behind ``A:`` is a sentence where it holds a word."""
 _WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{3}")
 _UNSURE = re.compile(
-    r"(?:\b(?:students?|people|some|many|most|they|others?|you)\b[^.\n]{0,20}\b(?:think|thought|say|believe|guess|claim)"
-    r"\s+"
+    r"(?:\b(?:students?|people|some|many|most|they|others?|you|one)\b[^.\n]{0,20}"
+    r"\b(?:think|thought|say|believe|guess|claim|suspect|expect)\s+"
+    r"|(?:n['’]t|\bnot)\s(?:think|believe|say|mean|claim)\s+|\b(?:doubt|deny|unlikely|impossible|(?:not|never)\s(?:true|the\scase))\s+"
+    r"|\bI\s(?:first\s|initially\s|originally\s)?(?:thought|guessed|assumed|believed)\s+"
     r"|\b(?:this|that|wrong|incorrect|other|alternative|possible|first|previous|initial|earlier)\s+$"
     r"|\b(?:if|whether|suppose|supposing|assume|assuming|unless|why|check|checking|verify|verifying|confirm|confirming|test)\s+)"
     r"(?:(?:that|the|your|this|my|our|a|possible|first|correct|right|final)\s+){0,3}$",
@@ -69,13 +78,17 @@ _UNSURE = re.compile(
 )
 
 
+_NOT = "|".join(words(DENIALS))
+
+
 def _foreign(language: Language) -> re.Pattern[str]:
     nouns, states = ("|".join(map(re.escape, words(cell))) for cell in (language.answer, language.states))
     if language.spaced:
         # Up to four more words stand between: "Die Antwort auf die Frage lautet", "La respuesta final es".
-        sign = rf"(?:(?:[ \t]+[^\W\d_]{{1,15}}){{0,4}}?[ \t]*\**[ \t]*(?::|=|\s(?:{states or '—'})(?=[\s*:]))[ \t]*:?)"
+        words_between = rf"(?:[ \t]+(?!(?:{_NOT})\b|(?-i:[A-Z])\b)[^\W\d_]{{1,15}}){{0,4}}?"
+        sign = rf"(?:{words_between}[ \t]*\**[ \t]*(?::|=|\s(?:{states or '—'})(?=[\s*:]))[ \t]*:?)"
         return re.compile(rf"(?<!\w)(?:{nouns}){sign}\**{_CONTENT}", re.IGNORECASE)
-    sign = rf"(?:\**[ \t]*(?:(?:{states})[ \t]*:?|:|=)\**)"
+    sign = rf"(?:\**[ \t]*(?:(?:{states})[ \t]*:?|:|=|\])\**)"
     return re.compile(rf"(?:{nouns}){sign}{_CONTENT}")
 
 
@@ -116,6 +129,8 @@ def _english(text: str) -> Iterator[Announced]:
         for found in _JSON.finditer(text):
             content = found.group(1).strip().strip("\"'").replace('\\"', '"').replace("\\\\", "\\")
             yield Announced(found.start(1), content, "json")
+    if "ans." in lowered or "ans:" in lowered or "ans =" in lowered or "ans=" in lowered:
+        yield from (Announced(m.start(1), m.group(1), "phrase") for m in _SHORT.finditer(text))
     if "answer" not in lowered:
         return
     m = _ENGLISH.search(text)

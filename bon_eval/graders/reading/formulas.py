@@ -29,7 +29,7 @@ _TOKEN = re.compile(
     r"|(?P<name>(?<![A-Za-z])(?:sqrt|pi|sin|cos|tan|log|ln|arctan|mod|gcd|lcm|cdot|frac|times)(?![A-Za-z]))"
     r"|(?P<or>(?<= )or(?= ))"
     r"|(?P<letter>(?<![A-Za-z'’])[A-Za-zθαβγλ](?![A-Za-z'’]))"
-    r"|(?P<ratio>(?<=\d):(?=\d))|(?P<sign>[-−+*/^_=<>(){}\[\]|!%°²³⁴√π∞≤≥≠±×÷·∪∈≡≈&'])"
+    r"|(?P<ratio>(?<=\d):(?=\d)|(?<=\d )[:](?= \d))|(?P<sign>[-−+*/^_=<>(){}\[\]|!%°²³⁴√π∞≤≥≠±×÷·∪∈≡≈&'])"
 )
 _RELATION = re.compile(r"[=<>≤≥≠∈]|\\(?:leq?|geq?|neq?|in|equiv|approx)(?![A-Za-z])")
 _NAMED = re.compile(r"\s*([A-Za-z](?:_\d)?)\s*(?:=|[<>≤≥≠]|\\(?:leq?|geq?|neq?)(?![A-Za-z]))")
@@ -108,7 +108,8 @@ def last_run(text: str, *, algebra: bool) -> str | None:
         if not any(c.isdigit() for c in last.string[last.end() :]):
             return last.group()
     for line in reversed(text.splitlines()[-_LINES:]):
-        for stretch in reversed(_runs(_prepared(line))):
+        bare = line if algebra else line.replace("\\$", "").replace("$", "")
+        for stretch in reversed(_runs(_prepared(bare))):
             run = stretch if len(stretch) > MAX_ANSWER_CHARS else _trimmed(stretch)
             formula = _formula(run, algebra=algebra)
             if formula is not None:
@@ -121,11 +122,18 @@ def last_run(text: str, *, algebra: bool) -> str | None:
 _REMARK = re.compile(r"(?<=[\w%)$}])\s+\((?!\s*mod\b)[^()\\]{0,200}[^\W\d_]{2}[^()\\]{0,200}\)")
 
 
+_OR_BETWEEN = re.compile(r"(?<=[\d)}])\s{0,3}(?:或者?|または|또는|или|oder|ou|o)\s{0,3}(?=[A-Za-z]\s?=)")
+
+
 def _prepared(line: str) -> str:
     """An x between numbers is a sign; a remark in brackets is no part of the formula before it."""
     if " (" in line:
         bare = _REMARK.sub("", line)
         line = bare if any(c.isdigit() for c in bare) else line
+    if ">=" in line or "<=" in line:
+        line = line.replace(">=", "≥").replace("<=", "≤")
+    if not line.isascii():
+        line = _OR_BETWEEN.sub(" or ", line)
     return re.sub(r"(?<=[\d)])\s+[xX]\s+(?=[\d(])", r" \\times ", line)
 
 
@@ -171,7 +179,7 @@ def _trimmed(run: str) -> str:
         run = re.sub(r"^(?:[aAI]\s+(?=[-\d\\(])|[=*/^_<>&)'!%,\]}]+\s*|or\s+)", "", run)
         run = re.sub(r"(?<=[\d)}])\s+[A-Za-z]$|(?<=[\d)}])\s+\(?[aAI]$", "", run)
         run = re.sub(r"\s+\([^()]*$", "", run) if sum(map(run.count, "([")) > sum(map(run.count, ")]")) else run
-        run = re.sub(r"(?<=[\d)}])\s+[A-Za-z]{1,3}\s?/\s?[A-Za-z]{1,3}$", "", run)  # m/s
+        run = re.sub(r"(?<=[\d)}])\s+[A-Za-z]{1,3}\s?/\s?[A-Za-z]{1,3}(?:\^\{?\d\}?|[²³])?$", "", run)  # m/s^2
         if run == before:
             return run
 
@@ -180,12 +188,12 @@ _KNOWN = re.compile(
     r"\\(?:[dt]?frac|sqrt|pi|infty|emptyset|varnothing|[dt]?binom|times|cdot|pm|mp|cup|cap|in|leq?|geq?|neq?|circ|alpha|beta|"
     r"gamma|theta|lambda|phi|omega|mathbb|sin|cos|tan|log|ln|overline|setminus|pmod|\{)(?![A-Za-z])"
 )
-_SIGNED = re.compile(r"\^|\*\*|√|π|²|³|\bsqrt\b|\bpi\b|∞|∅|" + _KNOWN.pattern)
+_SIGNED = re.compile(r"\^|\*\*|√|π|²|³|\bsqrt\b|\bpi\b|∞|∅|[\d)]_\{?\d|≡|\d\s?[+×·÷*]\s?[$€£]?\d|" + _KNOWN.pattern)
 _ALGEBRA = re.compile(
     r"(?<![A-Za-z])[A-Za-z]\s?[-+*]\s?[\dA-Za-z(]|[\dA-Za-z)]\s?[-+*/]\s?\d?[A-Za-z](?![A-Za-z])|[<>≤≥≠]"
 )
 _PAIR = re.compile(r"[(\[{]\s*[-−\d][^()\[\]]*,[^()\[\]]*[)\]}]")
-_RATIO = re.compile(r"\d+(?::\d+)+")
+_RATIO = re.compile(r"\d+(?: ?: ?\d+)+")
 _VALUES = re.compile(rf"[A-Za-z](?:_\d)?\s*=\s*[-−]?{DIGITS}(?:,?\s*(?:and\s+)?[A-Za-z](?:_\d)?\s*=\s*[-−]?{DIGITS})+")
 """``x = 2, y = 3``"""
 _NUMBER_ONLY = re.compile(rf"[-−+]?\s*[$€£]?{DIGITS}\s*%?")

@@ -16,6 +16,8 @@ _ANY = rf"{_BOLD}(\(?[A-Z]\)?){_BOLD}"
 _IS_RIGHT = (
     rf"(?:{_GAP}(?:is|must{_GAP}be|should{_GAP}be|has{_GAP}to{_GAP}be)(?:{_GAP}(?:therefore|thus|clearly|indeed|hence))?{_GAP}"
     rf"(?:(?:the|our|my){_GAP})?(?:only{_GAP}|single{_GAP})?(?:(?:correct|right|best|final)(?![a-z])|answer\b)"
+    rf"|{_GAP}(?:is|seems|appears|looks)(?:{_GAP}(?:to{_GAP}be|like))?{_GAP}(?:(?:the|most){_GAP}){{1,2}}"
+    rf"(?:likely|suitable|accurate|appropriate|fitting|plausible|reasonable)(?![a-z])"
     rf"|{_GAP}(?:fits|matches|works){_GAP}best\b)"
 )
 # The first letters of all that follows come first: looked for by themselves they are found several times as fast.
@@ -38,19 +40,42 @@ _LETTER_FIRST = re.compile(
     rf"(?:{_BOLD}|[):][ \t][^\n.;A-Z]{{1,80}}?|{_BOLD}[ \t]\([^()\n]{{1,80}}\)){_IS_RIGHT}"
 )
 """A capital letter, and then what is said of it."""
+_ONLY = re.compile(
+    rf"\b[Oo]nly{_GAP}(?:option{_GAP}|choice{_GAP})?{_BOLD}(\([A-Z]\)|[A-HJ-Z]){_BOLD}{_GAP}(?:remains|fits|works|is{_GAP}left|matches|survives|holds)\b"
+)
+_TO_OPTION = re.compile(
+    rf"\b(?:corresponds|matches|equals|agrees)(?:{_GAP}(?:to|with))?"
+    rf"{_GAP}(?:option|choice|answer){_GAP}{_LETTER}(?={_BOLD}(?:[.,;:!)]|\s*$))",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MARK = re.compile(
+    rf"(?<![A-Za-z]){_BOLD}(\([A-Z]\)|[A-HJ-Z]){_BOLD}(?::|[)]|{_GAP}[-–—]){_GAP}{_BOLD}(?:[Cc]orrect|[Rr]ight|[Tt]rue)\b"
+    r"(?![^.;\n]{0,40}\b(?:not|but)\b)"
+)
+"""One option after the other is judged."""
 _NOT_SO = re.compile(
-    r"(?:n['’]t|\b(?:not|neither|nor|why|whether|if|that|than|or|[A-Z],))[ \t]{1,3}(?:option |choice )?$",
+    r"(?:n['’]t|\b(?:not|neither|nor|why|whether|if|that|than|or|[A-Z],))[ \t]{1,3}(?:option |choice )?$|不$",
     re.IGNORECASE,
 )
 _OPTION_WORDS = "|".join(sorted({w for x in LANGUAGES for w in words(x.options)}, key=len, reverse=True))
 _FOREIGN = re.compile(
-    rf"(?:{_OPTION_WORDS})[ \t]*[:为是]?[ \t]*[(\[]?([A-Z])(?![A-Za-z])[)\]]?[ \t]*"
+    rf"(?:{_OPTION_WORDS}|antwort|réponse|respuesta|resposta|risposta|ответ)[ \t]*[:为是]?[ \t]*"
+    r"[(\[]?([A-Z])(?![A-Za-z])[)\]]?[ \t]*"
     r"(?:是?正确|是?对的|ist richtig|ist korrekt|est correct"
-    r"|est la bonne|es correct|es la correct|è corrett|está corret|верен|правильн)"
+    r"|(?:が)?(?:正しい|正解)|est la bonne|es correct|es la correct|è corrett|está corret|верен|правильн)"
     rf"|(?:{'|'.join(w for x in LANGUAGES if not x.spaced for w in words(x.options))})[ \t]*[:为是]?[ \t]*"
     r"[(\[]?([A-Z])(?![A-Za-z])[)\]]?(?=[.,;!]?[ \t]*(?:\n|$))",
     re.IGNORECASE,
 )
+
+
+_CJK = re.compile(
+    r"(?<![A-Za-z和、与或及,不(])([A-Z])(?:项|選項|选项)?是?(?:正确|對|对|正しい|が正しい|が正解)(?!的?是?吗|か)"
+)
+
+
+_SAID_ASCII = ("ist richtig", "ist korrekt", "est correct", "est la bonne", "es correct", "es la correct")
+"""Without one of these a text in ASCII has nothing that `_FOREIGN` finds."""
 
 
 def stated_letters(text: str, start: int, end: int) -> list[tuple[int, str, bool]]:
@@ -72,7 +97,8 @@ def _letters_in(text: str) -> Iterator[tuple[int, str]]:
         if not _NOT_SO.search(text[max(0, m.start() - 30) : m.start()]) or not m.group(k).strip("()*_").isalpha():
             yield m.start(k), m.group(k)
         m = _STATED.search(text, max(m.start() + 1, m.start(k)))
-    for pattern in (_LETTER_FIRST, _FOREIGN):
+    foreign = (_FOREIGN, _CJK) if not text.isascii() else (_FOREIGN,) if any(w in text for w in _SAID_ASCII) else ()
+    for pattern in (_LETTER_FIRST, _ONLY, _TO_OPTION, _MARK, *foreign):
         for m in pattern.finditer(text):
             k = m.lastindex or 0
             if not _NOT_SO.search(text[max(0, m.start() - 30) : m.start()]):

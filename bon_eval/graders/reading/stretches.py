@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -49,3 +50,14 @@ def read_on(text: str, start: int, content: str) -> str:
         return content
     end = text.find("\n", start, most)
     return text[start : most if end < 0 else end]
+
+
+_SPECIAL = re.compile(r"(?:<\|[A-Za-z_]{1,30}\|>|</s>|<eos>|<end_of_turn>)\s{0,9}$")
+
+
+def without_special_tokens(text: str) -> str:
+    """A text without the special tokens at its end, which an engine may leave there."""
+    text = text.rstrip()
+    while text.endswith(">") and (m := _SPECIAL.search(text, max(0, len(text) - 40))):
+        text = text[: m.start()].rstrip()
+    return text

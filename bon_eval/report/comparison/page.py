@@ -96,7 +96,7 @@ def _head(before: BrowserData, after: BrowserData) -> dict[str, Any]:
     return {
         "reasons": [before.head["reasons"], after.head["reasons"]],
         **{name: before.head[name] + after.head[name] for name in counts},
-        "n": before.head["n"],
+        **{name: [before.head[name][0], after.head[name][0]] for name in ("n", "best_of")},
         "text_chars": before.head["text_chars"],
         "sides": ["before", "after"],
     }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Literal
 
 from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change, Finding
+from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
-from bon_eval.estimators.explained import ExplainedGain
+from bon_eval.estimators.explained import NO_GAIN, ExplainedGain
 from bon_eval.report.formats.columns import (
     Column,
     Keyed,
@@ -28,6 +30,7 @@ from bon_eval.report.formats.columns import (
     where_tested,
 )
 from bon_eval.stats import Interval, PairedTest
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.stats.units import Count, NotNegative, Size
 from bon_eval.store.forced import LikelihoodSource
 
@@ -150,8 +153,30 @@ _Curve = Literal["log_likelihood", "accuracy"]
 _Seen = Literal["before", "after", "after, at the base model's best"]
 
 
+_OUTSIDE = "the accuracy that sharpening predicts lies outside of [0, 1]: the curve was extended too far"
+
+
+def _few(found: Comparison) -> str:
+    """Why nothing is derived from the tables, or empty."""
+    enough = found.units[0] >= LEAST_PROBLEMS
+    return "" if enough else f"not said of {counted(*found.units)}; from {LEAST_PROBLEMS} on"
+
+
 def _amortised(found: Comparison) -> AmortisedShare | None:
-    return None if found.amortised.share is None else found.amortised
+    a = found.amortised
+    unbounded = math.isinf(a.low) and math.isinf(a.high)
+    return None if _few(found) or a.share is None or unbounded else a
+
+
+def _explained(found: Comparison) -> ExplainedGain | None:
+    e = found.explained
+    if _few(found) or e is None or not 0.0 <= e.predicted <= 1.0:
+        return None
+    return replace(e, share=math.nan, share_low=math.nan, share_high=math.nan) if e.reason == NO_GAIN else e
+
+
+def _equivalent(found: Comparison) -> Mapping[str, EquivalentN]:
+    return {} if _few(found) else found.equivalent_n
 
 
 def _reasons(found: Comparison) -> dict[str, str]:
@@ -163,6 +188,10 @@ def _reasons(found: Comparison) -> dict[str, str]:
     if found.explained is not None and found.explained.reason:
         reasons["explained"] = found.explained.reason
     reasons |= {f"equivalent_n.{name}": e.reason for name, e in found.equivalent_n.items() if e.reason}
+    if few := _few(found):
+        reasons |= dict.fromkeys(("amortised_share", "explained", "equivalent_n"), few)
+    elif found.explained is not None and not math.isnan(found.explained.predicted) and _explained(found) is None:
+        reasons["explained"] = _OUTSIDE
     shares = [("amortised_share", found.amortised.low, found.amortised.high)]
     if found.explained is not None:
         shares.append(("explained", found.explained.share_low, found.explained.share_high))
@@ -192,9 +221,9 @@ DOCUMENT = Row[Comparison](
         Column("accuracies", Many(CHANGE, 5), lambda found: found.accuracies),
         Column("quantities", Many(CHANGE), lambda found: found.quantities),
         Column("divergences", Keyed(_DIVERGENCE, _Direction), lambda found: found.divergences),
-        Column("equivalent_n", Keyed(_EQUIVALENT_N, _Curve), lambda found: found.equivalent_n),
+        Column("equivalent_n", Keyed(_EQUIVALENT_N, _Curve), _equivalent),
         Column("amortised_share", Maybe(Row("limits", _ends("share"))), _amortised),
-        Column("explained", Maybe(_EXPLAINED), lambda found: found.explained),
+        Column("explained", Maybe(_EXPLAINED), _explained),
         Column(
             "log_coverage",
             Keyed(_LOG_COVERAGE, _Seen),

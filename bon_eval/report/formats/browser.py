@@ -144,7 +144,8 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
         lacking = next(problem for problem, content in packed.items() if content is None)
         raise StoreError(f"{run.path}: problem {lacking} lacks responses; run the same `bon-eval run` command again")
     head = {
-        "n": analysis.pool_size,
+        "n": [analysis.pool_size],
+        "best_of": [analysis.settings.ns[-1]],
         "scorer": scorer,
         "reasons": list(reasons),
         "responses": total,

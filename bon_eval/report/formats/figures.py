@@ -51,7 +51,7 @@ def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
     import matplotlib
 
     written = []
-    for ending in ("png", "svg"):
+    for ending in ("svg", "png"):
         path = directory / f"{name}.{ending}"
         options: dict[str, Any] = {"dpi": 200} if ending == "png" else {"metadata": {"Date": None}}
 
@@ -60,6 +60,7 @@ def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
 
         with matplotlib.rc_context(SETTINGS):
             write_atomic(path, save)
+            _keep_layout(figure)
         written.append(path)
     return written
 
@@ -71,6 +72,7 @@ def inline_svg(figure: Figure, prefix: str) -> str:
     out = io.StringIO()
     with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": f"bon-eval {prefix}"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+        _keep_layout(figure)
     text = out.getvalue()
     svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     svg = svg.replace(INK, "currentColor")
@@ -78,6 +80,11 @@ def inline_svg(figure: Figure, prefix: str) -> str:
     for mark in (' id="', 'href="#', "url(#"):
         svg = svg.replace(mark, f"{mark}{prefix}-")
     return svg
+
+
+def _keep_layout(figure: Figure) -> None:
+    """After its first drawing: what was laid out stays, since to lay out costs more than to draw."""
+    figure.set_layout_engine(None)
 
 
 def new_figure(columns: int = 1) -> tuple[Figure, list[Axes]]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import BaseLoader, ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bon_eval.analysis.settings import half_of
 from bon_eval.errors import counted
 from bon_eval.report.formats.figures import inline_svg, scorer_label
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
@@ -71,7 +72,9 @@ def _environment(folder: Path | None) -> Environment:
     environment.globals |= {"asset": _asset, "least_problems": LEAST_PROBLEMS}
     environment.filters |= {
         "counted": counted,
+        "half": half_of,
         "fixed": lambda value, digits: f"{value:.{digits}f}",
+        "p": lambda value: "<0.001" if value < 0.001 else f"{value:.3f}",
         "general": lambda value: f"{value:g}",
         "plain_json": lambda value: json.dumps(value, ensure_ascii=False),
         "scorer_label": scorer_label,

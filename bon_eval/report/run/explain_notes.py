@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bon_eval.analysis.explain import Power, ScorerRow
 from bon_eval.analysis.results import Analysis, SelectedScorer
+from bon_eval.analysis.settings import half_of
 from bon_eval.errors import counted
 from bon_eval.report.formats.text import ends, text_table
 from bon_eval.scorers import get_scorer
@@ -43,13 +44,14 @@ def ranking(analysis: Analysis) -> list[str]:
     rows = [(f"scorer of best-of-{last}", "accuracy", f"points over {primary}", "AUROC [95 %]", f"over {primary}")]
     for row in sorted(analysis.explanation.scorers, key=lambda row: row.accuracy_rank):
         auroc, gain = row.auroc, row.auroc_difference
+        few = row.auroc_problems < LEAST_PROBLEMS
         rows.append(
             (
                 spoken(row.scorer),
                 f"{row.accuracy.estimate:.3f}",
                 lift_text(row.accuracy_difference),
-                NONE if auroc is None else f"{auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}",
-                NONE if gain is None else f"{gain.difference:+.2f}{ends(gain.low, gain.high, '+.2f')}",
+                NONE if auroc is None or few else f"{auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}",
+                NONE if gain is None or few else f"{gain.difference:+.2f}{ends(gain.low, gain.high, '+.2f')}",
             )
         )
     return text_table(rows)
@@ -88,17 +90,16 @@ def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
     if test is None or analysis.units[0] < LEAST_PROBLEMS:
         return []
     last = analysis.settings.ns[-1]
+    doubling = f"the last doubling (from {half_of(last)} to {last})"
     numbers = f"{100 * test.difference:+.1f} points{ends(test.low, test.high, '+.1f', 100.0)}"
     if row.is_flat:
         within = "" if row.saturation_n is None else f"; within 1 % of it from n = {row.saturation_n} on"
-        return [
-            f"saturation: flat at n = {last}, the last doubling adds less than {margin:g} points: {numbers}{within}."
-        ]
+        return [f"saturation: flat at n = {last}, {doubling} adds less than {margin:g} points: {numbers}{within}."]
     verdict = test.verdict(alpha=analysis.settings.alpha)
     if verdict == "lower":
-        return [f"saturation: falling at n = {last}: the last doubling adds {numbers}."]
+        return [f"saturation: falling at n = {last}: {doubling} adds {numbers}."]
     unsure = "" if verdict == "higher" else ", for all that is shown"
-    return [f"saturation: still rising at n = {last}{unsure}: the last doubling adds {numbers}."]
+    return [f"saturation: still rising at n = {last}{unsure}: {doubling} adds {numbers}."]
 
 
 def _selected(found: SelectedScorer) -> str:

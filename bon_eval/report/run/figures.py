@@ -6,7 +6,7 @@ Figures are made without pyplot, so no global state is touched; the same analysi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,15 +60,17 @@ def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
             yield name, draw(analysis)
 
 
-def write_figures(analysis: Analysis, directory: Path) -> list[Path]:
+def write_figures(analysis: Analysis, directory: Path, drawn: Iterable[tuple[str, Figure]] | None = None) -> list[Path]:
     """Write every panel as PNG (200 dots per inch, white) and SVG into a directory, made where it is missing.
+
+    `drawn` is what `figures` gave, where a page has drawn them already.
 
     Raises:
         StoreError: a file cannot be written.
     """
     written: list[Path] = []
     make_directory(directory)
-    for name, figure in figures(analysis):
+    for name, figure in figures(analysis) if drawn is None else drawn:
         written += save_figure(figure, directory, name)
     return written
 

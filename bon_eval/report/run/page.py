@@ -6,8 +6,9 @@ element and reach the page as text only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.errors import counted
@@ -21,6 +22,9 @@ from bon_eval.report.run.figures import MOST_SCORERS, figures
 from bon_eval.report.run.terminal import engine_label, reasoning_text
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _CAPTIONS = {
     "lift": (
@@ -40,7 +44,13 @@ _CAPTIONS = {
 
 
 def write_page(
-    run: Run, analysis: Analysis, directory: Path, budget: Budget | None = None, *, texts: bool = True
+    run: Run,
+    analysis: Analysis,
+    directory: Path,
+    budget: Budget | None = None,
+    *,
+    texts: bool = True,
+    drawn: Iterable[tuple[str, Figure]] | None = None,
 ) -> Path:
     """Write report.html into an existing directory.
 
@@ -50,16 +60,24 @@ def write_page(
         directory: usually the run's own.
         budget: how much of the responses the page holds; what does not fit is left to the Parquet files.
         texts: False leaves the problem browser out, for a page that may be shared where the data may not.
+        drawn: what `figures` gave; default: they are drawn here.
 
     Raises:
         StoreError: a part is damaged, or the file cannot be written; an older page is kept.
     """
     path = directory / "report.html"
-    write_pieces(path, page(run, analysis, budget, texts=texts))
+    write_pieces(path, page(run, analysis, budget, texts=texts, drawn=drawn))
     return path
 
 
-def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: bool = True) -> Iterator[str]:
+def page(
+    run: Run,
+    analysis: Analysis,
+    budget: Budget | None = None,
+    *,
+    texts: bool = True,
+    drawn: Iterable[tuple[str, Figure]] | None = None,
+) -> Iterator[str]:
     """The page in pieces: as one text it would be held several times over."""
     data = browser_data(run, analysis, budget) if texts else None
     config = config_of(analysis.run)
@@ -86,7 +104,10 @@ def page(run: Run, analysis: Analysis, budget: Budget | None = None, *, texts: b
         "reasoning": reasoning_text(analysis.facts),
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],
-        "panels": [panel(figure, name, _CAPTIONS[name], _CAPTIONS[name]) for name, figure in figures(analysis)],
+        "panels": [
+            panel(figure, name, _CAPTIONS[name], _CAPTIONS[name])
+            for name, figure in (figures(analysis) if drawn is None else drawn)
+        ],
         "picked_by": picked_by,
         "picked_heads": tuple(f"picked by {scorer_label(scorer)}, %" for scorer in picked_by),
         "believable": BELIEVABLE,

@@ -19,7 +19,7 @@ _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut
 
 def render(analysis: Analysis) -> str:
     """Header, arms table, notes and verdicts as lines of text, ending in a newline."""
-    rows = [_HEADINGS, *(_row(row, analysis.settings) for row in analysis.arms)]
+    rows = [_HEADINGS, *(_row(row, analysis.settings, analysis.units[0]) for row in analysis.arms)]
     return "\n".join([*_header(analysis), "", *text_table(rows, left=3), "", *_notes(analysis)]) + "\n"
 
 
@@ -53,11 +53,11 @@ def _section(run: Mapping[str, object], key: str) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _row(row: ArmRow, settings: Settings) -> tuple[str, ...]:
+def _row(row: ArmRow, settings: Settings, units: int) -> tuple[str, ...]:
     return (
         _name(row, settings),
         _accuracy(row.accuracy),
-        lift_text(row.lift, starred=settings.shows(row.p_family)),
+        lift_text(row.lift, starred=settings.shows(row.p_family, units)),
         NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
         _share(row.truncated),
@@ -106,7 +106,7 @@ def _notes(analysis: Analysis) -> list[str]:
         f"best-of-n picks the response of highest {settings.primary_scorer.replace('_', ' ')}; intervals (95 %) are "
         f"over {analysis.units[1]}s, lifts are paired by problem; log-lik in nats per response, raw distribution.",
     ]
-    if any(settings.shows(row.p_family) for row in analysis.arms):
+    if any(settings.shows(row.p_family, analysis.units[0]) for row in analysis.arms):
         notes.append(
             f"*: p at most {settings.alpha:g} against greedy, adjusted: best-of-n over the n of the table (Holm), "
             "other arms over all of them (max-t)."

@@ -139,6 +139,7 @@ def summary_page(summary: Summary) -> str:
         "gradient": [_css(c) for c in (_VERMILLION, _MIDDLE, _BLUE)],
         "beyond": any(c.lift_percent is not None and abs(c.lift_percent) > limit for c in summary.cells),
         "rows": [_table_row(c) for c in summary.cells],
+        "decided": sum(c.p_summary is not None for c in summary.cells),
         "unfinished": any(c.n_missing for c in summary.cells),
         "looks": any(c.looks > 1 for c in summary.cells),
     }

@@ -14,6 +14,7 @@ from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.formats.text import model_name
 from bon_eval.report.run.rows import FORMAT_VERSION
 from bon_eval.stats import holm
+from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class SummaryCell:
     n: int
     scorer: str
     n_problems: int
+    n_units: int
+    """Clusters where problems are resampled in clusters, else problems."""
     exclude_truncated: bool
     """Whether problems with a truncated response were left out."""
     greedy: float
@@ -56,7 +59,8 @@ class SummaryCell:
     """Problems that the run has not finished."""
     p_summary: float | None = None
     """`p_holm` times the planned looks, Holm-adjusted once more over the runs of the summary: what the star goes by.
-    None without an interval, and for a run that is not finished and whose looks were not planned."""
+    None without an interval, of fewer than `LEAST_PROBLEMS` units, and for a run that is not finished and whose looks
+    were not planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def summarise(paths: Sequence[Path | str]) -> Summary:
 
 def _p_of_run(cell: SummaryCell) -> float | None:
     """What is compared with 5 % for one run alone; None where nothing is decided."""
-    if cell.p_holm is None or (cell.n_missing and cell.looks == 1):
+    if cell.p_holm is None or cell.n_units < LEAST_PROBLEMS or (cell.n_missing and cell.looks == 1):
         return None
     return min(1.0, cell.looks * cell.p_holm)
 
@@ -140,6 +144,7 @@ def _cell(directory: Path) -> SummaryCell:
         n=n,
         scorer=scorer,
         n_problems=analysis["problems"],
+        n_units=analysis["n_clusters"] or analysis["problems"],
         exclude_truncated=analysis["exclude_truncated"],
         greedy=greedy["accuracy"],
         accuracy=best["accuracy"],

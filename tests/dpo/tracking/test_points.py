@@ -95,3 +95,28 @@ def test_pairs_of_other_problems_are_clusters_of_their_own() -> None:
     column = Measured("ranking", "nats", rng.normal(size=18), UNBOUNDED, tuple(("set", k) for k in range(18)), behind)
     [point] = make_points({0: {"ranking": column}}, 0, 300, Clusters({"p0": 0}))
     assert point.value.method == "none: 9 clusters; from 10 on"
+
+
+def test_shares_of_signs_of_differences_from_the_base_model_have_no_change() -> None:
+    ids = tuple(f"p{i}" for i in range(30))
+    zero, half = np.zeros(30), np.tile([0.0, 1.0], 15)
+
+    def columns(signs: np.ndarray, ranked: np.ndarray) -> dict[str, Measured]:
+        names = ("mine.both_fall", "mine.reward_accuracy", "mine.ranking_accuracy")
+        return {n: Measured(n, "share", v, UNIT, ids) for n, v in zip(names, (signs, signs, ranked), strict=True)}
+
+    points = make_points({0: columns(zero, zero), 3: columns(half, half)}, 0, 300)
+    shown = {point.name: point.verdict for point in points if point.step}
+    assert shown == {
+        "mine.both_fall": "not shown",
+        "mine.reward_accuracy": "not shown",
+        "mine.ranking_accuracy": "higher",
+    }
+
+
+def test_no_verdict_of_few_problems() -> None:
+    for count, verdict in ((9, "not shown"), (10, "higher")):
+        before = {f"p{i}": 0.1 + 0.01 * i for i in range(count)}
+        after = {name: value + 0.5 + 0.001 * k for k, (name, value) in enumerate(before.items())}
+        point = make_points({0: {"auroc": auroc(before)}, 7: {"auroc": auroc(after)}}, 0, 500)[-1]
+        assert (point.step, point.verdict) == (7, verdict)

@@ -259,14 +259,14 @@ def test_works_under_xdist(tmp_path: Path) -> None:
         "def test_surd(n):\n"
         "    assert grade_math(rf'\\boxed{{\\sqrt{{{14 * n * n}}}}}', rf'{n}\\sqrt{{14}}').correct is True\n"
     )
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "xdist", "-n", "2", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [*command, str(tmp_path)],
+        [*command, "--rootdir", str(tmp_path), str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert "12 passed" in done.stdout, done.stdout + done.stderr
 

@@ -122,7 +122,7 @@ def test_csv_holds_every_number(report: dict[str, Any], tmp_path: Path) -> None:
 def test_early_looks_have_no_star_unless_they_were_planned(report: dict[str, Any], tmp_path: Path) -> None:
     early, planned, done = (copy.deepcopy(report) for _ in range(3))
     for content, missing, looks in ((early, 2, 1), (planned, 2, 7), (done, 0, 1)):
-        content["analysis"] |= {"problems_missing": missing, "partial": missing > 0, "looks": looks}
+        content["analysis"] |= {"problems_missing": missing, "partial": missing > 0, "looks": looks, "problems": 20}
         for arm in content["arms"]:
             if (arm["arm"], arm["n"], arm["scorer"]) == ("best-of-n", 4, "log_likelihood"):
                 arm |= {"p_value": 0.004, "p_holm": 0.004}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from bon_eval.graders.answers.expressions.commands import NAMED_FUNCTIONS, OPENING, Commands
-from bon_eval.graders.answers.latex import LimitError, ParseError, Token
+from bon_eval.graders.answers.latex import CHANGED, LimitError, ParseError, Token
 from bon_eval.graders.answers.tree import Expr, in_base, number
 from bon_eval.graders.answers.vocabulary import GREEK
-from bon_eval.graders.language.tables import NOT_BEHIND, SCALES
+from bon_eval.graders.language.tables import BEHIND, NOT_BEHIND, SCALES
 
 MAX_DEPTH = 40
 MAX_TOKENS = 400
@@ -82,7 +82,7 @@ class ExpressionParser(Commands):
                 self.i += 1
                 tree = ("/", tree, self.signed_factor())
             elif self.starts_factor(token):
-                powers = self.i > 1 and self.tokens[self.i - 2].value == "^" and (t := self.peek(1)) and t.value == "^"
+                powers = self.i > 1 and self.tokens[self.i - 2].value == "^" and token.spaced
                 if token.kind == "num" and self.tokens[self.i - 1].kind == "num" and not powers:  # 2^3 3^2
                     raise ParseError("two numbers side by side")
                 tree = ("*", tree, self.factor())
@@ -91,8 +91,9 @@ class ExpressionParser(Commands):
 
     def unit(self) -> None:
         """A unit is no part of the value; neither is its exponent, nor a second unit after ``/``."""
-        if self.tokens[self.i].value.startswith(NOT_BEHIND):
-            raise ParseError("a word that changes the value")
+        word, before = self.tokens[self.i].value, self.tokens[self.i - 1].kind
+        if word.startswith(NOT_BEHIND) or (before == "num" and word.partition(" ")[0] in BEHIND):
+            raise ParseError(CHANGED)
         self.i += 1
         if self.at("^"):
             self.i += 1

@@ -53,6 +53,16 @@ def points_of(form: Form) -> list[Expr]:
     raise ParseError("no points")
 
 
+def both(forms: Sequence[Form]) -> Form | None:
+    """Where two half-lines overlap that together hold every number: nobody says "or" of these."""
+    if len(forms) != 2:
+        return None
+    low, high = sorted(forms, key=lambda form: form[2] == REALS[2], reverse=True)
+    if low[2] != REALS[2] or high[1] != REALS[1] or approximate(low[1][1]) >= approximate(high[2][1]):
+        return None
+    return ("interval", low[1], high[2], low[3][0] + high[3][1])
+
+
 def without(form: Form, points: Sequence[Expr]) -> Form:
     """An interval or a union of them without some points."""
     parts = list(form[1]) if form[0] == "union" else [form]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bon_eval.analysis.cautions import cautions
+from bon_eval.analysis.shapes import cautions
 from bon_eval.records import Pool
 
 P, N = 40, 10

@@ -1,0 +1,1 @@
+"""What a run says on the terminal, and what it hears: progress, signals."""
