@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
 Record = dict[str, object]
 
 
-def read_rows(path: Path) -> Dataset:
+def read_rows(path: Path, texts: Collection[str] = ()) -> Dataset:
     """The file as an in-memory `datasets.Dataset`; the ending of its name says the format.
 
-    A ``.json`` file holds an array of objects or one object per line. Nothing is cached and no network is used.
-    Raises `TaskError` for a file that is missing, damaged or of an unknown format; the message names the row or line.
+    A ``.json`` file holds an array of objects or one object per line. Nothing is cached and no network is used. A
+    column of a type that `datasets` does not have is left out.
+
+    Args:
+        path: the file.
+        texts: columns whose cells must be texts or numbers.
+
+    Raises:
+        TaskError: a file that is missing, damaged or of an unknown format, two columns of one name, a nested cell where
+            a text is needed; the message names the row or line.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -35,7 +44,7 @@ def read_rows(path: Path) -> Dataset:
     from datasets.table import InMemoryTable
 
     try:
-        table = reader(path)
+        table = reader(path, frozenset(texts))
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise TaskError(f"cannot read data file {path}: {reason}; give a readable file") from error
@@ -43,7 +52,10 @@ def read_rows(path: Path) -> Dataset:
         raise TaskError(f"data file {path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     except UnicodeEncodeError as error:
         raise TaskError(f"data file {path} holds half of a surrogate pair, which is no text; remove it") from error
-    return Dataset(InMemoryTable(table))
+    try:
+        return Dataset(InMemoryTable(table))
+    except Exception as error:  # datasets has its own ideas of types
+        raise TaskError(f"cannot read data file {path}: {one_line(error)}; write it again as JSON Lines") from error
 
 
 class _Decimal(float):
@@ -57,6 +69,19 @@ class _Decimal(float):
         return number
 
 
+class _Digits(str):
+    """A whole number of a JSON file, with as many digits as it was written with."""
+
+
+def check_text(value: object, column: str, row: int, where: str) -> None:
+    """Raise `TaskError` for a cell that is no text: what a list or bytes would read as, nobody meant."""
+    if isinstance(value, bytes | list | tuple | dict | set):
+        kind = "bytes" if isinstance(value, bytes) else "a list" if isinstance(value, list | tuple) else "an object"
+        raise TaskError(
+            f"{where}: row {row} has {kind} in column {column!r}, where a text is needed; write one text per row"
+        )
+
+
 def as_text(value: object) -> str | None:
     """A cell as text: strings as they are, null as None, lists and objects as JSON, anything else by ``str``."""
     if value is None or isinstance(value, str):
@@ -68,21 +93,25 @@ def as_text(value: object) -> str | None:
     return str(value)
 
 
-def _text_table(rows: Iterable[Record]) -> pa.Table:
+def _text_table(rows: Iterable[Record], path: Path, texts: frozenset[str]) -> pa.Table:
     import pyarrow as pa
 
-    cells = [{name: as_text(value) for name, value in row.items()} for row in rows]
+    cells = []
+    for number, row in enumerate(rows):
+        for name in texts & row.keys():
+            check_text(row[name], name, number, f"data file {path}")
+        cells.append({name: as_text(value) for name, value in row.items()})
     names = list(dict.fromkeys(name for row in cells for name in row))
     return pa.table({name: pa.array([row.get(name) for row in cells], type=pa.string()) for name in names})
 
 
-def _read_json(path: Path) -> pa.Table:
+def _read_json(path: Path, texts: frozenset[str]) -> pa.Table:
     text = path.read_text(encoding="utf-8-sig")
     if text.lstrip()[:1] == "[":
         rows = _parse_json(text, path, "")
         assert isinstance(rows, list)
-        return _text_table(_object(row, path, f"entry {i}") for i, row in enumerate(rows))
-    return _text_table(_json_lines(text, path))
+        return _text_table((_object(row, path, f"entry {i}") for i, row in enumerate(rows)), path, texts)
+    return _text_table(_json_lines(text, path), path, texts)
 
 
 def _json_lines(text: str, path: Path) -> Iterator[Record]:
@@ -97,7 +126,7 @@ def _parse_json(text: str, path: Path, what: str) -> object:
         raise ValueError(f"{constant} is not a JSON value")
 
     try:
-        return json.loads(text, parse_float=_Decimal, parse_constant=refuse)
+        return json.loads(text, parse_float=_Decimal, parse_int=_Digits, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise TaskError(f"data file {path}: {what}is not JSON ({error}); write one object per line") from error
 
@@ -108,14 +137,24 @@ def _object(value: object, path: Path, what: str) -> Record:
     return value
 
 
-def _read_csv(path: Path) -> pa.Table:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
+def _read_csv(path: Path, texts: frozenset[str]) -> pa.Table:
+    with path.open(encoding="utf-8-sig", newline="") as stream, _long_fields():
         try:
-            return _text_table(_csv_rows(csv.reader(stream, strict=True), path))
+            return _text_table(_csv_rows(csv.reader(stream, strict=True), path), path, texts)
         except csv.Error as error:
             raise TaskError(
                 f'data file {path} is not CSV ({error}); quote texts with " and double the quotes in them'
             ) from error
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """The module's limit of 131,072 characters is one for all of the process; it is put back."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _csv_rows(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
@@ -132,17 +171,39 @@ def _csv_rows(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
         yield dict(zip(header, cells, strict=True))
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def _read_parquet(path: Path, texts: frozenset[str]) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path).read()
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            for name in schema.names:
+                if schema.names.count(name) > 1:
+                    raise TaskError(f"data file {path} has two columns named {name!r}; rename one")
+            kept = [field.name for field in schema if _is_known(field.type)]
+            if lost := sorted(texts & set(schema.names) - set(kept)):
+                raise TaskError(
+                    f"data file {path}: column {lost[0]!r} is of type {schema.field(lost[0]).type}, where a text is "
+                    "needed; write one text per row"
+                )
+            return file.read(columns=kept)
     except pa.ArrowException as error:
         raise TaskError(f"data file {path} is not Parquet ({one_line(error)}); write it again") from error
 
 
-_READERS: dict[str, Callable[[Path], pa.Table]] = {
+def _is_known(kind: pa.DataType) -> bool:
+    """Whether `datasets` has this type."""
+    from datasets.features.features import generate_from_arrow_type
+
+    try:
+        generate_from_arrow_type(kind)
+    except (ValueError, TypeError, NotImplementedError):
+        return False
+    return True
+
+
+_READERS: dict[str, Callable[[Path, frozenset[str]], pa.Table]] = {
     ".jsonl": _read_json,
     ".json": _read_json,
     ".csv": _read_csv,

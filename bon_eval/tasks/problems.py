@@ -15,7 +15,7 @@ from bon_eval.errors import TaskError, one_line
 from bon_eval.graders.choice_text import LETTERS, gold_letter, gold_with_options, option_lines, option_texts
 from bon_eval.graders.reading.boxes import last_box
 from bon_eval.records import Problem
-from bon_eval.tasks.files import READABLE, as_text, read_rows
+from bon_eval.tasks.files import READABLE, as_text, check_text, read_rows
 from bon_eval.tasks.spec import FileData, HubData, TaskSpec
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _open(spec: TaskSpec, data: Path | None, *, train: bool) -> tuple[Dataset, s
             raise TaskError(f"task {spec.name}: data folder {data} {lacks}; give a file in place of the folder")
         data = file
     if data is not None:
-        return read_rows(data), f"data file {data}"
+        return read_rows(data, _texts(spec)), f"data file {data}"
     source = spec.dataset
     if isinstance(source, FileData):
         name = source.train if train else source.test
@@ -110,7 +110,7 @@ def _open(spec: TaskSpec, data: Path | None, *, train: bool) -> tuple[Dataset, s
             raise TaskError(
                 f"task {spec.name} has no train file to draw few-shot examples from; name one in {spec.path}"
             )
-        return read_rows(source.root / name), f"data file {source.root / name}"
+        return read_rows(source.root / name, _texts(spec)), f"data file {source.root / name}"
     split = source.train_split if train else source.split
     if split is None:
         raise TaskError(f"task {spec.name} has no train split to draw few-shot examples from; name one in {spec.path}")
@@ -119,12 +119,11 @@ def _open(spec: TaskSpec, data: Path | None, *, train: bool) -> tuple[Dataset, s
 
 def _load_hub(source: HubData, split: str, option: str) -> Dataset:
     import datasets
-    from datasets.exceptions import DatasetsError
 
     with without_progress_bars():
         try:
             return datasets.load_dataset(source.id, source.config, split=split, revision=source.revision)
-        except (OSError, ValueError, DatasetsError) as error:
+        except Exception as error:  # datasets, the hub's client and its own dependencies raise anything
             raise TaskError(
                 f"cannot load {source.id} ({split}, revision {source.revision}) from the hub: {one_line(error)}; "
                 f"without the hub, give the rows with {option} FILE"
@@ -159,7 +158,14 @@ def _problems(spec: TaskSpec, rows: Dataset, where: str) -> tuple[Problem, ...]:
         raise TaskError(f"{where} has no rows; give one with at least one problem")
     columns = _needed_columns(spec, rows, where)
     # Column by column: only what the task names is decoded, whatever else (images, ...) the data set holds.
-    cells = {name: [as_text(value) for value in rows[name]] for name in columns}
+    texts = _texts(spec)
+    cells: dict[str, list[str | None]] = {}
+    for name in columns:
+        values = rows[name]
+        if name in texts:
+            for row, value in enumerate(values):
+                check_text(value, name, row, where)
+        cells[name] = [as_text(value) for value in values]
     problems: list[Problem] = []
     first_row: dict[str, int] = {}
     number = -1
@@ -219,6 +225,12 @@ def _needed_columns(spec: TaskSpec, rows: Dataset, where: str) -> list[str]:
                 )
     needed = {*named.values(), spec.columns.solution, *(n for names in spec.template_columns().values() for n in names)}
     return [name for name in there if name in needed]
+
+
+def _texts(spec: TaskSpec) -> set[str]:
+    """The columns whose cells must be texts or numbers: all that the task reads but the list of options."""
+    named = {*_asked_columns(spec), spec.cluster} - {None, spec.columns.options}
+    return {name for name in named if name is not None}
 
 
 def _asked_columns(spec: TaskSpec) -> set[str | None]:
