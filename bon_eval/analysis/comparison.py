@@ -6,7 +6,6 @@ tokens. All randomness comes from one seed; problems are the sampling unit, and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 
 from bon_eval.analysis.arms import Array
 from bon_eval.analysis.findings import Change, Finding, findings
+from bon_eval.analysis.settings import check_comparison_draws
 from bon_eval.analysis.sides import LABELS, Side, accuracies, best_responses, quantities, support, unit
-from bon_eval.errors import ConfigError, counted
+from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare, amortised_share
 from bon_eval.estimators.coverage import log_coverage_interval
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN, kl_divergence, sharpening_equivalent_n
@@ -100,9 +100,10 @@ def compare_runs(
             that both runs' task names, if any (`bon_eval.store.comparable.common_clusters`).
 
     Raises:
-        ConfigError: as `bon_eval.store.comparable.check_comparable`; the message names what differs.
+        ConfigError: as `bon_eval.store.comparable.check_comparable`, whose message names what differs; too few draws.
         StoreError: a run was not scored by the other's model.
     """
+    check_comparison_draws(draws)
     differences = check_comparable(before, after, allow_different)
     reasons: dict[str, str] = {}
     likelihoods = load_likelihoods(before, after) if same_prompts(before, after) else None
@@ -142,11 +143,6 @@ def compare_runs(
             )
         if best.left_out:
             reasons["log_likelihood_best"] = f"{counted(best.left_out)} without a response that was not truncated"
-    if draws < (least := math.ceil(2 * len(accuracy[0]) / 0.05)):
-        raise ConfigError(
-            f"{draws} draws cannot show a difference: over {len(accuracy[0])} accuracies no p-value could be below "
-            f"0.05; give --draws {least} or more"
-        )
     accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws, clusters)
     divergences, equivalent, explained = {}, {}, None
     verdicts = {change.name: change.verdict for change in (*accuracy_changes, *quantity_changes)}

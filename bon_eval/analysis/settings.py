@@ -79,6 +79,10 @@ class Settings:
         return "log_likelihood" if "log_likelihood" in self.scorers else self.scorers[0]
 
 
+COMPARED_ACCURACIES = 6
+"""Of two compared runs, at most."""
+
+
 def half_of(last: int) -> int:
     """Where the last doubling begins: half of the last n, rounded down, at least 1."""
     return max(1, last // 2)
@@ -92,6 +96,19 @@ def default_ns(pool_size: int) -> tuple[int, ...]:
     """
     powers = {1 << k for k in range(1, pool_size.bit_length())}
     return tuple(sorted(powers | {pool_size}))
+
+
+def check_comparison_draws(draws: int) -> None:
+    """Raise `ConfigError` for fewer draws than a comparison needs to show any difference in accuracy.
+
+    A bootstrap p-value is at least 2 / (draws + 1), and Holm's correction multiplies it by the accuracies of the table.
+    """
+    least = math.ceil(2 * COMPARED_ACCURACIES / 0.05)
+    if draws < least:
+        raise ConfigError(
+            f"{draws} draws cannot show a difference between two runs: over {COMPARED_ACCURACIES} accuracies no p-value "
+            f"could be below 0.05; give --draws {least} or more"
+        )
 
 
 def resolve_settings(

@@ -120,13 +120,15 @@ def run(
     **given: Any,
 ) -> None:
     """Sample, grade and report: one model on one task, or on each task of a group."""
-    from bon_eval.analysis.settings import DEFAULT_SCORERS, resolve_settings
+    from bon_eval.analysis.settings import DEFAULT_SCORERS, check_comparison_draws, resolve_settings
     from bon_eval.engines.no_torch import leave_out_torch
     from bon_eval.run.execute import execute
     from bon_eval.run.options import RunOptions
     from bon_eval.run.prepare import prepare
     from bon_eval.tasks.groups import find_group
 
+    if after is not None:
+        check_comparison_draws(draws)
     wanted, allow = numbers(ns), allowed(allow_different, allow_different_prompts)
     group = find_group(given["task"])
     explicit, given = asked_for(chat_of(given))

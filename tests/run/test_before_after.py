@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from bon_eval.analysis.comparison import compare_runs
+from bon_eval.analysis.settings import check_comparison_draws
 from bon_eval.cli import main
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec
@@ -214,7 +215,7 @@ def test_a_pretrained_model_and_its_adapter(
     bon_eval: Command, engine: str, smollm2: Path, smollm2_lora: Path, tmp_path: Path
 ) -> None:
     command = ["run", "--model", smollm2, "--task", "arith", "--n", "4", "--limit", "3", "--max-tokens", "24"]
-    command += ["--draws", "200", "--dtype", "float32", "--quiet", "--engine", engine, "--after", smollm2_lora]
+    command += ["--draws", "240", "--dtype", "float32", "--quiet", "--engine", engine, "--after", smollm2_lora]
     done = bon_eval(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     check_adapter_pair(tmp_path, smollm2_lora, smollm2)
@@ -359,3 +360,13 @@ def test_forced_log_probs_that_cannot_be_true_are_refused(pair: tuple[Path, Path
     with pytest.raises(EngineError, match="above 0"):
         force_run(run, Broken(), by, load_prompts(run), quiet=True)  # type: ignore[arg-type]
     assert not forced_requests(run, by)
+
+
+def test_too_few_draws_are_refused_before_anything_is_sampled(cold: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="100 draws cannot show a difference.*give --draws 240 or more"):
+        check_comparison_draws(100)
+    command = [*RUN, *ON_TRANSFORMERS, "--after", str(cold), "--draws", "200"]
+    done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "none")])
+    assert done.exit_code == 2
+    assert "give --draws 240 or more" in done.stderr
+    assert not list(tmp_path.iterdir())
