@@ -106,8 +106,8 @@ def check_comparison_draws(draws: int) -> None:
     least = math.ceil(2 * COMPARED_ACCURACIES / 0.05)
     if draws < least:
         raise ConfigError(
-            f"{draws} draws cannot show a difference between two runs: over {COMPARED_ACCURACIES} accuracies no p-value "
-            f"could be below 0.05; give --draws {least} or more"
+            f"{draws} draws cannot show a difference between two runs: over {COMPARED_ACCURACIES} accuracies no "
+            f"p-value could be below 0.05; give --draws {least} or more"
         )
 
 
