@@ -184,10 +184,10 @@ def test_what_is_on_its_way_is_given_up_when_the_caller_stops(served_mixed: Any)
 def test_smollm2_by_completions_and_by_chat(serve: Callable[..., Any], smollm2: Path) -> None:
     """A real tokenizer and chat template: both APIs see the same prompt, and vLLM in-process the same numbers."""
     from bon_eval.engines.vllm import VllmEngine
-    from bon_eval.tasks.prompts import stop_token_ids
+    from bon_eval.tasks.ends import find_ends
 
     tok = tokenizer(smollm2)
-    ends = stop_token_ids(smollm2, tok)
+    ends = tuple(end.token_id for end in find_ends(smollm2, tok))
     asked = []
     for i, question in enumerate(("Name three fruits.", "What is 2 + 2?", "Say «naïve» in French 🍐.")):
         messages = ({"role": "system", "content": "Be brief."}, {"role": "user", "content": question})
