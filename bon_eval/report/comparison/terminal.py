@@ -46,8 +46,8 @@ def samples_text(found: Comparison) -> str:
         return f"{problems} x {counted(before, 'sample')}"
     sizes = f"{counted(before, 'sample')} before and {after} after"
     return (
-        f"{problems} x {sizes} (best-of-n, vote, oracle and answers: of {found.n}; the larger pool's vote is a mean over "
-        f"{DRAWS} random subsets)"
+        f"{problems} x {sizes} (best-of-n, vote, oracle and answers: of {found.n}; the larger pool's vote is a mean "
+        f"over {DRAWS} random subsets)"
     )
 
 
