@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from bon_eval.errors import ConfigError
 from bon_eval.stats.array_checks import checked_ns, row_chunks, two_dimensional, values_like
 
+DRAWS = 200
+"""Random subsets of a pool behind a vote of fewer than all of its responses."""
+
 
 def majority_vote(
     answer_class: ArrayLike,
@@ -18,7 +21,7 @@ def majority_vote(
     ns: Sequence[int],
     *,
     rng: np.random.Generator,
-    draws: int = 200,
+    draws: int = DRAWS,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Expected value of the most frequent answer in a random n-subset of each pool (self-consistency).
 

@@ -164,7 +164,7 @@ def test_all_responses_count_where_no_common_n_is_needed(unequal: tuple[Run, Run
     assert "duplicates" not in changes
     assert "10 and 4 responses" in found.reasons["duplicates"]
     first = render(found).splitlines()[2]
-    assert first.startswith("12 problems x 10 samples before and 4 after (best-of-n, vote, oracle and answers: of 4)")
+    assert first.startswith("12 problems x 10 samples before and 4 after (best-of-n, vote, oracle and answers: of 4; ")
     analysis = document(found)["analysis"]
     assert isinstance(analysis, dict)
     assert (analysis["n"], analysis["n_before"], analysis["n_after"]) == (4, 10, 4)

@@ -10,6 +10,7 @@ from bon_eval.analysis.comparison import Comparison
 from bon_eval.analysis.findings import Change, share_text
 from bon_eval.errors import counted
 from bon_eval.estimators.equivalent_n import EquivalentN
+from bon_eval.estimators.majority_votes import DRAWS
 from bon_eval.report.comparison.rows import CHANGE, document
 from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import clusters_text, config_of, ends, model_name, text_table, wrapped
@@ -44,7 +45,10 @@ def samples_text(found: Comparison) -> str:
     if before == after:
         return f"{problems} x {counted(before, 'sample')}"
     sizes = f"{counted(before, 'sample')} before and {after} after"
-    return f"{problems} x {sizes} (best-of-n, vote, oracle and answers: of {found.n})"
+    return (
+        f"{problems} x {sizes} (best-of-n, vote, oracle and answers: of {found.n}; the larger pool's vote is a mean "
+        f"over {DRAWS} random subsets)"
+    )
 
 
 def not_the_same(found: Comparison) -> list[str]:

@@ -98,7 +98,9 @@ def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
     verdict = test.verdict(alpha=analysis.settings.alpha)
     if verdict == "lower":
         return [f"saturation: falling at n = {last}: {doubling} adds {numbers}."]
+    looks = analysis.settings.looks
     unsure = "" if verdict == "higher" else ", for all that is shown"
+    unsure += f" at one of {looks} looks" if unsure and looks > 1 else ""
     return [f"saturation: still rising at n = {last}{unsure}: {doubling} adds {numbers}."]
 
 

@@ -192,6 +192,9 @@ def _rows(found: Trajectory) -> Iterator[Mapping[str, object]]:
                 f"{name}.change": None if change is None else change.difference,
                 f"{name}.change_low": None if change is None else _number(change.low),
                 f"{name}.change_high": None if change is None else _number(change.high),
+                f"{name}.change_p_family": None if point is None or change is None else point.p_family,
+                f"{name}.change_marked": None if change is None else change.marked,
+                f"{name}.verdict": None if point is None or change is None else point.verdict,
             }
         yield row
 
