@@ -148,7 +148,9 @@ def test_merges_that_are_refused(shards: list[Path], tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".tmp-*"))
     assert "holds none of the" in refused("run", *JOB[:5], "1", *JOB[6:], "--shard", "2/3", "--out", tmp_path / "none")
     assert not (tmp_path / "none").exists()
-    assert "--after compares whole runs" in refused("run", *JOB, "--shard", "1/2", "--after", "arith-worked")
+    assert "--after compares whole runs" in refused(
+        "run", *JOB, "--draws", "240", "--shard", "1/2", "--after", "arith-worked"
+    )
 
 
 def test_a_problem_of_another_shard_is_found(shards: list[Path], tmp_path: Path) -> None:
