@@ -139,7 +139,7 @@ def test_csv_has_one_row_for_each_checkpoint(small: Trajectory, tmp_path: Path) 
     assert found["accuracy.greedy.change_high"].tolist()[1:] == [0.4, -0.05]
     assert math.isnan(found["accuracy.greedy.change"][0]), "step 0 has no change"
     assert found["gold.log_likelihood"].isna().tolist() == [True, True, False]
-    assert len(found.columns) == 1 + 6 * 4
+    assert len(found.columns) == 1 + 9 * 4
 
 
 def test_json_fits_its_schema_and_holds_every_point(small: Trajectory, tmp_path: Path) -> None:
