@@ -78,8 +78,7 @@ def prepare_before_after(
     before = prepare(options)
     is_adapter = (Path(after).expanduser() / "adapter_config.json").is_file()
     changed = replace(options, adapter=after) if is_adapter else replace(options, model=after, revision=None)
-    date = options.chat.date or before.config.date
-    tuned = prepare(replace(changed, chat=replace(changed.chat, date=date)))
+    tuned = prepare(changed.dated(before.config.date))
     if (before.config.model_hash, None) == (tuned.config.model_hash, tuned.config.adapter_hash):
         raise ConfigError(f"--after {after} is the base model itself: there is nothing to compare")
     check_adapter_for_scoring(tuned.config.engine, tuned.adapter_dir)

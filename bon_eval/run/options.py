@@ -46,6 +46,10 @@ class RunOptions:
     cluster: str | None = None
     """Column of the problems that share a source, in place of the task's."""
 
+    def dated(self, date: str | None) -> RunOptions:
+        """The same with that date for the chat template, where none was given."""
+        return replace(self, chat=replace(self.chat, date=self.chat.date or date))
+
 
 def served(options: RunOptions) -> RunOptions:
     """The options of a run whose model is served elsewhere, the name under which it is served included.

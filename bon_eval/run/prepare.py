@@ -154,7 +154,7 @@ def prepare(
     if prepared.config.date is None or options.chat.date is not None or options.fresh:
         return prepared
     for date in _stored_dates(prepared.directory, options.out):
-        earlier = _prepare(replace(options, chat=replace(options.chat, date=date)), model, tokenizer)
+        earlier = _prepare(options.dated(date), model, tokenizer)
         if _is_stored(earlier.directory):
             return earlier
     return prepared

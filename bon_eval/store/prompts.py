@@ -104,12 +104,21 @@ def differing_text(one: str, other: str, name: str, other_name: str) -> str | No
     return f"{excerpt(one)} {name}, {excerpt(other)} {other_name}"
 
 
-def first_differing_text(path: Path, prompts: Mapping[str, str]) -> str | None:
-    """Where the prompts of a stored run first read otherwise than those given by problem id; None where they do not."""
-    for problem, text in load_prompt_texts(path):
-        if problem in prompts and (found := differing_text(text, prompts[problem], "stored", "now")) is not None:
-            return f"problem {problem!r}: {found}"
-    return None
+def with_first_text(changed: Sequence[str], path: Path, prompts: Mapping[str, str]) -> list[str]:
+    """What differs between a stored run and a given one, with the first text of the prompts that does for their hash.
+
+    Args:
+        changed: as `bon_eval.config.differences` gives it.
+        path: the stored run.
+        prompts: problem id -> the given prompt's text.
+    """
+    texts = load_prompt_texts(path) if (path / "problems.parquet").is_file() else ()
+    found = (
+        f"prompts: problem {problem!r}: {first}"
+        for problem, text in texts
+        if (first := differing_text(text, prompts.get(problem, text), "stored", "now")) is not None
+    )
+    return [next(found, line) if line.startswith("prompts_hash: ") else line for line in changed]
 
 
 def _ids(tokens: Sequence[int], at: int) -> str:

@@ -22,7 +22,7 @@ from bon_eval.records import Draw, Problem, Response
 from bon_eval.store import parts
 from bon_eval.store.files import TEMPORARY, cannot_write, write_atomic, write_text
 from bon_eval.store.lock import lock
-from bon_eval.store.prompts import first_differing_text
+from bon_eval.store.prompts import with_first_text
 
 FORMAT = 1
 _CONFIG = {"model": str, "task": str, "engine": str, "n": int, "max_tokens": int}
@@ -91,7 +91,8 @@ class RunStore:
             self.meta: dict[str, Any] = read_meta(self.directory)
             changed = differences(self.meta["identity"], self.config.identity())
             if changed:
-                changed = _with_text(changed, self.directory, problems, prompts)
+                texts = dict(zip((p.id for p in problems), prompts["prompt"].to_pylist(), strict=True))
+                changed = with_first_text(changed, self.directory, texts)
                 raise StoreError(
                     f"{self.directory} holds another run ({'; '.join(changed)}); give --out another directory, "
                     "or --fresh to set the old run aside"
@@ -224,14 +225,6 @@ class RunStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _with_text(changed: list[str], directory: Path, problems: Sequence[Problem], prompts: pa.Table) -> list[str]:
-    """The differences of two runs, with the first differing text of their prompts in place of its hash."""
-    given = dict(zip((p.id for p in problems), prompts["prompt"].to_pylist(), strict=True))
-    stored = directory / "problems.parquet"
-    text = first_differing_text(directory, given) if stored.is_file() else None
-    return [f"prompts: {text}" if text and line.startswith("prompts_hash: ") else line for line in changed]
 
 
 def read_meta(directory: Path) -> dict[str, Any]:

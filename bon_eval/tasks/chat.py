@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,7 +67,9 @@ class ChatTemplate:
         """Whether a prompt so far holds the date."""
 
     def render(self, messages: Sequence[Message], what: str, *, open_answer: bool = True) -> str:
-        """The text of a conversation; every message's content is in it, in order.
+        """The text of a conversation; every message's content is in it, as often as it was said.
+
+        In any order: some templates write the system text into the last question.
 
         Args:
             messages: the turns; surrounding blanks of their contents do not count.
@@ -77,17 +80,15 @@ class ChatTemplate:
             TaskError: the template fails, or leaves out what a message says.
         """
         text = self._rendered(messages, what, open_answer)
-        at = 0
+        said = Counter(message["content"].strip() for message in messages)
         for message in messages:
             content = message["content"].strip()
-            found = text.find(content, at)
-            if found < 0:
+            if content and text.count(content) < said[content]:
                 raise TaskError(
                     f"the chat template does not write all of the {message['role']} turn into {what} (it ignores the "
                     f"messages, strips a part, or wants content in parts): {_excerpt(content)} is missing; give "
                     "--chat-template a template that does, or use --prompt-style plain"
                 )
-            at = found + len(content)
         return text
 
     @cached_property

@@ -109,3 +109,15 @@ def test_a_template_that_fails_is_one_line(template: str) -> None:
 def test_a_template_that_swallows_the_reserved_turns_has_no_closing() -> None:
     assert ChatTemplate(make_tokenizer()).closing == "\n"
     assert ChatTemplate(make_tokenizer("{{ raise_exception('x') if messages | length > 1 }}")).closing == ""
+
+
+def test_a_system_text_may_stand_in_the_last_question() -> None:
+    moved = (
+        "{% set system = messages[0].content %}{% for m in messages[1:] %}"
+        "{{ system + '\n' if loop.last else '' }}{{ m.content }}|{% endfor %}"
+    )
+    talk = [{"role": "system", "content": "Be brief."}, *ASK, {"role": "assistant", "content": "4"}, *ASK]
+    assert ChatTemplate(make_tokenizer(moved)).render(talk, "the prompt") == "2+2?|4|Be brief.\n2+2?|"
+    once = "{% for m in messages[:-1] %}{{ m.content }}|{% endfor %}"
+    with pytest.raises(TaskError, match="does not write all of the user turn"):
+        ChatTemplate(make_tokenizer(once)).render(talk, "the prompt")

@@ -18,7 +18,7 @@ from bon_eval.errors import ConfigError
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import PreparedRun, prepare
 from bon_eval.stats.clusters import clusters_of
-from bon_eval.store.prompts import differing_text, first_differing_text
+from bon_eval.store.prompts import differing_text, with_first_text
 from bon_eval.store.reader import stored_problems
 from bon_eval.store.writer import read_meta
 from bon_eval.tasks.chat import template_of
@@ -91,14 +91,12 @@ def prepare_track(
     if options.engine == REMOTE:
         raise ConfigError(f"tracking loads every checkpoint, which engine {REMOTE} cannot; use vllm or transformers")
     series = find_checkpoints(checkpoints)
-    if base_run is not None and options.chat.date is None:
-        options = replace(options, chat=replace(options.chat, date=read_meta(base_run)["config"].get("date")))
+    if base_run is not None:
+        options = options.dated(read_meta(base_run)["config"].get("date"))
     base = prepare(replace(options, out=out / "runs" / "base"))
-    chat = replace(options.chat, date=options.chat.date or base.config.date)
-    options = replace(options, chat=chat)
+    options = options.dated(base.config.date)
     if base_run is not None and (changed := differences(read_meta(base_run)["identity"], base.config.identity())):
-        text = first_differing_text(base_run, {p.problem_id: p.text for p in base.prompts})
-        named = [f"prompts: {text}" if text and line.startswith("prompts_hash: ") else line for line in changed]
+        named = with_first_text(changed, base_run, {p.problem_id: p.text for p in base.prompts})
         raise ConfigError(f"--base-run {base_run} is another run than this base model's here ({'; '.join(named)})")
     if options.cluster is not None:
         for directory in (base_run, base.directory):  # a stored run's columns are what they were when it started
@@ -130,18 +128,17 @@ def prepare_track(
         raise ConfigError(f"{checkpoints} holds no checkpoint after step 0; train further")
     tokenizer = load_tokenizer(base.model_dir, trust_remote_code=options.trust_remote_code)
     context = context_of(base.model_dir)
-    template = template_of(tokenizer, chat)
+    template = template_of(tokenizer, options.chat)
     prompts = {prompt.problem_id: prompt.token_ids for prompt in base.prompts}
-    token_pairs = {
-        name: tuple(of_its_problem(name, pair, prompts) for pair in tokenize_pairs(given, tokenizer, context, template))
-        for name, given in pairs.items()
-    }
-    token_probes = {
-        name: tuple(
-            of_its_problem(name, probe, prompts) for probe in tokenize_chosen(given, tokenizer, context, template)
-        )
-        for name, given in probes.items()
-    }
+    problem_of = {prompt.token_ids: prompt.problem_id for prompt in reversed(base.prompts)}
+    token_pairs: dict[str, tuple[TokenPair, ...]] = {}
+    for name, given in pairs.items():
+        tokens = tokenize_pairs(given, tokenizer, context, template)
+        token_pairs[name] = tuple(of_its_problem(name, pair, prompts, problem_of) for pair in tokens)
+    token_probes: dict[str, tuple[TokenResponse, ...]] = {}
+    for name, given in probes.items():
+        responses = tokenize_chosen(given, tokenizer, context, template)
+        token_probes[name] = tuple(of_its_problem(name, probe, prompts, problem_of) for probe in responses)
     for name in (*token_pairs, *token_probes):
         if "/" in name or name == "base":
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
@@ -150,20 +147,28 @@ def prepare_track(
     return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, series.skipped, base_run)
 
 
-def of_its_problem(name: str, given: _Tokens, prompts: Mapping[str, tuple[int, ...]]) -> _Tokens:
+def of_its_problem(
+    name: str, given: _Tokens, prompts: Mapping[str, tuple[int, ...]], problem_of: Mapping[tuple[int, ...], str]
+) -> _Tokens:
     """The same with the id of the task's problem that has its prompt, if any; else with one that no problem has.
 
     Ids are row numbers for many data sets: the third problem of the train split is none of the test split's.
 
-    >>> pair = TokenPair("p", "1", (5, 6), (7,), (8,))
-    >>> of_its_problem("train", pair, {"0": (5, 6), "1": (5, 9)}).problem_id
+    Args:
+        name: of the pair set or probe.
+        given: a pair, or a response.
+        prompts: problem id -> its prompt.
+        problem_of: the same the other way round.
+
+    >>> pair, prompts = TokenPair("p", "1", (5, 6), (7,), (8,)), {"0": (5, 6), "1": (5, 9)}
+    >>> of_its_problem("train", pair, prompts, {(5, 6): "0", (5, 9): "1"}).problem_id
     '0'
-    >>> of_its_problem("train", pair, {"1": (5, 9)}).problem_id, of_its_problem("train", pair, {"2": (9,)}).problem_id
-    ('train: 1', '1')
+    >>> of_its_problem("train", pair, {"1": (5, 9)}, {(5, 9): "1"}).problem_id
+    'train: 1'
+    >>> of_its_problem("train", pair, {"2": (9,)}, {(9,): "2"}).problem_id
+    '1'
     """
-    known = prompts.get(given.problem_id)
-    if known == given.prompt:
+    known, same = prompts.get(given.problem_id), problem_of.get(given.prompt)
+    if known == given.prompt or (known is None and same is None):
         return given
-    same = next((problem for problem, prompt in prompts.items() if prompt == given.prompt), None)
-    own = given.problem_id if known is None else f"{name}: {given.problem_id}"
-    return replace(given, problem_id=same or own)
+    return replace(given, problem_id=f"{name}: {given.problem_id}" if same is None else same)

@@ -74,7 +74,7 @@ class Point:
     p_family: Share | None = None
     """Step-down p-value of the change in the family of all changes of the trajectory (`bon_eval.stats.step_down`)."""
     few: bool = False
-    """Whether fewer than `LEAST_PROBLEMS` units, problems or clusters, are behind it: no verdict is stated then."""
+    """Whether fewer than `LEAST_PROBLEMS` units, problems or clusters, are behind the change: no verdict then."""
 
     @property
     def verdict(self) -> Verdict:
@@ -132,7 +132,7 @@ def make_points(
                 values[n],
                 tests.get(n),
                 family.get((step, n)),
-                len(set(clusters.units(found[n].problems))) < LEAST_PROBLEMS,
+                step > 0 and _changed_units(columns[0].get(n), found[n], clusters) < LEAST_PROBLEMS,
             )
             for n in found
         ]
@@ -192,6 +192,13 @@ def _changes(
             tests = ratio_tests(after, before, sizes, shares=shares, rng=rng, draws=draws, word=clusters.word)
         out |= zip(names, tests, strict=True)
     return out
+
+
+def _changed_units(base: Measured | None, now: Measured, clusters: Clusters) -> int:
+    """Problems or clusters that have a number at both steps."""
+    problems = dict(zip(now.units, now.problems, strict=True))
+    shared = () if base is None else _shared(base, now)
+    return len(set(clusters.units([problems[unit] for unit in shared])))
 
 
 def _is_zero_by_definition(name: str) -> bool:

@@ -83,7 +83,7 @@ def train_rounds(
         )
         prepared = prepare(now)
         # The prompts of every round are those of the first.
-        options = replace(options, chat=replace(options.chat, date=options.chat.date or prepared.config.date))
+        options = options.dated(prepared.config.date)
         run = execute(prepared, quiet=quiet)
         path = folder / "pairs.jsonl"
         if not path.is_file():

@@ -120,3 +120,12 @@ def test_no_verdict_of_few_problems() -> None:
         after = {name: value + 0.5 + 0.001 * k for k, (name, value) in enumerate(before.items())}
         point = make_points({0: {"auroc": auroc(before)}, 7: {"auroc": auroc(after)}}, 0, 500)[-1]
         assert (point.step, point.verdict) == (7, verdict)
+
+
+def test_a_change_over_few_problems_has_no_verdict_however_many_have_a_value() -> None:
+    before = {f"p{i}": 0.1 + 0.01 * i for i in range(20)}
+    after = {f"p{i}": 0.5 + 0.011 * i for i in range(11, 40)}
+    point = make_points({0: {"auroc": auroc(before)}, 7: {"auroc": auroc(after)}}, 0, 500)[-1]
+    assert point.change is not None
+    assert point.change.n_contested == 9
+    assert point.verdict == "not shown"
