@@ -177,7 +177,15 @@ class BatchGrader:
 
     def _fast(self, answer: str, gold: str) -> None:
         if (answer, gold) not in self._decisions:
-            self._decisions[answer, gold] = self._grader.fast(answer, gold)
+            decision = self._decisions[answer, gold] = self._grader.fast(answer, gold)
+            if decision is UNDECIDED:
+                self._pool(1).warm()
+
+    def _pool(self, questions: int) -> WorkerPool:
+        """The workers for so many questions: a few go to those that single decisions use."""
+        own = self._workers
+        few = questions < _PAIRS_PER_WORKER and own.memory_mb == MEMORY_MB and not own.all
+        return shared_pool() if few else own
 
     def _settle(
         self,
@@ -197,15 +205,9 @@ class BatchGrader:
     def _ask(
         self, questions: Sequence[dict[str, str]], progress: Callable[[int, int], None] | None = None
     ) -> list[dict[str, Any]]:
-        """Replies in the order of the questions; what was not done in its time is asked once more after all others.
-
-        A few questions go to the workers that single decisions use.
-        """
-        pool, deadline = self._workers, self._workers.deadline
-        few = len(questions) < _PAIRS_PER_WORKER and pool.memory_mb == MEMORY_MB and not pool.all
-        threads = 1 if few else max(1, min(pool.size, len(questions) // _PAIRS_PER_WORKER))
-        if few:
-            pool = shared_pool()
+        """Replies in the order of the questions; what was not done in its time is asked once more after all others."""
+        pool, deadline = self._pool(len(questions)), self._workers.deadline
+        threads = max(1, min(pool.size, len(questions) // _PAIRS_PER_WORKER))
         replies: list[dict[str, Any]] = []
         done = 0
         with ThreadPoolExecutor(threads) as executor:

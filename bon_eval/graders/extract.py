@@ -27,6 +27,8 @@ class Extract:
     """``box``, ``marker``, ``phrase``, ``last formula``, ``last number``, ``last line`` or ``no answer found``."""
 
 
+_ENDS = " \n.$\\)]*"
+"""What most often stands behind a box: the end of its formula."""
 _EMPTY_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{[^{}\n]{0,80}(?:\{[^{}\n]{0,80}\}[^{}\n]{0,80})?\}")
 _NUMBERED = re.compile(r"\d+[.)]\s+[A-Za-z*]")
 _BOLD_LINE = re.compile(r"[ \t>]{0,9}\*{2,3}([-−+]?\$?\d[\d.,/]{0,40}(?:\s?%)?)\.?\*{2,3}\.?[ \t]{0,9}")
@@ -41,7 +43,8 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
     """
     if (box := box_at(response)) is not None:
         content, behind = plain(box.content), response[box.end :]
-        stated = _stated(plain(behind), content) if MAY_ANNOUNCE.search(behind) else None
+        more = behind.strip(_ENDS) and MAY_ANNOUNCE.search(behind)
+        stated = _stated(plain(behind), content) if more else None
         return Extract(content, "box") if stated is None else stated
     text = plain(response)
     if (stated := _stated(text)) is not None:

@@ -45,6 +45,8 @@ REASONING: tuple[Block, ...] = (
 ANSWER_TAGS = ("answer", "final_answer")
 """Elements whose content is the answer."""
 
+_SIGNS = "<[◁"
+"""One of these begins most markers."""
 _SPOKEN_OF = re.compile(r" (?:tags?|tokens?|markers?|blocks?|elements?)\b")
 """Behind a marker that does not begin its line."""
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“", "「": "」"}
@@ -77,13 +79,12 @@ class Reasoning:
     """One group for each of `markers`; None without blocks."""
     markers: tuple[tuple[int, bool], ...] = field(compare=False)
     """Number of the block, and whether the marker closes it."""
-    literals: tuple[str, ...] = field(compare=False)
-    """What a response holds one of, in lower case, or else has neither block nor answer element."""
+    needed: tuple[tuple[str, tuple[str, ...]], ...] = field(compare=False)
+    """A sign, and words in lower case: a response without a sign beside one of its words has no block to cut away."""
 
     def split(self, response: str, *, opened: int | None = None) -> Parts:
         """The parts of a response; `opened`: number of the block that its prompt opened (see `opened_by`)."""
-        lower = response.lower()
-        if opened is None and not any(literal in lower for literal in self.literals):
+        if opened is None and not self._may_mark(response):
             return Parts(response, False, None, len(response))
         start, still_open = self._answer_start(response, opened)
         if still_open:
@@ -104,6 +105,17 @@ class Reasoning:
             if m.end() == len(text) and not closes and not self.blocks[block].bare:
                 return block
         return None
+
+    def _may_mark(self, response: str) -> bool:
+        """Whether a marker or an answer element may be in a response: quick, since most have none."""
+        lower = None
+        for sign, words in self.needed:
+            if sign in response:
+                lower = lower or response.lower()
+                for word in words:
+                    if word in lower:
+                        return True
+        return False
 
     def _answer_start(self, text: str, opened: int | None) -> tuple[int | None, bool]:
         """Where the last closed block ends, and whether another is open then."""
@@ -178,13 +190,23 @@ def _tagged(answer: str) -> str | None:
 def reasoning_of(blocks: tuple[Block, ...] | None = None) -> Reasoning:
     """The reasoning step for a task's own blocks; None: those of `REASONING`."""
     given = REASONING if blocks is None else blocks
-    found = sorted(_markers(given), key=lambda marker: -len(marker[0]))  # the longer where one begins another
-    patterns = [f"({pattern})" for _, pattern, _, _ in found]
-    compiled = re.compile(f"(?:{'|'.join(patterns)})(?:<\\|message\\|>)?", re.IGNORECASE) if found else None
-    cores = {text.lower().lstrip("</[◁|") or text.lower() for text, _, _, _ in found}
-    cores |= {f"{tag}>" for tag in ANSWER_TAGS}
-    needed = sorted(core for core in cores if not any(other in core and other != core for other in cores))
-    return Reasoning(given, compiled, tuple((block, closes) for _, _, block, closes in found), tuple(needed))
+    found = sorted(_markers(given), key=lambda marker: -len(marker.text))  # the longer where one begins another
+    compiled = _pattern(found)
+    needed = _needed([marker.text for marker in found] + [f"<{tag}>" for tag in ANSWER_TAGS])
+    return Reasoning(given, compiled, tuple((m.block, m.closes) for m in found), needed)
+
+
+def _needed(markers: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """See `Reasoning.needed`."""
+    words: dict[str, set[str]] = {}
+    for marker in markers:
+        sign = marker[0] if marker[0] in _SIGNS else ""
+        lower = marker.lower()
+        words.setdefault(sign, set()).add(lower.lstrip(_SIGNS + "/|") or lower)
+    return tuple(
+        (sign, tuple(sorted(word for word in found if not any(o in word and o != word for o in found))))
+        for sign, found in words.items()
+    )
 
 
 def reasoning_between(markers: Iterable[Sequence[str]] | None) -> Reasoning:
@@ -192,9 +214,33 @@ def reasoning_between(markers: Iterable[Sequence[str]] | None) -> Reasoning:
     return reasoning_of(None if markers is None else tuple(Block(opening, closing) for opening, closing in markers))
 
 
-def _markers(blocks: tuple[Block, ...]) -> Iterator[tuple[str, str, int, bool]]:
-    """Each marker's text, pattern, block, and whether it closes it."""
+@dataclass(frozen=True, slots=True)
+class _Marker:
+    text: str
+    block: int
+    closes: bool
+    glued: bool
+    """At the very start only, with the next word glued to it."""
+
+
+def _markers(blocks: tuple[Block, ...]) -> Iterator[_Marker]:
     for number, block in enumerate(blocks):
-        opening = re.escape(block.opening)
-        yield block.opening, rf"\A{opening}(?=[^\s\W])" if block.bare else opening, number, False
-        yield block.closing, re.escape(block.closing), number, True
+        yield _Marker(block.opening, number, False, block.bare)
+        yield _Marker(block.closing, number, True, False)
+
+
+def _pattern(markers: Sequence[_Marker]) -> re.Pattern[str] | None:
+    """One group for each marker, any case; None without one.
+
+    The first signs come first, as a set: that is what `re` skips to, ten times as fast as to try each marker in turn.
+    """
+    if not markers:
+        return None
+    firsts: dict[str, None] = {}
+    found = []
+    for marker in markers:
+        first = "".join(c for c in dict.fromkeys((marker.text[0].lower(), marker.text[0].upper())) if len(c) == 1)
+        firsts.update(dict.fromkeys(first))
+        before, after = (r"\A", r"(?=[^\s\W])") if marker.glued else ("", "")
+        found.append(f"(?<={before}[{re.escape(first)}])({re.escape(marker.text[1:])}{after})")
+    return re.compile(f"[{re.escape(''.join(firsts))}](?i:(?:{'|'.join(found)})(?:<\\|message\\|>)?)")

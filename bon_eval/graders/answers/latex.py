@@ -53,8 +53,14 @@ _TELLS = re.compile(r"((?:[A-Za-z']{1,20}\s){1,6}(?:is|are|equals)):?\s(?=[-$]?[
 _GLUED = re.compile(r"(?:and|or)(?=[A-Zx-z])")
 
 
+_FLAT_GROUP = re.compile(r"\{(?:[^{}\\]|\\.|\{(?:[^{}\\]|\\.)*\})*\}", re.DOTALL)
+"""Most groups hold none, or groups without groups: read at once."""
+
+
 def group(text: str, start: int, opening: str = "{", closing: str = "}") -> int:
     """Index just behind the group that opens at `start`; raises `ParseError` when it never closes."""
+    if opening == "{" and (m := _FLAT_GROUP.match(text, start)):
+        return m.end()
     depth, i, n = 0, start, len(text)
     while i < n:
         c = text[i]

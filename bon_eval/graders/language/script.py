@@ -9,10 +9,11 @@ _WIDE = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)} | {
     ord("【"): "[", ord("】"): "]", ord("〔"): "(", ord("〕"): ")", ord("−"): "-", ord("﹣"): "-", ord("≒"): "≈",
     ord("「"): "\"", ord("」"): "\"", ord("『"): "\"", ord("』"): "\"",
 }  # fmt: skip
-_WIDE_GROUPS = re.compile(r"(?<=[０-９])，(?=[０-９]{3}(?![０-９]))")
+# Each pattern begins with the sign that it is about, which `re` skips to; what stands before is looked back at.
+_WIDE_GROUPS = re.compile(r"，(?<=[０-９]，)(?=[０-９]{3}(?![０-９]))")
 _PARTS = {"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8"}
-_PART = re.compile(r"(?<![\d.,√^/*({)}A-Za-z])([½¼¾⅓⅔⅛⅜⅝⅞])(?![\w√])|(?<=\d)([½¼¾⅓⅔⅛⅜⅝⅞])(?![\d√^A-Za-z])")
-_DASH = re.compile(r"(?<![^\s(\[{=:,$*])[–‒‐‑](?=[$€£]?\d)")
+_PART = re.compile(r"([½¼¾⅓⅔⅛⅜⅝⅞])(?:(?<![\d.,√^/*({)}A-Za-z].)(?![\w√])|(?<=\d.)(?P<mixed>)(?![\d√^A-Za-z]))")
+_DASH = re.compile(r"[–‒‐‑](?<![^\s(\[{=:,$*][–‒‐‑])(?=[$€£]?\d)")
 
 JOINED = r"A-Za-z0-9_\u00c0-\u024f\u0370-\u052f"
 """Of these letters and digits (Latin, Greek, Cyrillic) a number beside them is a part; of all others it is none."""
@@ -32,6 +33,6 @@ def plain(text: str) -> str:
         text = _BLANKS.sub("  ", text)
     if text.isascii():
         return text
-    text = _PART.sub(lambda m: _PARTS[m.group(1)] if m.group(1) else " " + _PARTS[m.group(2)], text)
+    text = _PART.sub(lambda m: _PARTS[m.group(1)] if m["mixed"] is None else " " + _PARTS[m.group(1)], text)
     text = _WIDE_GROUPS.sub(",", text)
     return _DASH.sub("-", _ANY.sub(lambda m: _WIDE[ord(m.group())], text))

@@ -19,7 +19,8 @@ MAX_BOX_CHARS = 10_000
 """So far a box's end is looked for first, and to the end of the response where it is not there."""
 
 _BOX = re.compile(r"box(?:ed(?<=\\boxed)|(?<=\\fbox))(?![A-Za-z])\s*")
-"""Begins with letters, so that it is looked for by them and not from every backslash."""
+"""From its letters on: they are looked for first, which is quicker than to begin at every backslash."""
+_DIGIT = re.compile(r"\d")
 _TYPESET = re.compile(r"\\(?:text|mbox|mathrm)\s*\{|\\q?quad|\\[()\[\],;: ]|[\s$*{}]")
 _JOINT = re.compile(
     r"(?:[,;]|[.,;]? ?(?:(?:for )?[a-z]{2,12} (?:\([a-z]\) )?)?(?:and|or)"
@@ -62,8 +63,10 @@ def box_at(text: str) -> Box | None:
         first = _first_joined(text, found)
     if not found:
         return None
-    content = _of_sentence(", ".join(box.content for box in found[first:]))
-    return Box(found[first].start, found[-1].end, content)
+    last = found[-1]
+    whole = last.content if found[first] is last else ", ".join(box.content for box in found[first:])
+    content = _of_sentence(whole)
+    return last if content is last.content else Box(found[first].start, last.end, content)
 
 
 def _boxes(text: str, places: Sequence[re.Match[str]], closing: dict[int, int] | None) -> list[Box] | None:
@@ -76,27 +79,28 @@ def _boxes(text: str, places: Sequence[re.Match[str]], closing: dict[int, int] |
     end = 0
     unsure = False
     for m in places:
-        start = m.start() - (1 if m.group().startswith("boxed") else 2)
+        letters, opened = m.span()
+        start = letters - (1 if text.startswith("boxed", letters) else 2)
         if start < end:
             continue  # inside of the box before
-        if text[m.end() : m.end() + 1] == "{":
+        if text.startswith("{", opened):
             try:
                 if closing is None:
-                    end = m.end() + group(text[m.end() : m.end() + MAX_BOX_CHARS], 0)
+                    end = opened + group(text[opened : opened + MAX_BOX_CHARS], 0)
                 else:
-                    end = closing.get(m.end()) or end
+                    end = closing.get(opened) or end
             except ParseError:
-                unsure |= len(text) - m.end() > MAX_BOX_CHARS
+                unsure |= len(text) - opened > MAX_BOX_CHARS
                 continue  # cut off, or long
-            if end <= m.end():
+            if end <= opened:
                 continue
-            content = " ".join(text[m.end() + 1 : end - 1].split())
+            content = " ".join(text[opened + 1 : end - 1].split())
         else:  # \boxed 5
-            word = _BARE_BOX.match(text, m.end())
+            word = _BARE_BOX.match(text, opened)
             if word is None:
                 continue
             content, end = word.group().rstrip(".,"), word.end()
-        if content and (content[0].isdigit() or not _PLACEHOLDER.fullmatch(_FLAT.sub(" ", content[:200]).strip())):
+        if content and (_DIGIT.search(content) or not _PLACEHOLDER.fullmatch(_FLAT.sub(" ", content[:200]).strip())):
             boxes.append(Box(start, end, content))
     return None if unsure else boxes
 

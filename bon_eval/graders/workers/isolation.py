@@ -48,6 +48,12 @@ class WorkerPool:
         self.lock = threading.Lock()
         self.places = threading.BoundedSemaphore(self.size)
 
+    def warm(self) -> None:
+        """Start a worker where there is none, so that the first question need not wait for it."""
+        with self.lock:
+            if not self.all and not self.closed:
+                self.idle.append(self._start())
+
     def ask_again(self, question: dict[str, Any], deadline: float | None = None) -> dict[str, Any]:
         """The reply of a fresh worker with `MORE` times the deadline, to a question whose reply says ``again``."""
         return self.ask(question, MORE * (deadline or self.deadline), fresh=True)
