@@ -7,6 +7,10 @@ BIN := $(VENV)/bin
 # find it where it looks already.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
+# Bytecode is kept even where the environment says not to: two workers and the hundreds of processes that tests start
+# would compile everything anew.
+export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test quick check install schemas squeeze clean
 
 demo: $(VENV)/installed
