@@ -151,10 +151,10 @@ def _change(change: Change, word: str) -> str:
     """The difference with its interval, and what else the verdict went by."""
     d, scale = change.difference, 100.0 if change.unit == "share" else 1.0
     unit = "points" if change.unit == "share" else change.unit
-    text = f"{scale * d.difference:+.2f} {unit}"
+    text = f"{scale * d.difference:+z.2f} {unit}"
     if math.isnan(d.low):
         return f"{text}, without an interval ({d.method.removeprefix('none: ')})"
-    text += f" [{scale * d.low:+.2f}, {scale * d.high:+.2f}]"
+    text += f" [{scale * d.low:+z.2f}, {scale * d.high:+z.2f}]"
     if d.by_signs and d.signs is not None:
         text += f", too skewed to be relied on; it rose on {d.signs.above} {word}s and fell on {d.signs.below}"
         text += f" (sign test, {_p(d.signs.p_value)})"

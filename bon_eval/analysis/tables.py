@@ -239,7 +239,7 @@ def _headline(
         return Headline(against, test, p_holm, "not shown", sentence)
     margin = settings.equivalence_margin
     verdict = test.verdict(p_value=p_holm, margin=margin, alpha=settings.alpha)
-    numbers = f"{100 * test.difference:+.1f} points [{100 * test.low:+.1f}, {100 * test.high:+.1f}]"
+    numbers = f"{100 * test.difference:+z.1f} points [{100 * test.low:+z.1f}, {100 * test.high:+z.1f}]"
     numbers += f" over {units} {unit}s"
     if settings.alpha == 0.0:
         sentence = f"No verdict on {arm} and {other} before the run is finished: {numbers} so far."
@@ -253,7 +253,7 @@ def _headline(
     elif verdict == "same":
         sentence = (
             f"The accuracy of {arm} is shown to be that of {other} within {100 * settings.margin:g} points: {numbers}, "
-            f"90 % [{100 * test.inner_low:+.1f}, {100 * test.inner_high:+.1f}]."
+            f"90 % [{100 * test.inner_low:+z.1f}, {100 * test.inner_high:+z.1f}]."
         )
     else:
         sentence = f"The accuracy of {arm} is {verdict} than that of {other}: {numbers}."

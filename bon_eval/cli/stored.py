@@ -234,7 +234,7 @@ def summarise_runs(runs: Sequence[Path], out: Path) -> None:
     found = summarise(runs)
     make_directory(out)
     for cell in found.cells:
-        lift = f"{cell.lift_points:+.1f} points {range_text(cell.low, cell.high)}"
+        lift = f"{cell.lift_points:+z.1f} points {range_text(cell.low, cell.high)}"
         click.echo(f"{cell.row} on {cell.task}: best-of-{cell.n} {cell.accuracy:.3f}, greedy {cell.greedy:.3f}, {lift}")
     click.echo(f"written to {out}: {', '.join(write_summary(found, out))}")
 

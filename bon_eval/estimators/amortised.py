@@ -93,4 +93,4 @@ def _none(reason: str) -> AmortisedShare:
 
 
 def _points(test: PairedTest) -> str:
-    return f"{100 * test.difference:+.1f} points [{100 * test.low:+.1f}, {100 * test.high:+.1f}]"
+    return f"{100 * test.difference:+z.1f} points [{100 * test.low:+z.1f}, {100 * test.high:+z.1f}]"

@@ -62,7 +62,7 @@ def weighted_vote(
     classes = two_dimensional("answer_class", answer_class)
     if not np.issubdtype(classes.dtype, np.integer) or (classes.size and classes.min() < -1):
         raise ConfigError("weighted_vote got an answer_class that is not an integer >= -1; number the answers from 0")
-    score, value = values_like(classes, scores), values_like(classes, values)
+    score, value = values_like(classes, scores, name="scores"), values_like(classes, values)
     if score.ndim != 2 or value.ndim != 2:
         raise ConfigError("weighted_vote takes one (problems, N) array of scores and one of values")
     if draws < 2:
@@ -137,7 +137,8 @@ def softmax_weights(temperature: float) -> Rule:
     def weights(scores: Array, voters: NDArray[np.bool_]) -> Array:
         top = np.max(scores, axis=1, keepdims=True, where=voters, initial=-np.inf)
         shift = np.where(np.isfinite(top), top, 0.0)
-        exponent = np.where(voters, (scores - shift) / temperature, -np.inf)
+        with np.errstate(over="ignore"):  # so far below the best that the weight is 0
+            exponent = np.where(voters, (scores - shift) / temperature, -np.inf)
         out: Array = np.exp(exponent)
         return out
 

@@ -22,13 +22,13 @@ def two_dimensional(name: str, array: ArrayLike) -> NDArray[Any]:
     return out
 
 
-def values_like(reference: NDArray[Any], values: ArrayLike) -> NDArray[Any]:
+def values_like(reference: NDArray[Any], values: ArrayLike, *, name: str = "values") -> NDArray[Any]:
     """Values of shape (P, N) or (K, P, N), or `ConfigError` unless they fit the reference and are finite."""
     out = np.asarray(values)
     if out.ndim not in (2, 3) or out.shape[-2:] != reference.shape:
-        raise ConfigError(f"values have shape {out.shape}; expected (problems, N) = {reference.shape}")
+        raise ConfigError(f"{name} have shape {out.shape}; expected (problems, N) = {reference.shape}")
     if not np.all(np.isfinite(out)):
-        raise ConfigError("values hold NaN or infinity, which have no mean; drop those problems first")
+        raise ConfigError(f"{name} hold NaN or infinity, which have no mean; drop those problems first")
     return out
 
 

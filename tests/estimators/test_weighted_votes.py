@@ -140,6 +140,12 @@ def test_votes_by_name(name):
     assert rule.weights(np.ones((2, 3)), np.ones((2, 3), dtype=bool)).shape == (2, 3)
 
 
+@pytest.mark.filterwarnings("error")
+def test_scores_further_apart_than_a_double_holds():
+    mean, _ = vote([[0, 0, 1]], [[-1e308, -1e308, 1e308]], [[0, 0, 1]], [3], softmax_weights(1.0))
+    assert mean.tolist() == [[1.0]]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -161,7 +167,7 @@ def test_names_that_are_none(name, message):
 def test_bad_input():
     with pytest.raises(ConfigError, match="score -1, and a weight is not negative"):
         vote([[0, 1]], [[-1.0, 2.0]], [[1, 0]], [2], score_weights("score"))
-    with pytest.raises(ConfigError, match="NaN or infinity"):
+    with pytest.raises(ConfigError, match="^scores hold NaN or infinity"):
         vote([[0, 1]], [[np.inf, 2.0]], [[1, 0]], [2], equal_weights)
     with pytest.raises(ConfigError, match="answer_class"):
         vote([[0.5, 1]], [[1.0, 2.0]], [[1, 0]], [2], equal_weights)

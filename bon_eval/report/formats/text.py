@@ -40,7 +40,7 @@ def text_table(rows: Sequence[Sequence[str]], *, left: int | None = None) -> lis
 def ends(low: float, high: float, form: str, scale: float = 1.0, *, marked: bool = False) -> str:
     """The ends of an interval with a blank before them; nothing where there is none, a dagger where it is marked.
 
-    >>> ends(0.1, 0.25, "+.0f", 100.0), ends(math.nan, math.nan, ".2f"), ends(-2.0, math.inf, ".0f")
+    >>> ends(0.1, 0.25, "+z.0f", 100.0), ends(math.nan, math.nan, ".2f"), ends(-2.0, math.inf, ".0f")
     (' [+10, +25]', '', ' [-2, no bound]')
     """
     if math.isnan(low) or math.isnan(high):

@@ -51,7 +51,7 @@ def ranking(analysis: Analysis) -> list[str]:
                 f"{row.accuracy.estimate:.3f}",
                 lift_text(row.accuracy_difference),
                 NONE if auroc is None or few else f"{auroc.estimate:.2f}{ends(auroc.low, auroc.high, '.2f')}",
-                NONE if gain is None or few else f"{gain.difference:+.2f}{ends(gain.low, gain.high, '+.2f')}",
+                NONE if gain is None or few else f"{gain.difference:+z.2f}{ends(gain.low, gain.high, '+z.2f')}",
             )
         )
     return text_table(rows)
@@ -91,7 +91,7 @@ def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
         return []
     last = analysis.settings.ns[-1]
     doubling = f"the last doubling (from {half_of(last)} to {last})"
-    numbers = f"{100 * test.difference:+.1f} points{ends(test.low, test.high, '+.1f', 100.0)}"
+    numbers = f"{100 * test.difference:+z.1f} points{ends(test.low, test.high, '+z.1f', 100.0)}"
     if row.is_flat:
         within = "" if row.saturation_n is None else f"; within 1 % of it from n = {row.saturation_n} on"
         return [f"saturation: flat at n = {last}, {doubling} adds less than {margin:g} points: {numbers}{within}."]
@@ -134,4 +134,4 @@ def lift_text(test: PairedTest | None, *, starred: bool = False) -> str:
     if test is None:
         return NONE
     mark = "*" if starred else ""
-    return f"{100 * test.difference:+.1f}{ends(test.low, test.high, '+.0f', 100.0)}{mark}"
+    return f"{100 * test.difference:+z.1f}{ends(test.low, test.high, '+z.0f', 100.0)}{mark}"

@@ -77,7 +77,7 @@ def _name(row: ArmRow, settings: Settings) -> str:
 def _percents(analysis: Analysis) -> list[str]:
     """Lifts of best-of-n by the primary scorer in percent of greedy's accuracy, where they have an interval."""
     shown = [
-        f"{_name(row, analysis.settings)} {row.lift_percent:+.0f}{ends(row.lift_percent_low, high, '+.0f')}"
+        f"{_name(row, analysis.settings)} {row.lift_percent:+z.0f}{ends(row.lift_percent_low, high, '+z.0f')}"
         for row in analysis.arms
         if (row.arm, row.scorer) == ("best-of-n", analysis.settings.primary_scorer)
         and row.lift_percent is not None
