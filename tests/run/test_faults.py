@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from bon_eval.records import Response
+from bon_eval.run.console.signals import TOGETHER
 from bon_eval.store.reader import iter_responses
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,6 +156,9 @@ def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path, 
     wait_for_parts(process, out, 1)
     process.send_signal(signal.SIGINT)
     time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)  # so soon that it is the same one
+    time.sleep(TOGETHER)
+    assert process.poll() is None
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
@@ -202,7 +206,7 @@ def test_signals_where_nothing_is_in_flight(tmp_path: Path) -> None:
 @pytest.mark.vllm
 @pytest.mark.slow
 def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path, wait_for_parts: Wait) -> None:
-    """One run: SIGTERM to the whole group, its engine killed, Ctrl-C twice, itself killed; no process outlives it."""
+    """One run: SIGTERM to the whole group, its engine killed, Ctrl-C twice in a moment, itself killed; no process outlives it."""
     import psutil
 
     out = tmp_path / "run"
