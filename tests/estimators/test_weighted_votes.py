@@ -167,7 +167,7 @@ def test_names_that_are_none(name, message):
 def test_bad_input():
     with pytest.raises(ConfigError, match="score -1, and a weight is not negative"):
         vote([[0, 1]], [[-1.0, 2.0]], [[1, 0]], [2], score_weights("score"))
-    with pytest.raises(ConfigError, match="^scores hold NaN or infinity"):
+    with pytest.raises(ConfigError, match=r"^scores hold NaN or infinity"):
         vote([[0, 1]], [[np.inf, 2.0]], [[1, 0]], [2], equal_weights)
     with pytest.raises(ConfigError, match="answer_class"):
         vote([[0.5, 1]], [[1.0, 2.0]], [[1, 0]], [2], equal_weights)

@@ -206,7 +206,7 @@ def test_signals_where_nothing_is_in_flight(tmp_path: Path) -> None:
 @pytest.mark.vllm
 @pytest.mark.slow
 def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path, wait_for_parts: Wait) -> None:
-    """One run: SIGTERM to the whole group, its engine killed, Ctrl-C twice in a moment, itself killed; no process outlives it."""
+    """One run: SIGTERM to the whole group, its engine killed, Ctrl-C twice, itself killed; none outlives it."""
     import psutil
 
     out = tmp_path / "run"
