@@ -87,7 +87,7 @@ def test_lines_count_tokens_before_the_first_response_and_nothing_else_changes(
     assert len(set(early)) >= 3, "it counts while nothing is finished"
     assert counts == sorted(counts)
     assert 0 < early[0] < early[-1] <= counts[-1] == sum(r.n_tokens for r in responses)
-    assert any(m and m[3] == str(len(responses)) and m[1] == "0" and float(m[2]) > 0 for m in found)
+    assert any(m and m[3] == str(len(responses)) and m[1] == "0" and m[2] != "0" for m in found)
     assert f"{len(responses)} responses, 0 s left" in lines[-1]
     assert "in the engine" not in lines[-1]
     assert sampled(engine, tmp_path / "quiet", quiet=True) == responses

@@ -41,7 +41,7 @@ class Progress:
         label: first word of the line.
         unit: plural name of what is counted.
         engine: what works, an open engine; None where none does.
-        brief: say nothing at the end, so that what is soon over says nothing at all.
+        brief: nothing is said at the end, nor in the first seconds: what is soon over says nothing at all.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Progress:
         except OSError:
             pass
         except Exception as error:  # noqa: BLE001
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
                 say(f"{self._label}: no progress is shown from here on ({first_line(error)}); the work goes on", False)
 
     def _print_lines(self) -> None:
@@ -109,6 +109,8 @@ class Progress:
     def _draw_bar(self) -> None:
         from tqdm import tqdm
 
+        if self._brief and self._over.wait(LINE_S):
+            return
         # Some terminals, as of a container, say that they have no columns; tqdm then shows nothing.
         sized = os.get_terminal_size(sys.stderr.fileno()).columns > 0
         bar: Any = tqdm(
@@ -127,9 +129,9 @@ class Progress:
             while not over:
                 over = self._over.wait(BAR_S)
                 bar.n = self._done
-                bar.set_postfix_str(self._counts(whole=over and self._whole))
+                bar.set_postfix_str(self._counts(whole=over and self._whole, short=True))
 
-    def _counts(self, *, whole: bool = False) -> str:
+    def _counts(self, *, whole: bool = False, short: bool = False) -> str:
         """The engine's counts and the responses that are finished; at the end with the rate of the whole time."""
         if self._engine is None:
             return ""
@@ -139,7 +141,7 @@ class Progress:
         of_all = whole or not pulse.live
         rate = tokens / max(now - self._began, 1e-9) if of_all else self._rate.of(now, tokens)
         responses = f", {counted(self._responses, 'response')}" if self._responses else ""
-        return at_work(pulse, tokens, rate) + responses
+        return at_work(pulse, tokens, rate, short=short) + responses
 
     def _line(self, counts: str) -> str:
         seconds = time.monotonic() - self._began
@@ -163,28 +165,31 @@ class Rate:
         return (tokens - before) / max(now - then, 1e-9)
 
 
-def at_work(pulse: Pulse, tokens: int, rate: float) -> str:
+def at_work(pulse: Pulse, tokens: int, rate: float, *, short: bool = False) -> str:
     """An engine's counts in words.
 
     Args:
         pulse: as the engine gives it.
         tokens: since the work began.
         rate: tokens per second.
+        short: for a line that ends with the terminal's last column.
 
     >>> at_work(Pulse(0, 0, 360), 0, 0.0)
     '0 tokens/s, 360 sequences in the engine (360 without a token yet), 0 tokens'
     >>> at_work(Pulse(1234, 360, 0), 1234, 3.456)
     '3.5 tokens/s, 360 sequences in the engine, 1,234 tokens'
+    >>> at_work(Pulse(1234, 256, 104), 1234, 12.3, short=True)
+    '12 tokens/s, 360 sequences, 1,234 tokens'
     >>> at_work(Pulse(0, 360, 0, live=False), 0, 0.0)
     '360 responses awaited from the server, 0 tokens in those that came'
     """
     rated = f"{rate:,.0f} tokens/s" if rate >= 9.5 else f"{rate:.2g} tokens/s"
     held = pulse.begun + pulse.unbegun
     if not pulse.live:
-        awaited = f"{counted(held, 'response')} awaited from the server, " if held else ""
+        awaited = f"{counted(held, 'response')} awaited{'' if short else ' from the server'}, " if held else ""
         return f"{awaited}{counted(tokens, 'token')} in those that came{f', {rated}' if tokens else ''}"
-    unbegun = f" ({pulse.unbegun:,} without a token yet)" if pulse.unbegun else ""
-    in_hand = f"{counted(held, 'sequence')} in the engine{unbegun}, " if held else ""
+    where = " in the engine" + (f" ({pulse.unbegun:,} without a token yet)" if pulse.unbegun else "")
+    in_hand = f"{counted(held, 'sequence')}{'' if short else where}, " if held else ""
     return f"{rated}, {in_hand}{counted(tokens, 'token')}"
 
 
