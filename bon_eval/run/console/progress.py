@@ -71,11 +71,11 @@ class Progress:
         self._responses += responses
 
     def __enter__(self) -> Progress:
-        self._began = time.monotonic()
-        self._rate = Rate(self._began)
-        if self._engine is not None:
-            self._tokens_before = self._engine.pulse.tokens
         if not self._quiet:
+            self._began = time.monotonic()
+            self._rate = Rate(self._began)
+            if self._engine is not None:
+                self._tokens_before = self._engine.pulse.tokens
             self._thread.start()
         return self
 
