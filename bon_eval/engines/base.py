@@ -39,12 +39,43 @@ class EngineSpec:
     """One of the requests to come: an engine whose model runs elsewhere tries it before anything depends on it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What an engine has done and has in hand at a moment, by its own counts."""
+
+    tokens: int
+    """Generated or scored since the engine was opened; those of unfinished responses count too, where `live`."""
+    begun: int
+    """Sequences that it has taken and not ended, without the next."""
+    unbegun: int
+    """Sequences that it has taken to sample and that have no token yet."""
+    live: bool = True
+    """False where tokens are known only with the whole answer that they belong to."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What an engine counts for its `Pulse`: written by the thread that works, read by another one."""
+
+    tokens: int = 0
+    begun: int = 0
+    unbegun: int = 0
+
+    def pulse(self) -> Pulse:
+        """As it stands."""
+        return Pulse(self.tokens, self.begun, self.unbegun)
+
+
 class Engine(Protocol):
     """A loaded model. Use as a context manager, one at a time per process."""
 
     @property
     def facts(self) -> dict[str, object]:
         """JSON-ready facts for the report: name, version, device, dtype, kernels, context length."""
+
+    @property
+    def pulse(self) -> Pulse:
+        """What it has done and has in hand: cheap, from any thread, at once even while it is inside a long step."""
 
     @property
     def context_length(self) -> int:
@@ -94,6 +125,11 @@ class LoadedEngine(ABC):
     def context_length(self) -> int:
         """Most tokens of prompt and response together."""
         return self._context
+
+    @property
+    @abstractmethod
+    def pulse(self) -> Pulse:
+        """See `Engine.pulse`."""
 
     @abstractmethod
     def close(self) -> None:

@@ -143,7 +143,7 @@ def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
             stack.enter_context(closing(lock(path)))
         say(f"loading {config['model']} ({config['engine']})", quiet)
         with open_engine(config["engine"], spec) as engine:
-            check_log_probs(engine, by, prompts, "serve that model again")
+            check_log_probs(engine, by, prompts, "serve that model again", quiet=quiet)
             scores = force_run(run, engine, model_by, prompts, quiet=quiet)
             if own:
                 force_run(by, engine, model_by, prompts, quiet=quiet)

@@ -111,6 +111,7 @@ def examine(
     from bon_eval.engines import REMOTE, OpenEngine, choose_engine, installed_engines, open_engine
     from bon_eval.engines.base import EngineSpec
     from bon_eval.records import ForcedSequence, Request, Sampling
+    from bon_eval.run.console.progress import Progress
     from bon_eval.run.options import RunOptions
     from bon_eval.run.prepare import prepare_prompts
 
@@ -154,12 +155,28 @@ def examine(
     def sequences(responses: Sequence[Response]) -> list[ForcedSequence]:
         return [ForcedSequence(key(r), prompts[r.problem_id], r.token_ids) for r in responses]
 
+    def sampled(engine: OpenEngine, name: str) -> list[Response]:
+        label, drawn = f"{name} samples", []
+        with Progress(len(requests), label=label, unit="requests", engine=engine, brief=True) as progress:
+            for group in engine.sample(requests):
+                drawn += group
+                progress.advance(1, responses=len(group))
+        return drawn
+
+    def scored(engine: OpenEngine, name: str, by: str) -> dict[str, tuple[float, ...]]:
+        label, forced = f"{name} scores what {by} sampled", {}
+        with Progress(len(drawn[by]), label=label, unit="responses", engine=engine, brief=True) as progress:
+            for response, logprobs in engine.score(sequences(drawn[by])):
+                forced[response] = logprobs
+                progress.advance(1)
+        return forced
+
     drawn: dict[str, list[Response]] = {}
     for name in names:
         with opened(name) as engine:
-            drawn[name] = [r for group in engine.sample(requests) for r in group]
+            drawn[name] = sampled(engine, name)
             for by, responses in drawn.items():
-                found = agreement(responses, dict(engine.score(sequences(responses))), by, name)
+                found = agreement(responses, scored(engine, name, by), by, name)
                 yield found.line()
                 if by == name != REMOTE and dtype == "float32":  # a server's precision is its own
                     check(found)
@@ -167,5 +184,5 @@ def examine(
     for position, name in enumerate(names[:-1]):
         with opened(name) as engine:
             for by in names[position + 1 :]:
-                yield agreement(drawn[by], dict(engine.score(sequences(drawn[by]))), by, name).line()
+                yield agreement(drawn[by], scored(engine, name, by), by, name).line()
     yield f"{len(names)} engine(s) checked in {dtype}; limit within one engine {TOLERANCE:g} nats per token in float32"

@@ -127,11 +127,12 @@ def sample_into(
     config = prepared.config
     check_context(prepared.prompts, engine.context_length, config.max_tokens)
     if config.adapter is not None:
-        check_adapter(engine, config.adapter, prepared.prompts[0].token_ids)
+        check_adapter(engine, config.adapter, prepared.prompts[0].token_ids, quiet=quiet)
     check_fingerprint(store.meta["sessions"], engine.facts)
     if store.done:
         tokens = {p.problem_id: p.token_ids for p in prepared.prompts}
-        check_log_probs(engine, prepared.directory, tokens, "serve that model again, or give --fresh")
+        remedy = "serve that model again, or give --fresh"
+        check_log_probs(engine, prepared.directory, tokens, remedy, quiet=quiet)
     stop_if_asked()
     store.begin_session(_now(), versions(), engine.facts, seed=seed)
     if store.done:

@@ -57,11 +57,12 @@ def force_run(
     done = stored_requests(log.parts)
     groups: dict[tuple[str, str], Group] = {}
     total = count_owed(meta["config"], len(prompts))
-    with Progress(total, done=len(done), label=f"scoring by {by.model}", unit="requests", quiet=quiet) as progress:
+    label = f"scoring by {by.model}"
+    with Progress(total, done=len(done), label=label, unit="requests", engine=engine, quiet=quiet) as progress:
         scored = engine.score(owed(path, meta, prompts, done, groups), use_adapter=use_adapter)
         for group in whole_groups(scored, groups):
             log.append(group.table())
-            progress.advance(1, responses=len(group.same_as), tokens=sum(map(len, group.found.values())))
+            progress.advance(1, responses=len(group.same_as))
     check_none_left(groups)
     log.finish()
     return directory

@@ -10,6 +10,7 @@ from typing import Any
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence
+from bon_eval.run.console.progress import Progress
 from bon_eval.store.reader import iter_responses
 
 # Precision and batching move single log-probs by some hundredths of a nat, and their mean by less.
@@ -40,7 +41,9 @@ def check_fingerprint(sessions: Sequence[Mapping[str, Any]], facts: Mapping[str,
                 )
 
 
-def check_log_probs(engine: Engine, run: Path, prompts: Mapping[str, Sequence[int]], remedy: str) -> None:
+def check_log_probs(
+    engine: Engine, run: Path, prompts: Mapping[str, Sequence[int]], remedy: str, *, quiet: bool = False
+) -> None:
     """Raise `EngineError` where a server that scores gives a run's first responses other log-probs than are stored.
 
     Compared is the mean absolute difference of a token's log-prob; a model within a tenth of a nat is not told apart.
@@ -57,7 +60,11 @@ def check_log_probs(engine: Engine, run: Path, prompts: Mapping[str, Sequence[in
         return
     stored = [r for r in islice(iter_responses(run), _RESPONSES) if r.token_ids]
     sequences = [ForcedSequence(str(k), tuple(prompts[r.problem_id]), r.token_ids) for k, r in enumerate(stored)]
-    scored = dict(engine.score(sequences))
+    label, scored = "checking that the model is the run's", {}
+    with Progress(len(sequences), label=label, unit="responses", engine=engine, brief=True, quiet=quiet) as progress:
+        for key, logprobs in engine.score(sequences):
+            scored[key] = logprobs
+            progress.advance(1)
     differences = [
         abs(a - b) for k, r in enumerate(stored) for a, b in zip(scored[str(k)], r.token_logprobs, strict=True)
     ]

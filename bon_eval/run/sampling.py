@@ -57,7 +57,12 @@ def sample(
     with (
         Drain() as drain,
         Progress(
-            len(prompts), done=len(prompts) - len(left), label="sampling", unit="problems", quiet=quiet
+            len(prompts),
+            done=len(prompts) - len(left),
+            label="sampling",
+            unit="problems",
+            engine=engine,
+            quiet=quiet,
         ) as progress,
     ):
         try:
@@ -68,7 +73,7 @@ def sample(
                 left[problem] -= 1
                 more = sum(r.n_tokens for r in responses)
                 count, tokens, prompt_tokens = count + len(responses), tokens + more, prompt_tokens + lengths[problem]
-                progress.advance(0 if left[problem] else 1, responses=len(responses), tokens=more)
+                progress.advance(0 if left[problem] else 1, responses=len(responses))
         finally:
             store.end_session(Work(time.monotonic() - began, count, tokens, prompt_tokens))
     missing = [problem for problem, count in left.items() if count]
@@ -82,15 +87,18 @@ def sample(
         )
 
 
-def check_adapter(engine: Engine, adapter: str, prompt_token_ids: tuple[int, ...]) -> None:
+def check_adapter(engine: Engine, adapter: str, prompt_token_ids: tuple[int, ...], *, quiet: bool = False) -> None:
     """Prove that the adapter is in force: it must move the log-likelihood of a probe prompt.
 
     Raises:
         ModelError: the log-likelihood with and without the adapter is the same.
     """
     probe = ForcedSequence("probe", prompt_token_ids[:1], prompt_token_ids[1:])
-    [(_, tuned)] = engine.score([probe])
-    [(_, base)] = engine.score([probe], use_adapter=False)
+    label = "checking that the adapter is in force"
+    with Progress(2, label=label, unit="scored", engine=engine, brief=True, quiet=quiet) as progress:
+        [(_, tuned)] = engine.score([probe])
+        progress.advance(1)
+        [(_, base)] = engine.score([probe], use_adapter=False)
     if tuned == base:
         raise ModelError(
             f"adapter {adapter!r} changes nothing: the probe prompt has log-likelihood {sum(base):.4f} with and "

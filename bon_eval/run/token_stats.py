@@ -87,7 +87,7 @@ def _compute(
     total = count_owed(meta["config"], len(prompts))
     with (
         TransformersEngine(spec) as engine,
-        Progress(total, done=len(complete), label=label, unit="requests", quiet=quiet) as progress,
+        Progress(total, done=len(complete), label=label, unit="requests", engine=engine, quiet=quiet) as progress,
     ):
         for name in logs:
             facts = json.dumps({"statistic": name, "engine": engine.facts}, indent=2)
@@ -97,8 +97,7 @@ def _compute(
             for k, (name, log) in enumerate(logs.items()):
                 if (group.problem, group.arm) not in done[name]:
                     log.append(_table(group, k, name))
-            tokens = sum(len(found[0]) for found in group.found.values())
-            progress.advance(1, responses=len(group.same_as), tokens=tokens)
+            progress.advance(1, responses=len(group.same_as))
     check_none_left(groups)
     for log in logs.values():
         log.finish()

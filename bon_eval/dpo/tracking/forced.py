@@ -67,7 +67,7 @@ def force(
     """
     total = sum(map(len, sets.values()))
     found: dict[str, Forced] = {}
-    with Progress(total, label=label, unit="responses", quiet=quiet) as progress:
+    with Progress(total, label=label, unit="responses", engine=engine, quiet=quiet) as progress:
         for forced in engine.score_argmax(_sequences(sets), use_adapter=use_adapter):
             values = np.asarray(forced.logprobs)
             if not np.isfinite(values).all() or (values > 0).any():

@@ -13,12 +13,16 @@ from bon_eval.dpo.tracking.measures import Array, ches
 from bon_eval.engines.base import stderr_to
 from bon_eval.engines.load import load_causal_lm
 from bon_eval.errors import ConfigError
+from bon_eval.run.console.progress import Progress
 
 
-def ches_scores(model_dir: Path, pairs: Sequence[TokenPair], *, trust_remote_code: bool = False) -> Array:
+def ches_scores(
+    model_dir: Path, pairs: Sequence[TokenPair], *, trust_remote_code: bool = False, label: str, quiet: bool = False
+) -> Array:
     """CHES and length-normalised CHES of each pair under a model in float32, shape (K, 2).
 
     See `bon_eval.dpo.tracking.measures.ches`. One forward pass for each response; the model is loaded and freed.
+    `label` begins the lines of its progress.
 
     Raises:
         ConfigError: torch or transformers is missing.
@@ -43,6 +47,8 @@ def ches_scores(model_dir: Path, pairs: Sequence[TokenPair], *, trust_remote_cod
         return kept
 
     out = np.empty((len(pairs), 2))
-    for k, pair in enumerate(pairs):
-        out[k] = ches(states(pair.prompt, pair.chosen), states(pair.prompt, pair.rejected))
+    with Progress(len(pairs), label=label, unit="pairs", quiet=quiet) as progress:
+        for k, pair in enumerate(pairs):
+            out[k] = ches(states(pair.prompt, pair.chosen), states(pair.prompt, pair.rejected))
+            progress.advance(1)
     return out

@@ -70,10 +70,10 @@ def _write_ches(plan: TrackPlan, quiet: bool) -> None:
     path = plan.out / "forced" / "ches.json"
     if path.is_file():
         return
-    say("CHES of the pairs at the base model", quiet)
     trust = plan.base.config.trust_remote_code
-    found = {
-        name: ches_scores(plan.base.model_dir, pairs, trust_remote_code=trust).tolist()
-        for name, pairs in plan.pairs.items()
-    }
+    found = {}
+    for name, pairs in plan.pairs.items():
+        label = f"CHES at the base model, {name}"
+        scores = ches_scores(plan.base.model_dir, pairs, trust_remote_code=trust, label=label, quiet=quiet)
+        found[name] = scores.tolist()
     write_text(path, json.dumps(found) + "\n")

@@ -13,7 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from bon_eval.engines.base import EngineSpec, LoadedEngine
+from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, Tally
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.openai.client import Client
 from bon_eval.engines.openai.probe import find, path, probe
@@ -64,6 +64,7 @@ class OpenAIEngine(LoadedEngine):
         self._client = Client(self._settings, spec.seed)
         self._spec = spec
         self._texts: dict[tuple[int, ...], frozenset[str]] = {}
+        self._tally = Tally()
         try:
             found = self._client.run(find(self._client, self._settings))
             self._server = found.server
@@ -85,6 +86,11 @@ class OpenAIEngine(LoadedEngine):
         except BaseException:
             self._client.close()
             raise
+
+    @property
+    def pulse(self) -> Pulse:
+        """See `Engine.pulse`; a server tells of a response's tokens when all of it is there."""
+        return Pulse(self._tally.tokens, self._tally.begun, 0, live=False)
 
     def _probe(self, request: Request) -> None:
         if request.sampling.topk and not self._server.topk:
@@ -109,6 +115,7 @@ class OpenAIEngine(LoadedEngine):
             pool: _Pool = job.owner
             ends = self._end_texts(pool.request.sampling.stop_token_ids)
             found = read_answer(answer, pool.request, job.size, ends).choices
+            self._tally.tokens += sum(len(choice.logprobs) for choice in found)
             _check_fresh(pool, found)
             pool.choices[job.offset : job.offset + job.size] = found
             pool.missing -= job.size
@@ -154,7 +161,9 @@ class OpenAIEngine(LoadedEngine):
             )
         jobs = (_Job(scoring_body(self._settings, s, top), "/completions", 1, s) for s in sequences)
         for job, answer in self._stream(jobs, min(_SCORE_WINDOW, self._settings.concurrency)):
-            yield job.owner, read_scores(answer, job.owner)
+            scores = read_scores(answer, job.owner)
+            self._tally.tokens += len(job.owner.response_token_ids)
+            yield job.owner, scores
 
     def _stream(self, jobs: Iterator[_Job], window: int) -> Iterator[tuple[_Job, Any]]:
         """Keep as many responses on their way as the window allows and hand out answers as they come, in any order."""
@@ -171,12 +180,15 @@ class OpenAIEngine(LoadedEngine):
                     running[sent] = held
                     sent.add_done_callback(answered.put)
                     flying += held.size
+                    self._tally.begun = flying
                     held = next(jobs, None)
                 done = answered.get()
                 job = running.pop(done)
                 flying -= job.size
+                self._tally.begun = flying
                 yield job, done.result()
         finally:
+            self._tally.begun = 0
             for left in running:
                 left.cancel()
 

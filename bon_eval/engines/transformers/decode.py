@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from bon_eval.engines.base import Tally
 from bon_eval.engines.transformers.cache import SLACK, BatchCache, KeyValues
 from bon_eval.engines.transformers.draw import draw, raw_logprobs, top_confidence
 from bon_eval.engines.transformers.text import Detokenizer, find_stop
@@ -61,8 +62,11 @@ class _Row:
 class Decoder:
     """Draws the responses of a stream of requests with a causal language model."""
 
-    def __init__(self, model: Any, detokenizer: Detokenizer, generator: torch.Generator, limits: BatchLimits) -> None:
+    def __init__(
+        self, model: Any, detokenizer: Detokenizer, generator: torch.Generator, limits: BatchLimits, tally: Tally
+    ) -> None:
         self._model = model
+        self._tally = tally
         self._detokenizer = detokenizer
         self._generator = generator
         self._limits = limits
@@ -76,18 +80,28 @@ class Decoder:
         """Yield each request's responses, index 0 .. n-1, once all of them are done."""
         jobs = (self._job(request) for request in requests)
         job = next(jobs, None)
-        while job is not None or self._rows:
-            # Entering in lots costs a little idle room and saves most of the small copies.
-            while job is not None and (room := self._room(job)) > 0 and room * 16 >= len(self._rows):
-                with torch.inference_mode():
-                    finished = self._enter(job, min(room, job.request.n - job.started), room + len(self._rows))
-                yield from finished
-                if job.started == job.request.n:
-                    job = next(jobs, None)
-            if self._rows:
-                with torch.inference_mode():
-                    finished = self._step()
-                yield from finished
+        try:
+            while job is not None or self._rows:
+                self._count(job)
+                # Entering in lots costs a little idle room and saves most of the small copies.
+                while job is not None and (room := self._room(job)) > 0 and room * 16 >= len(self._rows):
+                    with torch.inference_mode():
+                        finished = self._enter(job, min(room, job.request.n - job.started), room + len(self._rows))
+                    yield from finished
+                    if job.started == job.request.n:
+                        job = next(jobs, None)
+                    self._count(job)
+                if self._rows:
+                    with torch.inference_mode():
+                        finished = self._step()
+                    yield from finished
+        finally:
+            self._tally.begun = self._tally.unbegun = 0
+
+    def _count(self, job: _Job | None) -> None:
+        """Note what is in hand, `job` being the request whose turn it is."""
+        self._tally.begun = len(self._rows)
+        self._tally.unbegun = 0 if job is None else job.request.n - job.started
 
     def _job(self, request: Request) -> _Job:
         prompt, sampling = request.prompt_token_ids, request.sampling
@@ -173,6 +187,7 @@ class Decoder:
         except FloatingPointError as error:
             problems = ", ".join(sorted({row.job.request.problem_id for row in rows})[:3])
             raise EngineError(f"{error} (problems {problems} ...); try --dtype float32") from error
+        self._tally.tokens += len(rows)
         confidences: list[float | None] = [None] * len(rows)
         if wanted := [i for i, row in enumerate(rows) if row.job.request.sampling.topk]:
             found = top_confidence(raw_logprobs(logits[wanted])).tolist()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
+from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, Tally, no_adapter, stderr_to
 from bon_eval.engines.load import load_causal_lm
 from bon_eval.errors import EngineError, ModelError, first_line, unknown_name
 from bon_eval.records import Forced, ForcedSequence, Request, Response
@@ -76,6 +76,7 @@ class TransformersEngine(LoadedEngine):
         self._device = device
         self._generator = torch.Generator(device=device).manual_seed(spec.seed)
         self._context = _context_length(config, spec)
+        self._tally = Tally()
         self._batch_size = int(args.get("batch_size", _BATCH_SIZE))
         self._cache_bytes = _cache_bytes(torch, args.get("kv_cache_gib"), device)
         self._facts = {
@@ -92,13 +93,18 @@ class TransformersEngine(LoadedEngine):
             "generation_config": "ignored",
         }
 
+    @property
+    def pulse(self) -> Pulse:
+        """See `Engine.pulse`."""
+        return self._tally.pulse()
+
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
         from bon_eval.engines.transformers.decode import BatchLimits, Decoder
 
         limits = BatchLimits(rows=self._batch_size, cache_bytes=self._cache_bytes, context=self._context)
         with self._adapter(use_adapter):
-            yield from Decoder(self._model, self._detokenizer, self._generator, limits).run(requests)
+            yield from Decoder(self._model, self._detokenizer, self._generator, limits, self._tally).run(requests)
 
     def score(
         self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True
@@ -113,7 +119,7 @@ class TransformersEngine(LoadedEngine):
 
         tokens = _SCORE_TOKENS.get(self._device.type, 8192)
         with self._adapter(use_adapter):
-            yield from score(self._model, self._device, sequences, tokens, self._context)
+            yield from score(self._model, self._device, sequences, tokens, self._context, self._tally)
 
     def load_adapter(self, directory: str, adapter_hash: str) -> None:
         """Put another LoRA adapter in force. See `Engine.load_adapter`."""
@@ -137,7 +143,7 @@ class TransformersEngine(LoadedEngine):
         from bon_eval.engines.transformers.force import statistics
 
         tokens = _SCORE_TOKENS.get(self._device.type, 8192)
-        yield from statistics(self._model, self._device, sequences, names, tokens, self._context)
+        yield from statistics(self._model, self._device, sequences, names, tokens, self._context, self._tally)
 
     def _adapter(self, in_force: bool) -> AbstractContextManager[None]:
         off: AbstractContextManager[None] = (

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from bon_eval.engines.base import Tally
 from bon_eval.engines.transformers.draw import raw_logprobs, top_confidence
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced, ForcedSequence
@@ -43,15 +44,16 @@ STATISTICS: dict[str, Measure] = {
 
 
 def score(
-    model: Any, device: torch.device, sequences: Iterable[ForcedSequence], batch_tokens: int, context: int
+    model: Any, device: torch.device, sequences: Iterable[ForcedSequence], batch_tokens: int, context: int, tally: Tally
 ) -> Iterator[Forced]:
     """Yield each sequence's forced log-probs; see `Engine.score_argmax`.
 
     Args:
         batch_tokens: most tokens of a batch, padding included; a longer sequence is a batch of its own.
         context: most tokens of a sequence.
+        tally: where the sequences in hand and the tokens scored are counted.
     """
-    for key, (own, argmax) in _forced(model, device, sequences, batch_tokens, context, [_own, _argmax]):
+    for key, (own, argmax) in _forced(model, device, sequences, batch_tokens, context, tally, [_own, _argmax]):
         yield Forced(key, own, argmax)
 
 
@@ -62,10 +64,11 @@ def statistics(
     names: Iterable[str],
     batch_tokens: int,
     context: int,
+    tally: Tally,
 ) -> Iterator[tuple[str, tuple[tuple[float, ...], ...]]]:
     """Yield ``(key, one tuple for each name)``, the names of `STATISTICS`; arguments as in `score`."""
     measures = [STATISTICS[name] for name in names]
-    yield from _forced(model, device, sequences, batch_tokens, context, measures)
+    yield from _forced(model, device, sequences, batch_tokens, context, tally, measures)
 
 
 def _own(logprobs: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -82,16 +85,23 @@ def _forced(
     sequences: Iterable[ForcedSequence],
     batch_tokens: int,
     context: int,
+    tally: Tally,
     measures: list[Measure],
 ) -> Iterator[tuple[str, tuple[tuple[float, ...], ...]]]:
     stream = iter(sequences)
-    while window := list(islice(stream, WINDOW)):
-        for sequence in window:
-            _check(sequence, context)
-        for batch in _batches(window, batch_tokens):
-            with torch.inference_mode():
-                scored = _score_batch(model, device, batch, measures)
-            yield from scored
+    try:
+        while window := list(islice(stream, WINDOW)):
+            for sequence in window:
+                _check(sequence, context)
+            tally.begun = len(window)
+            for batch in _batches(window, batch_tokens):
+                with torch.inference_mode():
+                    scored = _score_batch(model, device, batch, measures)
+                tally.begun -= len(batch)
+                tally.tokens += sum(len(s.response_token_ids) for s in batch)
+                yield from scored
+    finally:
+        tally.begun = 0
 
 
 def _check(sequence: ForcedSequence, context: int) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.engines.arguments import check_adapter_for_scoring, check_arguments
-from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
+from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, no_adapter, stderr_to
 from bon_eval.engines.models import stated_context
+from bon_eval.engines.vllm.counts import Counts
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.vllm.process import children, guard, not_compiling, shielded, watch
 from bon_eval.engines.vllm.worker import EXTENSION
@@ -102,6 +103,7 @@ class VllmEngine(LoadedEngine):
         except (TypeError, ValueError, RuntimeError, OSError) as error:
             raise EngineError(f"vLLM could not load {spec.model_dir}: {first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine
+        self._counts = Counts(self._engine.output_processor)
         self._guardian = guard(children() - others)
         self._closed = threading.Event()
         threading.Thread(target=watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
@@ -129,6 +131,11 @@ class VllmEngine(LoadedEngine):
             "attention_backend": _attention_backend(config),
             "given": dict(sorted(spec.engine_args.items())),
         }
+
+    @property
+    def pulse(self) -> Pulse:
+        """See `Engine.pulse`."""
+        return self._counts.pulse()
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
@@ -168,7 +175,8 @@ class VllmEngine(LoadedEngine):
             n=1, temperature=0.0, max_tokens=1, prompt_logprobs=top, flat_logprobs=True, detokenize=False
         )
         jobs = ((self._prompt(s.prompt_token_ids + s.response_token_ids), params, 1, s) for s in sequences)
-        for sequence, output in self._stream(jobs, self._lora if use_adapter else None, self._score_window):
+        lora = self._lora if use_adapter else None
+        for sequence, output in self._stream(jobs, lora, self._score_window, forcing=True):
             yield sequence, output.prompt_logprobs
 
     def close(self) -> None:
@@ -202,13 +210,16 @@ class VllmEngine(LoadedEngine):
             skip_special_tokens=True,
         )
 
-    def _stream(self, jobs: Iterator[tuple[Any, Any, int, Any]], lora: Any, window: int) -> Iterator[tuple[Any, Any]]:
+    def _stream(
+        self, jobs: Iterator[tuple[Any, Any, int, Any]], lora: Any, window: int, *, forcing: bool = False
+    ) -> Iterator[tuple[Any, Any]]:
         """Keep the engine's queue full and hand out outputs as they finish, in any order."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
         waiting: dict[str, tuple[Any, int]] = {}
         queued = 0
         more = True
+        self._counts.begin(forcing=forcing)
         try:
             while more or waiting:
                 while more and queued < window:
@@ -224,12 +235,15 @@ class VllmEngine(LoadedEngine):
                     if output.finished:
                         ticket, n = waiting.pop(_external_id(output.request_id))
                         queued -= n
+                        self._counts.ended(ticket, output)
                         yield ticket, output
+                self._counts.stepped()
         except EngineDeadError as error:
             raise EngineError(
                 f"vLLM's engine process died{self._log_hint}; run the same command to go on where it stopped"
             ) from error
         finally:
+            self._counts.end()
             if waiting and getattr(self, "_engine", None) is not None:
                 self._engine.abort_request(list(waiting))
 

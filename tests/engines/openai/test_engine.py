@@ -22,11 +22,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bon_eval.engines.base import EngineSpec
+from bon_eval.engines.base import EngineSpec, Pulse
 from bon_eval.engines.models import ASSETS
 from bon_eval.engines.openai import OpenAIEngine
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence, Request, Response, Sampling
+from bon_eval.run.console.progress import Progress
 from bon_eval.store.reader import iter_responses
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
@@ -300,6 +301,35 @@ def test_no_more_requests_at_once_than_connections(served_mixed: Any, monkeypatc
         [responses] = served.sample(requests(1, 60)[1:])
     assert len(responses) == 60
     assert 6 < most <= 12
+
+
+def test_while_the_server_holds_its_answers_back_progress_says_what_is_awaited(
+    served_mixed: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bon_eval.run.console.progress.LINE_S", 0.05)
+    answering = threading.Event()
+
+    def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+        answer = forward(body)
+        assert body["max_tokens"] < 96 or answering.wait(60)
+        return answer
+
+    with proxy(served_mixed.base_url, play) as url, engine(url, max_n=3) as served:
+        threading.Timer(0.5, answering.set).start()
+        with Progress(24, label="sampling", unit="requests", engine=served) as progress:
+            responses = []
+            for group in served.sample(requests()):
+                responses += group
+                progress.advance(1, responses=len(group))
+        total = sum(r.n_tokens for r in responses)
+        assert served.pulse == Pulse(total, 0, 0, live=False)
+    lines = capfd.readouterr().err.splitlines()
+    held = (
+        "sampling: 0/24 requests, 108 responses awaited from the server, 0 tokens in those that came, time left unknown"
+    )
+    assert lines.count(held) >= 3, lines
+    assert f"24/24 requests, {total:,} tokens in those that came, " in lines[-1]
+    assert "108 responses, 0 s left" in lines[-1]
 
 
 def test_a_busy_failing_and_hanging_server_is_tried_again(served_mixed: Any) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +19,7 @@ from bon_eval.engines.models import ASSETS
 from bon_eval.engines.vllm import VllmEngine
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence, Request, Response, Sampling
+from bon_eval.run.console.progress import Progress
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
@@ -220,6 +223,50 @@ def test_stop_strings_end_a_response_and_count(engine: VllmEngine) -> None:
     assert cut.text == free.text[: free.text.index(stop)]
     assert cut.token_ids == free.token_ids[: cut.n_tokens]
     assert stop in tokenizer(MIXED).decode(list(cut.token_ids))
+
+
+def test_its_pulse_counts_what_is_not_finished(
+    engine: VllmEngine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also while the engine is inside a step that takes long: its process is stopped during the first one."""
+    monkeypatch.setattr("bon_eval.engines.vllm.counts._EVERY_S", 0.0)
+    monkeypatch.setattr("bon_eval.run.console.progress.LINE_S", 0.05)
+    prompts = arith_prompts(3)
+    # The pool of one problem ends at different times, the others are cut together at last.
+    lengths = {0: (150, ends(MIXED)), 1: (160, ()), 2: (160, ())}
+    requests = [Request(str(i), "sample", prompts[i], 4, Sampling(1.0, *lengths[i])) for i in lengths]
+    processes = engine._engine.engine_core.resources.engine_manager.processes
+    before = engine.pulse
+    assert (before.begun, before.unbegun) == (0, 0)
+
+    def fed() -> Iterator[Request]:
+        yield from requests
+        for process in processes:
+            os.kill(process.pid, signal.SIGSTOP)
+        threading.Timer(0.5, lambda: [os.kill(process.pid, signal.SIGCONT) for process in processes]).start()
+
+    with Progress(3, label="sampling", unit="problems", engine=engine) as progress:
+        responses = []
+        for group in engine.sample(fed()):
+            assert engine.pulse.live
+            responses += group
+            progress.advance(1, responses=len(group))
+    lines = capfd.readouterr().err.splitlines()
+    total = sum(r.n_tokens for r in responses)
+    assert engine.pulse == replace(before, tokens=before.tokens + total)
+    stuck = (
+        "sampling: 0/3 problems, 0 tokens/s, 12 sequences in the engine (12 without a token yet), 0 tokens, time left"
+    )
+    assert sum(line.startswith(stuck) for line in lines) >= 3, lines
+    early = [int(line.split(" tokens, ")[0].rsplit(" ", 1)[1].replace(",", "")) for line in lines if ": 0/3" in line]
+    assert early == sorted(early)
+    assert len(set(early)) >= 3, lines
+    assert 0 < early[-1] < total
+    assert f"{total:,} tokens, 12 responses" in lines[-1]
+    # Forced tokens count, too.
+    before = engine.pulse
+    assert len(forced_all(engine, responses, prompts)) == 12
+    assert engine.pulse == replace(before, tokens=before.tokens + total)
 
 
 def test_adapter_moves_the_likelihood_and_agrees_with_peft(
