@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -60,17 +62,26 @@ def file_hash(path: Path) -> bytes:
     if (name := _blob_name(path)) is not None:
         return bytes.fromhex(name)
     real = path.resolve()
-    began = time.time()
     state = _state(real)
-    entry = _cache_entry(real) if state["size"] >= _SMALLEST_CACHED else None
-    if entry is not None and (kept := _read(entry, real, state)) is not None:
+    settled = time.time() - max(state["mtime_ns"], state["ctime_ns"]) / 1e9 > _SETTLED_S
+    entry = _cache_entry(real) if settled and state["size"] >= _SMALLEST_CACHED else None
+    if entry is None:
+        return _digest(path, state)
+    if (kept := _read(entry, real, state)) is not None:
         return kept
-    with real.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
-    if _state(real) != state:
-        raise ModelError(f"{path} changed while it was read; wait until it is written, then run the same command again")
-    if entry is not None and began - max(state["mtime_ns"], state["ctime_ns"]) / 1e9 > _SETTLED_S:
+    with _one_at_a_time(entry):
+        if (kept := _read(entry, real, state)) is not None:
+            return kept
+        digest = _digest(path, state)
         _write(entry, real, state, digest)
+        return digest
+
+
+def _digest(path: Path, state: dict[str, int]) -> bytes:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    if _state(path) != state:
+        raise ModelError(f"{path} changed while it was read; wait until it is written, then run the same command again")
     return digest
 
 
@@ -107,6 +118,21 @@ def _cache_entry(path: Path) -> Path | None:
     return base / "bon-eval" / "hashes" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
 
 
+@contextlib.contextmanager
+def _one_at_a_time(entry: Path) -> Iterator[None]:
+    """Shards that start together wait for the first to read a file, where its hash can be kept and locks work."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        lock = entry.with_suffix(".lock").open("ab")
+    except OSError:
+        yield
+        return
+    with lock:
+        with contextlib.suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _read(entry: Path, path: Path, state: dict[str, int]) -> bytes | None:
     try:
         kept = json.loads(entry.read_text(encoding="utf-8"))
@@ -120,13 +146,14 @@ def _read(entry: Path, path: Path, state: dict[str, int]) -> bytes | None:
 
 def _write(entry: Path, path: Path, state: dict[str, int], digest: bytes) -> None:
     """Keep a hash; where nothing can be written, the file is read again next time."""
-    with contextlib.suppress(OSError):
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=entry.parent, delete=False) as file:
-            try:
-                json.dump({"path": str(path), **state, "sha256": digest.hex()}, file)
-                file.close()
-                os.replace(file.name, entry)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+    with (
+        contextlib.suppress(OSError),
+        tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=entry.parent, delete=False) as file,
+    ):
+        try:
+            json.dump({"path": str(path), **state, "sha256": digest.hex()}, file)
+            file.close()
+            os.replace(file.name, entry)
+        except BaseException:
+            os.unlink(file.name)
+            raise

@@ -65,7 +65,7 @@ def test_a_large_file_is_read_once(cache: Path, weights: Path, reads: Reads) -> 
     time.sleep(0.02)
     assert [file_hash(weights) for _ in range(3)] == [truth(weights)] * 3
     assert reads() == 1
-    assert len(list(cache.iterdir())) == 1
+    assert len(list(cache.glob("*.json"))) == 1
     linked = weights.with_name("link.safetensors")  # the file counts, and not the name that leads to it
     linked.symlink_to(weights)
     assert file_hash(linked) == truth(weights)
@@ -73,7 +73,7 @@ def test_a_large_file_is_read_once(cache: Path, weights: Path, reads: Reads) -> 
     small = weights.with_name("config.json")
     small.write_text("{}")
     file_hash(small)
-    assert len(list(cache.iterdir())) == 1
+    assert len(list(cache.glob("*.json"))) == 1
 
 
 @pytest.mark.usefixtures("cache", "settled")
@@ -112,14 +112,14 @@ def test_a_file_of_just_now_is_not_kept(cache: Path, weights: Path, reads: Reads
 def test_a_damaged_entry_is_written_anew(cache: Path, weights: Path, reads: Reads, damage: str) -> None:
     time.sleep(0.02)
     file_hash(weights)
-    [entry] = cache.iterdir()
+    [entry] = cache.glob("*.json")
     good = entry.read_text()
     wrong = {**json.loads(good), "path": "/elsewhere", "sha256": "0" * 64}
     entry.write_bytes((json.dumps(wrong) if damage.startswith("another") else damage).encode(errors="surrogateescape"))
     assert file_hash(weights) == truth(weights)
     assert reads() == 2
     assert entry.read_text() == good
-    assert list(cache.iterdir()) == [entry]
+    assert list(cache.glob("*.json")) == [entry]
 
 
 @pytest.mark.usefixtures("settled")
@@ -135,7 +135,7 @@ def test_where_nothing_can_be_kept_all_is_read(
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert file_hash(weights) == truth(weights)
-    assert len(list((tmp_path / "home" / ".cache" / "bon-eval" / "hashes").iterdir())) == 1
+    assert len(list((tmp_path / "home" / ".cache" / "bon-eval" / "hashes").glob("*.json"))) == 1
 
 
 def test_a_file_that_is_being_written_is_an_error(weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,24 +152,43 @@ def test_a_file_that_is_being_written_is_an_error(weights: Path, cache: Path, mo
     assert not cache.exists()
 
 
-def test_shards_that_start_together_agree(cache: Path, weights: Path) -> None:
-    """Four processes on one folder, again and again: all find the same hash, and the entries are whole."""
-    (weights.parent / "config.json").write_text("{}")
-    script = (
-        "import sys\nfrom pathlib import Path\nfrom bon_eval.engines import hashes\nhashes._SETTLED_S = 0.0\n"
-        "for _ in range(30):\n"
-        "    print(hashes.content_hash(Path(sys.argv[1])))\n"
-        "    for entry in Path(sys.argv[2]).glob('*.json'):\n"
-        "        entry.unlink(missing_ok=True)\n"
-    )
-    model = weights.parent / "model"
-    model.mkdir()
-    for name in ("model.safetensors", "config.json"):
-        (weights.parent / name).rename(model / name)
-    started = [
-        subprocess.Popen([sys.executable, "-c", script, str(model), str(cache)], stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
+READING = """
+import hashlib, sys, time
+from pathlib import Path
+from bon_eval.engines import hashes
+hashes._SETTLED_S = 0.0
+digest, model, log, cache = hashlib.file_digest, *map(Path, sys.argv[1:])
+def slow(file, name):
+    if file.name.endswith("model.safetensors"):
+        with log.open("a") as lines:
+            lines.write("read\\n")
+        time.sleep(1)
+    return digest(file, name)
+"""
+
+
+def together(model: Path, log: Path, cache: Path, script: str) -> set[str]:
+    """What four processes print that run a script at the same time."""
+    command = [sys.executable, "-c", READING + script, str(model), str(log), str(cache)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     found = {line for process in started for line in process.communicate()[0].splitlines()}
     assert [process.returncode for process in started] == [0] * 4
-    assert found == {content_hash(model)}
+    return found
+
+
+def test_shards_that_start_together_read_a_model_once(cache: Path, weights: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    model = tmp_path / "model"
+    model.mkdir()
+    weights.rename(model / "model.safetensors")
+    script = "hashlib.file_digest = slow\nprint(hashes.content_hash(model))"
+    assert together(model, log, cache, script) == {content_hash(model)}
+    assert log.read_text().split() == ["read"]
+    # Again, while entries come and go: all are whole or not there.
+    script = (
+        "for _ in range(30):\n"
+        "    print(hashes.content_hash(model))\n"
+        "    for entry in cache.glob('*.json'):\n"
+        "        entry.unlink(missing_ok=True)\n"
+    )
+    assert together(model, log, cache, script) == {content_hash(model)}

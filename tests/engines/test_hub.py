@@ -156,10 +156,14 @@ def test_weights_are_fetched_once_and_a_full_copy_is_the_same_model(
     assert content_hash(copy) == digest
 
 
-def test_without_weights_none_are_fetched(hub: Hub, client: Client) -> None:
-    hub.repositories[NAME].commit(NEEDED | LAYOUTS["shards"], "main")
-    client.one(weights=False)
-    assert hub.fetched == dict.fromkeys([*NEEDED, "model.safetensors.index.json"], 1)
+def test_to_show_a_prompt_no_weights_are_fetched(hub: Hub, client: Client) -> None:
+    files = files_of(MIXED) | {"pytorch_model.bin": b"weights too"}
+    hub.repositories[NAME].commit(files, "main")
+    command = [sys.executable, "-m", "bon_eval.cli", "tasks", "show", "arith", "--model", NAME]
+    done = subprocess.run(command, env=client.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--- token ids" in done.stdout
+    assert hub.fetched.keys() == {name for name in files if name.endswith((".json", ".csv"))}
 
 
 def test_a_tiktoken_vocabulary_and_weights_in_bin_work(hub: Hub, client: Client) -> None:
