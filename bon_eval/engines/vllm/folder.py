@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bon_eval.engines.model_files import files_in, names_in, spare_weights
+from bon_eval.engines.model_files import index_shards, model_files, names_in, spare_weights
 
 
 def without_spares(directory: Path) -> tempfile.TemporaryDirectory[str] | None:
@@ -15,10 +15,11 @@ def without_spares(directory: Path) -> tempfile.TemporaryDirectory[str] | None:
     every .safetensors that no index leaves out, or every .bin. Closing the result removes the links.
 
     Raises:
-        ModelError: the model's weights are missing or not complete.
+        ModelError: an index of shards cannot be read.
     """
-    files = files_in(directory)
-    if not spare_weights(names_in(directory), files):
+    names = names_in(directory)
+    files = model_files(names, lambda index: index_shards(directory / index))
+    if not spare_weights(names, files):
         return None
     links = tempfile.TemporaryDirectory(prefix="bon-eval-model-", ignore_cleanup_errors=True)
     for name in files:
