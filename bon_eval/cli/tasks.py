@@ -57,10 +57,12 @@ def tasks_show(task: str, model: str | None, **given: Any) -> None:
     if group is not None and model is not None:
         raise ConfigError(f"--model renders a task's prompt, and {task} is a group; name a task of it")
     if model is not None:
+        from bon_eval.engines.models import resolve_model
         from bon_eval.run.options import RunOptions
         from bon_eval.run.prepare import prepare_prompts
 
-        ready = prepare_prompts(RunOptions(model=model, task=task, limit=1, **chat_of(given)))
+        options = RunOptions(model=model, task=task, limit=1, **chat_of(given))
+        ready = prepare_prompts(options, model=resolve_model(model, weights=False))
         [prompt] = ready.prompts
         click.echo(f"\n--- prompt of problem {prompt.problem_id} ({ready.style}, {len(prompt.token_ids)} tokens)")
         click.echo(prompt.text)

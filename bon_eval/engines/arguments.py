@@ -18,17 +18,27 @@ _OWN = {
     "dtype": "use --dtype",
     "revision": "use --revision",
     "trust_remote_code": "use --trust-remote-code",
+    "config_format": "the model is the one of config.json",
     "enable_lora": "use --adapter",
     "lora_modules": "use --adapter",
 }
 """Of vLLM: what bon-eval sets itself, and why or by which option."""
+_LOAD_FORMATS = frozenset({"auto", "hf", "safetensors", "fastsafetensors", "instanttensor", "runai_streamer"})
+"""Of vLLM: ways to read the weights that the run's hash is of."""
 _HEADS = ("lm_head", "embed_tokens", "wte", "embed_out")
 
 
 def check_arguments(engine: str, given: Mapping[str, object]) -> None:
     """Raise `ConfigError` for an engine argument that bon-eval sets itself, since numbers depend on it."""
-    if engine == "vllm" and (taken := sorted(_OWN.keys() & given.keys())):
+    if engine != "vllm":
+        return
+    if taken := sorted(_OWN.keys() & given.keys()):
         raise ConfigError(f"--engine-arg {taken[0]} is set by bon-eval itself: {_OWN[taken[0]]}; drop it")
+    if (chosen := given.get("load_format")) is not None and chosen not in _LOAD_FORMATS:
+        raise ConfigError(
+            f"--engine-arg load_format={chosen} loads other weights than those that the run is named by; give one of "
+            + ", ".join(sorted(_LOAD_FORMATS))
+        )
 
 
 def check_adapter_for_scoring(engine: str, adapter_dir: Path | str | None) -> None:

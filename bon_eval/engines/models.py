@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bon_eval.engines import REMOTE
-from bon_eval.errors import ModelError, first_line
+from bon_eval.engines.hashes import content_hash
+from bon_eval.engines.hub import hub_model
+from bon_eval.errors import ModelError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EMBEDDED = ("arith-mixed", "arith-worked")
 """Small models that ship with the package, loadable by name."""
-
-_HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
-_WEIGHTS = frozenset({".safetensors", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack"})
-_HASH_THREADS = 4
-_TRAINER_FILES = re.compile(
-    r"trainer_state\.json|training_args\.bin|(optimizer|scheduler|scaler)\.(pt|bin)|rng_state(_\d+)?\.pth"
-)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +41,8 @@ def resolve_model(name: str, revision: str | None = None, *, weights: bool = Tru
     `weights`: False for a model that runs elsewhere: its weights are neither downloaded nor part of the hash.
 
     Raises:
-        ModelError: there is no such model, it has no config.json, or a revision is given for a local one.
+        ModelError: there is no such model, it has no config.json, its weights are missing or not complete, an adapter
+            lies beside them, or a revision is given for a local one.
     """
     path = Path(name).expanduser()
     if not path.is_dir() and name in EMBEDDED:
@@ -60,40 +52,30 @@ def resolve_model(name: str, revision: str | None = None, *, weights: bool = Tru
             raise ModelError(f"--revision {revision} given, but model {name!r} is a local directory; drop --revision")
         if not (path / "config.json").is_file():
             raise ModelError(f"model directory {name!r} has no config.json; give a directory saved by transformers")
-        return ResolvedModel(name, path.resolve(), None, content_hash(path, weights=weights))
+        return _resolved(name, path.resolve(), None, weights)
     if path.exists():
         raise ModelError(f"model {name!r} is a file; give the directory that holds config.json and the weights")
     if name.startswith(("/", ".", "~")):
         raise ModelError(f"model directory {name!r} does not exist")
-    return _from_hub(name, revision, weights)
+    directory, commit = hub_model(name, revision, weights=weights)
+    return _resolved(name, directory, commit, weights)
 
 
-def _from_hub(name: str, revision: str | None, weights: bool) -> ResolvedModel:
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ImportError as error:
+def _resolved(name: str, directory: Path, commit: str | None, weights: bool) -> ResolvedModel:
+    if weights and (directory / "adapter_config.json").is_file():
+        # transformers then takes the base model that the adapter names, and the adapter; vLLM takes neither.
         raise ModelError(
-            f"model {name!r} is no local directory, and reading the hub needs: pip install 'bon-eval[transformers]'"
-        ) from error
-    try:
-        wanted = [p for p in _HUB_FILES if weights or p.removeprefix("*") not in _WEIGHTS]
-        directory = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            f"model {name!r} is neither a local directory, an embedded model ({', '.join(EMBEDDED)}), nor readable "
-            f"from the hub: {first_line(error)}"
-        ) from error
-    if not (directory / "config.json").is_file():
-        raise ModelError(f"hub model {name!r} has no config.json; it cannot be loaded as a language model")
-    return ResolvedModel(name, directory, directory.name, content_hash(directory, weights=weights))
+            f"model {name!r} holds an adapter besides ({directory / 'adapter_config.json'}), and engines differ in "
+            "what they make of both; give the base model, and the adapter as --adapter from a folder of its own"
+        )
+    return ResolvedModel(name, directory, commit, content_hash(directory, weights=weights))
 
 
 def resolve_adapter(path: str) -> tuple[Path, str]:
     """A LoRA adapter directory and its content hash.
 
     Raises:
-        ModelError: no such directory, or no adapter_config.json in it, or not LoRA.
+        ModelError: no such directory, or no adapter_config.json in it, no weights, or not LoRA.
     """
     directory = Path(path).expanduser()
     config = directory / "adapter_config.json"
@@ -105,7 +87,7 @@ def resolve_adapter(path: str) -> tuple[Path, str]:
         raise ModelError(f"adapter {path!r}: adapter_config.json cannot be read ({error})") from error
     if kind != "LORA":
         raise ModelError(f"adapter {path!r} is of type {kind!r}; only LORA adapters can be served by every engine")
-    return directory.resolve(), content_hash(directory)
+    return directory.resolve(), content_hash(directory, adapter=True)
 
 
 def unchanged_model(config: Mapping[str, Any], run: Path) -> tuple[ResolvedModel, Path | None]:
@@ -138,34 +120,3 @@ def stated_context(directory: Path) -> int | None:
     except (OSError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise ModelError(f"{path} cannot be read ({error}); give a directory saved by transformers") from error
     return None if value is None else int(value)
-
-
-def content_hash(directory: Path, *, weights: bool = True) -> str:
-    """SHA-256 over a model directory's files, every byte of them; READMEs, logs and hidden files do not count, nor what
-    a trainer keeps beside a checkpoint to go on from it.
-
-    A tuned model may differ from its base in one small tensor, so no part is left out. Files are read in parallel. A
-    weight file in the hub's cache is named by its SHA-256 already and is not read again. Without `weights` the hash is
-    that of tokenizer and configuration alone.
-    """
-    files = [
-        path
-        for path in sorted(p for p in directory.rglob("*") if p.is_file())
-        if not any(part.startswith(".") for part in path.relative_to(directory).parts)
-        and path.suffix not in (".md", ".log")
-        and not _TRAINER_FILES.fullmatch(path.name)
-        and (weights or path.suffix not in _WEIGHTS)
-    ]
-    total = hashlib.sha256()
-    with ThreadPoolExecutor(_HASH_THREADS) as executor:
-        for path, digest in zip(files, executor.map(_file_hash, files), strict=True):
-            total.update(f"{path.relative_to(directory).as_posix()}\0{path.stat().st_size}\0".encode())
-            total.update(digest)
-    return total.hexdigest()
-
-
-def _file_hash(path: Path) -> bytes:
-    if path.is_symlink() and _SHA256.fullmatch(blob := path.resolve().name) and path.resolve().parent.name == "blobs":
-        return bytes.fromhex(blob)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -15,12 +15,21 @@ from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import prepare
 
 
-@pytest.mark.parametrize("name", ["logprobs_mode", "generation_config", "seed", "dtype", "model", "enable_lora"])
+@pytest.mark.parametrize(
+    "name", ["logprobs_mode", "generation_config", "seed", "dtype", "model", "enable_lora", "config_format"]
+)
 def test_arguments_that_change_the_numbers_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"--engine-arg {name} is set by bon-eval itself"):
         check_arguments("vllm", {"max_num_seqs": 4, name: "x"})
     check_arguments("vllm", {"max_num_seqs": 4, "attention_backend": "TRITON_ATTN"})
     assert name not in PLACEMENT_ARGS
+
+
+def test_other_weights_than_the_hashed_ones_are_refused() -> None:
+    for other in ("dummy", "mistral", "pt", "sharded_state"):
+        with pytest.raises(ConfigError, match=f"load_format={other} loads other weights"):
+            check_arguments("vllm", {"load_format": other})
+    check_arguments("vllm", {"load_format": "safetensors"})
 
 
 def test_they_are_refused_before_anything_is_loaded() -> None:

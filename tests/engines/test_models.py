@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bon_eval.engines.models import ASSETS, EMBEDDED, content_hash, resolve_adapter, resolve_model
+from bon_eval.engines.hashes import content_hash
+from bon_eval.engines.models import ASSETS, EMBEDDED, resolve_adapter, resolve_model
 from bon_eval.errors import ModelError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,7 +16,8 @@ from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, no_adapter, s
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.vllm.counts import Counts
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
-from bon_eval.engines.vllm.process import children, guard, not_compiling, shielded, watch
+from bon_eval.engines.vllm.folder import without_spares
+from bon_eval.engines.vllm.process import bystanders, children, end, guard, not_compiling, shielded, watch
 from bon_eval.engines.vllm.worker import EXTENSION
 from bon_eval.errors import EngineError, ModelError, first_line
 from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
@@ -58,8 +59,11 @@ class VllmEngine(LoadedEngine):
         self._vllm = vllm
         self._log_hint = f" (its log: {spec.log_path})" if spec.log_path not in (None, os.devnull) else ""
         on_cpu = bool(current_platform.is_cpu())
+        self._links = without_spares(Path(spec.model_dir))
         args: dict[str, Any] = {
-            "model": spec.model_dir,
+            "model": spec.model_dir if self._links is None else self._links.name,
+            "config_format": "hf",
+            "load_format": "hf",
             "dtype": spec.dtype,
             "seed": spec.seed,
             "generation_config": "vllm",
@@ -89,7 +93,7 @@ class VllmEngine(LoadedEngine):
             args |= {"enable_lora": True, "max_lora_rank": _lora_rank(spec.adapter_dir)}
         check_arguments("vllm", spec.engine_args)
         args |= spec.engine_args
-        others = children()
+        others = bystanders()
 
         def load() -> Any:
             llm = vllm.LLM(**args)
@@ -104,7 +108,8 @@ class VllmEngine(LoadedEngine):
             raise EngineError(f"vLLM could not load {spec.model_dir}: {first_line(error)}{self._log_hint}") from error
         self._engine = self._llm.llm_engine
         self._counts = Counts(self._engine.output_processor)
-        self._guardian = guard(children() - others)
+        self._processes = children() - others
+        self._guardian = guard(self._processes)
         self._closed = threading.Event()
         threading.Thread(target=watch, args=(self._engine.engine_core, self._closed), daemon=True).start()
         config = self._engine.vllm_config
@@ -180,13 +185,20 @@ class VllmEngine(LoadedEngine):
             yield sequence, output.prompt_logprobs
 
     def close(self) -> None:
-        """Stop the engine's process and give its memory back."""
+        """Stop the engine's processes and return once they are gone, so that their memory is free.
+
+        Raises:
+            EngineError: one of them does not end though it was killed.
+        """
         if (engine := getattr(self, "_engine", None)) is not None:
             self._closed.set()
             # Its processes do not hear SIGTERM (`shielded`), so waiting for them to heed it would be in vain.
             engine.engine_core.shutdown(timeout=0)
             self._guardian.communicate(b".")
             del self._engine, self._llm
+            if self._links is not None:
+                self._links.cleanup()
+            end(self._processes)
 
     def _prompt(self, token_ids: tuple[int, ...]) -> dict[str, list[int]]:
         return {"prompt_token_ids": list(token_ids)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,10 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 from bon_eval.engines.vllm import guardian
+from bon_eval.errors import EngineError
+
+_END_S = 60.0
+"""Seconds that a killed process may take to give its memory back: of a GPU's driver it can be several."""
 
 
 @contextlib.contextmanager
@@ -39,14 +44,10 @@ def shielded(build: Callable[[], Any], others: set[Any]) -> Any:
     flight is finished. This thread stays open to them, so that a load of minutes can be stopped; then what it has
     started ends, and the children that were there before, `others`, do not.
     """
-    import psutil
-
     made: list[Any] = []
     failed: list[BaseException] = []
 
     def work() -> None:
-        # Starting it unblocks both signals in the thread that does: so it is started before.
-        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
         try:
             made.append(build())
@@ -59,13 +60,22 @@ def shielded(build: Callable[[], Any], others: set[Any]) -> Any:
         while thread.is_alive():
             thread.join(0.2)  # without a limit a signal would not be heard
     except KeyboardInterrupt:
-        for process in children() - others:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        end(children() - others)
         raise
     if failed:
+        end(children() - others)
         raise failed[0]
     return made[0]
+
+
+def bystanders() -> set[Any]:
+    """The processes below this one that are there before an engine is, and outlive it.
+
+    multiprocessing's tracker is among them: it serves this process, and starting it unblocks Ctrl-C and SIGTERM in the
+    thread that does, so that the engine's own thread must not (`shielded`).
+    """
+    resource_tracker.ensure_running()
+    return children()
 
 
 def children() -> set[Any]:
@@ -82,6 +92,36 @@ def guard(engine: set[Any]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, guardian.__file__, *victims], stdin=subprocess.PIPE, start_new_session=True
     )
+
+
+def end(engine: set[Any]) -> None:
+    """End an engine's processes and all that they have started; returns once they are gone and their memory is free.
+
+    vLLM by itself kills them and does not wait.
+
+    Raises:
+        EngineError: one of them does not end.
+    """
+    import psutil
+
+    family = set(engine)
+    for process in engine:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family |= set(process.children(recursive=True))
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    # multiprocessing reaps its own: psutil, first, would take the exit status away from it.
+    ids = {process.pid for process in family}
+    for started in multiprocessing.active_children():
+        if started.pid in ids:
+            started.join(_END_S)
+    _, alive = psutil.wait_procs(family, timeout=_END_S)
+    if alive:
+        raise EngineError(
+            f"vLLM's processes {', '.join(str(process.pid) for process in alive)} were killed and have not ended after "
+            f"{_END_S:.0f} s; they may hold memory that the next engine needs"
+        )
 
 
 def watch(core: Any, closed: threading.Event) -> None:
