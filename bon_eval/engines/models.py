@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.engines import REMOTE
-from bon_eval.errors import ModelError, first_line
+from bon_eval.errors import ModelError, boundary, first_line
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EMBEDDED = ("arith-mixed", "arith-worked")
@@ -20,6 +20,7 @@ EMBEDDED = ("arith-mixed", "arith-worked")
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "*.py"]
 _WEIGHTS = frozenset({".safetensors", ".bin", ".gguf", ".pt", ".pth", ".h5", ".msgpack"})
+_PEFT = "give a complete directory as saved by PEFT"
 _HASH_THREADS = 4
 _TRAINER_FILES = re.compile(
     r"trainer_state\.json|training_args\.bin|(optimizer|scheduler|scaler)\.(pt|bin)|rng_state(_\d+)?\.pth"
@@ -71,15 +72,14 @@ def resolve_model(name: str, revision: str | None = None, *, weights: bool = Tru
 def _from_hub(name: str, revision: str | None, weights: bool) -> ResolvedModel:
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
         raise ModelError(
             f"model {name!r} is no local directory, and reading the hub needs: pip install 'bon-eval[transformers]'"
         ) from error
+    wanted = [p for p in _HUB_FILES if weights or p.removeprefix("*") not in _WEIGHTS]
     try:
-        wanted = [p for p in _HUB_FILES if weights or p.removeprefix("*") not in _WEIGHTS]
         directory = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:  # the hub's client and its own dependencies raise anything
         raise ModelError(
             f"model {name!r} is neither a local directory, an embedded model ({', '.join(EMBEDDED)}), nor readable "
             f"from the hub: {first_line(error)}"
@@ -99,10 +99,9 @@ def resolve_adapter(path: str) -> tuple[Path, str]:
     config = directory / "adapter_config.json"
     if not config.is_file():
         raise ModelError(f"adapter {path!r} has no adapter_config.json; give a directory saved by PEFT")
-    try:
-        kind = json.loads(config.read_text(encoding="utf-8")).get("peft_type")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise ModelError(f"adapter {path!r}: adapter_config.json cannot be read ({error})") from error
+    with boundary(ModelError, f"adapter {path!r}: adapter_config.json cannot be read", _PEFT):
+        content = json.loads(config.read_text(encoding="utf-8"))
+        kind = content.get("peft_type")
     if kind != "LORA":
         raise ModelError(f"adapter {path!r} is of type {kind!r}; only LORA adapters can be served by every engine")
     return directory.resolve(), content_hash(directory)
@@ -132,12 +131,14 @@ def stated_context(directory: Path) -> int | None:
         ModelError: config.json is not readable JSON.
     """
     path = directory / "config.json"
-    try:
+    with boundary(ModelError, f"{path} cannot be read", "give a directory saved by transformers"):
         config = json.loads(path.read_text(encoding="utf-8"))
         value = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); give a directory saved by transformers") from error
-    return None if value is None else int(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value != int(value):
+        raise ModelError(f"{path}: max_position_embeddings is {value!r}; it must be a whole number of tokens")
+    return int(value)
 
 
 def content_hash(directory: Path, *, weights: bool = True) -> str:
@@ -148,19 +149,20 @@ def content_hash(directory: Path, *, weights: bool = True) -> str:
     weight file in the hub's cache is named by its SHA-256 already and is not read again. Without `weights` the hash is
     that of tokenizer and configuration alone.
     """
-    files = [
-        path
-        for path in sorted(p for p in directory.rglob("*") if p.is_file())
-        if not any(part.startswith(".") for part in path.relative_to(directory).parts)
-        and path.suffix not in (".md", ".log")
-        and not _TRAINER_FILES.fullmatch(path.name)
-        and (weights or path.suffix not in _WEIGHTS)
-    ]
     total = hashlib.sha256()
-    with ThreadPoolExecutor(_HASH_THREADS) as executor:
-        for path, digest in zip(files, executor.map(_file_hash, files), strict=True):
-            total.update(f"{path.relative_to(directory).as_posix()}\0{path.stat().st_size}\0".encode())
-            total.update(digest)
+    with boundary(ModelError, f"{directory} cannot be read", "make its files readable"):
+        files = [
+            path
+            for path in sorted(p for p in directory.rglob("*") if p.is_file())
+            if not any(part.startswith(".") for part in path.relative_to(directory).parts)
+            and path.suffix not in (".md", ".log")
+            and not _TRAINER_FILES.fullmatch(path.name)
+            and (weights or path.suffix not in _WEIGHTS)
+        ]
+        with ThreadPoolExecutor(_HASH_THREADS) as executor:
+            for path, digest in zip(files, executor.map(_file_hash, files), strict=True):
+                total.update(f"{path.relative_to(directory).as_posix()}\0{path.stat().st_size}\0".encode())
+                total.update(digest)
     return total.hexdigest()
 
 
