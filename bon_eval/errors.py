@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from pathlib import Path
+from types import TracebackType
 
 _LONGEST_REASON = 300
 
@@ -105,28 +105,28 @@ def place(error: BaseException, file: str | None = None) -> str:
     return f" ({Path(own[-1][0]).name}, line {own[-1][1]})" if own else ""
 
 
-@contextmanager
-def boundary(
-    kind: type[BonEvalError], what: str, remedy: str, *, log: str | os.PathLike[str] | None = None
-) -> Iterator[None]:
+class Boundary(ContextDecorator):
     """Around a call into a library: whatever it raises becomes one line, and its traceback goes to the log.
 
     What a library raises is on no list: a half-downloaded file, a wrong type in a configuration and a missing driver
-    each have a type of their own. Errors of ours pass through.
-
-    Args:
-        kind: of the error that is raised.
-        what: what failed.
-        remedy: what to do about it.
-        log: the file that gets the traceback, if any.
+    each have a type of their own. Errors of ours pass through. In a ``with`` or on a function.
     """
-    try:
-        yield
-    except BonEvalError:
-        raise
-    except Exception as error:
-        kept = _log(error, log)
-        raise kind(f"{what}: {reason(error)}{kept}; {remedy}") from error
+
+    def __init__(
+        self, kind: type[BonEvalError], what: str, remedy: str, *, log: str | os.PathLike[str] | None = None
+    ) -> None:
+        """What failed and what to do about it, as an error of `kind`; `log` is the file for the traceback, if any."""
+        self._kind, self._what, self._remedy, self._log = kind, what, remedy, log
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, BonEvalError):
+            kept = _log(error, self._log)
+            raise self._kind(f"{self._what}: {reason(error)}{kept}; {self._remedy}") from error
 
 
 def _log(error: BaseException, log: str | os.PathLike[str] | None) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from bon_eval.errors import ConfigError, ModelError, boundary
+from bon_eval.errors import Boundary, ConfigError, ModelError
 
 _OWN = {
     "logprobs_mode": "log-probs are those of the raw distribution",
@@ -46,7 +46,7 @@ def check_adapter_for_scoring(engine: str, adapter_dir: Path | str | None) -> No
 def adapted_head(adapter_dir: Path) -> tuple[str, ...]:
     """The output or input embeddings that a PEFT adapter changes."""
     named: list[str] = []
-    with boundary(ModelError, f"adapter {adapter_dir}: adapter_config.json cannot be read", "save it again with PEFT"):
+    with Boundary(ModelError, f"adapter {adapter_dir}: adapter_config.json cannot be read", "save it again with PEFT"):
         config = json.loads((adapter_dir / "adapter_config.json").read_text(encoding="utf-8"))
         for key in ("target_modules", "modules_to_save"):
             value = config.get(key) or []

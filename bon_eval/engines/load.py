@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.errors import ConfigError, EngineError, ModelError, boundary
+from bon_eval.errors import Boundary, ConfigError, EngineError, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,11 +23,8 @@ def load_tokenizer(
         from transformers import AutoTokenizer
     except ImportError as error:
         raise ConfigError(f"tokenizing needs transformers ({error}): pip install 'bon-eval[transformers]'") from error
-    with boundary(ModelError, f"cannot load a tokenizer from {model_dir}", "give a complete model directory", log=log):
-        found: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            str(model_dir), trust_remote_code=trust_remote_code, local_files_only=True
-        )
-    return found
+    with Boundary(ModelError, f"cannot load a tokenizer from {model_dir}", "give a complete model directory", log=log):
+        return AutoTokenizer.from_pretrained(str(model_dir), trust_remote_code=trust_remote_code, local_files_only=True)
 
 
 def load_causal_lm(
@@ -46,7 +43,7 @@ def load_causal_lm(
         ModelError: transformers cannot load it.
     """
     remedy = "give a complete model directory that fits its config.json (downloads and copies can end halfway)"
-    with boundary(ModelError, f"transformers could not load {directory}", remedy, log=log):
+    with Boundary(ModelError, f"transformers could not load {directory}", remedy, log=log):
         import transformers
 
         return transformers.AutoModelForCausalLM.from_pretrained(
@@ -68,5 +65,5 @@ def load_adapter(model: Any, directory: Path | str, *, log: str | None = None, *
             f"an adapter needs peft, which cannot be imported ({error}); pip install 'bon-eval[transformers]'"
         ) from error
     remedy = "give a complete directory as saved by PEFT for this model"
-    with boundary(ModelError, f"adapter {directory} cannot be put on the model", remedy, log=log):
+    with Boundary(ModelError, f"adapter {directory} cannot be put on the model", remedy, log=log):
         return peft.PeftModel.from_pretrained(model, str(directory), **options)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.engines import REMOTE
-from bon_eval.errors import ModelError, boundary, first_line
+from bon_eval.errors import Boundary, ModelError, first_line
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EMBEDDED = ("arith-mixed", "arith-worked")
@@ -99,7 +99,7 @@ def resolve_adapter(path: str) -> tuple[Path, str]:
     config = directory / "adapter_config.json"
     if not config.is_file():
         raise ModelError(f"adapter {path!r} has no adapter_config.json; give a directory saved by PEFT")
-    with boundary(ModelError, f"adapter {path!r}: adapter_config.json cannot be read", _PEFT):
+    with Boundary(ModelError, f"adapter {path!r}: adapter_config.json cannot be read", _PEFT):
         content = json.loads(config.read_text(encoding="utf-8"))
         kind = content.get("peft_type")
     if kind != "LORA":
@@ -131,7 +131,7 @@ def stated_context(directory: Path) -> int | None:
         ModelError: config.json is not readable JSON.
     """
     path = directory / "config.json"
-    with boundary(ModelError, f"{path} cannot be read", "give a directory saved by transformers"):
+    with Boundary(ModelError, f"{path} cannot be read", "give a directory saved by transformers"):
         config = json.loads(path.read_text(encoding="utf-8"))
         value = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
     if value is None:
@@ -150,7 +150,7 @@ def content_hash(directory: Path, *, weights: bool = True) -> str:
     that of tokenizer and configuration alone.
     """
     total = hashlib.sha256()
-    with boundary(ModelError, f"{directory} cannot be read", "make its files readable"):
+    with Boundary(ModelError, f"{directory} cannot be read", "make its files readable"):
         files = [
             path
             for path in sorted(p for p in directory.rglob("*") if p.is_file())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bon_eval.engines.base import AGAIN, EngineSpec, LoadedEngine, no_adapter, stderr_to
 from bon_eval.engines.load import load_adapter, load_causal_lm, load_tokenizer
-from bon_eval.errors import EngineError, ModelError, boundary, first_line, unknown_name
+from bon_eval.errors import Boundary, EngineError, ModelError, first_line, unknown_name
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class TransformersEngine(LoadedEngine):
                 **{k: v for k, v in args.items() if k == "attn_implementation"},
             )
         remedy = "check its config.json, or use --engine vllm"
-        with boundary(ModelError, f"engine transformers cannot run {spec.model_dir}", remedy, log=spec.log_path):
+        with Boundary(ModelError, f"engine transformers cannot run {spec.model_dir}", remedy, log=spec.log_path):
             config = self._model.config.get_text_config()
             if unsupported := set(getattr(config, "layer_types", None) or ()) - _LAYER_TYPES:
                 raise ModelError(
@@ -149,7 +149,7 @@ class TransformersEngine(LoadedEngine):
             return load_adapter(model, directory, log=self._spec.log_path).to(device).eval()
 
     def _working(self) -> AbstractContextManager[None]:
-        return boundary(EngineError, "engine transformers failed", AGAIN, log=self._spec.log_path)
+        return Boundary(EngineError, "engine transformers failed", AGAIN, log=self._spec.log_path)
 
     def _adapter(self, in_force: bool) -> AbstractContextManager[None]:
         off: AbstractContextManager[None] = (

