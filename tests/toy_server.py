@@ -49,7 +49,10 @@ class Toy:
         }
 
     def answer(self, body: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-        """The answer to one request."""
+        """The answer to one request, for responses or for the scores of given tokens."""
+        if "prompt_logprobs" in body:
+            positions = [{str(i): {"logprob": self.top.get(f"t{i}", -9.0)}} for i in body["prompt"]]
+            return {"choices": [{"prompt_logprobs": [None, *positions[1:]]}]}
         choices = [self.choice(k, body, rng) for k in range(body["n"])]
         made = sum(len(c["token_ids"]) for c in choices)
         return {"choices": choices, "usage": {"prompt_tokens": len(body["prompt"]), "completion_tokens": made}}
