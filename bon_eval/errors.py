@@ -15,6 +15,14 @@ Each message says on one line what was given, why it fails and what to do. The c
 
 from __future__ import annotations
 
+import os
+import traceback
+from contextlib import ContextDecorator
+from pathlib import Path
+from types import TracebackType
+
+_LONGEST_REASON = 300
+
 
 class BonEvalError(Exception):
     """Base of every error that is the user's to fix; the message is one line."""
@@ -66,6 +74,71 @@ def first_line(error: BaseException) -> str:
     """
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0].strip() if lines else type(error).__name__
+
+
+def reason(error: BaseException) -> str:
+    """The type and the text of an error that came from elsewhere, on one line of bounded length.
+
+    >>> reason(KeyError("r")), reason(ValueError("no such\\n  file")), reason(RuntimeError())
+    ("KeyError: 'r'", 'ValueError: no such file', 'RuntimeError')
+    """
+    return shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+
+def shortened(text: str) -> str:
+    """A text from elsewhere on one line of bounded length."""
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 3] + "..."
+
+
+def place(error: BaseException, file: str | None = None) -> str:
+    """Where a user's code failed: `` (own.py, line 3)``; of `file` the line that was reached last. Empty where unknown.
+
+    Args:
+        error: as it was caught.
+        file: the user's own; None: the innermost line, whoever wrote it.
+    """
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        frames.append((error.filename, error.lineno))
+    own = [frame for frame in frames if file is None or Path(frame[0]).resolve() == Path(file).resolve()]
+    return f" ({Path(own[-1][0]).name}, line {own[-1][1]})" if own else ""
+
+
+class Boundary(ContextDecorator):
+    """Around a call into a library: whatever it raises becomes one line, and its traceback goes to the log.
+
+    What a library raises is on no list: a half-downloaded file, a wrong type in a configuration and a missing driver
+    each have a type of their own. Errors of ours pass through. In a ``with`` or on a function.
+    """
+
+    def __init__(
+        self, kind: type[BonEvalError], what: str, remedy: str, *, log: str | os.PathLike[str] | None = None
+    ) -> None:
+        """What failed and what to do about it, as an error of `kind`; `log` is the file for the traceback, if any."""
+        self._kind, self._what, self._remedy, self._log = kind, what, remedy, log
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, BonEvalError):
+            kept = _log(error, self._log)
+            raise self._kind(f"{self._what}: {reason(error)}{kept}; {self._remedy}") from error
+
+
+def _log(error: BaseException, log: str | os.PathLike[str] | None) -> str:
+    """Append the traceback; the words that point to it."""
+    if log is None or os.fspath(log) == os.devnull:
+        return ""
+    try:
+        with open(log, "a", encoding="utf-8") as file:
+            file.writelines(traceback.format_exception(error))
+    except OSError:
+        return ""  # the error itself is what the user needs; a disk that is full is found by what writes a result
+    return f" (traceback in {os.fspath(log)})"
 
 
 def counted(n: int, what: str = "problem") -> str:

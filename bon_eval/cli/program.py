@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from bon_eval.cli.options import (
     verdict_options,
     with_server,
 )
+from bon_eval.cli.output import is_of_output, report_output
 from bon_eval.cli.pairs import pairs
 from bon_eval.cli.scale import merge, plan
 from bon_eval.cli.stored import (
@@ -57,7 +59,18 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
 class _Group(click.Group):
-    """Turns a user's errors into one line and exit code 2, Ctrl-C into exit code 130 and SIGTERM into 143."""
+    """Turns a user's errors into one line and exit code 2, Ctrl-C into exit code 130 and SIGTERM into 143.
+
+    Output that cannot be written is such an error; whoever closes the pipe has read enough and is told nothing (141).
+    """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:  # of --help and --version, which are printed before any command
+            if not is_of_output(error):
+                raise
+            sys.exit(report_output(error))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -66,6 +79,10 @@ class _Group(click.Group):
         except BonEvalError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(2)
+        except OSError as error:
+            if not is_of_output(error):
+                raise
+            ctx.exit(report_output(error))
         except KeyboardInterrupt as stop:
             click.echo("stopped; the same command goes on where this one stopped", err=True)
             ctx.exit(stop.exit_code if isinstance(stop, Stopped) else 130)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Protocol
 
 from bon_eval.engines.base import Engine, EngineSpec, stderr_to
-from bon_eval.errors import ConfigError, EngineError, unknown_name
+from bon_eval.errors import ConfigError, EngineError, one_line, unknown_name
 
 ENGINES = {
     "vllm": ("bon_eval.engines.vllm", "VllmEngine"),
@@ -51,8 +51,8 @@ def choose_engine(name: str) -> tuple[str, str]:
     try:
         with stderr_to(os.devnull):
             importlib.import_module("vllm")
-    except ImportError as error:
-        reason = f"auto: vLLM does not import ({error}); pip install 'bon-eval[vllm]' for the fast engine"
+    except Exception as error:  # noqa: BLE001 - native libraries raise anything; the run says why vLLM is not taken
+        reason = f"auto: vLLM does not import ({one_line(error)}); pip install 'bon-eval[vllm]' for the fast engine"
     else:
         return "vllm", "auto: vLLM imports"
     if importlib.util.find_spec("torch") is not None and importlib.util.find_spec("transformers") is not None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from bon_eval.errors import ConfigError, ModelError
+from bon_eval.errors import Boundary, ConfigError, ModelError
 
 _OWN = {
     "logprobs_mode": "log-probs are those of the raw distribution",
@@ -55,9 +55,10 @@ def check_adapter_for_scoring(engine: str, adapter_dir: Path | str | None) -> No
 
 def adapted_head(adapter_dir: Path) -> tuple[str, ...]:
     """The output or input embeddings that a PEFT adapter changes."""
-    config = json.loads((adapter_dir / "adapter_config.json").read_text(encoding="utf-8"))
     named: list[str] = []
-    for key in ("target_modules", "modules_to_save"):
-        value = config.get(key) or []
-        named += [value] if isinstance(value, str) else [str(name) for name in value]
+    with Boundary(ModelError, f"adapter {adapter_dir}: adapter_config.json cannot be read", "save it again with PEFT"):
+        config = json.loads((adapter_dir / "adapter_config.json").read_text(encoding="utf-8"))
+        for key in ("target_modules", "modules_to_save"):
+            value = config.get(key) or []
+            named += [value] if isinstance(value, str) else [str(name) for name in value]
     return tuple(dict.fromkeys(head for head in _HEADS for name in named if name.split(".")[-1] == head))

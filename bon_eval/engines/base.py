@@ -14,6 +14,9 @@ from typing import Protocol, Self
 from bon_eval.errors import EngineError
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 
+AGAIN = "what was stored is kept, and the same command goes on where it stopped"
+"""What to do when an engine fails in the midst of a run."""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:

@@ -11,11 +11,14 @@ from typing import Any
 from bon_eval.engines import REMOTE
 from bon_eval.engines.hashes import content_hash
 from bon_eval.engines.hub import hub_model
-from bon_eval.errors import ModelError
+from bon_eval.errors import Boundary, ModelError
 
 ASSETS = Path(__file__).parents[1] / "assets"
 EMBEDDED = ("arith-mixed", "arith-worked")
 """Small models that ship with the package, loadable by name."""
+
+
+_PEFT = "give a complete directory as saved by PEFT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,9 @@ def resolve_adapter(path: str) -> tuple[Path, str]:
     config = directory / "adapter_config.json"
     if not config.is_file():
         raise ModelError(f"adapter {path!r} has no adapter_config.json; give a directory saved by PEFT")
-    try:
-        kind = json.loads(config.read_text(encoding="utf-8")).get("peft_type")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise ModelError(f"adapter {path!r}: adapter_config.json cannot be read ({error})") from error
+    with Boundary(ModelError, f"adapter {path!r}: adapter_config.json cannot be read", _PEFT):
+        content = json.loads(config.read_text(encoding="utf-8"))
+        kind = content.get("peft_type")
     if kind != "LORA":
         raise ModelError(f"adapter {path!r} is of type {kind!r}; only LORA adapters can be served by every engine")
     return directory.resolve(), content_hash(directory, adapter=True)
@@ -114,9 +116,11 @@ def stated_context(directory: Path) -> int | None:
         ModelError: config.json is not readable JSON.
     """
     path = directory / "config.json"
-    try:
+    with Boundary(ModelError, f"{path} cannot be read", "give a directory saved by transformers"):
         config = json.loads(path.read_text(encoding="utf-8"))
         value = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); give a directory saved by transformers") from error
-    return None if value is None else int(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value != int(value):
+        raise ModelError(f"{path}: max_position_embeddings is {value!r}; it must be a whole number of tokens")
+    return int(value)

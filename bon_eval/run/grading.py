@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bon_eval.config import responses_per_problem
+from bon_eval.errors import counted
 from bon_eval.graders import get_grader
 from bon_eval.graders.answer_classes import AnswerClasses
 from bon_eval.graders.batch import BatchGrader
 from bon_eval.graders.reasoning import Parts, reasoning_between
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
-from bon_eval.run.console.progress import Progress
+from bon_eval.run.console.progress import Progress, say
 from bon_eval.store import parts
 from bon_eval.store.files import write_atomic
 from bon_eval.store.prompts import load_prompt_texts
@@ -85,8 +87,11 @@ def grade_run(
     size = responses_per_problem(meta["config"])
     target = path / "grades.parquet"
 
+    failed: Counter[str] = Counter()
+
     def write(temporary: Path) -> None:
         numbering = AnswerClasses(size)
+        failed.clear()
         with (
             BatchGrader(name, deadline=deadline, memory_mb=memory_mb) as grader,
             pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
@@ -94,10 +99,13 @@ def grade_run(
         ):
             for table in _batches(parts.read_parts(stored_parts(path, meta), _COLUMNS)):
                 graded = _grade_batch(grader, name, table, golds, split, numbering, special)
+                failed.update(r for r in graded["reason"].to_pylist() if f" in grader {name}" in r)
                 writer.write_table(graded)
                 progress.advance(numbering.take_finished())
 
     write_atomic(target, write)
+    for what, count in failed.most_common(1):
+        say(f"grader {name} failed on {counted(failed.total(), 'response')}, most often ({count:,}) by {what}", quiet)
     return target
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from bon_eval.errors import ConfigError, one_line, unknown_name
+import numpy as np
+
+from bon_eval.errors import BonEvalError, ConfigError, place, reason, unknown_name
 from bon_eval.records import Pool, Response
 from bon_eval.scorers.base import Array, Scorer
 
@@ -23,22 +27,19 @@ class PluginScorer(Scorer):
     It has no form for arrays, so `over` reads the scores that `bon_eval.load_run` computed response by response.
     """
 
-    def __init__(self, one: Callable[[Response], float], name: str) -> None:
+    def __init__(self, one: Callable[[Response], float], name: str, file: str | None = None) -> None:
         super().__init__(one, self._stored, name=name, weight="score")
+        self._file = file
 
     def __call__(self, response: Response) -> float:
-        """Score of one response; what the function raises is its own and passes through.
+        """Score of one response.
 
         Raises:
-            ConfigError: the function returned no number.
+            ConfigError: the function raised something, or returned no number.
         """
-        value = super().__call__(response)
-        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-            raise ConfigError(
-                f"scorer {self.name!r} returned {value!r} for response {response.index} of problem "
-                f"{response.problem_id!r}; return a number, higher is better"
-            )
-        return float(value)
+        where = f"response {response.index} of problem {response.problem_id!r}"
+        with _running(self.name, where, self._file):
+            return _number(super().__call__(response), self.name, where)
 
     def _stored(self, pool: Pool) -> Array:
         if self.name not in pool.plugin_scores:
@@ -68,12 +69,13 @@ def from_file(name: str) -> Scorer:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError, AttributeError, TypeError, ValueError, OSError) as error:
-        reason = one_line(error)
-        raise ConfigError(f"scorer {name!r}: {path_text} cannot be imported ({reason}); mend the file") from error
+    except (Exception, SystemExit) as error:  # a user's code raises anything
+        raise ConfigError(
+            f"scorer {name!r}: {path_text} cannot be imported ({reason(error)}{place(error, str(path))}); mend the file"
+        ) from error
     if not hasattr(module, attribute):
         raise ConfigError(f"scorer {name!r}: {path_text} defines no {attribute!r}; define a function of one response")
-    return _wrapped(getattr(module, attribute), name)
+    return _wrapped(getattr(module, attribute), name, str(path))
 
 
 def from_entry_point(name: str, known: list[str]) -> Scorer:
@@ -87,10 +89,13 @@ def from_entry_point(name: str, known: list[str]) -> Scorer:
         raise ConfigError(unknown_name("scorer", name, [*known, *offered]) + ", or path.py:name")
     try:
         found = offered[name].load()
-    except (ImportError, AttributeError) as error:
-        reason = one_line(error)
-        raise ConfigError(f"scorer {name!r} of {offered[name].value} cannot be imported ({reason})") from error
-    return _wrapped(found, name)
+    except (Exception, SystemExit) as error:  # foreign code raises anything
+        raise ConfigError(
+            f"scorer {name!r} of {offered[name].value} cannot be imported ({reason(error)}{place(error)}); mend it or "
+            "uninstall"
+        ) from error
+    module = sys.modules.get(offered[name].module)
+    return _wrapped(found, name, getattr(module, "__file__", None))
 
 
 def offered_names() -> list[str]:
@@ -98,10 +103,53 @@ def offered_names() -> list[str]:
     return sorted(point.name for point in entry_points(group=GROUP))
 
 
-def _wrapped(found: object, name: str) -> Scorer:
+def _wrapped(found: object, name: str, file: str | None) -> Scorer:
     if isinstance(found, Scorer):
-        found.name = name
-        return found
+        return _ForeignScorer(found, name, file)
     if not callable(found):
         raise ConfigError(f"scorer {name!r} is a {type(found).__name__}; give a function of one response")
-    return PluginScorer(found, name)
+    return PluginScorer(found, name, file)
+
+
+class _ForeignScorer(Scorer):
+    """A user's scorer with a form of its own for pools."""
+
+    def __init__(self, own: Scorer, name: str, file: str | None) -> None:
+        super().__init__(own, self._all, name=name, needs=own.needs, weight=own.weight, blind=own.blind)
+        self._own, self._file = own, file
+        functools.update_wrapper(self, own, assigned=("__doc__",), updated=())
+
+    def __call__(self, response: Response) -> float:
+        """Score of one response. Raises `ConfigError` where the user's code fails or gives no number."""
+        where = f"response {response.index} of problem {response.problem_id!r}"
+        with _running(self.name, where, self._file):
+            return _number(self._own(response), self.name, where)
+
+    def _all(self, pool: Pool) -> Array:
+        with _running(self.name, "a pool", self._file):
+            scores = np.asarray(self._own.over(pool), dtype=np.float64)
+            if scores.shape != pool.log_likelihood.shape or np.isnan(scores).any():
+                raise ConfigError(
+                    f"scorer {self.name!r} returned an array of shape {scores.shape} for a pool, or one with nan; "
+                    f"return a number for each response, (problems, N) = {pool.log_likelihood.shape}"
+                )
+        return scores
+
+
+@contextmanager
+def _running(name: str, where: str, file: str | None) -> Iterator[None]:
+    """Around a user's code: what it raises becomes one line with the line of the user's file that was reached last."""
+    try:
+        yield
+    except BonEvalError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ConfigError(
+            f"scorer {name!r} failed on {where}: {reason(error)}{place(error, file) or place(error)}; mend it"
+        ) from error
+
+
+def _number(value: object, name: str, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise ConfigError(f"scorer {name!r} returned {value!r} for {where}; return a number, higher is better")
+    return float(value)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bon_eval.dpo.tracking.trajectory import Trajectory
-from bon_eval.report.formats.figures import BLUE, GREEN, INK, ORANGE, PURPLE, SETTINGS, VERMILLION, new_figure
+from bon_eval.report.formats.figures import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    VERMILLION,
+    drawing,
+    load_matplotlib,
+    new_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,9 +60,7 @@ _PANELS = (
 
 def panel_figures(runs: Runs) -> Iterator[tuple[str, str, Figure]]:
     """(file stem, title, figure) of each panel."""
-    import matplotlib
-    from matplotlib.ticker import MaxNLocator
-
+    locator = load_matplotlib().ticker.MaxNLocator
     n = next(iter(next(iter(runs.values())).values()))[0].n
     for stem, measure, title, unit, scale, target in _PANELS:
         text = title.format(n=n)
@@ -60,7 +68,7 @@ def panel_figures(runs: Runs) -> Iterator[tuple[str, str, Figure]]:
             measure in c for found in runs.values() for ts in found.values() for t in ts for c in t.columns.values()
         ):
             continue  # no problem of a checkpoint has both correct and wrong responses, say
-        with matplotlib.rc_context(SETTINGS):
+        with drawing():
             figure, axes = new_figure(len(runs))
             for ax, (setting, conditions) in zip(axes, runs.items(), strict=True):
                 for (condition, trajectories), (colour, marker, dash) in zip(conditions.items(), _STYLES, strict=False):
@@ -87,7 +95,7 @@ def panel_figures(runs: Runs) -> Iterator[tuple[str, str, Figure]]:
                     level = scale * float(base[target].values.mean())
                     ax.axhline(level, color=INK, linewidth=0.9, linestyle=(0, (6, 3)), label=label)
                 ax.set_xlabel("optimizer steps")
-                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+                ax.xaxis.set_major_locator(locator(integer=True))
                 ax.set_title(setting, loc="left")
             figure.suptitle(text, x=0.01, ha="left", fontsize=11)
             axes[0].set_ylabel(unit)

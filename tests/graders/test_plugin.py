@@ -113,7 +113,7 @@ def test_it_runs_in_a_worker_and_cannot_hurt_the_caller(installed: Path) -> None
     reasons = [g[1] for g in grades]
     assert reasons[1] == "grader bad passed its deadline of 2.1 s of processor time"
     assert reasons[2] == "grader bad ended its worker (exit code 7)"
-    assert reasons[3] == "KeyError in grader bad"
+    assert reasons[3] == "KeyError in grader bad (bad_grader.py, line 15)"
     assert reasons[4] == "TypeError in grader bad"
     assert reasons[5] == reasons[6] == "read"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from importlib.metadata import PathDistribution
 
+import numpy as np
 import pytest
 
 from bon_eval.errors import ConfigError
-from bon_eval.records import Response
+from bon_eval.records import Pool, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer, offered_names
 
 R = Response("p", "sample", 2, "two words", (1, 2), (-1.0, -2.0), "stop")
@@ -66,6 +67,55 @@ def test_what_is_no_number(tmp_path, value):
     scorer = get_scorer(f"{write(tmp_path, f'f = lambda r: {value}')}:f")
     with pytest.raises(ConfigError, match="for response 2 of problem 'p'; return a number"):
         scorer(R)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return 1 / 0", r"ZeroDivisionError: division by zero \(mine\.py, line 7\)"),
+        ("return json.loads('x')", r"JSONDecodeError: .* \(mine\.py, line 7\)"),
+        ("return helper()", r"Odd: odd \(mine\.py, line 5\)"),
+        ("raise SystemExit(3)", r"SystemExit: 3 \(mine\.py, line 7\)"),
+        ("assert response is None", r"AssertionError \(mine\.py, line 7\)"),
+    ],
+)
+def test_a_function_that_fails_names_its_own_line(tmp_path, body, said):
+    helper = "import json\nclass Odd(Exception):\n    pass\ndef helper():\n    raise Odd('odd')\n"
+    text = f"{helper}def f(response):\n    {body}\n"
+    scorer = get_scorer(f"{write(tmp_path, text)}:f")
+    with pytest.raises(ConfigError, match=f"failed on response 2 of problem 'p': {said}; mend it"):
+        scorer(R)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("\n1 / 0\n", r"ZeroDivisionError: .* \(mine\.py, line 2\)"),
+        ("import sys\nsys.exit(1)\n", r"SystemExit: 1 \(mine"),
+    ],
+)
+def test_a_file_that_fails_names_its_own_line(tmp_path, text, said):
+    with pytest.raises(ConfigError, match=said):
+        get_scorer(f"{write(tmp_path, text)}:f")
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ("pool.log_likelihood + no_name", r"failed on a pool: NameError: .*\(mine\.py, line 2\)"),
+        ("pool.log_likelihood[0]", r"an array of shape \(3,\) for a pool, .*\(problems, N\) = \(2, 3\)"),
+        ("pool.log_likelihood * float('nan')", "or one with nan"),
+        ("'text'", "failed on a pool: ValueError"),
+    ],
+)
+def test_a_form_for_pools_that_fails(tmp_path, over, said):
+    text = f"from bon_eval.scorers import scorer\n@scorer(lambda pool: {over})\ndef f(response):\n    return 1.0\n"
+    found = get_scorer(f"{write(tmp_path, text)}:f")
+    ones = np.ones((2, 3))
+    no = ones < 0
+    pool = Pool(("a", "b"), -ones, ones.astype(np.int32), no, no, no, no.astype(np.int32))
+    with pytest.raises(ConfigError, match=said):
+        found.over(pool)
 
 
 def test_an_entry_point(tmp_path, monkeypatch):

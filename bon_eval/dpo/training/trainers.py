@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.dpo.training.settings import TrainSettings
-from bon_eval.engines.load import load_causal_lm
+from bon_eval.engines.load import load_adapter, load_causal_lm
 from bon_eval.errors import ConfigError, one_line
 
 INSTALL = "pip install 'bon-eval[dpo]'"
@@ -72,9 +72,7 @@ def make_trainer(
     tokenizer = load_tokenizer(model_dir, trust_remote_code)
     peft_config = None
     if policy is not None:
-        import peft
-
-        model = peft.PeftModel.from_pretrained(model, str(policy.directory), is_trainable=True)
+        model = load_adapter(model, policy.directory, is_trainable=True)
     elif settings.lora_rank is not None:
         import peft
 

@@ -5,6 +5,7 @@ busy, slow or down.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -15,7 +16,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from bon_eval.engines.servers import ServerSettings
-from bon_eval.errors import EngineError
+from bon_eval.errors import EngineError, reason
 
 T = TypeVar("T")
 KEY = "OPENAI_API_KEY"
@@ -87,7 +88,7 @@ class Client:
                 if error.status_code < 500:
                     raise RefusedError(error.status_code, self.reason(error)) from None
                 reason = self.reason(error)
-            except (self._openai.APIConnectionError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - no connection, and an answer that the client cannot read
                 reason = self.reason(error)
             if time.monotonic() - began >= wait:
                 raise EngineError(
@@ -119,7 +120,7 @@ class Client:
                 if not self._passes(error.status_code):
                     raise RefusedError(error.status_code, self.reason(error)) from None
                 reason, wanted = self.reason(error), _retry_after(error.response.headers)
-            except (self._openai.APIConnectionError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - no connection, and an answer that the client cannot read
                 reason, wanted = self.reason(error), None
             else:
                 self._down = False
@@ -145,8 +146,12 @@ class Client:
                 body.get("message") or body.get("detail") or body.get("error") if isinstance(body, Mapping) else body
             )
             text = f"HTTP {error.status_code}: {inner or error.message}"
-        else:
+        elif isinstance(error, json.JSONDecodeError):
+            text = f"its answer is no JSON: {error.doc[:80]!r}"
+        elif isinstance(error, self._openai.APIConnectionError):
             text = str(error.__cause__ or error)
+        else:
+            text = f"its answer cannot be read: {reason(error)}"
         key = os.environ.get(KEY)
         text = " ".join((text.replace(key, "***") if key else text).split())
         return text if len(text) <= 300 else text[:297] + "..."

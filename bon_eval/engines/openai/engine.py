@@ -6,6 +6,8 @@ before a run, and of every answer. Sampling is seeded by the server: requests ca
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -26,8 +28,8 @@ _SCORE_WINDOW = 64
 # HTTP requests at once: the client opens at most 1,000 connections, and one that waits for its turn would use up its
 # deadline; 1,024 open files are a usual limit, too.
 _MOST_REQUESTS = 900
-# Two answers to one request that agree in all of this much surprise are one answer given twice.
-_CACHED_BELOW = -20.0
+# Probability below which two parts of one pool that are the same are one answer given twice.
+_CACHED_BELOW = 1e-9
 
 
 @dataclass(slots=True, eq=False)
@@ -205,7 +207,7 @@ class OpenAIEngine(LoadedEngine):
 
 def _check_fresh(pool: _Pool, found: tuple[Choice, ...]) -> None:
     """Raise `EngineError` where a part of a pool repeats another: a cache answers equal requests with one answer."""
-    if sum(sum(c.logprobs) for c in found) > _CACHED_BELOW:
+    if _chance(found, pool.request.sampling.temperature) > _CACHED_BELOW:
         return
     size = len(found)
     for start in range(0, len(pool.choices) - size + 1):
@@ -214,5 +216,18 @@ def _check_fresh(pool: _Pool, found: tuple[Choice, ...]) -> None:
         ]:
             raise EngineError(
                 f"problem {pool.request.problem_id}: the server answered two requests with the same {size} responses; "
-                "a cache stands between, turn it off: every response must be drawn"
+                "a cache stands between, or servers behind a router share a seed: turn it off, or give each server its "
+                "own --seed, since every response must be drawn"
             )
+
+
+def _chance(found: tuple[Choice, ...], temperature: float) -> float:
+    """At most the probability that these responses come again in this order.
+
+    From temperature 1 on by their log-likelihoods. Below 1 these bound nothing; but the same responses come in each of
+    their orders alike.
+    """
+    if temperature >= 1.0:
+        return math.exp(sum(sum(c.logprobs) for c in found) / temperature)
+    same = Counter(c.logprobs.tobytes() for c in found)
+    return math.exp(sum(math.lgamma(k + 1) for k in same.values()) - math.lgamma(len(found) + 1))

@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bon_eval.engines.openai.logprobs import count, pairs, read_ids, read_logprobs
 from bon_eval.engines.servers import Server, ServerSettings
-from bon_eval.errors import EngineError
+from bon_eval.errors import Boundary, EngineError
 from bon_eval.records import TOPK, ForcedSequence, Request, Response
 
-_TOKEN_ID = "token_id:"
+_SHAPE = "it is of another shape than OpenAI's API has; check --base-url, or use another version or server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ def scoring_body(settings: ServerSettings, sequence: ForcedSequence, top: int) -
     }
 
 
+@Boundary(EngineError, "the server's answer cannot be read", _SHAPE)
 def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str]) -> Answer:
     """The n choices of an answer.
 
@@ -97,8 +99,9 @@ def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str
         end_texts: what the request's end tokens read as; used where the server gives no token ids.
 
     Raises:
-        EngineError: fewer choices than asked for, another number of log-probs than of tokens, a response without
-            its end token or cut elsewhere than at max_tokens, another prompt than was sent.
+        EngineError: fewer choices than asked for, no text, log-probs that are none or cannot be true, another number of
+            them than of tokens, a response without its end token or cut elsewhere than at max_tokens, another prompt
+            than was sent; or an answer of another shape.
     """
     if not isinstance(body, Mapping) or not isinstance(body.get("choices"), list):
         raise EngineError(f"the server's answer is no completion ({_short(body)}); check --base-url")
@@ -112,14 +115,16 @@ def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str
     if isinstance(counted, int) and counted != len(request.prompt_token_ids):
         raise EngineError(_other_prompt(request, counted))
     made = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
-    given = sum(map(_count, found))
+    given = sum(map(count, found))
     if isinstance(made, int) and given and given != made:
         raise EngineError(_other_count(request, given, made))
-    choices = tuple(
-        _choice(c, request, end_texts)
-        for c in sorted(found, key=lambda c: c.get("index", 0) if isinstance(c, Mapping) else 0)
-    )
+    choices = tuple(_choice(c, request, end_texts) for c in sorted(found, key=_index))
     return Answer(choices, counted if isinstance(counted, int) else None)
+
+
+def _index(choice: object) -> int:
+    index = choice.get("index") if isinstance(choice, Mapping) else None
+    return index if isinstance(index, int) else 0
 
 
 def to_response(request: Request, index: int, choice: Choice) -> Response:
@@ -136,6 +141,7 @@ def to_response(request: Request, index: int, choice: Choice) -> Response:
     )
 
 
+@Boundary(EngineError, "the server's scores cannot be read", _SHAPE)
 def read_scores(body: object, sequence: ForcedSequence) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Log-probs of a sequence's response tokens, and the highest one at each of their positions.
 
@@ -150,98 +156,85 @@ def read_scores(body: object, sequence: ForcedSequence) -> tuple[tuple[float, ..
         raise EngineError("the server gave no prompt log-probs for these tokens; score with engine vllm")
     own, top = [], []
     for token, entries in zip(sequence.response_token_ids, positions[-n:], strict=True):
-        entry = entries.get(str(token)) if isinstance(entries, Mapping) else None
-        if entry is None:
+        if not isinstance(entries, Mapping) or str(token) not in entries:
             raise EngineError(f"the server's prompt log-probs are not those of the tokens sent (token {token} lacks)")
-        own.append(float(entry["logprob"]))
-        top.append(max(float(e["logprob"]) for e in entries.values()))
+        named = dict(pairs({k: e.get("logprob") for k, e in entries.items()}, "a given response"))
+        own.append(named[str(token)])
+        top.append(max(named.values()))
     return tuple(own), tuple(top)
 
 
+@Boundary(EngineError, "the server's answer to a trial request cannot be read", _SHAPE)
 def top_logprobs(body: object) -> dict[str, float]:
-    """The most likely first tokens of a one-token answer, with their log-probs."""
+    """The most likely first tokens of a one-token answer, with their log-probs; empty where the server names none.
+
+    Raises:
+        EngineError: a log-prob is no number, or the answer is of another shape.
+    """
     choices = body.get("choices") if isinstance(body, Mapping) else None
     logprobs = choices[0].get("logprobs") if isinstance(choices, list) and choices else None
-    if not isinstance(logprobs, Mapping):
-        return {}
-    if isinstance(content := logprobs.get("content"), list) and content:
-        return {str(e["token"]): float(e["logprob"]) for e in content[0].get("top_logprobs") or ()}
-    listed = logprobs.get("top_logprobs")
-    return {str(k): float(v) for k, v in listed[0].items()} if isinstance(listed, list) and listed else {}
+    listed = None
+    if isinstance(logprobs, Mapping) and isinstance(content := logprobs.get("content"), list) and content:
+        listed = content[0].get("top_logprobs")
+    elif isinstance(logprobs, Mapping) and isinstance(every := logprobs.get("top_logprobs"), list) and every:
+        listed = every[0]
+    return dict(pairs(listed, "a trial request"))
 
 
 def _choice(choice: object, request: Request, end_texts: frozenset[str]) -> Choice:
     where = f"problem {request.problem_id}, {request.arm}"
     if not isinstance(choice, Mapping):
         raise EngineError(f"{where}: the server's answer is no completion ({_short(choice)})")
-    message = choice.get("message")
-    text = message.get("content") if isinstance(message, Mapping) else choice.get("text")
-    tokens, logprobs, top = _logprobs(choice, where)
-    ids = _token_ids(choice, tokens)
-    if ids and len(ids) != len(logprobs):
-        raise EngineError(
-            f"{where}: the server gave {len(ids)} token ids and {len(logprobs)} log-probs; report it there"
-        )
+    found = read_logprobs(choice, where)
+    ids = read_ids(choice, found.tokens, where)
+    size = len(found.logprobs)
+    if ids and len(ids) != size:
+        raise EngineError(f"{where}: the server gave {len(ids)} token ids and {size} log-probs; report it there")
     reason = choice.get("finish_reason")
     if isinstance(choice.get("stop_reason"), str):
         reason = "stop"  # a stop string completed by the last allowed token
     sampling = request.sampling
     if reason == "length":
-        if len(logprobs) != sampling.max_tokens:
+        if size != sampling.max_tokens:
             raise EngineError(
-                f"{where}: the server cut a response at {len(logprobs)} tokens where {sampling.max_tokens} were asked "
+                f"{where}: the server cut a response at {size} tokens where {sampling.max_tokens} were asked "
                 "for; start it with a longer context, or without a limit of its own"
             )
     elif reason == "stop":
         if not isinstance(choice.get("stop_reason"), str):
-            _check_end(request, ids, tokens, end_texts, where)
+            _check_end(request, ids, found.tokens, end_texts, where)
     else:
         raise EngineError(f"{where}: the server ended a response with {reason!r}, which is neither stop nor length")
     confidences = None
     if sampling.topk:
-        if len(top) != len(logprobs) or not all(top):
+        if len(found.top) != size or not all(found.top):
             raise EngineError(f"{where}: the server gave no {TOPK} most likely tokens; sample without --token-stats")
-        confidences = array("f", (-sum(best) / len(best) for best in (sorted(t, reverse=True)[:TOPK] for t in top)))
-    return Choice(str(text or ""), array("i", ids), array("f", logprobs), str(reason), confidences)
+        best = (sorted(values, reverse=True)[:TOPK] for values in found.top)
+        confidences = array("f", (-sum(values) / len(values) for values in best))
+    return Choice(_text(choice, size, where), array("i", ids), array("f", found.logprobs), str(reason), confidences)
 
 
-def _logprobs(choice: Mapping[str, Any], where: str) -> tuple[list[str], list[float], list[list[float]]]:
-    """Tokens as text, their log-probs, and at each the log-probs of the most likely ones."""
-    given = choice.get("logprobs")
-    tokens: list[str] = []
-    logprobs: list[Any] = []
-    top: list[list[float]] = []
-    if isinstance(given, Mapping) and isinstance(given.get("content"), list):
-        content = given["content"]
-        tokens, logprobs = [str(e.get("token")) for e in content], [e.get("logprob") for e in content]
-        top = [[float(t["logprob"]) for t in e.get("top_logprobs") or ()] for e in content]
-    elif isinstance(given, Mapping) and isinstance(given.get("token_logprobs"), list):
-        tokens, logprobs = [str(t) for t in given.get("tokens") or ()], given["token_logprobs"]
-        top = [[float(x) for x in t.values()] if t else [] for t in given.get("top_logprobs") or ()]
-    if not logprobs or not all(isinstance(x, int | float) for x in logprobs):
+def _text(choice: Mapping[str, Any], size: int, where: str) -> str:
+    """A response's text, all of it."""
+    message = choice.get("message")
+    holder = message if isinstance(message, Mapping) else choice
+    for key in ("reasoning_content", "reasoning", "tool_calls"):
+        if holder.get(key):
+            raise EngineError(
+                f"{where}: the server has taken {key} out of the response's text; start it without a parser for "
+                "reasoning or tools, so that the text is whole"
+            )
+    key = "content" if holder is message else "text"
+    text = holder.get(key)
+    if text is None and holder is message and size == 1:
+        return ""  # what the chat API says of a response that is its end token alone
+    if not isinstance(text, str):
         raise EngineError(
-            f"{where}: the server gave no log-prob for each token, without which there is no log-likelihood; use a "
-            "server and model that return them"
+            f"{where}: the server gave {_short(repr(text))} as the {key} of a response of {size} tokens, which must be "
+            "a text, so nothing could be graded; use another version or server, or --engine-arg api="
+            f"{'completions' if holder is message else 'chat'}"
         )
-    return tokens, [float(x) for x in logprobs], top
-
-
-def _count(choice: object) -> int:
-    """How many tokens have a log-prob."""
-    given = choice.get("logprobs") if isinstance(choice, Mapping) else None
-    listed = (given.get("content") or given.get("token_logprobs")) if isinstance(given, Mapping) else None
-    return len(listed) if isinstance(listed, list) else 0
-
-
-def _token_ids(choice: Mapping[str, Any], tokens: Sequence[str]) -> list[int]:
-    if isinstance(ids := choice.get("token_ids"), list):
-        return [int(t) for t in ids]
-    if tokens and all(t.startswith(_TOKEN_ID) for t in tokens):
-        return [int(t.removeprefix(_TOKEN_ID)) for t in tokens]
-    content = (choice.get("logprobs") or {}).get("content")
-    if isinstance(content, list) and content and all(isinstance(e.get("id"), int) for e in content):
-        return [int(e["id"]) for e in content]
-    return []
+    return text
 
 
 def _check_end(

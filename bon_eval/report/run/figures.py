@@ -20,9 +20,9 @@ from bon_eval.report.formats.figures import (
     INK,
     ORANGE,
     PURPLE,
-    SETTINGS,
     SKY,
     VERMILLION,
+    drawing,
     legend_below,
     n_axis,
     new_figure,
@@ -50,13 +50,11 @@ MOST_SCORERS = 6
 
 def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
     """(file stem, figure) of the panels: three, and the sharpening curve where there is one."""
-    import matplotlib
-
     panels = [("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)]
     if analysis.replayed.reweighted:
         panels.append(("sharpening", sharpening))
     for name, draw in panels:
-        with matplotlib.rc_context(SETTINGS):
+        with drawing():
             yield name, draw(analysis)
 
 

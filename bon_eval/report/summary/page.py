@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bon_eval.errors import counted
 from bon_eval.report.formats.csv_json import to_csv
-from bon_eval.report.formats.figures import scorer_label
+from bon_eval.report.formats.figures import load_matplotlib, scorer_label
 from bon_eval.report.formats.html import render
 from bon_eval.report.summary.rows import Summary, SummaryCell
 from bon_eval.store.files import write_atomic, write_text
@@ -172,14 +172,12 @@ def _table_row(cell: SummaryCell) -> _TableRow:
 
 
 def _save(summary: Summary, path: Path) -> None:
-    import matplotlib
-    from matplotlib.figure import Figure
-
+    matplotlib = load_matplotlib()
     limit, rows, tasks = colour_limit(summary), summary.rows, summary.tasks
     labels = [textwrap.fill(row, 34, break_on_hyphens=False) for row in rows]
     heights = [max(0.55, 0.2 * (label.count("\n") + 2)) for label in labels]
     with matplotlib.rc_context({"font.size": 10, "font.family": "DejaVu Sans", "text.parse_math": False}):
-        figure = Figure(figsize=(2.9 + 1.55 * len(tasks), 1.25 + sum(heights)), layout="constrained")
+        figure = matplotlib.figure.Figure(figsize=(2.9 + 1.55 * len(tasks), 1.25 + sum(heights)), layout="constrained")
         axes = figure.subplots()
         edges = [0.0]
         for height in heights:

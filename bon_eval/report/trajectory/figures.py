@@ -14,9 +14,9 @@ from bon_eval.report.formats.figures import (
     INK,
     ORANGE,
     PURPLE,
-    SETTINGS,
     SKY,
     VERMILLION,
+    drawing,
     legend_below,
     new_figure,
 )
@@ -39,8 +39,6 @@ Line = tuple[str, str]
 
 def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
     """(file stem, alternative text, figure) of each panel."""
-    import matplotlib
-
     n = found.n
     panels: list[tuple[str, str, str, Sequence[Line], float]] = [
         (
@@ -111,9 +109,8 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
         )
     )
     # Names of pairs and probes are the user's: a dollar sign in one is no formula.
-    settings = {**SETTINGS, "text.parse_math": False}
     for stem, title, axis, lines, scale in panels:
-        with matplotlib.rc_context(settings):
+        with drawing(**{"text.parse_math": False}):
             figure, [ax] = new_figure()
             draw_lines(ax, found, lines, scale)
             if stem == "trajectory_accuracy":

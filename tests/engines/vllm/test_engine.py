@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 import signal
 import threading
 from collections import Counter
@@ -299,6 +300,19 @@ def test_a_model_directory_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> 
     with pytest.raises(EngineError, match="vLLM could not load") as caught:
         VllmEngine(EngineSpec(str(tmp_path), log_path=os.devnull))
     assert "\n" not in str(caught.value)
+
+
+def test_the_cause_of_a_failed_process_is_named(tmp_path: Path) -> None:
+    """Its engine runs elsewhere: what went wrong there stands in the log alone."""
+    shutil.copytree(MIXED, tmp_path / "half")
+    with (tmp_path / "half" / "model.safetensors").open("r+b") as weights:
+        weights.truncate(700_000)
+    log = tmp_path / "engine.log"
+    with pytest.raises(EngineError, match=r"vLLM could not load .*SafetensorError: Error while deser") as caught:
+        VllmEngine(EngineSpec(str(tmp_path / "half"), log_path=str(log)))
+    assert "\n" not in str(caught.value)
+    assert f"(its log: {log})" in str(caught.value)
+    assert "Traceback" in log.read_text()
 
 
 def test_data_parallelism_is_a_servers() -> None:

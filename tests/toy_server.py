@@ -1,0 +1,109 @@
+"""A server with OpenAI's completions API in this process, for a model whose distribution is known in full."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+END = 0
+"""The end token of the embedded models."""
+Play = Callable[[dict[str, Any], dict[str, Any]], Any]
+"""(body, true answer) -> what is sent instead: JSON, or (status, headers, bytes)."""
+
+
+class Toy:
+    """Tokens at every position independent of all before, and of the prompt; greedy takes the likeliest."""
+
+    def __init__(self, weights: Mapping[int, float]) -> None:
+        total = sum(weights.values())
+        self.ids = np.array(list(weights))
+        self.p = np.array([w / total for w in weights.values()])
+        self.top = {f"t{i}": math.log(p) for i, p in zip(self.ids, self.p, strict=True)}
+
+    def choice(self, index: int, body: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+        """One response."""
+        drawn: list[int] = []
+        while len(drawn) < body["max_tokens"] and END not in drawn:
+            k = int(np.argmax(self.p)) if body["temperature"] == 0 else int(rng.choice(len(self.p), p=self.p))
+            drawn.append(int(self.ids[k]))
+        best = dict(sorted(self.top.items(), key=lambda item: -item[1])[: max(1, body["logprobs"])])
+        names = [f"t{i}" for i in drawn]
+        return {
+            "index": index,
+            "text": " ".join(names).removesuffix(f"t{END}"),
+            "token_ids": drawn,
+            "logprobs": {
+                "tokens": names,
+                "token_logprobs": [self.top[name] for name in names],
+                "top_logprobs": [best | {name: self.top[name]} for name in names],
+            },
+            "finish_reason": "stop" if drawn[-1] == END else "length",
+            "stop_reason": None,
+        }
+
+    def answer(self, body: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
+        """The answer to one request, for responses or for the scores of given tokens."""
+        if "prompt_logprobs" in body:
+            positions = [{str(i): {"logprob": self.top.get(f"t{i}", -9.0)}} for i in body["prompt"]]
+            return {"choices": [{"prompt_logprobs": [None, *positions[1:]]}]}
+        choices = [self.choice(k, body, rng) for k in range(body["n"])]
+        made = sum(len(c["token_ids"]) for c in choices)
+        return {"choices": choices, "usage": {"prompt_tokens": len(body["prompt"]), "completion_tokens": made}}
+
+
+@contextmanager
+def toy_server(
+    model: Toy, play: Play = lambda body, answer: answer, *, replicas: Callable[[int], list[int]] | None = None
+) -> Iterator[str]:
+    """The base URL of a running server of the model ``toy``, which says that it is vLLM's.
+
+    Args:
+        play: changes answers.
+        replicas: request number -> seed of the generator of its answer; None: one generator, never the same again.
+    """
+    lock, rng, number = threading.Lock(), np.random.default_rng(1), 0
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+        def send(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+            self.send_response(status)
+            for name, value in (
+                {"Content-Type": "application/json", "Content-Length": str(len(content))} | headers
+            ).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            card = {"id": "toy", "owned_by": "vllm", "max_model_len": 256}
+            self.send(200, {}, json.dumps({"data": [card]} if "models" in self.path else {"version": "0"}).encode())
+
+        def do_POST(self) -> None:
+            nonlocal number
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                own = rng if replicas is None else np.random.default_rng(replicas(number))
+                number += 1
+                answer = play(body, model.answer(body, own))
+            self.send(*answer) if isinstance(answer, tuple) else self.send(200, {}, json.dumps(answer).encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        finally:
+            server.shutdown()
+            thread.join()
