@@ -14,6 +14,7 @@ from typing import Any
 from bon_eval.engines.arguments import check_adapter_for_scoring, check_arguments
 from bon_eval.engines.base import EngineSpec, LoadedEngine, no_adapter, stderr_to
 from bon_eval.engines.models import stated_context
+from bon_eval.engines.precision import float32_products
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.vllm.process import children, guard, not_compiling, shielded, watch
 from bon_eval.engines.vllm.worker import EXTENSION
@@ -129,6 +130,9 @@ class VllmEngine(LoadedEngine):
             "attention_backend": _attention_backend(config),
             "given": dict(sorted(spec.engine_args.items())),
         }
+        if not on_cpu and self._facts["dtype"] == "float32":
+            # Set in its workers by this variable alone.
+            self._facts["float32_products"] = float32_products(vllm.envs.VLLM_FLOAT32_MATMUL_PRECISION)
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
