@@ -194,6 +194,12 @@ def test_a_right_engine_agrees_in_every_precision(dtype: str) -> None:
     assert max(map(len, lines)) <= 112
 
 
+def test_one_problem_with_one_response_has_no_spread_and_a_verdict() -> None:
+    lines, error = doctor("bfloat16", n=1, limit=1)
+    assert (verdicts(lines), error) == (["agrees", "agrees"], "")
+    assert sum("no spread" in line for line in lines) == 1
+
+
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """(fault) -> engine transformers has it from now on."""

@@ -62,7 +62,8 @@ def row(
     spread, picks = "", ""
     if responses is not None:
         spread = "no spread" if responses.of_spread is None else f"{100 * responses.of_spread:.2f} %"
-        picks = ", ".join(f"{100 * share:.1f}" for share in responses.changed.values()) + " %"
+        picks = ", ".join(f"{100 * share:.1f}".replace("100.0", "100") for share in responses.changed.values())
+        picks += " %" if picks else ""
     return f"{line}{spread:>11}  {picks:>16}  {'agrees' if agrees else 'DIFFERS'}"
 
 
