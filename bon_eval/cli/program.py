@@ -195,18 +195,19 @@ def run(
 @main.command()
 @click.option("--model", required=True, help="Hub id, directory, or an embedded model.")
 @click.option("--engine", "engines", multiple=True, help="Engines to check; repeatable. [default: all installed]")
-@click.option("--dtype", default="float32", show_default=True)
+@click.option("--dtype", default="float32", show_default=True, help="float32 tells most; or what the run will use.")
 @revision_option
 @adapter_option
 @seed_option()
 @base_url_option
 @click.option("--served-model", help="With --base-url: the model's name there. [default: --model]")
+@engine_arg_option
 @trust_option
-def doctor(model: str, engines: tuple[str, ...], dtype: str, **given: Any) -> None:
+def doctor(model: str, engines: tuple[str, ...], dtype: str, engine_arg: tuple[str, ...], **given: Any) -> None:
     """Sample a few prompts and score them back: same engine, and the other one where both are installed."""
     from bon_eval.run.doctor import examine
 
-    for line in examine(model, engines, dtype=dtype, **given):
+    for line in examine(model, engines, dtype=dtype, engine_args=engine_args(engine_arg), **given):
         click.echo(line)
 
 

@@ -222,10 +222,13 @@ def test_an_adapter_makes_another_run(bon_eval_here: Command, lora_adapter: Path
     assert model.name.startswith("arith-mixed+")
 
 
-def test_doctor_on_the_transformers_engine(bon_eval_here: Command) -> None:
-    done = bon_eval_here("doctor", "--model", "arith-mixed", "--engine", "transformers")
+def test_doctor_on_the_transformers_engine(bon_eval_here: Command, one_line_error: Check) -> None:
+    asked = ["doctor", "--model", "arith-mixed", "--engine", "transformers"]
+    done = bon_eval_here(*asked, "--engine-arg", "batch_size=16")
     assert done.returncode == 0, done.stderr
-    assert "max" in done.stdout
+    assert "given: batch_size=16" in done.stdout
+    assert done.stdout.count("  agrees\n") == 2
+    one_line_error(bon_eval_here(*asked, "--engine-arg", "batch_sizes=16"), "batch_sizes", "attn_implementation")
 
 
 def test_help_starts_fast_because_it_imports_little() -> None:
@@ -262,9 +265,16 @@ def test_the_job_on_vllm(bon_eval: Command, model: str, tmp_path: Path) -> None:
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_doctor_scores_every_engine_by_every_engine(bon_eval: Command) -> None:
-    done = bon_eval("doctor", "--model", "arith-mixed")
+@pytest.mark.parametrize(("dtype", "largest"), [("float32", 1e-3), ("bfloat16", 2.0)])
+def test_doctor_scores_every_engine_by_every_engine(bon_eval: Command, dtype: str, largest: float) -> None:
+    done = bon_eval("doctor", "--model", "arith-mixed", "--dtype", dtype, "--engine-arg", "max_num_seqs=32")
     assert done.returncode == 0, done.stderr
-    lines = re.findall(r"(\w+) sampled, +(\w+) forced: +(\d+) tokens, max ([\d.e+-]+)", done.stdout)
+    number = r"([\d.e+-]+)"
+    lines = re.findall(
+        rf"^(\w+) +(\w+) +pool +([\d,]+) +{number} +{number} +{number} .* agrees$", done.stdout, re.MULTILINE
+    )
     assert {line[:2] for line in lines} == {(a, b) for a in ("vllm", "transformers") for b in ("vllm", "transformers")}
-    assert all(int(tokens) > 50 and float(largest) < 1e-3 for *_, tokens, largest in lines), done.stdout
+    assert all(int(tokens.replace(",", "")) > 500 and float(most) < largest for _, _, tokens, *_, most in lines)
+    assert re.search(rf"^vllm .*cpu, {dtype}, model runner V1, attention backend automatic", done.stdout, re.MULTILINE)
+    assert "given: max_num_seqs=32" in done.stdout
+    assert re.search(rf"^transformers .*cpu, {dtype}, .*given: nothing$", done.stdout, re.MULTILINE)

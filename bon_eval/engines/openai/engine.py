@@ -82,6 +82,7 @@ class OpenAIEngine(LoadedEngine):
                 "sent": dict(self._server.fields),
                 "seed": "the server's own",
                 "scores": found.server.prompt_logprobs,
+                "given": dict(sorted(spec.engine_args.items())),
             }
             if spec.probe is not None:
                 self._probe(spec.probe)

