@@ -73,17 +73,11 @@ def test_the_hashed_weights_are_loaded_and_the_next_engine_can_start_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import torch
-    from safetensors.torch import save_file
 
-    names = sorted(weights)
-    shards = {"model-00001-of-00002.safetensors": names[:7], "model-00002-of-00002.safetensors": names[7:]}
-    for shard, held in shards.items():
-        save_file({name: weights[name] for name in held}, folder / shard, metadata={"format": "pt"})
-    index = {"metadata": {}, "weight_map": {name: shard for shard, held in shards.items() for name in held}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    shutil.copy(MIXED / "model.safetensors", folder)
     alone = content_hash(folder)
     # What vLLM by itself would take first, or too: another model's weights, in Mistral's and in this format.
-    for other in ("consolidated.safetensors", "model.fp16.safetensors", "original/consolidated.safetensors"):
+    for other in ("consolidated.safetensors", "model.z.safetensors", "original/consolidated.safetensors"):
         (folder / other).parent.mkdir(exist_ok=True)
         shutil.copy(WORKED / "model.safetensors", folder / other)
     (folder / "pytorch_model.bin").write_bytes(b"no weights")
@@ -99,8 +93,8 @@ def test_the_hashed_weights_are_loaded_and_the_next_engine_can_start_at_once(
         assert list(tmp_path.glob("bon-eval-model-*"))
     assert not [process for process in started if process.is_running()]  # not even as zombies, and without a wait
     assert not list(tmp_path.glob("bon-eval-model-*"))
-    for name in [*shards, "model.safetensors.index.json", "consolidated.safetensors", "model.fp16.safetensors"]:
-        (folder / name).unlink()
+    for weights_file in folder.glob("*.safetensors"):
+        weights_file.unlink()
     torch.save(weights, folder / "pytorch_model.bin")
     shutil.rmtree(folder / "original")
     with VllmEngine(EngineSpec(str(folder), dtype="float32", log_path=os.devnull)) as engine:
