@@ -80,7 +80,10 @@ class Reasoning:
     markers: tuple[tuple[int, bool], ...] = field(compare=False)
     """Number of the block, and whether the marker closes it."""
     needed: tuple[tuple[str, tuple[str, ...]], ...] = field(compare=False)
-    """A sign, and words in lower case: a response without a sign beside one of its words has no block to cut away."""
+    """A sign, and words in lower case: a response without a sign beside one of its words has no block to cut away,
+    unless it begins with one of `first`."""
+    first: tuple[str, ...] = field(compare=False)
+    """Markers that count at the very start only, in lower case."""
 
     def split(self, response: str, *, opened: int | None = None) -> Parts:
         """The parts of a response; `opened`: number of the block that its prompt opened (see `opened_by`)."""
@@ -108,10 +111,11 @@ class Reasoning:
 
     def _may_mark(self, response: str) -> bool:
         """Whether a marker or an answer element may be in a response: quick, since most have none."""
-        lower = None
+        lower = response.lower()
+        if lower.startswith(self.first):
+            return True
         for sign, words in self.needed:
             if sign in response:
-                lower = lower or response.lower()
                 for word in words:
                     if word in lower:
                         return True
@@ -192,8 +196,9 @@ def reasoning_of(blocks: tuple[Block, ...] | None = None) -> Reasoning:
     given = REASONING if blocks is None else blocks
     found = sorted(_markers(given), key=lambda marker: -len(marker.text))  # the longer where one begins another
     compiled = _pattern(found)
-    needed = _needed([marker.text for marker in found] + [f"<{tag}>" for tag in ANSWER_TAGS])
-    return Reasoning(given, compiled, tuple((m.block, m.closes) for m in found), needed)
+    needed = _needed([marker.text for marker in found if not marker.glued] + [f"<{tag}>" for tag in ANSWER_TAGS])
+    first = tuple(marker.text.lower() for marker in found if marker.glued)
+    return Reasoning(given, compiled, tuple((m.block, m.closes) for m in found), needed, first)
 
 
 def _needed(markers: Iterable[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -21,7 +21,7 @@ JOINED = r"A-Za-z0-9_\u00c0-\u024f\u0370-\u052f"
 
 _ANY = re.compile("[" + re.escape("".join(map(chr, _WIDE))) + "]")
 _MANY = " " * 40
-_BLANKS = re.compile(r"[ \t]{3,}")
+_BLANKS = re.compile(r"[ \t][ \t][ \t]+")
 
 
 def plain(text: str) -> str:

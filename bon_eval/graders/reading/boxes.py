@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bon_eval.graders.answers.clean import strip_edges
 from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, ParseError, group
@@ -19,7 +19,7 @@ MAX_BOX_CHARS = 10_000
 """So far a box's end is looked for first, and to the end of the response where it is not there."""
 
 _BOX = re.compile(r"box(?:ed(?<=\\boxed)|(?<=\\fbox))(?![A-Za-z])\s*")
-"""From its letters on: they are looked for first, which is quicker than to begin at every backslash."""
+"""From its letters on."""
 _DIGIT = re.compile(r"\d")
 _TYPESET = re.compile(r"\\(?:text|mbox|mathrm)\s*\{|\\q?quad|\\[()\[\],;: ]|[\s$*{}]")
 _JOINT = re.compile(
@@ -38,8 +38,7 @@ _BARE_BOX = re.compile(r"[^\s$\\{}]+")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A complete box that states something."""
 
     start: int
@@ -55,7 +54,7 @@ def last_box(text: str) -> str | None:
 
 def box_at(text: str) -> Box | None:
     """As `last_box`, with its place."""
-    places = list(_BOX.finditer(text))
+    places = _places(text)
     found = _boxes(text, places[-MAX_BOXES:], None)
     first = _first_joined(text, found)
     if found is None or (not first and len(places) > MAX_BOXES):
@@ -67,6 +66,17 @@ def box_at(text: str) -> Box | None:
     whole = last.content if found[first] is last else ", ".join(box.content for box in found[first:])
     content = _of_sentence(whole)
     return last if content is last.content else Box(found[first].start, last.end, content)
+
+
+def _places(text: str) -> list[re.Match[str]]:
+    """Where boxes may begin; found as a plain string, which takes half of the time that a pattern does."""
+    found = []
+    at = text.find("box")
+    while at >= 0:
+        if (m := _BOX.match(text, at)) is not None:
+            found.append(m)
+        at = text.find("box", at + 3)
+    return found
 
 
 def _boxes(text: str, places: Sequence[re.Match[str]], closing: dict[int, int] | None) -> list[Box] | None:
