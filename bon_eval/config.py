@@ -96,6 +96,8 @@ class RunConfig:
     """What is stored for each token besides its log-prob: ``none`` or ``topk``."""
     cluster: str | None = None
     """Column of the problems whose equal values share a source; it changes no response."""
+    chance: float | None = None
+    """How often a guess is right, as the task states it; None: as its grader and the options of each problem say."""
     reasoning: tuple[tuple[str, str], ...] | None = None
     """The task's own markers that open and close reasoning; None: those of `bon_eval.graders.reasoning`."""
     system: str | None = None
@@ -134,11 +136,11 @@ class RunConfig:
         """The fields that a stored response depends on: two runs with equal identities are the same run.
 
         Names and paths are left out where a content hash stands for them, and so are the grader and the markers of
-        reasoning (grades are replayed from the responses), the clusters of the analysis, the placement arguments of the
-        engine, and the system text and the chat template, which the hash of the prompts holds.
+        reasoning (grades are replayed from the responses), clusters and chance of the analysis, the placement arguments
+        of the engine, and the system text and the chat template, which the hash of the prompts holds.
         """
         fields = self.as_dict()
-        replayed = ("grader", "reasoning", "cluster")
+        replayed = ("grader", "reasoning", "cluster", "chance")
         in_the_prompts = ("system", "chat_template")
         for name in ("model", "adapter", "data", "train_data", "revision", "limit", *in_the_prompts, *replayed):
             del fields[name]

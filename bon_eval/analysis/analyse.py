@@ -23,6 +23,7 @@ from bon_eval.analysis.unrun_arms import replay
 from bon_eval.analysis.variants import variants
 from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.errors import ConfigError, StoreError
+from bon_eval.graders.choice_text import chance_level
 from bon_eval.records import Pool, Problem
 from bon_eval.scorers import Scorer, get_scorer
 from bon_eval.stats.clusters import clusters_of
@@ -133,7 +134,7 @@ def analyse(
         arms=arms,
         curves=tuple(tables.curve_points(data, cells)),
         problems=tuple(tables.problem_rows(data, settings)),
-        facts=tables.facts(data, settings, cells, arms, pairs),
+        facts=tables.facts(data, settings, cells, arms, pairs, unknown=_unknown(run)),
         explanation=explain(data, settings, cells),
         pairs=pairs,
         selected=selected_scorer(data, settings, cells),
@@ -188,11 +189,26 @@ def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -
         scores={name: _scores(get_scorer(name, seed=settings.seed), pool) for name in settings.scorers},
         duplicates=duplicates,
         clusters=None if settings.cluster is None else clusters_of(run.problems, pool.problem_ids, settings.cluster),
+        chance=_chance(run, [gold_of[problem_id] for problem_id in pool.problem_ids]),
         vote_scores={
             name: get_scorer(name, seed=settings.seed).over(pool)
             for name in dict.fromkeys(get_vote(vote).scorer for vote in settings.votes)
         },
     )
+
+
+def _chance(run: AnalysedRun, golds: Sequence[str]) -> Array | None:
+    """As the task states it, else by the grader of the grades and each problem's own options; None where it is 0."""
+    stated = _mapping(run.meta, "config").get("chance")
+    name = run.grader.get("name", "")
+    found = np.array([chance_level(name, gold) if stated is None else stated for gold in golds], dtype=np.float64)
+    return found if found.any() else None
+
+
+def _unknown(run: AnalysedRun) -> int:
+    """Prompts with a token that stands for all that the tokenizer does not know; 0 where the run does not tell."""
+    tokenizer = run.meta.get("tokenizer")
+    return int(tokenizer.get("prompts_with_unknown", 0)) if isinstance(tokenizer, Mapping) else 0
 
 
 def _scores(scorer: Scorer, pool: Pool) -> Array:

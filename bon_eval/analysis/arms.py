@@ -51,6 +51,8 @@ class Responses:
     """Scorer of a weighted vote -> (P, N)."""
     clusters: NDArray[np.intp] | None = None
     """(P,): number of each problem's cluster; None: each problem is resampled by itself."""
+    chance: Array | None = None
+    """(P,): how often a guess is right; None: never."""
 
     def take(self, rows: NDArray[np.intp]) -> Responses:
         """The same with the given problems only."""
@@ -62,6 +64,7 @@ class Responses:
             duplicates=None if self.duplicates is None else self.duplicates[rows],
             vote_scores={name: score[rows] for name, score in self.vote_scores.items()},
             clusters=self.clusters_of(rows),
+            chance=None if self.chance is None else self.chance[rows],
         )
 
     def clusters_of(self, kept: NDArray[np.intp] | NDArray[np.bool_]) -> NDArray[np.intp] | None:

@@ -224,6 +224,37 @@ def cautions(greedy: Pool, pool: Pool, units: tuple[int, str]) -> Iterator[str]:
         yield f"{counted(*units)} only: intervals begin to be narrow enough to use from {FEW_PROBLEMS} on"
 
 
+def unlike_guessing(accuracies: Mapping[str, Interval], chance: float, oracle: float, n: int) -> Iterator[str]:
+    """A sentence where accuracies are not shown to be above chance; none where chance is 0.
+
+    Args:
+        accuracies: arm -> accuracy; without an interval nothing is said of it.
+        chance: how often a guess is right.
+        oracle: the same of an oracle over n guesses.
+
+    >>> ends = {"greedy": Interval(0.27, 0.22, 0.33, ""), "sample": Interval(0.4, 0.35, 0.45, "")}
+    >>> for text in unlike_guessing(ends, 0.25, 0.9, 8): print(text)
+    accuracy of greedy 0.27 [0.22, 0.33] is not shown to be above chance (0.25)
+    """
+    low = {arm: i for arm, i in accuracies.items() if chance > 0 and i.low <= chance}
+    if not low:
+        return
+    arms = ", ".join(f"{arm} {i.estimate:.2f} [{i.low:.2f}, {i.high:.2f}]" for arm, i in low.items())
+    text = f"accuracy of {arms} is not shown to be above chance ({chance:.2g})"
+    if "sample" in low and n > 1:
+        text += f"; an oracle over guesses rises by itself, to {oracle:.3f} over {n}, so that its rise shows no skill"
+    yield text
+
+
+def unknown_tokens(prompts: int) -> Iterator[str]:
+    """A sentence about prompts that the tokenizer does not know in full; none where there are none."""
+    if prompts:
+        yield (
+            f"unknown tokens in {counted(prompts, 'prompt')}: the tokenizer does not know all of their characters or "
+            "words, and the model does not see them"
+        )
+
+
 def _of_all(pool: NDArray[np.bool_], greedy: NDArray[np.bool_]) -> float:
     """Of all responses."""
     return float((pool.sum() + greedy.sum()) / (pool.size + greedy.size))

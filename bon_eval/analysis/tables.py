@@ -35,7 +35,7 @@ from bon_eval.analysis.results import (
     ProblemRow,
 )
 from bon_eval.analysis.settings import Settings
-from bon_eval.analysis.shapes import cautions, reasoning_rows
+from bon_eval.analysis.shapes import cautions, reasoning_rows, unknown_tokens, unlike_guessing
 from bon_eval.errors import counted
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
@@ -203,14 +203,29 @@ def problem_rows(data: Data, settings: Settings) -> Iterator[ProblemRow]:
         )
 
 
-def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...], pairs: tuple[ArmPair, ...]) -> Facts:
-    """The verdicts against greedy and against one sample, and how often the pool is sharper than greedy."""
+def facts(
+    data: Data,
+    settings: Settings,
+    cells: Cells,
+    arms: tuple[ArmRow, ...],
+    pairs: tuple[ArmPair, ...],
+    *,
+    unknown: int = 0,
+) -> Facts:
+    """The verdicts against greedy and against one sample, and how often the pool is sharper than greedy.
+
+    `unknown`: prompts with a token that stands for what the tokenizer does not know.
+    """
     scorer, last = settings.primary_scorer, settings.ns[-1]
     duplicates, inside = data.responses.duplicates, data.responses.pool.special_inside
     best = next(row for row in arms if (row.arm, row.n, row.scorer) == ("best-of-n", last, scorer))
     # Best-of-1 is the sample: no pair of its own.
     over_sample = next((pair.p_family for pair in pairs if (pair.arm, pair.other) == (best.name, "sample")), 1.0)
     assert best.p_holm is not None
+    responses, chance = data.responses, data.responses.chance
+    level = 0.0 if chance is None else float(chance.mean())
+    guessers = 0.0 if chance is None else float((1.0 - (1.0 - chance) ** last).mean())
+    single = {row.arm: row.accuracy for row in arms[:2]} | {f"best-of-{last}": best.accuracy}
     return Facts(
         comparisons=(
             _headline(data, settings, "greedy", cells.lift[cell_label(scorer, last)], best.p_holm),
@@ -222,7 +237,13 @@ def facts(data: Data, settings: Settings, cells: Cells, arms: tuple[ArmRow, ...]
         duplicate_share=None if duplicates is None else float(duplicates.mean()),
         reasoning=tuple(reasoning_rows(data)),
         special_inside=None if inside is None else float(inside.mean()),
-        cautions=tuple(cautions(data.responses.greedy, data.responses.pool, data.responses.units)),
+        chance=level,
+        chance_oracle=guessers,
+        cautions=(
+            *cautions(responses.greedy, responses.pool, responses.units),
+            *unlike_guessing(single, level, guessers, last),
+            *unknown_tokens(unknown),
+        ),
     )
 
 

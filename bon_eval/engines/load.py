@@ -65,5 +65,5 @@ def load_adapter(model: Any, directory: Path | str, *, log: str | None = None, *
             f"an adapter needs peft, which cannot be imported ({error}); pip install 'bon-eval[transformers]'"
         ) from error
     remedy = "give a complete directory as saved by PEFT for this model"
-    with Boundary(ModelError, f"adapter {directory} cannot be put on the model", remedy, log=log):
+    with Boundary(ModelError, f"adapter {directory} does not fit the model", remedy, log=log):
         return peft.PeftModel.from_pretrained(model, str(directory), **options)

@@ -54,6 +54,18 @@ def gold_with_options(letter: str, texts: Sequence[str]) -> str:
     return f"{letter}\n{option_lines(texts)}"
 
 
+def chance_level(grader: str, gold: str) -> float:
+    """How often a guess is right under bon-eval's own graders: one over the options, one half of true or false, else 0.
+
+    >>> chance_level("choice", gold_with_options("B", ["red", "blue", "green"])), chance_level("numeric", "5")
+    (0.3333333333333333, 0.0)
+    """
+    if grader == "true_false":
+        return 0.5
+    options = read_gold(gold)[1] if grader == "choice" else {}
+    return 1.0 / len(options) if options else 0.0
+
+
 def read_gold(gold: str) -> tuple[str, dict[str, str]]:
     """A gold's first line, and the option of each letter; a gold without options has none."""
     first, *lines = gold.strip().split("\n")

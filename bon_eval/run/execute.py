@@ -64,6 +64,7 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
     store.meta["tokenizer"] = {
         "ends": [asdict(end) for end in prepared.ends],
         "special_token_ids": list(prepared.special_ids),
+        "prompts_with_unknown": sum(prepared.unknown_id in p.token_ids for p in prepared.prompts),
     }
     return store
 

@@ -50,6 +50,8 @@ class PreparedRun:
     ends: tuple[End, ...] = ()
     special_ids: tuple[int, ...] = ()
     """Tokens that a response's text leaves out."""
+    unknown_id: int | None = None
+    """The token that stands for all that the tokenizer does not know, if it has one."""
     order: tuple[str, ...] | None = None
     """Of a shard: the ids of the whole run's problems, in task order."""
 
@@ -71,6 +73,8 @@ class PreparedPrompts:
     ends: tuple[End, ...]
     special_ids: tuple[int, ...]
     """Tokens that a response's text leaves out."""
+    unknown_id: int | None
+    """The token that stands for all that the tokenizer does not know, if it has one."""
     date: str | None
     """The day that the chat template writes into the prompts; None where it writes none."""
 
@@ -129,6 +133,7 @@ def prepare_prompts(
         stop=tuple(dict.fromkeys(strings)),
         ends=find_ends(model.directory, tokenizer, template, given=(*tokens, *options.stop_tokens)),
         special_ids=special_ids(tokenizer),
+        unknown_id=tokenizer.unk_token_id,
         date=date if template is not None and template.wrote_date else None,
     )
 
@@ -210,6 +215,7 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
         token_stats=options.token_stats,
         reasoning=spec.reasoning,
         cluster=spec.cluster,
+        chance=spec.chance,
         system=options.system,
         chat_template=options.chat.template,
         chat_template_args=dict(options.chat.arguments),
@@ -232,6 +238,7 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
         engine_reason=reason,
         ends=ready.ends,
         special_ids=ready.special_ids,
+        unknown_id=ready.unknown_id,
     )
     return prepared if options.shard is None else _shard(prepared, Shard.parse(options.shard), options.out)
 

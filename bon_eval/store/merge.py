@@ -205,6 +205,9 @@ def _build(directory: Path, sources: Sequence[_Source], order: Sequence[str], *,
         "config": meta["config"] | {"shard": None},
         **{name: meta[name] for name in ("versions", "engine") if name in meta},
     }
+    if all("tokenizer" in source.meta for source in sources):
+        unknown = sum(source.meta["tokenizer"].get("prompts_with_unknown", 0) for source in sources)
+        whole["tokenizer"] = meta["tokenizer"] | {"prompts_with_unknown": unknown}
     # Last: without it the directory is no run.
     write_text(directory / "run.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
 

@@ -80,6 +80,7 @@ def _parse_file(path: Path) -> TaskSpec:
         plain=_plain(top.node("plain", required=False)),
         reasoning=_reasoning(top),
         cluster=top.optional_text("cluster"),
+        chance=_chance(top),
     )
     if not spec.template_columns()["prompt"]:
         raise top.error("prompt", f"names no column; put the question in it: {{{spec.columns.question}}}")
@@ -109,8 +110,17 @@ def _check_examples(spec: TaskSpec, top: Node) -> None:
 
 _TOP_KEYS = (
     *("name", "description", "source", "licence", "dataset", "columns", "gold", "prompt", "answer_format", "grader"),
-    *("max_tokens", "system", "few_shot", "prompt_style", "stop", "rows", "plain", "reasoning", "cluster"),
+    *("max_tokens", "system", "few_shot", "prompt_style", "stop", "rows", "plain", "reasoning", "cluster", "chance"),
 )
+
+
+def _chance(top: Node) -> float | None:
+    value = top.values.get("chance")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise top.error("chance", f"is {value!r}; it must be a number from 0 to below 1: how often a guess is right")
+    return float(value)
 
 
 def _prompt_style(node: Node) -> PromptStyle:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _NOT_IDENTITY = (
-    *("path", "description", "source", "licence", "grader", "reasoning", "answer_format", "plain", "cluster"),
+    *("path", "description", "source", "licence", "grader", "reasoning", "answer_format", "plain", "cluster", "chance"),
 )
 
 

@@ -130,6 +130,9 @@ class TaskSpec:
     reasoning: tuple[tuple[str, str], ...] | None = None
     """What opens and what closes reasoning, which is no part of an answer; None: the usual markers. Not part of the
     task's identity, as the grader is not."""
+    chance: float | None = None
+    """How often a guess is right; None: one over the options of a multiple choice, one half of true or false, else 0.
+    Not part of the task's identity."""
     cluster: str | None = None
     """Column whose equal values mark problems that share a source: intervals and tests resample them together. Not part
     of the task's identity: it changes no response."""

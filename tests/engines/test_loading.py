@@ -85,9 +85,9 @@ def test_a_broken_tokenizer(text: str, tmp_path: Path) -> None:
     ("change", "said"),
     [
         (lambda f: halve(f / "adapter_model.safetensors"), "SafetensorError"),
-        (lambda f: edit(f / "adapter_config.json", r="eight"), "cannot be put on the model"),
+        (lambda f: edit(f / "adapter_config.json", r="eight"), "does not fit the model"),
         (lambda f: edit(f / "adapter_config.json", target_modules=["nowhere"]), "nowhere"),
-        (lambda f: (f / "adapter_model.safetensors").unlink(), "cannot be put on the model"),
+        (lambda f: (f / "adapter_model.safetensors").unlink(), "does not fit the model"),
     ],
 )
 def test_a_broken_adapter(change: Callable[[Path], None], said: str, lora_adapter: Path, tmp_path: Path) -> None:

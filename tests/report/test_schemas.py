@@ -27,7 +27,7 @@ from bon_eval.stats.units import SHARE, Limits, Share, Size
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 NAMES = ["report.schema.json", "compare.schema.json", "trajectory.schema.json"]
 LATER = {(".arms", "unfinished"), (".variants.arms", "unfinished"), (".curves", "unfinished"), (".facts", "reasoning")}
-LATER |= {(".facts", "special_inside"), (".facts", "cautions")}
+LATER |= {(".facts", name) for name in ("special_inside", "cautions", "chance", "chance_oracle")}
 """Columns that reports of the same format may lack, since they are older."""
 
 

@@ -11,6 +11,7 @@ from toy_server import Toy, toy_server
 
 from bon_eval.engines.models import ASSETS
 
+pytestmark = pytest.mark.slow
 Command = Callable[..., Any]
 LONG = Toy({9: 5.0, 8: 3.0, 7: 2.0, 6: 2.0, 5: 2.0, 0: 1.0})
 SHORT = Toy({0: 9.0, 9: 1.0})
@@ -25,8 +26,9 @@ def arguments(url: str, out: Path, *more: object) -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def run(bon_eval_here: Command) -> Command:
-    return bon_eval_here
+def run(bon_eval: Command) -> Command:
+    """In processes of their own, since a run through a server leaves torch out of its process."""
+    return bon_eval
 
 
 def test_replicas_with_one_seed_are_refused_and_are_after_a_resume(run: Command, tmp_path: Path) -> None:

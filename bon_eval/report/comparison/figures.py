@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bon_eval.analysis.results import Analysis
-from bon_eval.report.formats.curves import accuracy_line, lift_line
+from bon_eval.report.formats.curves import accuracy_line, chance_line, lift_line
 from bon_eval.report.formats.figures import (
     BLUE,
     INK,
@@ -77,6 +77,7 @@ def _accuracy(before: Analysis, after: Analysis) -> Figure:
         ax.axhline(
             greedy, color=colour, linewidth=1.0, linestyle=(0, (1, 1.5)), label=f"greedy, {label} ({greedy:.1f} %)"
         )
+    chance_line(ax, before)
     n_axis(ax, _largest(before, after))
     ax.set_ylabel("accuracy (%)")
     ax.set_title("Accuracy before and after", loc="left")

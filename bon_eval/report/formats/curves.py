@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bon_eval.analysis.results import Analysis, CurvePoint
+from bon_eval.report.formats.figures import GRID
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,6 +13,13 @@ if TYPE_CHECKING:
 
 Style = tuple[str, str, str]
 """Colour, marker and dash."""
+
+
+def chance_line(ax: Axes, analysis: Analysis) -> None:
+    """The accuracy of guesses in percent, where a guess can be right."""
+    if chance := 100 * analysis.facts.chance:
+        label = f"chance ({chance:.1f} %)"
+        ax.axhline(chance, color=GRID, linewidth=0.8, linestyle=(0, (5, 3)), label=label)
 
 
 def lift_line(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.shapes import Histogram
-from bon_eval.report.formats.curves import accuracy_line, lift_line
+from bon_eval.report.formats.curves import accuracy_line, chance_line, lift_line
 from bon_eval.report.formats.figures import (
     BLUE,
     GREEN,
@@ -110,6 +110,7 @@ def _accuracy(analysis: Analysis) -> Figure:
             ax.axhline(
                 value, color=INK, linewidth=1.2, linestyle=references[row.arm], label=f"{row.arm} ({value:.1f} %)"
             )
+    chance_line(ax, analysis)
     n_axis(ax, analysis.pool_size)
     ax.set_ylabel("accuracy (%)")
     ax.set_title("Accuracy of best-of-n, vote and oracle", loc="left")

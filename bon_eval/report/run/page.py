@@ -19,7 +19,7 @@ from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.report.run.figures import MOST_SCORERS, figures
-from bon_eval.report.run.terminal import engine_label, reasoning_text
+from bon_eval.report.run.terminal import chance_text, engine_label, reasoning_text
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 
@@ -101,7 +101,7 @@ def page(
         else clusters_text(analysis.n_clusters, analysis.settings.cluster),
         "analysis": analysis,
         "marked": any(row.log_likelihood is not None and row.log_likelihood.marked for row in analysis.arms),
-        "reasoning": reasoning_text(analysis.facts),
+        "reasoning": [*chance_text(analysis), *reasoning_text(analysis.facts)],
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],
         "panels": [

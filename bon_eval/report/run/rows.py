@@ -36,7 +36,7 @@ from bon_eval.report.formats.columns import (
 )
 from bon_eval.report.formats.field_types import field_type
 from bon_eval.report.run.explain_rows import EXPLANATION, REPLAYED
-from bon_eval.stats.units import Count, Limits, Points, Positive, Size
+from bon_eval.stats.units import Count, Limits, Points, Positive, Share, Size
 
 FORMAT_VERSION = 5
 """Of report.json; grows when a reader of the older one would misread it."""
@@ -160,6 +160,7 @@ _FACTS = Row[Facts](
         *later(
             Column("reasoning", Many(_REASONING, 0, 2), lambda facts: facts.reasoning),
             *own(Facts, "special_inside", why="the run was stored or graded before special tokens were counted"),
+            *own(Facts, "chance", "chance_oracle"),
             *own(Facts, "cautions"),
         ),
         REASONS,
@@ -207,6 +208,7 @@ _CONFIG_RANGES: dict[str, object] = {
     "max_tokens": Size,
     "seed": Count,
     "shots": Count,
+    "chance": Share | None,
     "stop_token_ids": tuple[Count, ...],
     "token_stats": Annotated[str, Limits(enum=TOKEN_STATS)],
     "shard": Annotated[str, Limits(pattern="^[0-9]+/[0-9]+$")] | None,

@@ -126,6 +126,7 @@ def _notes(analysis: Analysis) -> list[str]:
         notes += [*resampled(analysis), _sharper(facts)]
     if facts.duplicate_share is not None:
         notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
+    notes += chance_text(analysis)
     notes += reasoning_text(facts)
     if enough:
         notes += explained(analysis)
@@ -145,6 +146,17 @@ def _sharper(facts: Facts) -> str:
         f"sharper than greedy: {_share(share.estimate)} %{ends(share.low, share.high, '.0f', 100.0)} of problems have "
         f"a pool response of higher log-likelihood than greedy's{facts.told_apart}."
     )
+
+
+def chance_text(analysis: Analysis) -> list[str]:
+    """How often a guess is right, in a sentence; nothing where it never is."""
+    facts, last = analysis.facts, analysis.settings.ns[-1]
+    if not facts.chance:
+        return []
+    return [
+        f"chance: a guess is right in {_share(facts.chance)} % of cases; an oracle over guesses has "
+        f"{_share(facts.chance_oracle)} % at n = {last}."
+    ]
 
 
 def reasoning_text(facts: Facts) -> list[str]:
