@@ -11,6 +11,7 @@ import click
 
 from bon_eval import __version__
 from bon_eval.cli.compare import compare, compare_stored
+from bon_eval.cli.config_file import config_option
 from bon_eval.cli.options import (
     PATH,
     adapter_option,
@@ -95,6 +96,7 @@ def main() -> None:
 
 
 @main.command()
+@config_option
 @click.option("--model", required=True, help="Hub id, directory, or an embedded model (arith-mixed, arith-worked).")
 @task_options
 @click.option("--temperature", default=1.0, show_default=True, help="Of the pool.")

@@ -10,10 +10,33 @@ import yaml
 from bon_eval.errors import TaskError, one_line
 
 
+class _Loader(yaml.SafeLoader):
+    """A key that stands twice is an error: one of its values would be dropped silently."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
+    seen = set()
+    for key, _ in node.value:
+        if key.tag != "tag:yaml.org,2002:merge" and isinstance(key, yaml.ScalarNode):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands there twice", key.start_mark)
+            seen.add(key.value)
+    loader.flatten_mapping(node)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def load_yaml(text: str) -> object:
+    """The content of a YAML text; raises `yaml.YAMLError`, also for a key that stands twice."""
+    return yaml.load(text, _Loader)  # noqa: S506 (a safe loader)
+
+
 def read_yaml(path: Path, kind: str) -> Node:
     """The top mapping of a ``task`` or ``group`` file. Raises `TaskError` for anything but a mapping in UTF-8."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise TaskError(f"cannot read {kind} file {path}: {error.strerror}; give the path of a .yaml file") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
