@@ -572,6 +572,30 @@ ENDINGS: list[Case] = [
 ]
 """Ways to end: reasons, remarks and hedges, headings, JSON, the ways to name a letter."""
 
+MARKUP: list[Case] = [
+    ("true_false", "<b>False</b>", "False", True),
+    ("true_false", "It holds. <strong>Answer: True</strong>", "False", False),
+    ("math", "The answer is <b>42</b>", "42", True),
+    ("math", "The answer is <b>42</b>", "4", False),
+    ("math", "<p>The answer is <i>x</i> + 1.</p>", "x+1", True),
+    ("math", r"\boxed{<strong>7</strong>}", "7", True),
+    ("math", "So a <b> c is no tag. The answer is x < 5", "x < 5", True),
+    ("math", r"The answer is $a<b$", "a<b", True),
+    ("gsm8k", "The answer is <strong>42</strong>.", "42", True),
+    ("gsm8k", 'The answer is <span style="color: red">42</span>, not 41.', "42", True),
+    ("gsm8k", "She has 12.<br>The answer is 15<br/>", "15", True),
+    ("gsm8k", "She has 12.<br>The answer is 15<br/>", "12", False),
+    ("choice", "The answer is <b>B</b>.", "B" + OPTIONS, True),
+    ("choice", "The answer is <b>B</b>.", "A" + OPTIONS, False),
+    ("choice", "<em>(C)</em>", "C" + OPTIONS, True),
+    ("math", r"The answer is 5.\n\nI hope this helps 2 of you", "5", True),
+    ("math", r"The answer is 5.\n\nI hope this helps 2 of you", "2", False),
+    ("gsm8k", r"#### 18\n", "18", True),
+    ("math", r"The answer is $x \ne 5$", r"x \neq 5", True),
+    ("math", r"The answer is $\nu + 1$", r"1 + \nu", True),
+    ("math", r"\boxed{\begin{pmatrix} 1 \\n \end{pmatrix}}", r"\begin{pmatrix} 1 \\ n \end{pmatrix}", True),
+]
+
 BARE_LATEX: list[Case] = [
     ("math", r"So x = \frac{3}{8}", r"\frac{3}{8}", True),
     ("math", r"So x = \frac{3}{8}", "8", False),
@@ -962,6 +986,12 @@ SCRIPTS: list[Case] = [
 """Numbers, letters and decisions beside other scripts; answers announced and joined in other languages."""
 
 NUMBERS: list[Case] = [
+    ("math", "The answer is 1,00,000.", "100000", True),
+    ("math", "The answer is 1,00,000.", "1000", False),
+    ("math", r"\boxed{12,34,567}", "1234567", True),
+    ("math", r"\boxed{12,34,567.5}", "1234567", False),
+    ("math", r"\boxed{12,34,56}", "123456", False),
+    ("math", r"\boxed{12,34,567}", "12,34,567", True),
     ("math", r"\boxed{300\%}", "3", False),
     ("math", r"\boxed{25\%}", "0.25", True),
     ("math", r"\boxed{25\%}", r"\frac14", True),
@@ -1474,7 +1504,7 @@ MATHEMATICS: list[Case] = [
 
 ALL = {
     "final statement": FINAL_STATEMENT,
-    "endings": ENDINGS,
+    "endings": ENDINGS + MARKUP,
     "bare latex": BARE_LATEX,
     "scripts": SCRIPTS,
     "numbers": NUMBERS,

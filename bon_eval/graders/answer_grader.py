@@ -7,7 +7,7 @@ from typing import Any
 
 from bon_eval.graders.base import UNDECIDED, Decision, Grade, as_decision
 from bon_eval.graders.extract import Extract
-from bon_eval.graders.reading.stretches import without_special_tokens
+from bon_eval.graders.reading.stretches import without_markup, without_special_tokens
 from bon_eval.graders.reasoning import NOT_FINISHED, Parts, reasoning_of
 from bon_eval.graders.workers.isolation import shared_pool
 
@@ -33,7 +33,7 @@ class AnswerGrader(ABC):
         """Where and what a response answers that was parted from its reasoning."""
         if parts.answer is None:
             return Extract(None, NOT_FINISHED)
-        text = without_special_tokens(parts.answer)
+        text = without_markup(without_special_tokens(parts.answer))
         return self.tagged(text) if parts.tagged else self.extract(text)
 
     @abstractmethod

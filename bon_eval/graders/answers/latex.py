@@ -40,7 +40,7 @@ class Token:
 
 JOINS = (LETTER_JOINS | set(CJK_JOINS)) - UNITS - {"en"}
 _NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
-_GROUPED = re.compile(r"(?!0)\d{1,3}(?:,\d{3})+(?![\d])(?:\.\d+)?")
+_GROUPED = re.compile(r"(?:(?!0)\d{1,3}(?:,\d{3})+|[1-9]\d?(?:,\d{2}){1,4},\d{3})(?!\d)(?:\.\d+)?")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _LETTERS = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]*[\u00c0-\u024f\u1e00-\u1eff][A-Za-z\u00c0-\u024f\u1e00-\u1eff]*")
