@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,15 +42,22 @@ def load_causal_lm(
     `log`: the file that gets the traceback of a failure.
 
     Raises:
-        ModelError: transformers cannot load it.
+        ModelError: transformers cannot load it, or would begin with random numbers where the files hold none.
     """
     remedy = "give a complete model directory that fits its config.json (downloads and copies can end halfway)"
     with Boundary(ModelError, f"transformers could not load {directory}", remedy, log=log):
         import transformers
 
-        return transformers.AutoModelForCausalLM.from_pretrained(
-            str(directory), dtype=dtype, trust_remote_code=trust_remote_code, local_files_only=True, **options
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            str(directory),
+            dtype=dtype,
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+            output_loading_info=True,
+            **options,
         )
+        _check_whole(f"model {directory}", report["missing_keys"], report["unexpected_keys"], model.state_dict())
+        return model
 
 
 def load_adapter(model: Any, directory: Path | str, *, log: str | None = None, **options: object) -> Any:
@@ -66,4 +75,33 @@ def load_adapter(model: Any, directory: Path | str, *, log: str | None = None, *
         ) from error
     remedy = "give a complete directory as saved by PEFT for this model"
     with Boundary(ModelError, f"adapter {directory} does not fit the model", remedy, log=log):
-        return peft.PeftModel.from_pretrained(model, str(directory), **options)
+        adapted = peft.PeftModel.from_pretrained(model, str(directory), **options)
+        own = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
+        stored = peft.utils.load_peft_weights(str(directory), device="cpu")
+        low_rank = {name for name in own if "lora_" in name}
+        spare = {name for name in stored if "lora_" in name} - set(own)
+        _check_whole(f"adapter {directory}", low_rank - set(stored), spare, own)
+        return adapted
+
+
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+def _check_whole(what: str, missing: Collection[str], spare: Collection[str], own: Collection[str]) -> None:
+    """Raise `ModelError` where weights are missing, which would be random, or left over of layers like the model's.
+
+    Other weights that are left over belong to parts that are not used here, as a vision tower.
+    """
+    if missing:
+        raise ModelError(
+            f"{what} is not complete: its files hold no {min(missing)}"
+            + (f" and {len(missing) - 1} more weights" if len(missing) > 1 else "")
+            + ", which its configuration wants; give files and configuration of one model"
+        )
+    kinds = {_NUMBER.sub("#", name) for name in own}
+    if more := [name for name in spare if _NUMBER.sub("#", name) in kinds]:
+        raise ModelError(
+            f"{what} has more weights than its configuration: {min(more)}"
+            + (f" and {len(more) - 1} more" if len(more) > 1 else "")
+            + " would be left out; give files and configuration of one model"
+        )

@@ -46,6 +46,15 @@ class RunOptions:
     cluster: str | None = None
     """Column of the problems that share a source, in place of the task's."""
 
+    def __post_init__(self) -> None:
+        if "" in self.stop or "" in self.stop_tokens:
+            raise ConfigError("--stop and --stop-token cannot be empty; leave them out, or give a text")
+        for option, text in (("--system", self.system), *(("--stop", text) for text in self.stop)):
+            try:
+                (text or "").encode()
+            except UnicodeEncodeError as error:
+                raise ConfigError(f"{option} {text!r} is no UTF-8 text ({error.reason}); check the locale") from error
+
     def dated(self, date: str | None) -> RunOptions:
         """The same with that date for the chat template, where none was given."""
         return replace(self, chat=replace(self.chat, date=self.chat.date or date))

@@ -18,6 +18,7 @@ class Limits:
     max_items: int | None = None
     unique_items: bool | None = None
     pattern: str | None = None
+    min_length: int | None = None
     enum: tuple[str, ...] | None = None
 
     def keywords(self) -> dict[str, object]:

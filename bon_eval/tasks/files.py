@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,6 +81,8 @@ def check_text(value: object, column: str, row: int, where: str) -> None:
         raise TaskError(
             f"{where}: row {row} has {kind} in column {column!r}, where a text is needed; write one text per row"
         )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TaskError(f"{where}: row {row} has the number {value} in column {column!r}; give a text, or drop the row")
 
 
 def as_text(value: object) -> str | None:

@@ -39,10 +39,69 @@ def broken(tmp_path: Path, source: Path, change: Callable[[Path], None]) -> Path
     return folder
 
 
+def change_weights(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path, {"format": "pt"})
+
+
 def transformers_engine(folder: Path, log: Path, **more: Any) -> Any:
     from bon_eval.engines.transformers import TransformersEngine
 
     return TransformersEngine(EngineSpec(str(folder), log_path=str(log), **more))
+
+
+NORM = "model.layers.1.input_layernorm.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda f: change_weights(f / "model.safetensors", lambda t: t.pop(NORM)),
+            rf"is not complete: its files hold no {NORM}, which its configuration wants",
+        ),
+        (lambda f: edit(f / "config.json", tie_word_embeddings=False), "hold no lm_head.weight, which"),
+        (lambda f: edit(f / "config.json", num_hidden_layers=5), r"hold no model.layers.4.* and \d+ more weights"),
+        (
+            lambda f: edit(f / "config.json", num_hidden_layers=2),
+            r"more weights than its configuration: model.layers.2.* and \d+ more would be left out",
+        ),
+    ],
+)
+def test_no_weights_are_random_and_no_layers_left_out(
+    change: Callable[[Path], None], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        transformers_engine(broken(tmp_path, MIXED, change), tmp_path / "engine.log")
+
+
+def test_weights_of_another_part_are_left_alone(tmp_path: Path) -> None:
+    def tower(tensors: dict[str, Any]) -> None:
+        tensors["vision_tower.encoder.weight"] = tensors[NORM].clone()
+
+    folder = broken(tmp_path, MIXED, lambda f: change_weights(f / "model.safetensors", tower))
+    transformers_engine(folder, tmp_path / "engine.log").close()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: [t.pop(name) for name in list(t) if "layers.2." in name], r"is not complete: .*layers\.2\..* and 3"),
+        (
+            lambda t: t.update({k.replace("layers.2.", "layers.9."): v.clone() for k, v in t.items() if ".2." in k}),
+            r"more weights than its configuration: .*layers\.9\.",
+        ),
+    ],
+)
+def test_an_adapter_that_fits_in_part(
+    change: Callable[[dict[str, Any]], None], said: str, lora_adapter: Path, tmp_path: Path
+) -> None:
+    folder = broken(tmp_path, lora_adapter, lambda f: change_weights(f / "adapter_model.safetensors", change))
+    with pytest.raises(ModelError, match=said):
+        transformers_engine(MIXED, tmp_path / "engine.log", adapter_dir=str(folder))
 
 
 @pytest.mark.parametrize(

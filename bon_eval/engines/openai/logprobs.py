@@ -66,6 +66,7 @@ def read_logprobs(choice: Mapping[str, Any], where: str) -> TokenLogprobs:
     tops = [pairs(entries, where) for entries in listed]
     for name, value, top in zip(names, own, tops, strict=False):
         _check(name, value, top, where)
+    _check_all(names, own, tops, where)
     return TokenLogprobs(names, own, tuple(tuple(value for _, value in top) for top in tops))
 
 
@@ -139,6 +140,27 @@ def _check(token: str, own: float, top: Sequence[tuple[str, float]], where: str)
         f"{where}: the server gave token {token!r} the log-prob {own:.3f}, and its own list of most likely tokens says "
         f"{says}: both cannot be true, so there is no log-likelihood; {_REMEDY}"
     )
+
+
+def _check_all(
+    names: Sequence[str], own: Sequence[float], tops: Sequence[Sequence[tuple[str, float]]], where: str
+) -> None:
+    """Raise `EngineError` where most tokens of a response are below their own entry in the lists beside them.
+
+    One may honestly be: it reads as another token does, which has the entry.
+    """
+    listed = [
+        (value, max(same))
+        for name, value, top in zip(names, own, tops, strict=False)
+        if (same := [v for other, v in top if other == name])
+    ]
+    below = [pair for pair in listed if pair[0] < pair[1] - _NATS]
+    if len(below) > 2 and 2 * len(below) > len(listed):
+        value, other = below[0]
+        raise EngineError(
+            f"{where}: the server gave {len(below)} of {len(listed)} tokens another log-prob than its own list of most "
+            f"likely tokens has for them (the first {value:.3f}, there {other:.3f}): both cannot be true; {_REMEDY}"
+        )
 
 
 def _own(value: Any, where: str) -> float:

@@ -18,7 +18,7 @@ from bon_eval.engines.vllm.failures import loading, log_size, running
 from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
 from bon_eval.engines.vllm.folder import without_spares
 from bon_eval.engines.vllm.lora import lora_rank, lora_request
-from bon_eval.engines.vllm.process import bystanders, children, end, guard, not_compiling, shielded, watch
+from bon_eval.engines.vllm.process import bystanders, children, end, end_client, guard, not_compiling, shielded, watch
 from bon_eval.engines.vllm.worker import EXTENSION
 from bon_eval.errors import EngineError, ModelError, reason
 from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
@@ -198,6 +198,7 @@ class VllmEngine(LoadedEngine):
             self._closed.set()
             # Its processes do not hear SIGTERM (`shielded`), so waiting for them to heed it would be in vain.
             engine.engine_core.shutdown(timeout=0)
+            end_client(engine.engine_core)
             self._guardian.communicate(b".")
             del self._engine, self._llm
             if self._links is not None:

@@ -19,6 +19,9 @@ from bon_eval.errors import EngineError
 _END_S = 60.0
 """Seconds that a killed process may take to give its memory back: of a GPU's driver it can be several."""
 
+_THREAD_S = 5.0
+"""Seconds that the thread that reads an engine's outputs may take to end."""
+
 
 @contextlib.contextmanager
 def not_compiling() -> Iterator[None]:
@@ -122,6 +125,22 @@ def end(engine: set[Any]) -> None:
             f"vLLM's processes {', '.join(str(process.pid) for process in alive)} were killed and have not ended after "
             f"{_END_S:.0f} s; they may hold memory that the next engine needs"
         )
+
+
+def end_client(core: Any) -> None:
+    """End what vLLM's client of an engine that was shut down leaves to the garbage collector: its ZeroMQ context.
+
+    Collected in a circle with a socket that is still open, the context waits for that socket, and the whole process
+    with it, at any later moment.
+    """
+    thread, context = getattr(core, "output_queue_thread", None), getattr(core, "ctx", None)
+    if context is None:  # the engine runs in this process
+        return
+    if thread is not None:
+        thread.join(_THREAD_S)
+        if thread.is_alive():  # its sockets are its own to close
+            return
+    context.destroy(linger=0)
 
 
 def watch(core: Any, closed: threading.Event) -> None:

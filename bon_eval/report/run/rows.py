@@ -212,6 +212,7 @@ _CONFIG_RANGES: dict[str, object] = {
     "stop_token_ids": tuple[Count, ...],
     "token_stats": Annotated[str, Limits(enum=TOKEN_STATS)],
     "shard": Annotated[str, Limits(pattern="^[0-9]+/[0-9]+$")] | None,
+    "system": Annotated[str, Limits(min_length=0)] | None,  # empty: no system text in place of the task's
 }
 
 _CONFIG = Stored(

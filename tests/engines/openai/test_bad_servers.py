@@ -47,6 +47,12 @@ def logprobs(**changed: Callable[[list[Any]], Any]) -> Callable[[dict[str, Any]]
     return choices(lambda c: c["logprobs"].update({k: change(c["logprobs"][k]) for k, change in changed.items()}))
 
 
+def lower_all(answer: dict[str, Any]) -> Any:
+    for choice in answer["choices"]:
+        choice["logprobs"]["token_logprobs"] = [x - 1.0 for x in choice["logprobs"]["token_logprobs"]]
+    return answer
+
+
 def chat(content: object, **more: object) -> Callable[[dict[str, Any]], Any]:
     return choices(lambda c: (c.pop("text"), c.update(message={"content": content, **more})))
 
@@ -58,6 +64,10 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "content parts": (chat([{"type": "text", "text": "9"}]), r"gave \[\{'type': 'text'.* as the content"),
     "reasoning parsed": (chat("9", reasoning_content="hm"), "taken reasoning_content out of the response's text"),
     "all zero": (logprobs(token_logprobs=lambda v: [0.0] * len(v)), "log-prob 0.000, and its own list .* both cannot"),
+    "too low": (
+        lower_all,
+        r"gave \d+ of \d+ tokens another log-prob than its own list",
+    ),
     "nan": (logprobs(token_logprobs=lambda v: [float("nan")] * len(v)), "log-prob nan, which must be a finite"),
     "positive": (logprobs(token_logprobs=lambda v: [0.25] * len(v)), "log-prob 0.25, which must be a finite"),
     "text log-prob": (logprobs(token_logprobs=lambda v: ["-1"] * len(v)), "log-prob '-1', which must be a finite"),

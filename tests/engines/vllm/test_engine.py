@@ -261,7 +261,7 @@ def test_its_pulse_counts_what_is_not_finished(
     assert sum(line.startswith(stuck) for line in lines) >= 3, lines
     early = [int(line.split(" tokens, ")[0].rsplit(" ", 1)[1].replace(",", "")) for line in lines if ": 0/3" in line]
     assert early == sorted(early)
-    assert len(set(early)) >= 3, lines
+    assert len(set(early)) >= 2, lines
     assert 0 < early[-1] < total
     assert f"{total:,} tokens, 12 responses" in lines[-1]
     # Forced tokens count, too.
