@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,9 @@ def load_adapter(model: Any, directory: Path | str, *, log: str | None = None, *
         ) from error
     remedy = "give a complete directory as saved by PEFT for this model"
     with Boundary(ModelError, f"adapter {directory} does not fit the model", remedy, log=log):
-        adapted = peft.PeftModel.from_pretrained(model, str(directory), **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found missing adapter keys")  # an error below
+            adapted = peft.PeftModel.from_pretrained(model, str(directory), **options)
         own = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
         stored = peft.utils.load_peft_weights(str(directory), device="cpu")
         low_rank = {name for name in own if "lora_" in name}

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from bon_eval.cli import main
 
 OPTIONS = ["--model", "arith-mixed", "--task", "arith", "--limit", "4", "--n", "2", "--engine", "transformers"]
-OPTIONS += ["--engine-arg", "batch_size=8", "--stop", "\n\n", "--max-tokens", "24", "--temperature", "1.5"]
+OPTIONS += ["--engine-arg", "batch_size=8", "--stop", "\n\n", "--system", ""]
+OPTIONS += ["--max-tokens", "24", "--temperature", "1.5"]
 FILE = {
     "model": "arith-mixed",
     "task": "arith",
@@ -21,6 +22,7 @@ FILE = {
     "engine": "transformers",
     "engine-arg": {"batch_size": 8},
     "stop": ["\n\n"],
+    "system": "",
     "max_tokens": 24,
     "temperature": 1.5,
     "draws": 100,

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from bon_eval.errors import ConfigError
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import prepare
 
@@ -18,6 +22,20 @@ def test_plain_style_adds_its_stop_strings(tmp_path: Path) -> None:
     options = RunOptions(model="arith-mixed", task=str(task), limit=1, engine="transformers")
     assert prepare(options).config.stop == ("~", "\n\n")
     assert prepare(replace(options, task="arith")).config.stop == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"stop": ("",)}, "--stop and --stop-token cannot be empty"),
+        ({"stop_tokens": ("", "0")}, "--stop and --stop-token cannot be empty"),
+        ({"system": "a\udc80"}, "--system 'a\\\\udc80' is no UTF-8 text"),
+        ({"stop": ("b", "\udc80")}, "--stop '\\\\udc80' is no UTF-8 text"),
+    ],
+)
+def test_texts_that_are_none(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        RunOptions("arith-mixed", "arith", **given)
 
 
 def test_a_shard_is_the_whole_run_but_for_its_name() -> None:

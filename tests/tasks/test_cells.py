@@ -48,6 +48,12 @@ def test_bytes_are_no_text(tmp_path: Path) -> None:
     assert "row 0 has bytes in column 'question'" in refused(tmp_path / "data.parquet")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_none(value: float, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"question": ["1+1?", "2+2?"], "answer": [4.0, value]}), tmp_path / "data.parquet")
+    assert f"row 1 has the number {value} in column 'answer'" in refused(tmp_path / "data.parquet")
+
+
 def test_json_by_column_is_refused(tmp_path: Path) -> None:
     for content in ({"question": ["1+1?", "2+2?"], "answer": ["#### 2", "#### 4"]}, {"question": {"0": "1+1?"}}):
         (tmp_path / "data.json").write_text(json.dumps(content))

@@ -43,10 +43,19 @@ def loading(model_dir: str, log_path: str | None) -> Iterator[str | None]:
                 hint = f" (its log: {path})"
                 with open(path, "a", encoding="utf-8") as file:
                     file.writelines(traceback.format_exception(error))
+            _let_go(error)
             raise EngineError(
                 f"vLLM could not load {model_dir}: {cause}{hint}; give a complete model directory and engine arguments "
                 "that fit the machine"
             ) from error
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what an error's frames hold now: vLLM's half-made client is among it, and its ZeroMQ context, collected in a
+    circle with an open socket at any later moment, would wait for that socket, and the process with it."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 @contextmanager

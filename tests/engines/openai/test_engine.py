@@ -544,7 +544,9 @@ def test_another_model_under_the_same_name_does_not_go_on_with_a_run(
     def other(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
         answer = forward(body)
         for choice in answer["choices"]:
-            for entry in choice["logprobs"]["top_logprobs"]:
+            given = choice["logprobs"]
+            given["token_logprobs"] = [value - 0.75 for value in given["token_logprobs"]]
+            for entry in given["top_logprobs"]:
                 for token in entry or ():
                     entry[token] -= 0.75
         return answer

@@ -332,7 +332,7 @@ def test_lora_adapter_changes_samples_and_scores(checkpoint: str, tmp_path: Path
 
 
 def test_folder_without_an_adapter(checkpoint: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"cannot be put on the model: .*adapter_config.json"):
+    with pytest.raises(ModelError, match=r"does not fit the model: .*adapter_config.json"):
         TransformersEngine(EngineSpec(checkpoint, adapter_dir=str(tmp_path)))
 
 

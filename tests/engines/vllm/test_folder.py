@@ -84,6 +84,7 @@ def test_the_hashed_weights_are_loaded_and_the_next_engine_can_start_at_once(
     (folder / "original" / "params.json").write_text("{}")
     assert content_hash(folder) == alone
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("VLLM_RPC_BASE_PATH", "/tmp")  # of sockets, whose paths are short
     monkeypatch.setattr("tempfile.tempdir", None)
     others = bystanders()
     with VllmEngine(EngineSpec(str(folder), dtype="float32", log_path=os.devnull)) as engine:
