@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +53,7 @@ class ChatTemplate:
 
     Raises:
         ConfigError: a file that cannot be read, a name that is none of the model's templates, an argument that is the
-            harness's own, a date that is none.
+            harness's own or that the template does not name, a date that is none.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, options: ChatOptions | None = None) -> None:
@@ -62,6 +63,13 @@ class ChatTemplate:
         self._tokenizer = tokenizer
         self._text = _template_text(tokenizer, options.template)
         self._arguments = dict(options.arguments)
+        for name in self._arguments:
+            if not re.search(rf"\b{re.escape(name)}\b", self._text):
+                raise ConfigError(
+                    f"--chat-template-arg {name}: the chat template never names it, so that it would change nothing; "
+                    "check its spelling, or drop it"
+                )
+        self._steady = False
         self._date = None if options.date is None else parse_date(options.date)
         self.wrote_date = False
         """Whether a prompt so far holds the date."""
@@ -77,9 +85,15 @@ class ChatTemplate:
             open_answer: end with the template's opening of the assistant's turn.
 
         Raises:
-            TaskError: the template fails, or leaves out what a message says.
+            TaskError: the template fails, leaves out what a message says, or writes another text each time.
         """
         text = self._rendered(messages, what, open_answer)
+        if not self._steady and self._rendered(messages, what, open_answer) != text:
+            raise TaskError(
+                f"the chat template writes another text each time into {what} (by chance, or a clock of its own), so "
+                "that no run could go on; give --chat-template a template that does not"
+            )
+        self._steady = True
         said = Counter(message["content"].strip() for message in messages)
         for message in messages:
             content = message["content"].strip()

@@ -38,6 +38,19 @@ def test_the_harness_s_own_arguments_are_refused(name: str) -> None:
         rendered(PLAIN, arguments={name: 1})
 
 
+def test_an_argument_that_the_template_never_names() -> None:
+    switch = PLAIN + "{{ 'think' if enable_thinking }}"
+    with pytest.raises(ConfigError, match="--chat-template-arg enable_thinkng: the chat template never names it"):
+        rendered(switch, arguments={"enable_thinkng": False})
+    with pytest.raises(ConfigError, match="never names it"):
+        rendered(switch, arguments={"enable": False})
+
+
+def test_a_template_that_writes_another_text_each_time() -> None:
+    with pytest.raises(TaskError, match=r"writes another text each time into .* so that no run could go on"):
+        rendered(PLAIN + "{{ range(99999) | random }}")
+
+
 def test_the_date_is_the_given_one_and_no_clock() -> None:
     dated = "{{ strftime_now('%d %b %Y %H:%M:%S') }} " + PLAIN
     template = ChatTemplate(make_tokenizer(dated), ChatOptions(date="2024-07-26"))
