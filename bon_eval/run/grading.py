@@ -89,6 +89,10 @@ def grade_run(
 
     failed: Counter[str] = Counter()
 
+    def of_grader(why: str) -> bool:
+        """Whether a grader of another package raised, or ended its worker, or took too long."""
+        return f" in grader {name}" in why or why.startswith(f"grader {name} ")
+
     def write(temporary: Path) -> None:
         numbering = AnswerClasses(size)
         failed.clear()
@@ -99,13 +103,13 @@ def grade_run(
         ):
             for table in _batches(parts.read_parts(stored_parts(path, meta), _COLUMNS)):
                 graded = _grade_batch(grader, name, table, golds, split, numbering, special)
-                failed.update(r for r in graded["reason"].to_pylist() if f" in grader {name}" in r)
+                failed.update(filter(of_grader, graded["reason"].to_pylist()))
                 writer.write_table(graded)
                 progress.advance(numbering.take_finished())
 
     write_atomic(target, write)
     for what, count in failed.most_common(1):
-        say(f"grader {name} failed on {counted(failed.total(), 'response')}, most often ({count:,}) by {what}", quiet)
+        say(f"grader {name} failed on {counted(failed.total(), 'response')}, most often ({count:,}): {what}", quiet)
     return target
 
 

@@ -24,7 +24,7 @@ class Bad:
         if response == "hang":
             while True:
                 pass
-        if response == "die":
+        if response == "die" or "2" in response:
             os._exit(7)
         if response == "raise":
             raise KeyError("no")
@@ -82,6 +82,21 @@ def test_the_page_is_a_task_that_checks_and_runs(installed: Path) -> None:
     assert set(grades["grader_version"]) == {"roman-1"}
     assert len(grades) == 3 * 3
     assert set(grades["reason"]) <= {"last numeral", "no numeral found"}
+
+
+@pytest.mark.slow
+def test_a_grader_that_ends_its_worker_is_said_once(installed: Path) -> None:
+    options = ["--model", "arith-mixed", "--n", "2", "--engine", "transformers", "--draws", "200", "--limit", "4"]
+    ran = python(installed, "-m", "bon_eval.cli", "run", "--task", "arith", *options, "--out", "arith")
+    assert ran.returncode == 0, ran.stderr
+    graded = python(installed, "-m", "bon_eval.cli", "grade", "arith", "--grader", "bad")
+    assert graded.returncode == 0, graded.stderr
+    grades = pd.read_parquet(installed / "arith" / "grades.parquet")
+    ended = grades["reason"].str.contains("grader bad ended its worker")
+    assert ended.any()
+    [line] = [line for line in graded.stderr.splitlines() if "failed on" in line]
+    assert line.startswith(f"grader bad failed on {ended.sum()} response")
+    assert "grader bad ended its worker" in line
 
 
 def test_votes_and_strict_follow_the_outside_answer(installed: Path) -> None:
