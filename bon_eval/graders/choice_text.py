@@ -34,19 +34,24 @@ def option_lines(texts: Sequence[str]) -> str:
     return "\n".join(f"({letter}) {text}" for letter, text in zip(LETTERS, texts, strict=False))
 
 
-def gold_letter(answer: str, texts: Sequence[str]) -> str | None:
-    """The right option's letter, from a letter, a zero-based index or an option's text; None when it is none of them.
+def gold_readings(answer: str, texts: Sequence[str]) -> dict[str, str]:
+    """The right option's letter by each way to name one that fits: a letter, a zero-based index, an option's text.
 
-    >>> gold_letter("1", ["red", "blue"]), gold_letter("A", ["red", "blue"]), gold_letter("blue", ["red", "blue"])
-    ('B', 'A', 'B')
+    >>> gold_readings("1", ["red", "blue"]), gold_readings("A", ["red", "blue"]), gold_readings("blue", ["red", "blue"])
+    ({'index': 'B'}, {'letter': 'A'}, {'text': 'B'})
+    >>> gold_readings("1", ["1", "0"])
+    {'index': 'B', 'text': 'A'}
     """
     answer, letters = " ".join(answer.split()), LETTERS[: len(texts)]
+    found = {}
     if len(answer) == 1 and answer in letters:
-        return answer
-    if answer.isascii() and answer.isdigit():
-        return letters[int(answer)] if len(answer) <= 2 and int(answer) < len(letters) else None
+        found["letter"] = answer
+    if answer.isascii() and answer.isdigit() and len(answer) <= 2 and int(answer) < len(letters):
+        found["index"] = letters[int(answer)]
     places = [k for k, text in enumerate(texts) if text == answer]
-    return letters[places[0]] if len(places) == 1 else None
+    if len(places) == 1:
+        found["text"] = letters[places[0]]
+    return found
 
 
 def gold_with_options(letter: str, texts: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 from bon_eval.errors import TaskError, unknown_name
-from bon_eval.graders.choice_text import gold_letter, gold_with_options, option_lines, option_texts
+from bon_eval.graders.choice_text import gold_readings, gold_with_options, option_lines, option_texts
 from bon_eval.tasks.spec import Columns, Demonstration, FewShot, FileData, Gold, HubData, Plain, PromptStyle, TaskSpec
 from bon_eval.tasks.templates import template_names
 from bon_eval.tasks.yaml_file import Node, read_yaml
@@ -219,10 +219,13 @@ def _demonstration(node: Node, columns: Columns) -> Demonstration:
         name = str(key)
         if name == columns.options:
             texts = option_texts(node.texts(name))
-            letter = gold_letter(gold, texts)
-            if letter is None:
-                raise node.error("gold", f"is {gold!r}, which is none of the {len(texts)} options")
-            fields[name], gold = option_lines(texts), gold_with_options(letter, texts)
+            letters = sorted(set(gold_readings(gold, texts).values()))
+            if len(letters) != 1:
+                named = (
+                    f"one of the options {' and '.join(letters)}" if letters else f"none of the {len(texts)} options"
+                )
+                raise node.error("gold", f"is {gold!r}, which is {named}; give a letter")
+            fields[name], gold = option_lines(texts), gold_with_options(letters[0], texts)
         elif name not in ("gold", "response"):
             fields[name] = node.text(name)
     return Demonstration(tuple(fields.items()), gold, node.text("response"))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from bon_eval.config import digest
 from bon_eval.errors import TaskError, one_line
-from bon_eval.graders.choice_text import LETTERS, gold_letter, gold_with_options, option_lines, option_texts
 from bon_eval.graders.reading.boxes import last_box
 from bon_eval.records import Problem
+from bon_eval.tasks.choices import choice_golds
 from bon_eval.tasks.files import READABLE, as_text, check_text, read_rows
 from bon_eval.tasks.spec import FileData, HubData, TaskSpec
 
@@ -166,15 +165,16 @@ def _problems(spec: TaskSpec, rows: Dataset, where: str) -> tuple[Problem, ...]:
             for row, value in enumerate(values):
                 check_text(value, name, row, where)
         cells[name] = [as_text(value) for value in values]
-    problems: list[Problem] = []
+    kept: list[tuple[int, int, dict[str, str]]] = []
     first_row: dict[str, int] = {}
     number = -1
     for row in range(len(rows)):
         if any((cells[name][row] or "").strip() != value for name, value in spec.rows):
             continue
         number += 1
-        fields = _fields(spec, {name: cells[name][row] for name in columns}, where, row)
-        gold = _gold(spec, fields, where, row)
+        kept.append((number, row, _fields(spec, {name: cells[name][row] for name in columns}, where, row)))
+    problems: list[Problem] = []
+    for (number, row, fields), gold in zip(kept, _golds(spec, kept, where), strict=True):
         if spec.gold.matches is not None and not re.fullmatch(spec.gold.matches, gold):
             continue
         problem_id = str(number) if spec.columns.id is None else fields[spec.columns.id]
@@ -185,9 +185,9 @@ def _problems(spec: TaskSpec, rows: Dataset, where: str) -> tuple[Problem, ...]:
         first_row[problem_id] = row
         problems.append(Problem(problem_id, fields, gold))
     if not problems:
-        kept = [f"{name} is {value!r}" for name, value in spec.rows]
-        kept += [f"the gold matches {spec.gold.matches!r}"] if spec.gold.matches is not None else []
-        raise TaskError(f"{where} has no row in which {' and '.join(kept)}, as task {spec.name} wants; give another")
+        wanted = [f"{name} is {value!r}" for name, value in spec.rows]
+        wanted += [f"the gold matches {spec.gold.matches!r}"] if spec.gold.matches is not None else []
+        raise TaskError(f"{where} has no row in which {' and '.join(wanted)}, as task {spec.name} wants; give another")
     return tuple(problems)
 
 
@@ -240,8 +240,17 @@ def _asked_columns(spec: TaskSpec) -> set[str | None]:
     return {*columns, spec.gold.boxed_in, *(name for name, _ in spec.rows), *templates}
 
 
+def _golds(spec: TaskSpec, kept: Sequence[tuple[int, int, dict[str, str]]], where: str) -> list[str]:
+    """The gold answers; a column of options becomes their lines in the fields."""
+    answer, options = spec.columns.answer, spec.columns.options
+    fields = [cells for _, _, cells in kept]
+    if options is None or not all(answer in cells for cells in fields):
+        return [_gold(spec, cells, where, row) for _, row, cells in kept]
+    given, rows = [cells[answer].strip() for cells in fields], [row for _, row, _ in kept]
+    return choice_golds(options, given, fields, rows, where)
+
+
 def _gold(spec: TaskSpec, fields: dict[str, str], where: str, row: int) -> str:
-    """The gold answer; a column of options becomes their lines in `fields`."""
     if spec.columns.answer not in fields and spec.gold.boxed_in is not None:
         box = last_box(fields[spec.gold.boxed_in])
         if box is None:
@@ -251,8 +260,6 @@ def _gold(spec: TaskSpec, fields: dict[str, str], where: str, row: int) -> str:
             )
         return box
     answer = fields[spec.columns.answer]
-    if spec.columns.options is not None:
-        return _chosen(spec.columns.options, answer.strip(), fields, where, row)
     if spec.gold.after is None:
         return answer.strip()
     _, mark, gold = answer.rpartition(spec.gold.after)
@@ -266,28 +273,3 @@ def _gold(spec: TaskSpec, fields: dict[str, str], where: str, row: int) -> str:
             f"{where}: row {row} has an empty gold answer after {spec.gold.after!r}; fill it or drop the row"
         )
     return gold.strip()
-
-
-def _chosen(column: str, answer: str, fields: dict[str, str], where: str, row: int) -> str:
-    try:
-        options = json.loads(fields[column])
-    except ValueError:
-        options = None
-    if not isinstance(options, list) or not 2 <= len(options) <= len(LETTERS) or not all(map(_is_option, options)):
-        raise TaskError(
-            f"{where}: row {row} has no list of 2 to {len(LETTERS)} texts in column {column!r} (columns.options); "
-            "write a JSON list"
-        )
-    texts = option_texts([str(option) for option in options])
-    letter = gold_letter(answer, texts)
-    if letter is None:
-        raise TaskError(
-            f"{where}: row {row} has the answer {answer!r}, which is no letter, zero-based index or text of one of its "
-            f"{len(texts)} options"
-        )
-    fields[column] = option_lines(texts)
-    return gold_with_options(letter, texts)
-
-
-def _is_option(option: object) -> bool:
-    return isinstance(option, str | int | float) and bool(str(option).strip())

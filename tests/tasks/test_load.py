@@ -381,6 +381,47 @@ def test_options_become_lines_and_the_gold_holds_them(tmp_path: Path) -> None:
     ]
 
 
+NUMBERS = ["2", "3", "1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "letters"),
+    [
+        # Of options that are numbers an index and a text look alike; the other rows tell.
+        ([("3", NUMBERS), ("0", ["red", "blue"])], "DA"),
+        ([("3", NUMBERS), ("7", ["5", "7"])], "BB"),
+        ([("3", NUMBERS), ("blue", ["red", "blue"])], "BB"),
+        ([("A", ["B", "A"]), ("C", ["x", "y", "z"])], "AC"),
+        ([("A", ["B", "A"]), ("z", ["x", "y", "z"])], "BC"),
+        ([("1", ["0", "1"]), ("B", ["x", "y"])], "BB"),  # both readings are the same option
+    ],
+)
+def test_a_column_of_answers_is_read_in_one_way(
+    rows: list[tuple[str, list[str]]], letters: str, tmp_path: Path
+) -> None:
+    spec = load_task(write_task(tmp_path, **CHOICE))
+    data = write_jsonl(tmp_path / "d.jsonl", [{"q": f"{k}?", "a": a, "c": c} for k, (a, c) in enumerate(rows)])
+    assert "".join(p.gold[0] for p in load_problems(spec, data=data)) == letters
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([("3", NUMBERS)], "row 0 has the answer '3', which is option D by its index and option B by its text"),
+        (
+            [("x", ["x", "y"]), ("B", ["x", "y"]), ("A", ["B", "A"])],
+            "row 2 has the answer 'A', which is option A by its",
+        ),
+        ([("A", ["B", "A"])], "the other rows do not tell which is meant; write letters"),
+    ],
+)
+def test_answers_that_name_two_options(rows: list[tuple[str, list[str]]], said: str, tmp_path: Path) -> None:
+    spec = load_task(write_task(tmp_path, **CHOICE))
+    data = write_jsonl(tmp_path / "d.jsonl", [{"q": f"{k}?", "a": a, "c": c} for k, (a, c) in enumerate(rows)])
+    with pytest.raises(TaskError, match=said):
+        load_problems(spec, data=data)
+
+
 def test_options_in_a_typed_column(tmp_path: Path) -> None:
     """Lists and whole numbers as a hub's Parquet files hold them."""
     table = pa.table({"q": ["one?"], "a": pa.array([1], pa.int64()), "c": pa.array([["red", "blue"]])})
