@@ -125,11 +125,11 @@ class Boundary(ContextDecorator):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, BonEvalError):
-            kept = _log(error, self._log)
+            kept = log_traceback(error, self._log)
             raise self._kind(f"{self._what}: {reason(error)}{kept}; {self._remedy}") from error
 
 
-def _log(error: BaseException, log: str | os.PathLike[str] | None) -> str:
+def log_traceback(error: BaseException, log: str | os.PathLike[str] | None) -> str:
     """Append the traceback; the words that point to it."""
     if log is None or os.fspath(log) == os.devnull:
         return ""

@@ -26,7 +26,7 @@ from bon_eval.records import Pool, Problem
 from bon_eval.store.reader import Run
 
 ROOT = Path(__file__).resolve().parent.parent
-HEAVY_FIXTURES = {"chromium", "open_page", "serve", "smollm2", "smollm2_lora"}
+HEAVY_FIXTURES = {"chromium", "hub", "open_page", "serve", "smollm2", "smollm2_lora"}
 REQUIRE_VLLM = os.environ.get("BON_EVAL_REQUIRE_VLLM") == "1"
 
 

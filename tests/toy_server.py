@@ -58,6 +58,37 @@ class Toy:
         return {"choices": choices, "usage": {"prompt_tokens": len(body["prompt"]), "completion_tokens": made}}
 
 
+class JsonHandler(BaseHTTPRequestHandler):
+    """Sends JSON, or what the headers say it is; logs nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def send(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        self.send_response(status)
+        usual = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        for name, value in (usual | dict(headers)).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@contextmanager
+def on_loopback(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The URL of a running server whose requests that class answers, each in a thread."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @contextmanager
 def toy_server(
     model: Toy, play: Play = lambda body, answer: answer, *, replicas: Callable[[int], list[int]] | None = None
@@ -70,21 +101,7 @@ def toy_server(
     """
     lock, rng, number = threading.Lock(), np.random.default_rng(1), 0
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-        def send(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-            self.send_response(status)
-            for name, value in (
-                {"Content-Type": "application/json", "Content-Length": str(len(content))} | headers
-            ).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
+    class Handler(JsonHandler):
         def do_GET(self) -> None:
             card = {"id": "toy", "owned_by": "vllm", "max_model_len": 256}
             self.send(200, {}, json.dumps({"data": [card]} if "models" in self.path else {"version": "0"}).encode())
@@ -98,12 +115,5 @@ def toy_server(
                 answer = play(body, model.answer(body, own))
             self.send(*answer) if isinstance(answer, tuple) else self.send(200, {}, json.dumps(answer).encode())
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-        finally:
-            server.shutdown()
-            thread.join()
+    with on_loopback(Handler) as url:
+        yield f"{url}/v1"

@@ -69,7 +69,8 @@ def _read(path: Path) -> Mapping[Any, Any]:
         raise ConfigError(f"--config {path} must be a mapping of option names to values, such as `n: 64`")
     stored = content.get("config")
     if isinstance(stored, Mapping) and "identity" in content:
-        return {_OF_RUN.get(key, key): value for key, value in stored.items() if _OF_RUN.get(key, key) is not None}
+        named = ((_OF_RUN.get(key, key), value) for key, value in stored.items())
+        return {name: value for name, value in named if name is not None}
     return content
 
 

@@ -13,6 +13,9 @@ from bon_eval.errors import Boundary, ConfigError, EngineError, ModelError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
+"""The number of a layer in the name of its weights."""
+
 
 def load_tokenizer(
     model_dir: Path | str, trust_remote_code: bool = False, *, log: str | None = None
@@ -87,9 +90,6 @@ def load_adapter(model: Any, directory: Path | str, *, log: str | None = None, *
         return adapted
 
 
-_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
-
-
 def _check_whole(what: str, missing: Collection[str], spare: Collection[str], own: Collection[str]) -> None:
     """Raise `ModelError` where weights are missing, which would be random, or left over of layers like the model's.
 
@@ -101,8 +101,8 @@ def _check_whole(what: str, missing: Collection[str], spare: Collection[str], ow
             + (f" and {len(missing) - 1} more weights" if len(missing) > 1 else "")
             + ", which its configuration wants; give files and configuration of one model"
         )
-    kinds = {_NUMBER.sub("#", name) for name in own}
-    if more := [name for name in spare if _NUMBER.sub("#", name) in kinds]:
+    kinds = {_LAYER.sub("#", name) for name in own}
+    if more := [name for name in spare if _LAYER.sub("#", name) in kinds]:
         raise ModelError(
             f"{what} has more weights than its configuration: {min(more)}"
             + (f" and {len(more) - 1} more" if len(more) > 1 else "")

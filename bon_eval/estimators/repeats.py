@@ -40,6 +40,11 @@ class Repeats:
     """How many of them independent draws would have, at most."""
     _logs: list[float] = field(default_factory=lambda: [0.0] * len(_SHARES))
 
+    @property
+    def tells(self) -> bool:
+        """Whether draws of this temperature can show anything."""
+        return self.temperature >= 1.0
+
     def add(self, keys: Sequence[Hashable], log_likelihoods: Iterable[float]) -> None:
         """Take in a pool.
 
@@ -47,7 +52,7 @@ class Repeats:
             keys: what tells one sequence from another, such as its token ids; in the order of the request.
             log_likelihoods: of the same draws under the model at temperature 1, in nats.
         """
-        if self.temperature < 1.0:
+        if not self.tells:
             return
         before: set[Hashable] = set()
         chance = 0.0

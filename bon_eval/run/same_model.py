@@ -60,11 +60,9 @@ def check_log_probs(
         return
     stored = [r for r in islice(iter_responses(run), _RESPONSES) if r.token_ids]
     sequences = [ForcedSequence(str(k), tuple(prompts[r.problem_id]), r.token_ids) for k, r in enumerate(stored)]
-    label, scored = "checking that the model is the run's", {}
+    label = "checking that the model is the run's"
     with Progress(len(sequences), label=label, unit="responses", engine=engine, brief=True, quiet=quiet) as progress:
-        for key, logprobs in engine.score(sequences):
-            scored[key] = logprobs
-            progress.advance(1)
+        scored = dict(progress.over(engine.score(sequences)))
     differences = [
         abs(a - b) for k, r in enumerate(stored) for a, b in zip(scored[str(k)], r.token_logprobs, strict=True)
     ]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from bon_eval.config import RunConfig, draw_temperatures, draws
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, ModelError
-from bon_eval.estimators.repeats import Repeats
-from bon_eval.records import ForcedSequence, Request, Response, Sampling
+from bon_eval.records import ForcedSequence, Request, Sampling
 from bon_eval.run.console.progress import Progress
 from bon_eval.run.console.signals import Drain, Stopped
-from bon_eval.store.reader import iter_responses
+from bon_eval.run.independence import Independence
 from bon_eval.store.writer import RunStore, Work
 from bon_eval.tasks.prompts import RenderedPrompt
 
@@ -90,47 +88,6 @@ def sample(
         raise EngineError(
             f"the engine ended without the responses of problem {missing[0]} (and {len(missing) - 1} more)"
         )
-
-
-class Independence:
-    """Whether the pools of a run hold independent draws; those that are stored already count.
-
-    Pools are taken in task order, whenever they finish: those of short responses finish first, and they alone would
-    repeat themselves more than all do.
-    """
-
-    def __init__(self, store: RunStore, problem_ids: Iterable[str]) -> None:
-        self._repeats = Repeats(store.config.temperature)
-        self._order = deque(problem_ids)
-        self._waiting: dict[str, list[tuple[int, int, float]]] = {}
-        for response in iter_responses(store.directory) if store.done else ():
-            self._take(response)
-        self._size = store.config.n
-
-    def check(self, responses: Iterable[Response]) -> None:
-        """Take in one request's responses.
-
-        Raises:
-            EngineError: the pools so far repeat themselves beyond what their log-likelihoods explain.
-        """
-        for response in responses:
-            self._take(response)
-        while self._order and len(self._waiting.get(self._order[0], ())) == self._size:
-            drawn = sorted(self._waiting.pop(self._order.popleft()))
-            self._repeats.add([key for _, key, _ in drawn], (value for _, _, value in drawn))
-        found = self._repeats
-        if found.found:
-            raise EngineError(
-                f"draws repeat each other: {found.seen:,} of {found.draws:,} responses are one of their pool over "
-                f"again, token for token, where the model's own log-likelihoods explain {found.expected:,.1f}; "
-                "servers behind a router that share a seed do that (give each its own --seed), and caches: mend it, "
-                "then sample again with --fresh"
-            )
-
-    def _take(self, response: Response) -> None:
-        if response.arm == "sample":
-            key = hash(response.token_ids or (response.text, response.token_logprobs))
-            self._waiting.setdefault(response.problem_id, []).append((response.index, key, response.log_likelihood))
 
 
 def check_adapter(engine: Engine, adapter: str, prompt_token_ids: tuple[int, ...], *, quiet: bool = False) -> None:

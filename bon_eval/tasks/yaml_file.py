@@ -21,7 +21,6 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[object, object]:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands there twice", key.start_mark)
             seen.add(key.value)
-    loader.flatten_mapping(node)
     return loader.construct_mapping(node, deep=True)
 
 

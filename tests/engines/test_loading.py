@@ -83,7 +83,12 @@ def test_weights_of_another_part_are_left_alone(tmp_path: Path) -> None:
         tensors["vision_tower.encoder.weight"] = tensors[NORM].clone()
 
     folder = broken(tmp_path, MIXED, lambda f: change_weights(f / "model.safetensors", tower))
-    transformers_engine(folder, tmp_path / "engine.log").close()
+    given = [ForcedSequence("k", (5, 6, 7), (8, 9))]
+    found = []
+    for directory in (folder, MIXED):
+        with transformers_engine(directory, tmp_path / "engine.log") as engine:
+            found.append(dict(engine.score(given)))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize(

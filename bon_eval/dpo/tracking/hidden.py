@@ -48,7 +48,6 @@ def ches_scores(
 
     out = np.empty((len(pairs), 2))
     with Progress(len(pairs), label=label, unit="pairs", quiet=quiet) as progress:
-        for k, pair in enumerate(pairs):
+        for k, pair in enumerate(progress.over(pairs)):
             out[k] = ches(states(pair.prompt, pair.chosen), states(pair.prompt, pair.rejected))
-            progress.advance(1)
     return out

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bon_eval.engines.base import AGAIN
-from bon_eval.errors import BonEvalError, Boundary, EngineError, reason, shortened
+from bon_eval.errors import BonEvalError, Boundary, EngineError, log_traceback, reason, shortened
 
 _PREFIX = re.compile(r"^(\([^)]*\bpid=\d+\) )?((DEBUG|INFO|WARNING|ERROR|CRITICAL) \S+ \S+ \[[^\]]*\] )?")
 _ERROR = re.compile(r"[A-Za-z_][\w.]*(: .*)?$")
@@ -41,8 +41,7 @@ def loading(model_dir: str, log_path: str | None) -> Iterator[str | None]:
             hint = ""
             if path is not None and path == log_path:
                 hint = f" (its log: {path})"
-                with open(path, "a", encoding="utf-8") as file:
-                    file.writelines(traceback.format_exception(error))
+                log_traceback(error, path)
             _let_go(error)
             raise EngineError(
                 f"vLLM could not load {model_dir}: {cause}{hint}; give a complete model directory and engine arguments "

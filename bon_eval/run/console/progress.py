@@ -12,12 +12,14 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from bon_eval.engines.base import Engine, Pulse
 from bon_eval.errors import counted, first_line
 
+T = TypeVar("T")
 LINE_S = 5.0
 """Seconds between two plain lines,"""
 OFTEN_S = 600.0
@@ -69,6 +71,12 @@ class Progress:
         """Add finished work."""
         self._done += units
         self._responses += responses
+
+    def over(self, finished: Iterable[T]) -> Iterator[T]:
+        """What is finished, each counted as one unit once it was taken in."""
+        for one in finished:
+            yield one
+            self.advance(1)
 
     def __enter__(self) -> Progress:
         if not self._quiet:

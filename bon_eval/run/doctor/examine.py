@@ -113,11 +113,9 @@ def examine(
         groups = drawn[by].groups
         everything = [r for group in groups.values() for r in group]
         sequences = [ForcedSequence(key(r), prompts[_problem(r)], r.token_ids) for r in everything if r.n_tokens]
-        label, forced = f"{name} scores what {by} sampled", {}
+        label = f"{name} scores what {by} sampled"
         with Progress(len(sequences), label=label, unit="responses", engine=engine, brief=True) as progress:
-            for response, logprobs in engine.score(sequences):
-                forced[response] = logprobs
-                progress.advance(1)
+            forced = dict(progress.over(engine.score(sequences)))
         tokens = {draw: token_differences(responses, forced, name) for draw, responses in groups.items()}
         pool = response_differences(groups[POOL], forced, sizes(n))
         both = (drawn[by].facts, engine.facts)

@@ -15,12 +15,13 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from toy_server import JsonHandler, on_loopback
 
 from bon_eval.engines.base import EngineSpec, Pulse
 from bon_eval.engines.models import ASSETS
@@ -233,25 +234,10 @@ def proxy(target: str, play: Play) -> Iterator[str]:
     It returns the JSON of the answer, (status, headers, bytes), or None to hang up in the middle of an answer.
     """
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *args: Any) -> None:
-            pass
-
-        def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", "Content-Length": str(len(content))}.items():
-                if name not in headers:
-                    self.send_header(name, value)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
+    class Handler(JsonHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             with urllib.request.urlopen(target.removesuffix("/v1") + self.path) as answer:
-                self._send(200, {}, answer.read())
+                self.send(200, {}, answer.read())
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -264,23 +250,16 @@ def proxy(target: str, play: Play) -> Iterator[str]:
 
             played = play(self.path, body, forward)
             if played is None:
-                self._send(200, {"Content-Length": "100000"}, b'{"choices": [')
+                self.send(200, {"Content-Length": "100000"}, b'{"choices": [')
                 self.close_connection = True
                 self.connection.shutdown(2)
             elif isinstance(played, dict):
-                self._send(200, {}, json.dumps(played).encode())
+                self.send(200, {}, json.dumps(played).encode())
             else:
-                self._send(*played)
+                self.send(*played)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-        finally:
-            server.shutdown()
-            thread.join()
+    with on_loopback(Handler) as url:
+        yield f"{url}/v1"
 
 
 def test_no_more_requests_at_once_than_connections(served_mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
