@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -85,11 +85,17 @@ class RunConfig:
     """The local file used in place of the hub, or None."""
     train_data: str | None
     """The same for the train split, from which few-shot examples are drawn."""
-    task_hash: str
+    spec_hash: str
+    """Over what the task asks, whatever its rows."""
     model_hash: str
     adapter_hash: str | None
+    first_prompt: str
+    """Over the first problem's id and prompt token ids, for the prompt settings: chat template, system text, date,
+    examples and tokenizer. The other problems are compared one by one where a run is gone on with."""
+    task_hash: str
+    """As `spec_hash`, with every problem of the extent and its gold answer."""
     prompts_hash: str
-    """Over problem ids, gold answers and prompt token ids: chat template, tokenizer and examples included."""
+    """Over ids, gold answers and prompt token ids of all problems of the extent."""
     trust_remote_code: bool = False
     engine_args: dict[str, object] = field(default_factory=dict)
     token_stats: str = "none"
@@ -135,14 +141,16 @@ class RunConfig:
     def identity(self) -> dict[str, object]:
         """The fields that a stored response depends on: two runs with equal identities are the same run.
 
-        Names and paths are left out where a content hash stands for them, and so are the grader and the markers of
-        reasoning (grades are replayed from the responses), clusters and chance of the analysis, the placement arguments
-        of the engine, and the system text and the chat template, which the hash of the prompts holds.
+        Left out is the extent, which can grow: n, limit and what hashes all problems. So are names and paths for which
+        a content hash stands, the grader and the markers of reasoning (grades are replayed from the responses),
+        clusters and chance of the analysis, the placement arguments of the engine, and the system text and the chat
+        template, which the first prompt holds.
         """
         fields = self.as_dict()
+        extent = ("n", "limit", "task_hash", "prompts_hash")
         replayed = ("grader", "reasoning", "cluster", "chance")
         in_the_prompts = ("system", "chat_template")
-        for name in ("model", "adapter", "data", "train_data", "revision", "limit", *in_the_prompts, *replayed):
+        for name in ("model", "adapter", "data", "train_data", "revision", *extent, *in_the_prompts, *replayed):
             del fields[name]
         if self.token_stats == "none":
             del fields["token_stats"]  # as it was before there was a choice
@@ -181,11 +189,6 @@ def responses_per_problem(config: RunConfig | Mapping[str, Any]) -> int:
 def count_owed(config: RunConfig | Mapping[str, Any], n_problems: int) -> int:
     """Requests that a run of so many problems owes."""
     return len(draws(config)) * n_problems
-
-
-def owed_requests(config: RunConfig | Mapping[str, Any], problem_ids: Iterable[str]) -> set[tuple[str, Draw]]:
-    """(problem id, draw) of the requests that a run of these problems owes."""
-    return {(problem, draw) for problem in problem_ids for draw in draws(config)}
 
 
 def digest(value: object) -> str:

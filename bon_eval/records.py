@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Draw = Literal["greedy", "sample"]
-"""How a stored response was drawn: ``greedy`` (temperature 0, one) or ``sample`` (one of the pool of N)."""
+Draw = str
+"""Name of a way of sampling: ``greedy`` (temperature 0, one) and ``sample`` (the pool of N) are always there."""
 
 
 ToldBy = Literal["token ids", "text"]

@@ -21,8 +21,10 @@ CONFIG = RunConfig(
     grader="gsm8k",
     data=None,
     train_data=None,
-    task_hash="a",
+    spec_hash="a",
     model_hash="b",
     adapter_hash=None,
-    prompts_hash="c",
+    first_prompt="c",
+    task_hash="d",
+    prompts_hash="e",
 )

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import replace
-from typing import get_args
 
 import pytest
 from example_config import CONFIG as EXAMPLE
@@ -17,12 +16,10 @@ from bon_eval.config import (
     count_owed,
     draw_temperatures,
     draws,
-    owed_requests,
     responses_per_problem,
     shard_index,
 )
 from bon_eval.errors import ConfigError
-from bon_eval.records import Draw
 from bon_eval.run.sampling import requests
 from bon_eval.tasks.prompts import RenderedPrompt
 
@@ -35,18 +32,16 @@ def test_what_a_run_owes(config: RunConfig | dict[str, object]) -> None:
     assert list(draws(config).items()) == [("greedy", 1), ("sample", 4)]
     assert responses_per_problem(config) == 5
     assert count_owed(config, 3) == 6
-    assert owed_requests(config, IDS) == {(i, draw) for i in IDS for draw in ("greedy", "sample")}
 
 
 def test_a_pool_of_one_is_a_request_of_its_own_beside_greedy() -> None:
     config = replace(CONFIG, n=1)
     assert responses_per_problem(config) == 2
-    assert count_owed(config, 3) == len(owed_requests(config, IDS)) == 6
-    assert count_owed(config, 0) == len(owed_requests(config, ())) == 0
+    assert (count_owed(config, 3), count_owed(config, 0)) == (6, 0)
 
 
-def test_every_draw_has_a_temperature_and_is_one_of_the_records() -> None:
-    assert list(draws(CONFIG)) == list(draw_temperatures(CONFIG)) == list(get_args(Draw))
+def test_every_draw_has_a_temperature() -> None:
+    assert list(draws(CONFIG)) == list(draw_temperatures(CONFIG)) == ["greedy", "sample"]
 
 
 @pytest.mark.parametrize("n", [1, 4])
@@ -55,7 +50,6 @@ def test_the_requests_of_a_run_are_those_that_it_owes(n: int) -> None:
     prompts = [RenderedPrompt(i, f"{i}?", (k, 1)) for k, i in enumerate(IDS)]
     asked = list(requests(config, prompts))
     assert len(asked) == count_owed(config, len(IDS))
-    assert {(r.problem_id, r.arm) for r in asked} == owed_requests(config, IDS)
     assert [(r.problem_id, r.arm, r.n, r.sampling.temperature) for r in asked] == [
         (i, *drawn) for i in IDS for drawn in (("greedy", 1, 0.0), ("sample", n, 0.7))
     ]

@@ -17,7 +17,7 @@ _OF_RUN: dict[str, str | None] = {
     "chat_template_args": "chat_template_arg",
     "stop_token_ids": "stop_token",
     **dict.fromkeys(("grader", "reasoning", "chance"), None),
-    **dict.fromkeys(("task_hash", "model_hash", "adapter_hash", "prompts_hash"), None),
+    **dict.fromkeys(("task_hash", "spec_hash", "model_hash", "adapter_hash", "first_prompt", "prompts_hash"), None),
 }
 _PAIRS = ("engine_arg", "chat_template_arg")
 """Options of KEY=VALUE, in a file a mapping."""

@@ -209,7 +209,7 @@ def score(
 def grade(run_dir: Path, grader: str | None, deadline: float, memory_mb: int, quiet: bool) -> None:
     """Grade a stored run again; then `bon-eval report RUN` shows the result."""
     from bon_eval.run.grading import grade_run
-    from bon_eval.store.lock import lock
+    from bon_eval.store.files import lock
     from bon_eval.store.writer import read_meta
 
     read_meta(run_dir)

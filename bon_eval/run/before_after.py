@@ -14,21 +14,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bon_eval.config import count_owed, owed_requests
+from bon_eval.config import draws
 from bon_eval.engines import REMOTE, open_engine
 from bon_eval.engines.arguments import check_adapter_for_scoring
 from bon_eval.engines.base import Engine
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError
 from bon_eval.run.console.progress import say
-from bon_eval.run.execute import open_model, open_store, owes, sample_into
+from bon_eval.run.execute import open_model, open_store, sample_into
 from bon_eval.run.forcing import force_run, stored_spec
 from bon_eval.run.grading import grade_run
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import PreparedRun, prepare
 from bon_eval.run.same_model import check_log_probs
-from bon_eval.store.forced import ForcedBy, forced_requests, is_inexact
-from bon_eval.store.lock import lock
+from bon_eval.store.files import lock
+from bon_eval.store.forced import ForcedBy, forced_responses, is_inexact, is_scored
 from bon_eval.store.prompts import check_same_prompts, load_prompt_texts, load_prompts
 from bon_eval.store.reader import iter_responses
 from bon_eval.store.writer import RunStore, read_meta
@@ -152,9 +152,7 @@ def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
 
 def _owes_own(run: Path, meta: Mapping[str, Any]) -> bool:
     """Whether a stored run's model has still to score its own responses; never where a server gave no ids of them."""
-    if not is_inexact(meta) or owed_requests(meta["config"], load_prompts(run)) <= forced_requests(
-        run, ForcedBy.of(meta["config"])
-    ):
+    if not is_inexact(meta) or is_scored(run, ForcedBy.of(meta["config"])):
         return False
     first = next(iter_responses(run), None)
     return first is not None and bool(first.token_ids)
@@ -169,7 +167,7 @@ class _Work:
 
     def with_one_engine(self) -> None:
         before, after = self.pair.before, self.pair.after
-        sampled = not owes(self.first, before) and not owes(self.second, after)
+        sampled = not self.first.owes() and not self.second.owes()
         pairs = [(run, by) for run in (after, before) for by in (before, after)]
         if sampled and not any(self._unscored(run, by) for run, by in pairs):
             say("all responses are stored and scored; nothing to sample", self.quiet)
@@ -184,11 +182,11 @@ class _Work:
 
     def with_two_engines(self) -> None:
         before, after = self.pair.before, self.pair.after
-        if owes(self.second, after):
+        if self.second.owes():
             with open_model(after, self.second, quiet=self.quiet) as engine:
                 self._sample(self.second, after, engine)
                 self._score(after, after, engine)
-        if owes(self.first, before) or self._unscored(after, before) or self._unscored(before, before):
+        if self.first.owes() or self._unscored(after, before) or self._unscored(before, before):
             with open_model(before, self.first, quiet=self.quiet) as engine:
                 self._sample(self.first, before, engine)
                 self._score(before, before, engine)
@@ -207,7 +205,7 @@ class _Work:
         use_adapter: bool = True,
         seed: int | None = None,
     ) -> None:
-        if owes(store, prepared):
+        if store.owes():
             sample_into(store, prepared, engine, use_adapter=use_adapter, seed=seed, quiet=self.quiet)
 
     def _unscored(self, run: PreparedRun, by: PreparedRun) -> bool:
@@ -216,8 +214,8 @@ class _Work:
             return False
         if run is by and not is_inexact(read_meta(run.directory)):
             return False
-        scored = forced_requests(run.directory, ForcedBy.of(by.config))
-        return len(scored) < count_owed(run.config, len(run.problems))
+        ids = [problem.id for problem in run.problems]
+        return not forced_responses(run.directory, ForcedBy.of(by.config)).covers(draws(run.config), ids)
 
     def _score(self, run: PreparedRun, by: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
         if self._unscored(run, by):

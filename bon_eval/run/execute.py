@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -21,7 +23,7 @@ from bon_eval.run.prepare import PreparedRun
 from bon_eval.run.same_model import check_fingerprint, check_log_probs
 from bon_eval.run.sampling import check_adapter, requests, sample
 from bon_eval.run.versions import versions
-from bon_eval.store.lock import lock
+from bon_eval.store.files import lock
 from bon_eval.store.writer import RunStore
 from bon_eval.tasks.prompts import (
     check_context,
@@ -34,7 +36,7 @@ def execute(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) 
     Returns the run directory. Raises `BonEvalError`; what was stored before is kept.
     """
     with open_store(prepared, fresh=fresh, quiet=quiet) as store:
-        if owes(store, prepared):
+        if store.owes():
             with open_model(prepared, store, quiet=quiet) as engine:
                 sample_into(store, prepared, engine, quiet=quiet)
         else:
@@ -67,11 +69,6 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
         "prompts_with_unknown": sum(prepared.unknown_id in p.token_ids for p in prepared.prompts),
     }
     return store
-
-
-def owes(store: RunStore, prepared: PreparedRun) -> bool:
-    """Whether responses are still to be sampled."""
-    return store.state != "sampled" or len(store.done) != count_owed(prepared.config, len(prepared.problems))
 
 
 def open_model(
@@ -130,16 +127,22 @@ def sample_into(
     if config.adapter is not None:
         check_adapter(engine, config.adapter, prepared.prompts[0].token_ids, quiet=quiet)
     check_fingerprint(store.meta["sessions"], engine.facts)
-    if store.done:
+    if store.held:
         tokens = {p.problem_id: p.token_ids for p in prepared.prompts}
         remedy = "serve that model again, or give --fresh"
         check_log_probs(engine, prepared.directory, tokens, remedy, quiet=quiet)
     stop_if_asked()
     store.begin_session(_now(), versions(), engine.facts, seed=seed)
-    if store.done:
-        total = count_owed(config, len(prepared.problems))
-        say(f"resuming: {len(store.done)} of {total} requests are stored", quiet)
+    if store.held:
+        whole, total = store.requests_whole(), count_owed(config, len(prepared.problems))
+        say(f"{_goes_on(store.meta['sessions'])}: {whole} of {total} requests are stored and stay as they are", quiet)
     sample(store, engine, prepared.prompts, use_adapter=use_adapter, quiet=quiet)
+
+
+def _goes_on(sessions: Sequence[Mapping[str, Any]]) -> str:
+    """What the last of the sessions does to the run, in a word."""
+    *before, now = (session.get("extent") for session in sessions)
+    return "growing" if before and before[-1] != now else "resuming"
 
 
 def set_aside(directory: Path, *, quiet: bool = False) -> None:

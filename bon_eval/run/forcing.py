@@ -7,7 +7,7 @@ on where it stopped.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bon_eval.config import count_owed, digest
+from bon_eval.config import digest, draws
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence
 from bon_eval.run.console.progress import Progress
 from bon_eval.store import parts
+from bon_eval.store.extent import Held
 from bon_eval.store.files import TEMPORARY, make_directory, write_text
-from bon_eval.store.forced import SCHEMA, ForcedBy, stored_requests
+from bon_eval.store.forced import SCHEMA, ForcedBy
 from bon_eval.store.prompts import check_token_ids
-from bon_eval.store.reader import stored_parts
+from bon_eval.store.reader import stored_tables
 from bon_eval.store.writer import read_meta
 
 
@@ -54,15 +55,13 @@ def force_run(
     directory = path / "scores" / by.id
     log = open_log(directory, digest({"run": meta["identity"], "by": by.id}), SCHEMA)
     write_text(directory / "model.json", json.dumps({"by": asdict(by), "engine": engine.facts}, indent=2) + "\n")
-    done = stored_requests(log.parts)
-    groups: dict[tuple[str, str], Group] = {}
-    total = count_owed(meta["config"], len(prompts))
-    label = f"scoring by {by.model}"
-    with Progress(total, done=len(done), label=label, unit="requests", engine=engine, quiet=quiet) as progress:
-        scored = engine.score(owed(path, meta, prompts, done, groups), use_adapter=use_adapter)
+    held = Held.of(log.parts, directory)
+    groups: dict[GroupKey, Group] = {}
+    with scoring_progress(meta, prompts, held, f"scoring by {by.model}", engine, quiet=quiet) as progress:
+        scored = engine.score(owed(path, meta, prompts, held.has, groups), use_adapter=use_adapter)
         for group in whole_groups(scored, groups):
             log.append(group.table())
-            progress.advance(1, responses=len(group.same_as))
+            progress.advance(len(group.indexes))
     check_none_left(groups)
     log.finish()
     return directory
@@ -98,8 +97,22 @@ def stored_spec(
     )
 
 
+def scoring_progress(
+    meta: Mapping[str, Any], problem_ids: Collection[str], held: Held, label: str, engine: Engine, *, quiet: bool
+) -> Progress:
+    """The counter of a scoring: of responses, of which some are scored already."""
+    of = draws(meta["config"])
+    total = sum(of.values()) * len(problem_ids)
+    done = total - sum(len(held.missing(problem, draw, n)) for problem in problem_ids for draw, n in of.items())
+    return Progress(total, done=done, label=label, unit="responses", engine=engine, quiet=quiet)
+
+
+GroupKey = tuple[str, str, int]
+"""Problem id, draw and first index."""
+
+
 class Group:
-    """The responses of one request; equal token sequences are scored once."""
+    """Responses of one request that are stored together; equal token sequences are scored once."""
 
     def __init__(self, problem: str, arm: str, indexes: list[int], token_ids: list[tuple[int, ...]]) -> None:
         self.problem, self.arm, self.indexes = problem, arm, indexes
@@ -133,18 +146,18 @@ class Group:
         )
 
 
-def whole_groups(scored: Iterable[tuple[str, Any]], groups: dict[tuple[str, str], Group]) -> Iterator[Group]:
+def whole_groups(scored: Iterable[tuple[str, Any]], groups: dict[GroupKey, Group]) -> Iterator[Group]:
     """Each group when the engine has given all that it needs, taken out of `groups`."""
     for key, found in scored:
-        problem, arm, first = json.loads(key)
-        group = groups[problem, arm]
-        group.found[first] = found
+        problem, arm, start, index = json.loads(key)
+        group = groups[problem, arm, start]
+        group.found[index] = found
         if len(group.found) == group.distinct:
-            del groups[problem, arm]
+            del groups[problem, arm, start]
             yield group
 
 
-def check_none_left(groups: Mapping[tuple[str, str], Group]) -> None:
+def check_none_left(groups: Mapping[GroupKey, Group]) -> None:
     """Raise `EngineError` where the engine ended before all that it was given is scored."""
     if groups:
         raise EngineError(f"the engine ended without scoring problem {next(iter(groups))[0]}; run the command again")
@@ -154,21 +167,21 @@ def owed(
     path: Path,
     meta: dict[str, Any],
     prompts: dict[str, tuple[int, ...]],
-    done: set[tuple[str, str]],
-    groups: dict[tuple[str, str], Group],
+    has: Callable[[str, str, int], bool],
+    groups: dict[GroupKey, Group],
 ) -> Iterator[ForcedSequence]:
-    """The token sequences of the requests that are not done, each once; their groups are put into `groups`."""
-    columns = ["problem_id", "arm", "index", "token_ids"]
-    for table in parts.read_parts(stored_parts(path, meta), columns):
+    """The token sequences of the responses that are not there, each once; their groups are put into `groups`."""
+    for table in stored_tables(path, meta, ["problem_id", "arm", "index", "token_ids"]):
         for key in table.select(["problem_id", "arm"]).group_by(["problem_id", "arm"]).aggregate([]).to_pylist():
             problem, arm = key["problem_id"], key["arm"]
-            if (problem, arm) in done:
-                continue
             own = pc.and_(pc.equal(table["problem_id"], problem), pc.equal(table["arm"], arm))
-            rows = table.filter(own).to_pylist()
+            rows = [row for row in table.filter(own).to_pylist() if not has(problem, arm, row["index"])]
+            if not rows:
+                continue
             tokens = [tuple(r["token_ids"]) for r in rows]
             check_token_ids(path, problem, tokens)
-            group = groups[problem, arm] = Group(problem, arm, [r["index"] for r in rows], tokens)
-            for index, same_as, token_ids in zip(group.indexes, group.same_as, tokens, strict=True):
+            indexes = [r["index"] for r in rows]
+            group = groups[problem, arm, indexes[0]] = Group(problem, arm, indexes, tokens)
+            for index, same_as, token_ids in zip(indexes, group.same_as, tokens, strict=True):
                 if index == same_as:
-                    yield ForcedSequence(json.dumps([problem, arm, index]), prompts[problem], token_ids)
+                    yield ForcedSequence(json.dumps([problem, arm, indexes[0], index]), prompts[problem], token_ids)

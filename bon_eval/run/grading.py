@@ -19,10 +19,9 @@ from bon_eval.graders.batch import BatchGrader
 from bon_eval.graders.reasoning import Parts, reasoning_between
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
 from bon_eval.run.console.progress import Progress, say
-from bon_eval.store import parts
 from bon_eval.store.files import write_atomic
 from bon_eval.store.prompts import load_prompt_texts
-from bon_eval.store.reader import stored_parts, stored_problems
+from bon_eval.store.reader import stored_problems, stored_tables
 from bon_eval.store.writer import read_meta
 
 SCHEMA = pa.schema(
@@ -101,7 +100,7 @@ def grade_run(
             pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
             Progress(len(golds), label="grading", unit="problems", quiet=quiet) as progress,
         ):
-            for table in _batches(parts.read_parts(stored_parts(path, meta), _COLUMNS)):
+            for table in _batches(stored_tables(path, meta, _COLUMNS)):
                 graded = _grade_batch(grader, name, table, golds, split, numbering, special)
                 failed.update(filter(of_grader, graded["reason"].to_pylist()))
                 writer.write_table(graded)

@@ -13,7 +13,7 @@ from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import resolve_model
 from bon_eval.errors import ConfigError, TaskError
 from bon_eval.run.console.progress import say
-from bon_eval.run.execute import first_pool, open_model, open_store, owes, sample_into
+from bon_eval.run.execute import first_pool, open_model, open_store, sample_into
 from bon_eval.run.grading import grade_run
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import PreparedRun, prepare
@@ -89,7 +89,7 @@ def execute_group(prepared: PreparedGroup, *, fresh: bool = False, quiet: bool =
     """
     with ExitStack() as stack:
         stores = [stack.enter_context(open_store(run, fresh=fresh, quiet=quiet)) for run in prepared.runs]
-        owing = [k for k, run in enumerate(prepared.runs) if owes(stores[k], run)]
+        owing = [k for k in range(len(stores)) if stores[k].owes()]
         engine = None
         if owing:
             first = owing[0]

@@ -32,8 +32,8 @@ class Independence:
         self._size = store.config.n
         self._order = deque(problem_ids)
         self._waiting: dict[str, list[_Drawn]] = {}
-        if store.done and self._repeats.tells:
-            for problem, drawn in _stored(store.directory):
+        if store.held and self._repeats.tells:
+            for problem, drawn in _stored(store.directory, self._size):
                 self._waiting.setdefault(problem, []).append(drawn)
 
     def check(self, responses: Iterable[Response]) -> None:
@@ -61,11 +61,12 @@ class Independence:
             )
 
 
-def _stored(directory: Path) -> Iterator[tuple[str, _Drawn]]:
-    """The problem of each stored response of a pool, and the response; no Python object for each of their tokens."""
+def _stored(directory: Path, n: int) -> Iterator[tuple[str, _Drawn]]:
+    """The problem of each of the first n responses of a stored pool, and the response; no Python object for each of
+    their tokens."""
     columns = ["problem_id", "arm", "index", "text", "token_ids", "log_likelihood"]
     for table in parts.read_parts(stored_parts(directory, read_meta(directory)), columns):
-        pools = table.filter(pc.equal(table["arm"], "sample")).combine_chunks()
+        pools = table.filter(pc.and_(pc.equal(table["arm"], "sample"), pc.less(table["index"], n))).combine_chunks()
         for batch in pools.to_batches():
             ids = batch["token_ids"]
             flat, offsets = ids.values.to_numpy(), ids.offsets.to_numpy()

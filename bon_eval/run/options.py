@@ -47,6 +47,8 @@ class RunOptions:
     """Column of the problems that share a source, in place of the task's."""
 
     def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit must be at least 1, got {self.limit}")
         if "" in self.stop or "" in self.stop_tokens:
             raise ConfigError("--stop and --stop-token cannot be empty; leave them out, or give a text")
         for option, text in (("--system", self.system), *(("--stop", text) for text in self.stop)):

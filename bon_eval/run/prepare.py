@@ -21,10 +21,11 @@ from bon_eval.store.writer import read_meta
 from bon_eval.tasks.chat import ChatTemplate, today
 from bon_eval.tasks.ends import End, find_ends, special_ids, split_stops
 from bon_eval.tasks.load import load_task
-from bon_eval.tasks.problems import load_problems, load_train_problems, task_hash
+from bon_eval.tasks.problems import load_problems, load_train_problems, spec_hash, task_hash
 from bon_eval.tasks.prompts import (
     RenderedPrompt,
     check_context,
+    first_prompt_hash,
     prompts_hash,
     render_prompts,
     resolve_style,
@@ -98,7 +99,8 @@ def prepare_prompts(
         spec = replace(spec, system=options.system or None)
     model = model or resolve_model(options.model, options.revision, weights=options.engine != REMOTE)
     adapter_dir, adapter_hash = resolve_adapter(options.adapter) if options.adapter is not None else (None, None)
-    problems = load_problems(spec, data=options.data, limit=options.limit)
+    asked = load_problems(spec, data=options.data)
+    problems = asked[: options.limit]
     shots = spec.few_shot.k if options.shots is None else options.shots
     train = options.train_data
     if train is None and options.data is not None and options.data.is_dir():
@@ -119,6 +121,7 @@ def prepare_prompts(
         seed=options.seed,
         train_problems=load_train_problems(spec, data=train) if shots else (),
         template=template,
+        asked=asked,
     )
     strings, tokens = split_stops(tokenizer, spec.stop + (spec.plain.stop if style == "plain" else ()) + options.stop)
     return PreparedPrompts(
@@ -206,9 +209,11 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
         grader=spec.grader,
         data=None if options.data is None else str(options.data),
         train_data=None if options.train_data is None else str(options.train_data),
-        task_hash=task_hash(spec, ready.problems),
+        spec_hash=spec_hash(spec),
         model_hash=model.content_hash,
         adapter_hash=ready.adapter_hash,
+        first_prompt=first_prompt_hash(ready.prompts),
+        task_hash=task_hash(spec, ready.problems),
         prompts_hash=prompts_hash(ready.problems, ready.prompts),
         trust_remote_code=options.trust_remote_code,
         engine_args=options.engine_args,

@@ -58,7 +58,8 @@ def check_log_probs(
     """
     if not engine.facts.get("scores"):
         return
-    stored = [r for r in islice(iter_responses(run), _RESPONSES) if r.token_ids]
+    known = (r for r in iter_responses(run) if r.problem_id in prompts)  # a smaller extent asks for fewer
+    stored = [r for r in islice(known, _RESPONSES) if r.token_ids]
     sequences = [ForcedSequence(str(k), tuple(prompts[r.problem_id]), r.token_ids) for k, r in enumerate(stored)]
     label = "checking that the model is the run's"
     with Progress(len(sequences), label=label, unit="responses", engine=engine, brief=True, quiet=quiet) as progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bon_eval.config import RunConfig, draw_temperatures, draws
 from bon_eval.engines.base import Engine
@@ -48,7 +49,10 @@ def sample(
         EngineError: the engine failed or gave numbers that cannot be true; what was stored before is kept.
         StoreError: the disk is full; what was stored before is kept.
     """
-    owed = [r for r in requests(store.config, prompts) if (r.problem_id, r.arm) not in store.done]
+    lacking = {(r.problem_id, r.arm): store.missing(r.problem_id, r.arm) for r in requests(store.config, prompts)}
+    owed = [
+        replace(r, n=len(missing)) for r in requests(store.config, prompts) if (missing := lacking[r.problem_id, r.arm])
+    ]
     left: dict[str, int] = {}
     for r in owed:
         left[r.problem_id] = left.get(r.problem_id, 0) + 1
@@ -68,7 +72,10 @@ def sample(
         ) as progress,
     ):
         try:
-            for responses in engine.sample(drain.feed(owed), use_adapter=use_adapter):
+            for answer in engine.sample(drain.feed(owed), use_adapter=use_adapter):
+                # The engine counts from 0, whatever is stored of the pool.
+                places = lacking[answer[0].problem_id, answer[0].arm]
+                responses = [replace(r, index=places[r.index]) for r in answer]
                 independence.check(responses)
                 store.append(responses)
                 drain.landed()
@@ -79,14 +86,14 @@ def sample(
                 progress.advance(0 if left[problem] else 1, responses=len(responses))
         finally:
             store.end_session(Work(time.monotonic() - began, count, tokens, prompt_tokens))
-    missing = [problem for problem, count in left.items() if count]
-    if not missing:
+    unanswered = [problem for problem, count in left.items() if count]
+    if not unanswered:
         store.finish_sampling()
     if drain.signum is not None:
         raise Stopped(drain.signum)
-    if missing:
+    if unanswered:
         raise EngineError(
-            f"the engine ended without the responses of problem {missing[0]} (and {len(missing) - 1} more)"
+            f"the engine ended without the responses of problem {unanswered[0]} (and {len(unanswered) - 1} more)"
         )
 
 

@@ -15,17 +15,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from bon_eval.config import count_owed
+from bon_eval.config import draws
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import unchanged_model
 from bon_eval.errors import ConfigError, EngineError, unknown_name
-from bon_eval.run.console.progress import Progress
-from bon_eval.run.forcing import Group, check_none_left, open_log, owed, stored_spec, whole_groups
+from bon_eval.run.forcing import (
+    Group,
+    GroupKey,
+    check_none_left,
+    open_log,
+    owed,
+    scoring_progress,
+    stored_spec,
+    whole_groups,
+)
 from bon_eval.scorers import STATS
 from bon_eval.store import parts, token_stats
-from bon_eval.store.files import write_text
-from bon_eval.store.forced import stored_requests
-from bon_eval.store.lock import lock
+from bon_eval.store.extent import Held
+from bon_eval.store.files import lock, write_text
 from bon_eval.store.prompts import load_prompts
 from bon_eval.store.writer import read_meta
 
@@ -54,14 +61,13 @@ def force_statistics(
     wanted = tuple(dict.fromkeys(names))
     with closing(lock(path)):
         logs = {name: _open_log(path, meta, name) for name in wanted}
-        done = {name: stored_requests(log.parts) for name, log in logs.items()}
+        held = {name: Held.of(log.parts, token_stats.directory(path, name)) for name, log in logs.items()}
         prompts = load_prompts(path)
-        complete = set.intersection(*done.values())
-        if len(complete) < count_owed(config, len(prompts)):
+        if not all(of_one.covers(draws(config), list(prompts)) for of_one in held.values()):
             model, adapter = unchanged_model(config, path)
             longest = max(map(len, prompts.values())) + int(config["max_tokens"])
             spec = stored_spec(config, model.directory, adapter, path, longest=longest, engine_args=engine_args or {})
-            _compute(path, meta, spec, prompts, logs, done, quiet=quiet)
+            _compute(path, meta, spec, prompts, logs, held, quiet=quiet)
         return [token_stats.directory(path, name) for name in wanted]
 
 
@@ -75,29 +81,34 @@ def _compute(
     spec: EngineSpec,
     prompts: dict[str, tuple[int, ...]],
     logs: dict[str, parts.PartLog],
-    done: dict[str, set[tuple[str, str]]],
+    held: dict[str, Held],
     *,
     quiet: bool,
 ) -> None:
     from bon_eval.engines.transformers import TransformersEngine
 
-    complete = set.intersection(*done.values())
-    groups: dict[tuple[str, str], Group] = {}
+    # What one statistic lacks is computed for all of them, and stored where it is lacking.
+    least = min(held.values(), key=lambda of_one: of_one.count())
+    groups: dict[GroupKey, Group] = {}
     label = f"scoring {', '.join(logs)}"
-    total = count_owed(meta["config"], len(prompts))
+
+    def has(problem: str, arm: str, index: int) -> bool:
+        return all(of_one.has(problem, arm, index) for of_one in held.values())
+
     with (
         TransformersEngine(spec) as engine,
-        Progress(total, done=len(complete), label=label, unit="requests", engine=engine, quiet=quiet) as progress,
+        scoring_progress(meta, prompts, least, label, engine, quiet=quiet) as progress,
     ):
         for name in logs:
             facts = json.dumps({"statistic": name, "engine": engine.facts}, indent=2)
             write_text(token_stats.directory(path, name) / "engine.json", facts + "\n")
-        scored = engine.statistics(owed(path, meta, prompts, complete, groups), tuple(logs))
+        scored = engine.statistics(owed(path, meta, prompts, has, groups), tuple(logs))
         for group in whole_groups(scored, groups):
             for k, (name, log) in enumerate(logs.items()):
-                if (group.problem, group.arm) not in done[name]:
-                    log.append(_table(group, k, name))
-            progress.advance(1, responses=len(group.same_as))
+                lacking = [not held[name].has(group.problem, group.arm, index) for index in group.indexes]
+                if any(lacking):
+                    log.append(_table(group, k, name).filter(pa.array(lacking)))
+            progress.advance(len(group.indexes))
     check_none_left(groups)
     for log in logs.values():
         log.finish()

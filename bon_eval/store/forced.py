@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bon_eval.config import PLACEMENT_ARGS, RunConfig, digest, owed_requests
+from bon_eval.config import PLACEMENT_ARGS, RunConfig, digest, draws
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw
 from bon_eval.store import parts
+from bon_eval.store.extent import Held, problem_rows
 from bon_eval.store.reader import Run
 from bon_eval.store.writer import read_meta
 
@@ -50,7 +51,7 @@ class ForcedBy:
     engine: str
     dtype: str
     prompts_hash: str
-    """Of the prompts that the responses were scored after."""
+    """Of the first prompt that responses were scored after; for a run of format 1 of all of them."""
     engine_args: dict[str, object]
 
     @property
@@ -65,15 +66,22 @@ class ForcedBy:
     def of(cls, config: RunConfig | Mapping[str, Any]) -> ForcedBy:
         """The model of a run, as its own configuration has it."""
         given = config.as_dict() if isinstance(config, RunConfig) else config
-        names = ("model", "model_hash", "adapter", "adapter_hash", "engine", "dtype", "prompts_hash", "engine_args")
+        names = ("model", "model_hash", "adapter", "adapter_hash", "engine", "dtype", "engine_args")
         fields: dict[str, Any] = {name: given[name] for name in names}
-        return cls(**fields)
+        return cls(prompts_hash=str(given.get("first_prompt") or given["prompts_hash"]), **fields)
 
 
-def forced_requests(path: Path, by: ForcedBy) -> set[tuple[str, str]]:
-    """(problem id, arm) of the requests whose responses `by` has scored."""
+def forced_responses(path: Path, by: ForcedBy) -> Held:
+    """The responses of a run that `by` has scored."""
     owner = digest({"run": read_meta(path)["identity"], "by": by.id})
-    return stored_requests(parts.list_parts(path / "scores" / by.id, owner, SCHEMA))
+    directory = path / "scores" / by.id
+    return Held.of(parts.list_parts(directory, owner, SCHEMA), directory)
+
+
+def is_scored(path: Path, by: ForcedBy) -> bool:
+    """Whether `by` has scored every response of a run's extent."""
+    ids = problem_rows(path, ["problem_id"])["problem_id"].to_pylist()
+    return forced_responses(path, by).covers(draws(read_meta(path)["config"]), ids)
 
 
 def load_forced(
@@ -97,7 +105,7 @@ def load_forced(
     row_of = {problem: row for row, problem in enumerate(problem_ids)}
     out = np.full((len(problem_ids), n), np.nan)
     for table in parts.read_parts(stored, ["problem_id", "arm", "index", "log_likelihood"]):
-        rows = table.filter(pc.equal(table["arm"], arm))
+        rows = table.filter(pc.and_(pc.equal(table["arm"], arm), pc.less(table["index"], n)))
         row = np.array([row_of.get(problem, -1) for problem in rows["problem_id"].to_pylist()], dtype=np.int64)
         there = row >= 0
         out[row[there], rows["index"].to_numpy()[there]] = rows["log_likelihood"].to_numpy()[there]
@@ -135,7 +143,7 @@ def is_inexact(meta: Mapping[str, Any]) -> bool:
 def own_likelihoods(run: Run) -> tuple[dict[Draw, NDArray[np.float64]], LikelihoodSource]:
     """Log-likelihoods of a run's responses under its own model, draw -> (P, N): forced, where all of them are."""
     by = ForcedBy.of(run.meta["config"])
-    if owed_requests(run.meta["config"], run.pool.problem_ids) <= forced_requests(run.path, by):
+    if forced_responses(run.path, by).covers(draws(run.meta["config"]), run.pool.problem_ids):
         return load_forced_by(run, run), "forced"
     return {draw: pool.log_likelihood for draw, pool in run.draws.items()}, "sampled"
 
@@ -168,12 +176,3 @@ def load_likelihoods(before: Run, after: Run) -> Likelihoods:
     return Likelihoods(
         base, load_forced_by(before, after), tuned, load_forced_by(after, before), sources=(of_base, of_tuned)
     )
-
-
-def stored_requests(stored: Sequence[parts.Part]) -> set[tuple[str, str]]:
-    """(problem id, arm) of the requests that the parts hold."""
-    return {
-        (row["problem_id"], row["arm"])
-        for table in parts.read_parts(stored, ["problem_id", "arm"])
-        for row in table.group_by(["problem_id", "arm"]).aggregate([]).to_pylist()
-    }

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bon_eval.config import Shard, differences, digest, draws, owed_requests, shard_index
+from bon_eval.config import Shard, differences, digest, draws, shard_index
 from bon_eval.errors import StoreError
-from bon_eval.records import Draw
 from bon_eval.store import parts
-from bon_eval.store.files import TEMPORARY, cannot_write, make_directory, write_atomic, write_text
-from bon_eval.store.lock import lock
+from bon_eval.store.extent import Held, in_order, write_problems
+from bon_eval.store.files import TEMPORARY, cannot_write, lock, make_directory, write_text
 from bon_eval.store.reader import stored_parts
 from bon_eval.store.writer import read_meta
 
@@ -98,6 +96,11 @@ def _sources(directories: Sequence[Path]) -> list[_Source]:
         for other in found:
             if changed := differences(other.whole, source.whole):
                 raise StoreError(f"{other.path} and {path} are parts of different runs ({'; '.join(changed)})")
+            if (one := draws(other.meta["config"])) != (two := draws(meta["config"])):
+                raise StoreError(
+                    f"{other.path} and {path} are not equally far: {'; '.join(differences({**one}, {**two}))} "
+                    "responses a problem; run the command of the larger one for the other shard, too"
+                )
             if other.shard.of != source.shard.of:
                 raise StoreError(
                     f"{other.path} is shard {other.shard} and {path} is shard {source.shard}: two ways to split one run"
@@ -128,7 +131,10 @@ def _order(sources: Sequence[_Source]) -> list[str]:
         except (pa.ArrowInvalid, OSError) as error:
             raise StoreError(f"{file} is missing or damaged; remove it and run that shard's command again") from error
         if found is not None and order != found:
-            raise StoreError(f"{sources[0].path} and {source.path} list other problems; they are not of one run")
+            raise StoreError(
+                f"{sources[0].path} and {source.path} list other problems, {len(found)} and {len(order)} of them; run "
+                "the command with the larger --limit for both"
+            )
         found = order
     assert found is not None
     return found
@@ -138,20 +144,15 @@ def _finished(sources: Sequence[_Source]) -> set[str]:
     """Problems whose every request is there whole."""
     done: set[str] = set()
     for source in sources:
-        config = source.meta["config"]
-        seen: dict[tuple[str, Draw], set[int]] = {}
-        for table in parts.read_parts(stored_parts(source.path, source.meta), ["problem_id", "arm", "index"]):
-            for row in table.group_by(["problem_id", "arm"]).aggregate([("index", "list")]).to_pylist():
-                found, more = seen.setdefault((row["problem_id"], row["arm"]), set()), row["index_list"]
-                if not source.shard.holds(row["problem_id"]) or len(found | set(more)) != len(found) + len(more):
-                    raise StoreError(
-                        f"{source.path}: {row['arm']} responses of problem {row['problem_id']} are there twice or "
-                        f"belong to another shard than {source.shard}; the parts were edited or copied: restore them"
-                    )
-                found.update(more)
-        expected = draws(config)
-        whole = {key for key, indexes in seen.items() if indexes == set(range(expected[key[1]]))}
-        done |= {problem for problem, _ in whole if owed_requests(config, [problem]) <= whole}
+        held = Held.of(stored_parts(source.path, source.meta), source.path)
+        for problem, draw in held:
+            if not source.shard.holds(problem):
+                raise StoreError(
+                    f"{source.path}: {draw} responses of problem {problem} belong to another shard than "
+                    f"{source.shard}; the parts were edited or copied: restore them"
+                )
+        owed = draws(source.meta["config"])
+        done |= {problem for problem in {problem for problem, _ in held} if held.covers(owed, [problem])}
     return done
 
 
@@ -191,10 +192,7 @@ def _build(directory: Path, sources: Sequence[_Source], order: Sequence[str], *,
             last = first + groups - 1
             parts.write_part(responses, first, last, digest(identity), parts.read_parts(stored), schema)
             first = last + 1
-    problems = pa.concat_tables([pq.read_table(source.path / "problems.parquet") for source in sources])
-    places = pc.index_in(pa.array(order, pa.string()), value_set=problems["problem_id"].combine_chunks())
-    problems = problems.take(places.drop_null())
-    write_atomic(directory / "problems.parquet", lambda path: pq.write_table(problems, path, compression="zstd"))
+    write_problems(directory, in_order([source.path for source in sources], order))
     meta = sources[0].meta
     sessions = [s | {"shard": str(source.shard)} for source in sources for s in source.meta["sessions"]]
     whole: dict[str, Any] = {

@@ -113,8 +113,8 @@ def with_tokens(
 
 
 def _cells(table: pa.Table, ids: pa.Array, arm: Draw, n: int) -> tuple[pa.Table, NDArray[np.int64]]:
-    """Rows of one arm, and the cell (row-major in (P, n)) that each belongs to."""
-    rows = table.filter(pc.equal(table["arm"], arm))
+    """Rows of one arm's first n responses, and the cell (row-major in (P, n)) that each belongs to."""
+    rows = table.filter(pc.and_(pc.equal(table["arm"], arm), pc.less(table["index"], n)))
     row = pc.index_in(rows["problem_id"], value_set=ids)
     if row.null_count:  # problems that are not complete
         rows, row = rows.filter(row.is_valid()), row.drop_null()

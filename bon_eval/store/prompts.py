@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from bon_eval.errors import ConfigError, StoreError
+from bon_eval.store.extent import FILE, problem_rows
 
 if TYPE_CHECKING:
     from bon_eval.tasks.prompts import RenderedPrompt
@@ -20,15 +19,14 @@ _EXCERPT_CHARS = 80
 
 def load_prompts(path: Path) -> dict[str, tuple[int, ...]]:
     """Prompt token ids by problem id."""
-    table = pq.read_table(path / "problems.parquet", columns=["problem_id", "prompt_token_ids"])
+    table = problem_rows(path, ["problem_id", "prompt_token_ids"])
     return {r["problem_id"]: tuple(r["prompt_token_ids"]) for r in table.to_pylist()}
 
 
 def load_prompt_texts(path: Path) -> Iterator[tuple[str, str]]:
     """(problem id, the prompt's text) of a run."""
-    with pq.ParquetFile(path / "problems.parquet") as file:
-        for batch in file.iter_batches(_ROWS, columns=["problem_id", "prompt"]):
-            yield from zip(batch["problem_id"].to_pylist(), batch["prompt"].to_pylist(), strict=True)
+    for batch in problem_rows(path, ["problem_id", "prompt"]).to_batches(_ROWS):
+        yield from zip(batch["problem_id"].to_pylist(), batch["prompt"].to_pylist(), strict=True)
 
 
 def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:
@@ -37,7 +35,6 @@ def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:
     """
     from bon_eval.tasks.prompts import RenderedPrompt
 
-    table = pq.read_table(path / "problems.parquet")
     return {
         row["problem_id"]: RenderedPrompt(
             row["problem_id"],
@@ -45,7 +42,7 @@ def load_rendered_prompts(path: Path) -> dict[str, RenderedPrompt]:
             tuple(row["prompt_token_ids"]),
             tuple(json.loads(stored)) if (stored := row.get("messages")) is not None else None,
         )
-        for row in table.to_pylist()
+        for row in problem_rows(path).to_pylist()
     }
 
 
@@ -112,13 +109,13 @@ def with_first_text(changed: Sequence[str], path: Path, prompts: Mapping[str, st
         path: the stored run.
         prompts: problem id -> the given prompt's text.
     """
-    texts = load_prompt_texts(path) if (path / "problems.parquet").is_file() else ()
+    texts = load_prompt_texts(path) if (path / FILE).is_file() else ()
     found = (
         f"prompts: problem {problem!r}: {first}"
         for problem, text in texts
         if (first := differing_text(text, prompts.get(problem, text), "stored", "now")) is not None
     )
-    return [next(found, line) if line.startswith("prompts_hash: ") else line for line in changed]
+    return [next(found, line) if line.startswith("first_prompt: ") else line for line in changed]
 
 
 def _ids(tokens: Sequence[int], at: int) -> str:

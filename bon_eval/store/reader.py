@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bon_eval.config import digest, draws, responses_per_problem
+from bon_eval.config import digest
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import parts, token_stats
+from bon_eval.store.extent import Extent, problem_rows
 from bon_eval.store.pools import make_pool, with_tokens
 from bon_eval.store.same_as_greedy import Texts, same_as_greedy
 from bon_eval.store.writer import read_meta
@@ -85,19 +86,26 @@ def stored_parts(path: Path, meta: dict[str, Any]) -> list[parts.Part]:
 
 
 def stored_problems(path: Path) -> tuple[Problem, ...]:
-    """The problems of a run in task order."""
-    file = path / "problems.parquet"
-    try:
-        rows = pq.read_table(file, columns=["problem_id", "fields", "gold"]).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{file} is missing or damaged; the run cannot be analysed without it") from error
+    """The problems of a run's extent in task order."""
+    rows = problem_rows(path, ["problem_id", "fields", "gold"]).to_pylist()
     return tuple(Problem(r["problem_id"], json.loads(r["fields"]), r["gold"]) for r in rows)
 
 
+def stored_tables(
+    path: Path, meta: dict[str, Any], columns: Sequence[str] | None = None, *, batch_bytes: int = 0
+) -> Iterator[pa.Table]:
+    """The responses of the run's extent in stored order, some row groups at a time; a pool may lie in several.
+
+    `columns`: those of `KEY` among them; None reads all. `batch_bytes`: as of `parts.read_parts`.
+    """
+    tables = parts.read_parts(stored_parts(path, meta), columns, batch_bytes=batch_bytes)
+    return Extent.of(path, meta["config"]).take(tables)
+
+
 def iter_responses(path: Path | str) -> Iterator[Response]:
-    """Every stored response of a run, one at a time, in the order in which they were stored."""
+    """Every response of a run's extent, one at a time, in the order in which they were stored."""
     directory = Path(path)
-    tables = parts.read_parts(stored_parts(directory, read_meta(directory)))
+    tables = stored_tables(directory, read_meta(directory))
     # A few at a time: as Python objects they take ten times the memory.
     for batch in (batch for table in tables for batch in table.to_batches(max_chunksize=_ROWS)):
         for row in batch.to_pylist():
@@ -134,19 +142,21 @@ def load_run(
     meta = read_meta(directory)
     problems = stored_problems(directory)
     stored = stored_parts(directory, meta)
+    extent = Extent.of(directory, meta["config"])
     tables: list[pa.Table] = []
-    texts = Texts()
+    texts = Texts(extent.draws["sample"])
     # One pass: opening the row groups costs more than reading them, and no text is kept.
     for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=parts.BATCH_BYTES):
-        texts.add(batch)
+        texts.add(batch, extent.mask(batch))
         sizes = pc.binary_length(batch["text"])
         tables.append(batch.select(_COLUMNS).append_column(_BYTES, sizes).replace_schema_metadata(None))
     schema = pa.schema([*(parts.SCHEMA.field(name) for name in _COLUMNS), _BYTES])
     table = pa.concat_tables(tables) if tables else schema.empty_table()
-    complete = _complete(directory, problems, table, responses_per_problem(meta["config"]), partial)
+    inside = table.filter(pa.array(extent.mask(table)))
+    complete = _complete(directory, problems, inside, sum(extent.draws.values()), partial)
     grades, grader = _load_grades(directory)
     pools: dict[Draw, Pool] = {
-        arm: make_pool(directory, complete, table, grades, arm, n) for arm, n in draws(meta["config"]).items()
+        arm: make_pool(directory, complete, table, grades, arm, n) for arm, n in extent.draws.items()
     }
     same, told_by = same_as_greedy(stored, table, texts, pools["sample"].problem_ids, pools["sample"].n)
     pools["sample"] = replace(pools["sample"], same_as_greedy=same, same_told_by=told_by)
@@ -160,7 +170,7 @@ def load_run(
     if own:
         pools = _with_plugin_scores(directory, own, pools)
     greedy, pool = pools["greedy"], pools["sample"]
-    duplicates = np.array([1 - texts.distinct[p.id] / pool.n for p in complete], dtype=np.float64)
+    duplicates = np.array([1 - texts.distinct(p.id) / pool.n for p in complete], dtype=np.float64)
     del table, tables, grades
     pa.default_memory_pool().release_unused()  # else the C library keeps what the batches took
     return Run(directory, meta, problems, greedy, pool, grader, duplicates)

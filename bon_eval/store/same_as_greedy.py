@@ -24,13 +24,22 @@ from bon_eval.store import parts
 class Texts:
     """What is kept of the texts as the batches go by, for rows in the order in which they were read."""
 
-    distinct: dict[str, int] = field(default_factory=dict)
-    """Different texts of each pool, by problem."""
+    n: int
+    """Responses of a pool."""
     candidates: list[NDArray[np.bool_]] = field(default_factory=list)
     """Of each batch, (rows,): whether the text is that of the greedy response, or that is in another batch."""
+    _distinct: dict[str, int] = field(default_factory=dict)
+    """Different texts of each pool that lies within one batch, by problem."""
+    _pieces: dict[str, set[int]] = field(default_factory=dict)
+    """Of the others: 64 bits of each different text."""
 
-    def add(self, batch: pa.Table) -> None:
-        """Take in a batch with ``problem_id``, ``arm`` and ``text``: a pool always lies within one row group."""
+    def distinct(self, problem: str) -> int:
+        """Different texts of a pool."""
+        pieces = self._pieces.get(problem)
+        return self._distinct[problem] if pieces is None else len(pieces)
+
+    def add(self, batch: pa.Table, inside: NDArray[np.bool_]) -> None:
+        """Take in a batch with ``problem_id``, ``arm`` and ``text``, of which some rows are `inside` what is read."""
         rows = batch.select(["problem_id", "arm", "text"]).combine_chunks()
         if not rows.num_rows:
             self.candidates.append(np.zeros(0, dtype=np.bool_))
@@ -38,13 +47,21 @@ class Texts:
         # Numbered and counted by hand: Arrow's own count of distinct strings takes many times their memory.
         problems, texts = (rows[name].combine_chunks().dictionary_encode() for name in ("problem_id", "text"))
         problem, text = (column.indices.to_numpy().astype(np.int64) for column in (problems, texts))
-        sampled = pc.equal(rows["arm"], "sample").to_numpy()
+        sampled = pc.equal(rows["arm"], "sample").to_numpy() & inside
         pairs = np.unique(problem[sampled] * len(texts.dictionary) + text[sampled])
         of_problem, counts = np.unique(pairs // len(texts.dictionary), return_counts=True)
         ids = problems.dictionary.take(pa.array(of_problem)).to_pylist()
-        self.distinct |= dict(zip(ids, counts.tolist(), strict=True))
+        sizes = np.bincount(problem[sampled], minlength=len(problems.dictionary))[of_problem]
+        for name, number, size, count in zip(ids, of_problem.tolist(), sizes.tolist(), counts.tolist(), strict=True):
+            if size == self.n:
+                self._distinct[name] = count
+            else:
+                own = np.unique(text[sampled & (problem == number)])
+                words = texts.dictionary.take(pa.array(own)).to_pylist()
+                self._pieces.setdefault(name, set()).update(map(hash, words))
         greedy = np.full(len(problems.dictionary), -1, dtype=np.int64)
-        greedy[problem[~sampled]] = text[~sampled]
+        of_greedy_draw = pc.equal(rows["arm"], "greedy").to_numpy()
+        greedy[problem[of_greedy_draw]] = text[of_greedy_draw]
         of_greedy = greedy[problem]
         self.candidates.append(sampled & ((of_greedy < 0) | (of_greedy == text)))
 

@@ -20,11 +20,13 @@ from bon_eval.config import RunConfig, Shard, differences, digest, draws
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Problem, Response
 from bon_eval.store import parts
-from bon_eval.store.files import TEMPORARY, cannot_write, write_atomic, write_text
-from bon_eval.store.lock import lock
-from bon_eval.store.prompts import with_first_text
+from bon_eval.store.extent import Held, make_problems, with_others, write_problems
+from bon_eval.store.files import TEMPORARY, cannot_write, lock, write_atomic, write_text
+from bon_eval.store.prompts import differing_text, with_first_text
 
-FORMAT = 1
+FORMAT = 2
+"""Of runs that are written; those of `READABLE` can be read."""
+READABLE = (1, 2)
 _CONFIG = {"model": str, "task": str, "engine": str, "n": int, "max_tokens": int}
 """What every stored configuration has, by its type."""
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.parquet"}
@@ -46,9 +48,12 @@ class Work:
 class RunStore:
     """The only writer of a run directory. Use as a context manager.
 
+    What the directory holds stays, whatever the extent: responses are added, and a smaller extent leaves the others
+    where they are.
+
     Raises:
-        StoreError: another process owns the directory, it belongs to another run (the message names what differs),
-            it holds files that are no run, or a part is damaged.
+        StoreError: another process owns the directory, it belongs to another run (the message names what differs) or
+            an older format, it holds files that are no run, or a part is damaged.
     """
 
     def __init__(
@@ -62,7 +67,8 @@ class RunStore:
         """`order`: of a shard, the ids of the whole run's problems in task order."""
         self.directory = directory
         self.config = config
-        self.done: set[tuple[str, Draw]] = set()
+        self.held = Held()
+        self._ids = tuple(problem.id for problem in problems)
         self._created = False
         self._made: list[Path] = []
         self._lock: IO[str] | None = None
@@ -89,52 +95,58 @@ class RunStore:
             leftover.unlink(missing_ok=True)
         if meta_path.is_file():
             self.meta: dict[str, Any] = read_meta(self.directory)
-            changed = differences(self.meta["identity"], self.config.identity())
-            if changed:
-                texts = dict(zip((p.id for p in problems), prompts["prompt"].to_pylist(), strict=True))
-                changed = with_first_text(changed, self.directory, texts)
-                raise StoreError(
-                    f"{self.directory} holds another run ({'; '.join(changed)}); give --out another directory, "
-                    "or --fresh to set the old run aside"
-                )
-            stored = self.directory / "problems.parquet"
-            if stored.is_file() and pq.read_metadata(stored).num_rows != len(problems):
-                write_problems(stored, problems, prompts)  # shards were merged before all of them were there
-            self._write_order(order)
+            self._check_same(problems, prompts)
         else:
             self.meta = {"format": FORMAT, "identity": self.config.identity(), "sessions": [], "state": "new"}
             self._created = True
-            write_problems(self.directory / "problems.parquet", problems, prompts)
-            self._write_order(order)
-            self.meta["config"] = self.config.as_dict()
-            self.save_meta()
+        self._order = order
+        rows = make_problems(problems, prompts)
+        self._problems = rows if self._created else with_others(self.directory, rows, self._another)
         self.meta["config"] = self.config.as_dict()
         self._schema = parts.TOPK_SCHEMA if self.config.token_stats == "topk" else parts.SCHEMA
         self._log = parts.PartLog(responses, digest(self.config.identity()), self._schema)
-        self.done = self._read_done()
+        self.held = Held.of(self._log.parts, self.directory)
+        if self._created:
+            self.save_meta()
+        elif not self.owes():
+            self.finish_sampling()
 
-    def _write_order(self, order: Sequence[str] | None) -> None:
-        """Beside a shard, the ids of the whole run's problems: so a merge knows what it lacks."""
-        path = self.directory / "order.parquet"
-        if order is not None and not path.is_file():
-            table = pa.table({"problem_id": pa.array(list(order), pa.string())})
-            write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
+    def _check_same(self, problems: Sequence[Problem], prompts: pa.Table) -> None:
+        """Refuse a directory whose responses are not of this run."""
+        if self.meta["format"] != FORMAT:
+            version = self.meta.get("versions", {}).get("bon_eval", "an older version")
+            raise StoreError(
+                f"{self.directory} was made by bon-eval {version} in run format {self.meta['format']}, in which runs "
+                "cannot go on or grow; grade, report, score and compare still read it: give --out another directory"
+            )
+        changed = differences(self.meta["identity"], self.config.identity())
+        if changed:
+            texts = dict(zip((p.id for p in problems), prompts["prompt"].to_pylist(), strict=True))
+            changed = with_first_text(changed, self.directory, texts)
+            raise StoreError(
+                f"{self.directory} holds another run ({'; '.join(changed)}); give --out another directory, "
+                "or --fresh to set the old run aside"
+            )
 
-    def _read_done(self) -> set[tuple[str, Draw]]:
-        """Requests whose responses are all stored."""
-        seen: dict[tuple[str, Draw], int] = {}
-        for table in parts.read_parts(self._log.parts, ["problem_id", "arm"]):
-            for group in table.group_by(["problem_id", "arm"]).aggregate([([], "count_all")]).to_pylist():
-                key = (group["problem_id"], group["arm"])
-                seen[key] = seen.get(key, 0) + group["count_all"]
-        expected = draws(self.config)
-        for (problem, arm), count in seen.items():
-            if count != (owed := expected.get(arm, 0)):
-                raise StoreError(
-                    f"{self.directory}: problem {problem} has {count} {arm} responses, expected {owed}; "
-                    "the parts were edited or copied: restore them, or run with --fresh"
-                )
-        return set(seen)
+    def _another(self, problem: str, stored: str, given: str) -> StoreError:
+        """A problem has changed since it was sampled."""
+        found = differing_text(stored, given, "stored", "now") or "another gold answer or other tokens"
+        return StoreError(
+            f"{self.directory} holds another problem {problem!r}: {found}; the data or the task has changed, so give "
+            "--out another directory, or --fresh to set the old run aside"
+        )
+
+    def owes(self) -> bool:
+        """Whether responses of the extent are still to be sampled."""
+        return not self.held.covers(draws(self.config), self._ids)
+
+    def requests_whole(self) -> int:
+        """Requests of the extent whose responses are all stored."""
+        return self.held.whole(draws(self.config), self._ids)
+
+    def missing(self, problem: str, draw: Draw) -> tuple[int, ...]:
+        """Indices of the responses that the extent still owes."""
+        return self.held.missing(problem, draw, draws(self.config)[draw])
 
     @property
     def state(self) -> str:
@@ -144,13 +156,14 @@ class RunStore:
     def begin_session(
         self, started: str, versions: dict[str, str], engine: dict[str, object], *, seed: int | None = None
     ) -> None:
-        """Record who samples from here on; call once per process, before the first append.
+        """Record who samples from here on, and what for; call once per process, before the first append.
 
         `seed`: of the engine, where it was not opened for this run alone; default `session_seed`.
         """
         sessions = self.meta["sessions"]
         used = self.session_seed if seed is None else seed
-        sessions.append({"started": started, "seed": used, "versions": versions, "engine": engine})
+        extent = {"problems": len(self._ids), "draws": draws(self.config)}
+        sessions.append({"started": started, "seed": used, "extent": extent, "versions": versions, "engine": engine})
         self.meta |= {"versions": versions, "engine": engine, "state": "sampling"}
         self._created = False
         self.save_meta()
@@ -176,17 +189,21 @@ class RunStore:
         return int(state[0] >> 1)
 
     def append(self, responses: Sequence[Response]) -> None:
-        """Store the responses of one request, whole or not at all.
+        """Store responses of one request, whole or not at all.
 
         Raises:
             EngineError: log-probs that cannot be true.
-            StoreError: they are stored already, or the disk is full.
+            StoreError: one is stored already, or the disk is full.
         """
-        key = (responses[0].problem_id, responses[0].arm)
-        if key in self.done:
-            raise StoreError(f"problem {key[0]} already has its {key[1]} responses; refusing to store them twice")
-        self._log.append(parts.to_table(responses, self._schema))
-        self.done.add(key)
+        problem, draw = responses[0].problem_id, responses[0].arm
+        table = parts.to_table(responses, self._schema)
+        for index in (r.index for r in responses):
+            if self.held.has(problem, draw, index):
+                raise StoreError(
+                    f"problem {problem} already has its {draw} response {index}; refusing to store it twice"
+                )
+        self._log.append(table)
+        self.held.add(problem, draw, (r.index for r in responses))
 
     def finish_sampling(self) -> None:
         """Mark the run as complete and merge what is left."""
@@ -195,7 +212,11 @@ class RunStore:
         self.save_meta()
 
     def save_meta(self) -> None:
-        """Write run.json."""
+        """Write run.json, and the problems and their order where those have changed."""
+        write_problems(self.directory, self._problems)
+        if self._order is not None:
+            table = pa.table({"problem_id": pa.array(list(self._order), pa.string())})
+            write_atomic(self.directory / "order.parquet", lambda path: pq.write_table(table, path, compression="zstd"))
         write_text(self.directory / "run.json", json.dumps(self.meta, indent=2, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
@@ -240,7 +261,7 @@ def read_meta(directory: Path) -> dict[str, Any]:
         meta = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+    if not isinstance(meta, dict) or meta.get("format") not in READABLE:
         raise StoreError(f"{path} is not of run format {FORMAT}; read it with the version of bon-eval that wrote it")
     config = meta.get("config")
     fields: dict[str, object] = config if isinstance(config, dict) else {}
@@ -253,22 +274,3 @@ def read_meta(directory: Path) -> dict[str, Any]:
         )
         raise StoreError(f"{path} is damaged: {what}; restore it, or sample the run again")
     return meta
-
-
-def write_problems(path: Path, problems: Sequence[Problem], prompts: pa.Table) -> None:
-    """Store what the analysis and the graders need of the task, prompts included.
-
-    `prompts` has the columns ``prompt``, ``prompt_token_ids`` and, where there are any, ``messages`` (JSON).
-    """
-    has_messages = "messages" in prompts.column_names
-    table = pa.table(
-        {
-            "problem_id": pa.array([p.id for p in problems], pa.string()),
-            "fields": pa.array([json.dumps(p.fields, ensure_ascii=False) for p in problems], pa.string()),
-            "gold": pa.array([p.gold for p in problems], pa.string()),
-            "prompt": prompts["prompt"],
-            "prompt_token_ids": prompts["prompt_token_ids"],
-            "messages": prompts["messages"] if has_messages else pa.nulls(len(problems), pa.string()),
-        }
-    )
-    write_atomic(path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))

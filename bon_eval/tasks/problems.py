@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bon_eval.config import digest
 from bon_eval.errors import TaskError, one_line
@@ -58,12 +58,23 @@ def load_train_problems(spec: TaskSpec, *, data: Path | None = None) -> tuple[Pr
     return _problems(spec, *_open(spec, data, train=True))
 
 
-def task_hash(spec: TaskSpec, problems: tuple[Problem, ...]) -> str:
-    """SHA-256 (hex) over what the task asks: data source, columns, templates, limits and every row with its gold.
+def spec_hash(spec: TaskSpec) -> str:
+    """SHA-256 (hex) over what the task asks, its rows apart: data source, columns, templates, limits.
 
     Left out: the file's path, the texts about the task, and the grader with the answer format, since grades are
     made again from stored responses without sampling.
     """
+    return digest(_content(spec))
+
+
+def task_hash(spec: TaskSpec, problems: tuple[Problem, ...]) -> str:
+    """As `spec_hash`, with every row and its gold."""
+    hidden = {spec.cluster} - _asked_columns(spec)
+    rows = [[p.id, p.gold, {k: v for k, v in p.fields.items() if k not in hidden}] for p in problems]
+    return digest({"spec": _content(spec), "rows": rows})
+
+
+def _content(spec: TaskSpec) -> dict[str, Any]:
     content = {key: value for key, value in asdict(spec).items() if key not in _NOT_IDENTITY}
     for key in ("root", "file", "train_file"):
         content["dataset"].pop(key, None)
@@ -74,10 +85,7 @@ def task_hash(spec: TaskSpec, problems: tuple[Problem, ...]) -> str:
     if content["few_shot"].pop("demonstrations"):  # the hash of the prompts covers those that are drawn
         content["few_shot"]["response"] = None
     # What a task leaves out does not count, so that a new key leaves the hashes of older tasks as they are.
-    content |= {key: value for key, value in added.items() if value}
-    hidden = {spec.cluster} - _asked_columns(spec)
-    rows = [[p.id, p.gold, {k: v for k, v in p.fields.items() if k not in hidden}] for p in problems]
-    return digest({"spec": content, "rows": rows})
+    return content | {key: value for key, value in added.items() if value}
 
 
 def local_file(spec: TaskSpec, folder: Path, *, train: bool = False) -> Path | None:

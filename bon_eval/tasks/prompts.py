@@ -96,6 +96,7 @@ def render_prompts(
     seed: int = 0,
     train_problems: Sequence[Problem] = (),
     template: ChatTemplate | None = None,
+    asked: Sequence[Problem] | None = None,
 ) -> tuple[RenderedPrompt, ...]:
     """One prompt per problem, in order; `style` and `shots` default to the task's own.
 
@@ -104,7 +105,8 @@ def render_prompts(
     parted by few_shot.separator, tokenized with the special tokens that the tokenizer puts in front, and none behind:
     an end token after the prompt would end the text before the response.
 
-    `template`: of chat style; default: the model's own, which may not write a date then.
+    `template`: of chat style; default: the model's own, which may not write a date then. `asked`: all problems of the
+    task, where `problems` are some of them: none is an example, so that the prompts do not change when more are taken.
 
     Raises `TaskError` for a style the tokenizer cannot do, too few examples, a chat template that fails (some refuse
     a system turn) or leaves out a turn, and a prompt that is empty or starts with two beginning-of-sequence tokens.
@@ -112,7 +114,8 @@ def render_prompts(
     chat = resolve_style(spec, tokenizer, style, given_template=template is not None) == "chat"
     if chat and template is None:
         template = ChatTemplate(tokenizer)
-    examples = draw_shots(train_problems, problems, spec, shots=spec.few_shot.k if shots is None else shots, seed=seed)
+    shots = spec.few_shot.k if shots is None else shots
+    examples = draw_shots(train_problems, problems if asked is None else asked, spec, shots=shots, seed=seed)
     turns = [turn for example in examples for turn in (_question(spec, example), _response(spec, example))]
     rendered: list[RenderedPrompt] = []
     for problem in problems:
@@ -127,6 +130,11 @@ def render_prompts(
         _check_start(spec, tokenizer, problem.id, token_ids)
         rendered.append(RenderedPrompt(problem.id, text, token_ids, messages))
     return tuple(rendered)
+
+
+def first_prompt_hash(prompts: Sequence[RenderedPrompt]) -> str:
+    """SHA-256 (hex) over the first problem's id and prompt token ids: the same whatever problems follow it."""
+    return digest([prompts[0].problem_id, list(prompts[0].token_ids)])
 
 
 def prompts_hash(problems: Sequence[Problem], prompts: Sequence[RenderedPrompt]) -> str:

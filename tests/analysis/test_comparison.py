@@ -20,7 +20,7 @@ from bon_eval.errors import ConfigError
 from bon_eval.estimators import pass_at_n
 from bon_eval.report.comparison.rows import document
 from bon_eval.report.comparison.terminal import not_the_same, render
-from bon_eval.store.forced import ForcedBy, forced_requests, load_forced_by, own_likelihoods
+from bon_eval.store.forced import ForcedBy, forced_responses, load_forced_by, own_likelihoods
 from bon_eval.store.reader import Run, load_run
 
 torch = pytest.importorskip("torch")
@@ -72,7 +72,7 @@ def unequal(twin: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, 
 def test_a_model_below_float32_scores_its_own_responses_as_well(unequal: tuple[Run, Run]) -> None:
     for run, other in (unequal, unequal[::-1]):
         for by in (run, other):
-            assert len(forced_requests(run.path, ForcedBy.of(by.meta["config"]))) == 2 * LIMIT
+            assert len(set(forced_responses(run.path, ForcedBy.of(by.meta["config"])))) == 2 * LIMIT
         own, source = own_likelihoods(run)
         assert source == "forced"
         assert own["sample"].shape == run.pool.log_likelihood.shape

@@ -27,7 +27,7 @@ from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.records import ForcedSequence
 from bon_eval.report.comparison.rows import document
 from bon_eval.report.comparison.terminal import equivalent_text, render
-from bon_eval.store.forced import ForcedBy, forced_requests, load_forced
+from bon_eval.store.forced import ForcedBy, forced_responses, load_forced
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.reader import iter_responses, load_run
 
@@ -190,7 +190,7 @@ def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(
     before, after = directories(tmp_path)
     for run, by in ((before, after), (after, before)):
         model = ForcedBy.of(json.loads((by / "run.json").read_text())["config"])
-        assert len(forced_requests(run, model)) == 2 * LIMIT
+        assert len(set(forced_responses(run, model))) == 2 * LIMIT
 
 
 @pytest.mark.slow
@@ -359,7 +359,7 @@ def test_forced_log_probs_that_cannot_be_true_are_refused(pair: tuple[Path, Path
     by = ForcedBy("other", "h", None, None, "transformers", "float32", "p", {})
     with pytest.raises(EngineError, match="above 0"):
         force_run(run, Broken(), by, load_prompts(run), quiet=True)  # type: ignore[arg-type]
-    assert not forced_requests(run, by)
+    assert not forced_responses(run, by)
 
 
 def test_too_few_draws_are_refused_before_anything_is_sampled(cold: Path, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_shard_in_use_is_not_merged(shards: list[Path], tmp_path: Path) -> Non
 HOLD = """
 import sys, time
 from pathlib import Path
-from bon_eval.store.lock import lock
+from bon_eval.store.files import lock
 with lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

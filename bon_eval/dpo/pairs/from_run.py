@@ -17,9 +17,8 @@ from bon_eval.dpo.pairs.candidates import Candidate, CandidatePool
 from bon_eval.dpo.pairs.files import Pair, Text
 from bon_eval.dpo.pairs.recipes import PairOptions, check_options
 from bon_eval.errors import ConfigError, TaskError
-from bon_eval.store import parts
 from bon_eval.store.prompts import check_token_ids, load_rendered_prompts
-from bon_eval.store.reader import Run, load_run, stored_parts
+from bon_eval.store.reader import Run, load_run, stored_tables
 from bon_eval.tasks.load import list_tasks, load_task
 from bon_eval.tasks.problems import task_hash
 from bon_eval.tasks.prompts import RenderedPrompt
@@ -181,14 +180,20 @@ def _prompt(prompt: RenderedPrompt, form: PairFormat, chat: bool, path: Path) ->
 def _pools(
     run: Run, prompts: Mapping[str, tuple[Text, tuple[int, ...] | None]], solutions: Mapping[str, str]
 ) -> Iterator[CandidatePool]:
-    """The run's pools one at a time in stored order: only one row group's texts are held."""
+    """The run's pools one at a time in stored order: held are one row group's texts, and those of pools that have
+    grown until their last ones come."""
     pool = run.pool
+    begun: dict[str, dict[int, tuple[str, tuple[int, ...]]]] = {}
     shares = vote_shares(pool.answer_class)
     row_of = {problem: row for row, problem in enumerate(pool.problem_ids)}
-    for table in parts.read_parts(stored_parts(run.path, run.meta), _COLUMNS):
+    for table in stored_tables(run.path, run.meta, _COLUMNS):
         sampled = table.filter(pc.equal(table["arm"], "sample"))
         for problem in sampled["problem_id"].unique().to_pylist():
-            texts = _texts(sampled.filter(pc.equal(sampled["problem_id"], problem)))
+            found = begun.setdefault(problem, {})
+            found |= _texts(sampled.filter(pc.equal(sampled["problem_id"], problem)))
+            if len(found) < pool.n:
+                continue
+            texts = [text for _, text in sorted(begun.pop(problem).items())]
             check_token_ids(run.path, problem, [token_ids for _, token_ids in texts])
             row = row_of[problem]
             prompt, prompt_ids = prompts[problem]
@@ -208,7 +213,7 @@ def _pools(
             yield CandidatePool(problem, prompt, candidates, prompt_ids, solutions.get(problem))
 
 
-def _texts(table: pa.Table) -> list[tuple[str, tuple[int, ...]]]:
-    """Text and token ids of one pool in the order of its indices."""
-    table = table.sort_by("index")
-    return list(zip(table["text"].to_pylist(), map(tuple, table["token_ids"].to_pylist()), strict=True))
+def _texts(table: pa.Table) -> dict[int, tuple[str, tuple[int, ...]]]:
+    """Text and token ids of one pool's responses by index."""
+    texts = zip(table["text"].to_pylist(), map(tuple, table["token_ids"].to_pylist()), strict=True)
+    return dict(zip(table["index"].to_pylist(), texts, strict=True))

@@ -30,6 +30,7 @@ _SCHEMA = pa.schema(
     ]
 )
 _OWNER = b"bon_eval.forced"
+_BASE = b"bon_eval.base_responses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,11 @@ class ForcedFile:
     path: Path
     owner: str
     """Digest of the model and of the sets; another one makes the file another measurement."""
+    base: str = ""
+    """Digest of the base model's responses among the sets: they are others when its pools have grown."""
 
     def exists(self) -> bool:
-        """Whether the file is there, whole and of this owner.
+        """Whether the file is there, whole, of this owner and of these responses of the base model.
 
         Raises:
             StoreError: it is there and damaged, or of another owner.
@@ -54,7 +57,7 @@ class ForcedFile:
             raise StoreError(f"{self.path} is damaged; move it away and run the same command") from error
         if metadata.get(_OWNER, b"").decode() != self.owner:
             raise StoreError(f"{self.path} is of another checkpoint or other pairs; give --out another directory")
-        return True
+        return bool(metadata.get(_BASE, b"").decode() == self.base)
 
 
 def force(
@@ -83,7 +86,7 @@ def force(
             pa.array([row.logprobs for row in rows], pa.list_(pa.float32())),
             pa.array([row.argmax_logprobs for row in rows], pa.list_(pa.float32())),
         ],
-        schema=_SCHEMA.with_metadata({_OWNER: file.owner.encode()}),
+        schema=_SCHEMA.with_metadata({_OWNER: file.owner.encode(), _BASE: file.base.encode()}),
     )
     write_atomic(file.path, lambda temporary: pq.write_table(table, temporary, compression="zstd"))
 

@@ -16,8 +16,7 @@ from bon_eval.dpo.tracking.plan import TrackPlan
 from bon_eval.dpo.tracking.work import measure
 from bon_eval.errors import StoreError
 from bon_eval.run.console.progress import say
-from bon_eval.store.files import make_directory, write_text
-from bon_eval.store.lock import lock
+from bon_eval.store.files import lock, make_directory, write_text
 
 FORMAT = 1
 

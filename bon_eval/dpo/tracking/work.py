@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bon_eval.config import count_owed, digest
+from bon_eval.config import digest, draws
 from bon_eval.dpo.pairs.tokens import TokenResponse, slots
 from bon_eval.dpo.tracking.forced import ForcedFile, Sets, force
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY, TrackPlan
@@ -15,12 +15,12 @@ from bon_eval.engines import OpenEngine
 from bon_eval.engines.base import Engine
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import chosen_index
-from bon_eval.run.execute import open_model, open_store, owes, sample_into
+from bon_eval.run.execute import open_model, open_store, sample_into
 from bon_eval.run.forcing import force_run
 from bon_eval.run.grading import grade_run
 from bon_eval.run.prepare import PreparedRun
 from bon_eval.store.files import TEMPORARY
-from bon_eval.store.forced import ForcedBy, forced_requests, is_inexact
+from bon_eval.store.forced import ForcedBy, forced_responses, is_inexact
 from bon_eval.store.reader import iter_responses, load_run
 from bon_eval.store.writer import RunStore, read_meta
 
@@ -60,7 +60,7 @@ class _Work:
         for _, prepared in plan.runs:
             file = self._file(prepared, sets)
             with open_store(prepared, quiet=self.quiet) as store:
-                if owes(store, prepared) or not file.exists():
+                if store.owes() or not file.exists():
                     with self._open(prepared, store) as engine:
                         self._checkpoint(prepared, store, engine, file, sets)
                 self._grade(prepared, store)
@@ -86,7 +86,7 @@ class _Work:
             for _, prepared in plan.runs:
                 file = self._file(prepared, sets)
                 with open_store(prepared, quiet=self.quiet) as store:
-                    if owes(store, prepared) or not file.exists() or self._unscored(prepared):
+                    if store.owes() or not file.exists() or self._unscored(prepared):
                         seed = store.session_seed
                         if engine is None:
                             engine = stack.enter_context(self._open(prepared, store))
@@ -103,7 +103,7 @@ class _Work:
 
     def _base_owes(self, store: RunStore) -> bool:
         base = self.plan.base
-        return owes(store, base) or not self._file(base, self.sets).exists() or self._owes_own(store)
+        return store.owes() or not self._file(base, self.sets).exists() or self._owes_own(store)
 
     def _owes_own(self, store: RunStore) -> bool:
         """Whether the base model has still to force its own responses, which checkpoints are compared with."""
@@ -111,7 +111,7 @@ class _Work:
 
     def _base(self, store: RunStore, engine: Engine, *, use_adapter: bool = True, seed: int | None = None) -> None:
         base, file = self.plan.base, self._file(self.plan.base, self.sets)
-        if owes(store, base):
+        if store.owes():
             sample_into(store, base, engine, use_adapter=use_adapter, seed=seed, quiet=self.quiet)
         if not file.exists():
             force(file, engine, self.sets, use_adapter=use_adapter, label="forcing, base", quiet=self.quiet)
@@ -127,7 +127,7 @@ class _Work:
         sets: Sets,
         seed: int | None = None,
     ) -> None:
-        if owes(store, prepared):
+        if store.owes():
             sample_into(store, prepared, engine, seed=seed, quiet=self.quiet)
         if not file.exists():
             force(file, engine, sets, label=f"forcing, {prepared.directory.name}", quiet=self.quiet)
@@ -138,7 +138,8 @@ class _Work:
 
     def _unscored(self, prepared: PreparedRun) -> bool:
         by = ForcedBy.of(self.plan.base.config)
-        return len(forced_requests(prepared.directory, by)) < count_owed(prepared.config, len(prepared.problems))
+        ids = [problem.id for problem in prepared.problems]
+        return not forced_responses(prepared.directory, by).covers(draws(prepared.config), ids)
 
     def _score(self, prepared: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
         if self._unscored(prepared):
@@ -156,16 +157,19 @@ class _Work:
         return self.digests[name]
 
     def _file(self, prepared: PreparedRun, sets: Sets) -> ForcedFile:
+        digests = {name: self._digest(name, responses) for name, responses in sets.items()}
+        of_base = {name: digests.pop(name) for name in (BASE_BEST, BASE_GREEDY) if name in digests}
         owner = digest(
             {
                 "model": prepared.config.model_hash,
                 "adapter": prepared.config.adapter_hash,
                 "dtype": prepared.config.dtype,
                 "engine": prepared.config.engine,
-                "sets": {name: self._digest(name, responses) for name, responses in sets.items()},
+                "sets": digests,
             }
         )
-        return ForcedFile(self.plan.out / "forced" / f"{prepared.directory.name}.parquet", owner)
+        path = self.plan.out / "forced" / f"{prepared.directory.name}.parquet"
+        return ForcedFile(path, owner, digest(of_base) if of_base else "")
 
 
 def copy_run(source: Path, target: Path) -> None:

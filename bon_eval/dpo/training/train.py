@@ -22,8 +22,7 @@ from bon_eval.engines.base import stderr_to
 from bon_eval.engines.models import ResolvedModel
 from bon_eval.errors import BonEvalError, ConfigError, StoreError
 from bon_eval.run.console.progress import say
-from bon_eval.store.files import make_directory, write_text
-from bon_eval.store.lock import lock
+from bon_eval.store.files import lock, make_directory, write_text
 
 
 class TrainingError(BonEvalError):

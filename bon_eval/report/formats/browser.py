@@ -20,8 +20,9 @@ from bon_eval.estimators import chosen_index
 from bon_eval.report.formats.page_json import members
 from bon_eval.scorers import get_scorer
 from bon_eval.store import parts
-from bon_eval.store.reader import Run, stored_parts
+from bon_eval.store.reader import Run, stored_tables
 
+_SHOWN = ("greedy", "sample")
 _GRADE_ROWS = 8_192
 
 
@@ -193,7 +194,7 @@ def _read_grades(run: Run, entries: Mapping[str, _Entry]) -> None:
 def _filled(run: Run, entries: Mapping[str, _Entry], most_chars: int) -> Iterator[_Entry]:
     """Each problem once its responses are read; those are dropped afterwards."""
     columns = ["problem_id", "arm", "index", "text", "finish_reason", "log_likelihood", "n_tokens"]
-    for table in parts.read_parts(stored_parts(run.path, run.meta), columns, batch_bytes=parts.BATCH_BYTES):
+    for table in stored_tables(run.path, run.meta, columns, batch_bytes=parts.BATCH_BYTES):
         for entry, index, row in _wanted(table, entries):
             text, thought = row["text"], entry.thought[entry.place[index]]
             entry.responses[index] = _Response(
@@ -219,7 +220,7 @@ def _wanted(
     for position, (problem, arm, index) in enumerate(zip(ids, arms, indexes, strict=True)):
         entry = entries.get(problem)
         key = -1 if arm == "greedy" else index
-        if entry is not None and key in entry.place:
+        if entry is not None and arm in _SHOWN and key in entry.place:
             chosen.append(position)
             found.append((entry, key))
     rows = table.take(pa.array(chosen, pa.int64())).to_pylist()
