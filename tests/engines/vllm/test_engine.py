@@ -190,7 +190,7 @@ def test_logprobs_are_raw_at_any_temperature(engine: VllmEngine) -> None:
 
 def test_draws_of_every_kind_in_one_stream_follow_what_is_left(engine: VllmEngine) -> None:
     """First tokens against the distribution that forced scoring gives, and whole responses for their raw log-probs."""
-    [prompt] = arith_prompts(1)
+    prompt = arith_prompts(1)[0][:22]  # goes on in many ways: the nucleus of 80 % has 187 tokens
     kinds = [*GIVEN, {"temperature": 0.5}]
     first = [Request(f"{i}", "first", prompt, 1000, Sampling(max_tokens=1, **kind)) for i, kind in enumerate(kinds)]
     whole = [
