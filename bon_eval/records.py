@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,15 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Draw = str
-"""Name of a way of sampling: ``greedy`` (temperature 0, one) and ``sample`` (the pool of N) are always there."""
-
+"""The name of a way of sampling. ``greedy`` (temperature 0, one response) and ``sample`` (the pool of N) are always
+there; any other is the user's."""
 
 ToldBy = Literal["token ids", "text"]
 """What tells that two responses are the same one: their token ids, or their text where a server gave no ids."""
 
-
 TOPK = 20
 """Most likely tokens behind the top-k confidence of a token (all of them in a smaller vocabulary)."""
+
+
+COLDEST = 0.01
+"""The lowest temperature above 0: vLLM would silently sample at it instead of a lower one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +42,18 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What an engine is asked for. Nothing else (no top-k, no penalty, no model default) shapes the distribution."""
+    """What an engine is asked for. Nothing else (no penalty, no model default) shapes the distribution.
+
+    Each token is drawn from softmax(logits / temperature) without the tokens that are cut from it: first by `min_p` and
+    `top_k`, which keep the same tokens in either order, then by `top_p`, of the probability that these have left. What
+    is left is renormalised. The log-probs that come back are those of temperature 1 with nothing cut, in every case.
+
+    Raises:
+        ConfigError: a parameter out of its range, or one of the last three beside temperature 0.
+    """
 
     temperature: float
-    """0 for greedy, otherwise > 0; the log-probs that come back are those of temperature 1 in every case."""
+    """0 for greedy, otherwise at least `COLDEST`."""
     max_tokens: int
     """Most tokens of a response, end token included; >= 1."""
     stop_token_ids: tuple[int, ...] = ()
@@ -52,6 +64,40 @@ class Sampling:
     topk: bool = False
     """Whether responses carry the top-k confidence of each token: minus the mean log-prob of the `TOPK` most likely
     ones."""
+    top_p: float = 1.0
+    """Above 0 and at most 1: the fewest most likely tokens that hold this share are kept; 1: off."""
+    top_k: int = 0
+    """So many most likely tokens are kept; of those that tie with the last one an engine keeps some or all; 0: off."""
+    min_p: float = 0.0
+    """From 0 to 1: tokens that have at least this share of the most likely one's probability are kept; 0: off."""
+
+    def __post_init__(self) -> None:
+        t, top_p, top_k, min_p = self.temperature, self.top_p, self.top_k, self.min_p
+        for name, value, fits, range_ in (
+            ("temperature", t, t == 0 or COLDEST <= t < math.inf, f"0 (greedy) or a number from {COLDEST} on"),
+            ("top_p", top_p, 0 < top_p <= 1, "above 0 and at most 1 (off)"),
+            ("top_k", top_k, isinstance(top_k, int) and top_k >= 0, "a whole number of tokens, or 0 (off)"),
+            ("min_p", min_p, 0 <= min_p <= 1, "from 0 (off) to 1"),
+        ):
+            if not fits:
+                raise ConfigError(f"{name} must be {range_}, got {value!r}")
+        if self.temperature == 0 and self.truncation:
+            given = ", ".join(f"{name} {value}" for name, value in self.truncation.items())
+            raise ConfigError(
+                f"temperature 0 takes the most likely token, so {given} would change nothing; give a temperature above "
+                "0, or leave it out"
+            )
+
+    @property
+    def truncation(self) -> dict[str, float]:
+        """What cuts tokens from the distribution: of ``top_p``, ``top_k`` and ``min_p`` those that are on."""
+        off = {"top_p": 1.0, "top_k": 0, "min_p": 0.0}
+        return {name: getattr(self, name) for name, value in off.items() if getattr(self, name) != value}
+
+    @property
+    def own_distribution(self) -> bool:
+        """Whether responses are drawn from the model's own distribution: temperature 1 and nothing cut."""
+        return self.temperature == 1 and not self.truncation
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +186,8 @@ class Forced:
 
 
 _ARRAYS = ("log_likelihood", "n_tokens", "truncated", "correct", "unscored", "answer_class")
-
-
 _STRICT = ("correct_strict", "unscored_strict")
-
-
 _LENGTHS = ("reasoning_chars", "answer_chars", "special_inside")
-
-
 _OPTIONAL = (*_STRICT, *_LENGTHS, "n_bytes", "same_as_greedy")
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
+from truncated import distribution
 
 END = 0
 """The end token of the embedded models."""
@@ -19,20 +20,40 @@ Play = Callable[[dict[str, Any], dict[str, Any]], Any]
 
 
 class Toy:
-    """Tokens at every position independent of all before, and of the prompt; greedy takes the likeliest."""
+    """Tokens at every position independent of all before, and of the prompt; greedy takes the likeliest.
 
-    def __init__(self, weights: Mapping[int, float]) -> None:
+    Args:
+        weights: of each token id.
+        ignores: of ``top_p``, ``top_k`` and ``min_p`` those that it does not know.
+        cuts_first: whether it cuts before the temperature.
+    """
+
+    def __init__(
+        self, weights: Mapping[int, float], *, ignores: Collection[str] = (), cuts_first: bool = False
+    ) -> None:
         total = sum(weights.values())
         self.ids = np.array(list(weights))
         self.p = np.array([w / total for w in weights.values()])
+        self.ignores, self.cuts_first = ignores, cuts_first
         self.top = {f"t{i}": math.log(p) for i, p in zip(self.ids, self.p, strict=True)}
 
-    def choice(self, index: int, body: Mapping[str, Any], rng: np.random.Generator) -> dict[str, Any]:
-        """One response."""
+    def drawn_from(self, body: Mapping[str, Any]) -> Any:
+        """The probabilities of the tokens that a request is answered by."""
+        if body["temperature"] == 0:
+            return self.p == self.p.max()
+        hot = {"temperature": body["temperature"]}
+        cut = {k: body[k] for k in ("top_p", "top_k", "min_p") if k in body and k not in self.ignores}
+        if not self.cuts_first:
+            return distribution(np.log(self.p), hot | cut)
+        left = distribution(np.log(self.p), {"temperature": 1.0} | cut)
+        with np.errstate(divide="ignore"):
+            return distribution(np.log(left), hot)
+
+    def choice(self, index: int, body: Mapping[str, Any], p: Any, rng: np.random.Generator) -> dict[str, Any]:
+        """One response, of tokens drawn from p."""
         drawn: list[int] = []
         while len(drawn) < body["max_tokens"] and END not in drawn:
-            k = int(np.argmax(self.p)) if body["temperature"] == 0 else int(rng.choice(len(self.p), p=self.p))
-            drawn.append(int(self.ids[k]))
+            drawn.append(int(self.ids[rng.choice(len(p), p=p)]))
         best = dict(sorted(self.top.items(), key=lambda item: -item[1])[: max(1, body["logprobs"])])
         names = [f"t{i}" for i in drawn]
         return {
@@ -53,7 +74,8 @@ class Toy:
         if "prompt_logprobs" in body:
             positions = [{str(i): {"logprob": self.top.get(f"t{i}", -9.0)}} for i in body["prompt"]]
             return {"choices": [{"prompt_logprobs": [None, *positions[1:]]}]}
-        choices = [self.choice(k, body, rng) for k in range(body["n"])]
+        p = self.drawn_from(body)
+        choices = [self.choice(k, body, p, rng) for k in range(body["n"])]
         made = sum(len(c["token_ids"]) for c in choices)
         return {"choices": choices, "usage": {"prompt_tokens": len(body["prompt"]), "completion_tokens": made}}
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bon_eval.errors import Boundary, ConfigError, ModelError
+from bon_eval.records import Sampling
 
 _OWN = {
     "logprobs_mode": "log-probs are those of the raw distribution",
@@ -25,6 +26,7 @@ _OWN = {
 """Of vLLM: what bon-eval sets itself, and why or by which option."""
 _LOAD_FORMATS = frozenset({"auto", "hf", "safetensors", "fastsafetensors", "instanttensor", "runai_streamer"})
 """Of vLLM: ways to read the weights that the run's hash is of."""
+_VLLM_HOTTEST = 2.0
 _HEADS = ("lm_head", "embed_tokens", "wte", "embed_out")
 
 
@@ -38,6 +40,15 @@ def check_arguments(engine: str, given: Mapping[str, object]) -> None:
         raise ConfigError(
             f"--engine-arg load_format={chosen} loads other weights than those that the run is named by; give one of "
             + ", ".join(sorted(_LOAD_FORMATS))
+        )
+
+
+def check_sampling(engine: str, sampling: Sampling) -> None:
+    """Raise `ConfigError` for a way of sampling that an engine is known not to have."""
+    if engine == "vllm" and sampling.temperature > _VLLM_HOTTEST:
+        raise ConfigError(
+            f"temperature {sampling.temperature:g} is above {_VLLM_HOTTEST:g}, the highest that vLLM takes; give a "
+            "lower one, or use --engine transformers"
         )
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from bon_eval.errors import EngineError
-from bon_eval.records import Forced, ForcedSequence, Request, Response
+from bon_eval.records import Forced, ForcedSequence, Request, Response, Sampling
 
 AGAIN = "what was stored is kept, and the same command goes on where it stopped"
 """What to do when an engine fails in the midst of a run."""
@@ -40,6 +40,8 @@ class EngineSpec:
     """Passed through to the engine's own constructor."""
     probe: Request | None = None
     """One of the requests to come: an engine whose model runs elsewhere tries it before anything depends on it."""
+    samplings: tuple[Sampling, ...] = ()
+    """Other ways of sampling to come, which it tries as well; one that is not named is tried when it comes."""
 
 
 @dataclass(frozen=True, slots=True)

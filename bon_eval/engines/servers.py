@@ -21,6 +21,12 @@ class Server:
     """What its list of models calls the owner, by which it is told from others."""
     fields: Mapping[str, object] = field(default_factory=dict)
     """Sent with every request beside the standard ones: no top-k, min-p or penalty, whatever its own defaults are."""
+    order: Mapping[str, object] = field(default_factory=dict)
+    """Sent besides where tokens are cut: the order in which it has to go about it."""
+    temperature_first: bool = False
+    """Whether tokens are known to be cut after the temperature, as `Sampling` says."""
+    top_p_last: bool = False
+    """Whether top-p is known to cut last, and of what the others have left."""
     logprobs: int = 1
     """Log-probs besides the own token's: the fewest with which it gives the own token's."""
     stop_token_ids: bool = False
@@ -52,6 +58,8 @@ SERVERS = {
                     "return_token_ids": True,
                 }
             ),
+            temperature_first=True,
+            top_p_last=True,
             logprobs=0,
             stop_token_ids=True,
             prompt_logprobs=True,
@@ -62,6 +70,7 @@ SERVERS = {
             "sglang",
             ("sglang",),
             MappingProxyType({"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "skip_special_tokens": True}),
+            temperature_first=True,
             stop_token_ids=True,
             raw="start it with SGLANG_RETURN_ORIGINAL_LOGPROB=1 in its environment",
         ),
@@ -74,13 +83,16 @@ SERVERS = {
                     **{"xtc_probability": 0.0, "post_sampling_probs": False},
                 }
             ),
+            order=MappingProxyType({"samplers": ["temperature", "min_p", "top_k", "top_p"]}),
+            temperature_first=True,
+            top_p_last=True,
             max_n=1,
             raw="use a version of llama-server that takes post_sampling_probs",
         ),
         Server("openai", (), top=5),
     )
 }
-"""By name. ``openai`` is every other one: it is sent standard fields only."""
+"""By name. ``openai`` is every other one: it is sent standard fields only, top_k and min_p where a draw has them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bon_eval.config import PLACEMENT_ARGS
-from bon_eval.engines.arguments import adapted_head, check_adapter_for_scoring, check_arguments
+from bon_eval.engines.arguments import adapted_head, check_adapter_for_scoring, check_arguments, check_sampling
 from bon_eval.errors import ConfigError, ModelError
+from bon_eval.records import Sampling
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import prepare
 
@@ -23,6 +24,13 @@ def test_arguments_that_change_the_numbers_are_refused(name: str) -> None:
         check_arguments("vllm", {"max_num_seqs": 4, name: "x"})
     check_arguments("vllm", {"max_num_seqs": 4, "attention_backend": "TRITON_ATTN"})
     assert name not in PLACEMENT_ARGS
+
+
+def test_a_temperature_that_vllm_refuses() -> None:
+    with pytest.raises(ConfigError, match=r"temperature 2\.5 is above 2, the highest that vLLM takes"):
+        check_sampling("vllm", Sampling(2.5, 1))
+    check_sampling("vllm", Sampling(2.0, 1, top_p=0.5))
+    check_sampling("transformers", Sampling(2.5, 1))
 
 
 def test_other_weights_than_the_hashed_ones_are_refused() -> None:

@@ -19,10 +19,11 @@ from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, Tally
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.openai.client import Client
 from bon_eval.engines.openai.probe import find, path, probe
+from bon_eval.engines.openai.truncation import Trial
 from bon_eval.engines.openai.wire import Choice, read_answer, read_scores, sampling_body, scoring_body, to_response
 from bon_eval.engines.servers import ServerSettings
 from bon_eval.errors import EngineError
-from bon_eval.records import Forced, ForcedSequence, Request, Response
+from bon_eval.records import Forced, ForcedSequence, Request, Response, Sampling
 
 _SCORE_WINDOW = 64
 # HTTP requests at once: the client opens at most 1,000 connections, and one that waits for its turn would use up its
@@ -66,6 +67,7 @@ class OpenAIEngine(LoadedEngine):
         self._client = Client(self._settings, spec.seed)
         self._spec = spec
         self._texts: dict[tuple[int, ...], frozenset[str]] = {}
+        self._tried: set[tuple[frozenset[str], bool]] = set()
         self._tally = Tally()
         try:
             found = self._client.run(find(self._client, self._settings))
@@ -111,6 +113,15 @@ class OpenAIEngine(LoadedEngine):
             "logprobs_mode": "raw (shown by a trial)",
             "fingerprint": shown.fingerprint,
         }
+        for sampling in (request.sampling, *self._spec.samplings):
+            self._try(sampling, request)
+
+    def _try(self, sampling: Sampling, request: Request) -> None:
+        """Raise `EngineError` where the server does not cut tokens as asked: shown once for draws that are alike."""
+        kind = frozenset(sampling.truncation), sampling.temperature == 1
+        if kind[0] and kind not in self._tried:
+            self._client.run(Trial(self._client, self._settings, self._server, request, self._max_n).check(sampling))
+            self._tried.add(kind)
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
         """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
@@ -149,6 +160,7 @@ class OpenAIEngine(LoadedEngine):
 
     def _sampling_jobs(self, requests: Iterable[Request]) -> Iterator[_Job]:
         for request in requests:
+            self._try(request.sampling, request)
             pool = _Pool(request, [None] * request.n, request.n)
             jobs = -(-request.n // self._max_n)
             for k in range(jobs):
@@ -208,7 +220,7 @@ class OpenAIEngine(LoadedEngine):
 
 def _check_fresh(pool: _Pool, found: tuple[Choice, ...]) -> None:
     """Raise `EngineError` where a part of a pool repeats another: a cache answers equal requests with one answer."""
-    if _chance(found, pool.request.sampling.temperature) > _CACHED_BELOW:
+    if _chance(found, pool.request.sampling) > _CACHED_BELOW:
         return
     size = len(found)
     for start in range(0, len(pool.choices) - size + 1):
@@ -222,13 +234,13 @@ def _check_fresh(pool: _Pool, found: tuple[Choice, ...]) -> None:
             )
 
 
-def _chance(found: tuple[Choice, ...], temperature: float) -> float:
+def _chance(found: tuple[Choice, ...], sampling: Sampling) -> float:
     """At most the probability that these responses come again in this order.
 
-    From temperature 1 on by their log-likelihoods. Below 1 these bound nothing; but the same responses come in each of
-    their orders alike.
+    From temperature 1 on by their log-likelihoods. Below 1, and where tokens are cut, these bound nothing; but the same
+    responses come in each of their orders alike.
     """
-    if temperature >= 1.0:
-        return math.exp(sum(sum(c.logprobs) for c in found) / temperature)
+    if sampling.temperature >= 1.0 and not sampling.truncation:
+        return math.exp(sum(sum(c.logprobs) for c in found) / sampling.temperature)
     same = Counter(c.logprobs.tobytes() for c in found)
     return math.exp(sum(math.lgamma(k + 1) for k in same.values()) - math.lgamma(len(found) + 1))

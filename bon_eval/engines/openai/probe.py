@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from bon_eval.config import digest
 from bon_eval.engines.openai.client import Client, RefusedError
 from bon_eval.engines.openai.wire import read_answer, sampling_body, top_logprobs
 from bon_eval.engines.servers import SERVERS, Server, ServerSettings
 from bon_eval.errors import EngineError
-from bon_eval.records import Request
+from bon_eval.records import Request, Sampling
 
 _PROBE_TOKENS = 8
 _FINGERPRINT = 5
@@ -80,11 +79,11 @@ async def probe(
     """
     most = min(settings.max_n, server.max_n)
     n = min(request.n, most)
-    short = replace(request, sampling=_short(request, _PROBE_TOKENS))
+    brief = replace(request, sampling=short(request, _PROBE_TOKENS))
     while True:
         try:
-            body = sampling_body(settings, server, short, n)
-            answer = read_answer(await client.post(path(settings), body, patience=0.0), short, n, end_texts)
+            body = sampling_body(settings, server, brief, n)
+            answer = read_answer(await client.post(path(settings), body, patience=0.0), brief, n, end_texts)
             break
         except RefusedError as error:
             if n == 1 or error.status not in (400, 422):
@@ -112,10 +111,8 @@ async def _check_raw(client: Client, settings: ServerSettings, server: Server, r
     The log-probs of two tokens lie 4 times as far apart at temperature 1/2 as at 2 where they are of the tempered
     distribution, and equally far where they are raw. Two that lie close show nothing: then a shorter prompt is tried.
     """
-    ids = request.prompt_token_ids
-    shorter = [] if settings.api == "chat" else [ids[: len(ids) // k] for k in (2, 3, 4, 8) if len(ids) >= k]
     first: dict[str, float] | None = None
-    for prompt in [ids, *shorter]:
+    for prompt in prompts(settings, request):
         asked = replace(request, prompt_token_ids=prompt)
         cold, hot = [await _top(client, settings, server, asked, t) for t in (_COLD, _HOT)]
         first = cold if first is None else first
@@ -142,14 +139,22 @@ async def _check_raw(client: Client, settings: ServerSettings, server: Server, r
 async def _top(
     client: Client, settings: ServerSettings, server: Server, request: Request, t: float
 ) -> dict[str, float]:
-    sampling = replace(_short(request, 1), temperature=t)
+    sampling = replace(short(request, 1), temperature=t)
     body = sampling_body(settings, server, replace(request, sampling=sampling, n=1), 1)
     body["top_logprobs" if settings.api == "chat" else "logprobs"] = server.top
     return top_logprobs(await client.post(path(settings), body, patience=0.0))
 
 
-def _short(request: Request, tokens: int) -> Any:
-    return replace(request.sampling, max_tokens=min(tokens, request.sampling.max_tokens), stop=(), topk=False)
+def short(request: Request, tokens: int) -> Sampling:
+    """What a trial asks for: few tokens of the request's temperature, none cut."""
+    most = min(tokens, request.sampling.max_tokens)
+    return replace(request.sampling, max_tokens=most, stop=(), topk=False, top_p=1.0, top_k=0, min_p=0.0)
+
+
+def prompts(settings: ServerSettings, request: Request) -> list[tuple[int, ...]]:
+    """The request's prompt and shorter ones, to be tried where it shows nothing; the chat API takes messages alone."""
+    ids = request.prompt_token_ids
+    return [ids, *([] if settings.api == "chat" else [ids[: len(ids) // k] for k in (2, 3, 4, 8) if len(ids) >= k])]
 
 
 def _told_by(owner: str) -> Server:

@@ -16,7 +16,7 @@ from bon_eval.engines.servers import Server, ServerSettings
 from bon_eval.errors import Boundary, EngineError
 from bon_eval.records import TOPK, ForcedSequence, Request, Response
 
-_SHAPE = "it is of another shape than OpenAI's API has; check --base-url, or use another version or server"
+SHAPE = "it is of another shape than OpenAI's API has; check --base-url, or use another version or server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ def sampling_body(settings: ServerSettings, server: Server, request: Request, n:
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
         **server.fields,
+        **(server.order if sampling.truncation else {}),
+        **sampling.truncation,
     }
     if settings.api == "chat":
         if request.messages is None:
@@ -89,7 +91,7 @@ def scoring_body(settings: ServerSettings, sequence: ForcedSequence, top: int) -
     }
 
 
-@Boundary(EngineError, "the server's answer cannot be read", _SHAPE)
+@Boundary(EngineError, "the server's answer cannot be read", SHAPE)
 def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str]) -> Answer:
     """The n choices of an answer.
 
@@ -141,7 +143,7 @@ def to_response(request: Request, index: int, choice: Choice) -> Response:
     )
 
 
-@Boundary(EngineError, "the server's scores cannot be read", _SHAPE)
+@Boundary(EngineError, "the server's scores cannot be read", SHAPE)
 def read_scores(body: object, sequence: ForcedSequence) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Log-probs of a sequence's response tokens, and the highest one at each of their positions.
 
@@ -164,7 +166,7 @@ def read_scores(body: object, sequence: ForcedSequence) -> tuple[tuple[float, ..
     return tuple(own), tuple(top)
 
 
-@Boundary(EngineError, "the server's answer to a trial request cannot be read", _SHAPE)
+@Boundary(EngineError, "the server's answer to a trial request cannot be read", SHAPE)
 def top_logprobs(body: object) -> dict[str, float]:
     """The most likely first tokens of a one-token answer, with their log-probs; empty where the server names none.
 

@@ -111,10 +111,10 @@ class Decoder:
                 f"problem {request.problem_id!r} has a prompt of {len(prompt)} tokens; the model takes 1 to "
                 f"{self._limits.context - 1} and a response"
             )
-        if request.n < 1 or sampling.max_tokens < 1 or sampling.temperature < 0:
+        if request.n < 1 or sampling.max_tokens < 1:
             raise EngineError(
-                f"problem {request.problem_id!r} asks for n={request.n}, max_tokens={sampling.max_tokens}, "
-                f"temperature={sampling.temperature}; give n >= 1, max_tokens >= 1, temperature >= 0"
+                f"problem {request.problem_id!r} asks for n={request.n}, max_tokens={sampling.max_tokens}; give n "
+                ">= 1, max_tokens >= 1"
             )
         return _Job(
             request=request,
@@ -181,9 +181,8 @@ class Decoder:
 
     def _draw(self, logits: torch.Tensor, rows: list[_Row]) -> list[tuple[int, float, float | None]]:
         """Token, log-prob and, where the request asks for it, top-k confidence of each row."""
-        temperatures = [row.job.request.sampling.temperature for row in rows]
         try:
-            tokens, logprobs = draw(logits, temperatures, self._generator)
+            tokens, logprobs = draw(logits, [row.job.request.sampling for row in rows], self._generator)
         except FloatingPointError as error:
             problems = ", ".join(sorted({row.job.request.problem_id for row in rows})[:3])
             raise EngineError(f"{error} (problems {problems} ...); try --dtype float32") from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
-from bon_eval.records import TOPK
+from bon_eval.engines.transformers.truncation import truncate
+from bon_eval.records import TOPK, Sampling
 
 BLOCK = 256
 """Tokens of the vocabulary that are drawn from together."""
@@ -21,31 +24,36 @@ def top_confidence(logprobs: torch.Tensor) -> torch.Tensor:
 
 
 def draw(
-    logits: torch.Tensor, temperatures: list[float], generator: torch.Generator
+    logits: torch.Tensor, samplings: Sequence[Sampling], generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw from softmax(logits / temperature) by inversion of the cumulative distribution; temperature 0 is argmax.
+    """Draw from softmax(logits / temperature), truncated, by inversion of the cumulative distribution.
+
+    Temperature 0 is argmax.
 
     Args:
         logits: shape (rows, vocabulary).
-        temperatures: one per row, each >= 0.
+        samplings: one per row, of which temperature, top_p, top_k and min_p are read.
         generator: on the logits' device; two float64 uniform numbers are taken per row, greedy rows included.
 
     Returns:
-        Token ids, int64 (rows,), and their raw log-probs (never tempered), float32 (rows,), in nats.
+        Token ids, int64 (rows,), and their raw log-probs (never tempered or truncated), float32 (rows,), in nats.
 
     Raises:
         FloatingPointError: logits that are no distribution (NaN or +inf).
     """
     logits = logits.float()
     centred = logits - logits.amax(dim=-1, keepdim=True)
-    weights = _blocks(centred.exp())
+    flat = centred.exp()
+    weights = _blocks(flat)
     sums = weights.sum(dim=-1)
     total = sums.sum(dim=-1)
     if not bool(torch.isfinite(total).all()):
         raise FloatingPointError("the model's logits are not finite")
-    if any(t not in (0.0, 1.0) for t in temperatures):
-        scale = torch.tensor([t or 1.0 for t in temperatures], device=logits.device)
-        weights = _blocks((centred / scale[:, None]).exp())
+    if any(s.temperature not in (0.0, 1.0) for s in samplings):
+        scale = torch.tensor([s.temperature or 1.0 for s in samplings], device=logits.device)
+        flat = (centred / scale[:, None]).exp()
+    if any(s.temperature and not s.own_distribution for s in samplings):
+        weights = _blocks(truncate(flat, samplings))
         sums = weights.sum(dim=-1)
     # First the block, then the token in it, each with a number of its own: exact by the chain rule, and a cumulative
     # sum over the blocks instead of one over the vocabulary.
@@ -53,7 +61,7 @@ def draw(
     block = _invert(sums, uniform[0])
     inside = weights.gather(1, block[:, None, None].expand(-1, 1, weights.shape[2])).squeeze(1)
     tokens = block * weights.shape[2] + _invert(inside, uniform[1])
-    greedy = [row for row, t in enumerate(temperatures) if t == 0.0]
+    greedy = [row for row, s in enumerate(samplings) if s.temperature == 0.0]
     if greedy:
         tokens[greedy] = logits[greedy].argmax(dim=-1)
     return tokens, centred.gather(1, tokens[:, None]).squeeze(1) - total.log()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bon_eval.engines.arguments import check_adapter_for_scoring, check_arguments
+from bon_eval.engines.arguments import check_adapter_for_scoring, check_arguments, check_sampling
 from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, no_adapter, stderr_to
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.precision import float32_products
@@ -33,7 +33,7 @@ _WINDOW_BATCHES = 3
 class VllmEngine(LoadedEngine):
     """`vllm.LLM` behind the `Engine` protocol.
 
-    Sampling parameters are sent in full (temperature, top_p 1, top_k off, no penalties, log-probs of the raw
+    Sampling parameters are sent in full (temperature, top_p, top_k, min_p, no penalties, log-probs of the raw
     distribution) and ``generation_config="vllm"`` keeps the model's own defaults out. vLLM starts its engine in
     another process, so a script that builds this class needs the ``if __name__ == "__main__"`` guard.
 
@@ -210,12 +210,13 @@ class VllmEngine(LoadedEngine):
 
     def _sampling_params(self, request: Request) -> Any:
         s = request.sampling
+        check_sampling("vllm", s)
         return self._vllm.SamplingParams(
             n=request.n,
             temperature=s.temperature,
-            top_p=1.0,
-            top_k=0,
-            min_p=0.0,
+            top_p=s.top_p,
+            top_k=s.top_k,
+            min_p=s.min_p,
             presence_penalty=0.0,
             frequency_penalty=0.0,
             repetition_penalty=1.0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -159,6 +160,20 @@ def test_every_field_that_shapes_the_distribution_is_sent(name: str) -> None:
     chat = sampling_body(ServerSettings.of(URL | {"api": "chat"}), server, REQUEST, 2)
     assert "prompt" not in chat
     assert (chat["messages"], chat["logprobs"]) == ([{"role": "user", "content": "?"}], True)
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_what_cuts_tokens_is_sent_and_nothing_else_changes(name: str) -> None:
+    server = SERVERS[name]
+    plain = sampling_body(ServerSettings.of(URL), server, REQUEST, 2)
+    given = {"top_p": 0.9, "top_k": 5, "min_p": 0.1}
+    cutting = replace(REQUEST, sampling=replace(REQUEST.sampling, **given))
+    body = sampling_body(ServerSettings.of(URL), server, cutting, 2)
+    order = {"samplers": ["temperature", "min_p", "top_k", "top_p"]} if name == "llamacpp" else {}
+    assert body == plain | given | order
+    only = replace(REQUEST, sampling=replace(REQUEST.sampling, top_p=0.9))
+    assert sampling_body(ServerSettings.of(URL), server, only, 2) == plain | {"top_p": 0.9} | order
+    assert ("top_k" in plain) == ("min_p" in plain) == (name != "openai")
 
 
 def test_chat_needs_messages() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from truncated import GIVEN, chi_square, distribution
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -200,6 +201,29 @@ def test_draws_follow_the_tempered_distribution(checkpoint: str, model: Any, tem
     observed = np.append(observed[~rare], observed[rare].sum())
     assert len(expected) > 20
     assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 0.01
+
+
+def test_draws_of_every_kind_in_one_stream_follow_what_is_left(checkpoint: str, model: Any) -> None:
+    """Two tokens each, with greedy and the model's own distribution among them; exact over all pairs of tokens."""
+    prompt, n = (1, 5, 9), 4000
+    kinds = [*GIVEN, {"temperature": 1.0}, {"temperature": 0.4}]
+    asked = [Request(f"p{i}", f"draw{i}", prompt, n, Sampling(max_tokens=2, **kind)) for i, kind in enumerate(kinds)]
+    greedy = Request("g", "greedy", prompt, 1, Sampling(0.0, 2))
+    with TransformersEngine(EngineSpec(checkpoint, seed=3, engine_args={"batch_size": 700})) as engine:
+        groups = {group[0].arm: group for group in engine.sample([asked[0], greedy, *asked[1:]])}
+    with torch.inference_mode():
+        first = model(torch.tensor([prompt])).logits[0, -1].numpy()
+        second = model(torch.tensor([[*prompt, t] for t in range(VOCABULARY)])).logits[:, -1].numpy()
+    assert groups["greedy"][0].token_ids == (first.argmax(), second[first.argmax()].argmax())
+    raw = [np.log(distribution(row, {"temperature": 1.0})) for row in (first, *second)]
+    for request, kind in zip(asked, kinds, strict=True):
+        counts = np.zeros((VOCABULARY, VOCABULARY))
+        for r in groups[request.arm]:
+            one, two = r.token_ids
+            counts[one, two] += 1
+            assert largest_difference(r.token_logprobs, (raw[0][one], raw[1 + one][two])) < 1e-4
+        p = distribution(first, kind)[:, None] * np.stack([distribution(row, kind) for row in second])
+        assert chi_square(counts.ravel(), p.ravel()) > 1e-3, kind
 
 
 def test_one_temperature_does_not_touch_the_rows_of_another(checkpoint: str, model: Any) -> None:

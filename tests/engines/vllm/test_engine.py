@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from truncated import GIVEN, chi_square, distribution
 
 from bon_eval.engines import choose_engine
 from bon_eval.engines.base import Engine, EngineSpec
 from bon_eval.engines.models import ASSETS
 from bon_eval.engines.vllm import VllmEngine
-from bon_eval.errors import EngineError
+from bon_eval.errors import ConfigError, EngineError
 from bon_eval.records import ForcedSequence, Request, Response, Sampling
 from bon_eval.run.console.progress import Progress
 
@@ -184,6 +186,58 @@ def test_logprobs_are_raw_at_any_temperature(engine: VllmEngine) -> None:
     requests = [Request(str(i), "sample", p, 4, Sampling(2.0, 24, ends(MIXED))) for i, p in enumerate(prompts)]
     responses = [r for group in engine.sample(requests) for r in group]
     assert worst_difference(responses, forced_all(engine, responses, prompts)) < 1e-3
+
+
+def test_draws_of_every_kind_in_one_stream_follow_what_is_left(engine: VllmEngine) -> None:
+    """First tokens against the distribution that forced scoring gives, and whole responses for their raw log-probs."""
+    prompt = arith_prompts(1)[0][:22]  # goes on in many ways: the nucleus of 80 % has 187 tokens
+    kinds = [*GIVEN, {"temperature": 0.5}]
+    first = [Request(f"{i}", "first", prompt, 1000, Sampling(max_tokens=1, **kind)) for i, kind in enumerate(kinds)]
+    whole = [
+        Request("0", f"draw{i}", prompt, 4, Sampling(max_tokens=48, stop_token_ids=ends(MIXED), **kind))
+        for i, kind in enumerate(kinds)
+    ]
+    plain = [Request("0", "greedy", prompt, 1, Sampling(0.0, 48)), Request("0", "sample", prompt, 4, Sampling(1.0, 48))]
+    groups = list(engine.sample([*first, *plain, *whole]))
+    assert len(groups) == 2 * len(kinds) + 2
+    responses = [r for group in groups if group[0].arm != "first" for r in group]
+    assert worst_difference(responses, forced_all(engine, responses, [prompt])) < 1e-3
+    vocabulary = len(tokenizer(MIXED))
+    scored = dict(engine.score(ForcedSequence(str(t), prompt, (t,)) for t in range(vocabulary)))
+    raw = np.array([scored[str(t)][0] for t in range(vocabulary)])
+    for group in (group for group in groups if group[0].arm == "first"):
+        kind = kinds[int(group[0].problem_id)]
+        counts = np.bincount([r.token_ids[0] for r in group], minlength=vocabulary).astype(float)
+        assert chi_square(counts, distribution(raw, kind)) > 1e-4, kind
+        assert max(abs(r.token_logprobs[0] - raw[r.token_ids[0]]) for r in group) < 1e-3
+
+
+def test_engine_transformers_cuts_the_tokens_that_vllm_cuts() -> None:
+    """vLLM's own functions, in its sampler's order, on rows of every kind."""
+    import torch
+    from vllm.v1.sample.ops.topk_topp_sampler import apply_top_k_top_p_pytorch
+
+    from bon_eval.engines.transformers.truncation import truncate
+
+    for vocabulary in (30, 5000):
+        kinds = [*GIVEN, {"temperature": 1.0}] * 20
+        logits = 2.5 * torch.randn(len(kinds), vocabulary, generator=torch.Generator().manual_seed(vocabulary))
+        tempered = logits / torch.tensor([[kind["temperature"]] for kind in kinds])
+        weights = (tempered - tempered.amax(1, keepdim=True)).exp()
+        found = truncate(weights, [Sampling(max_tokens=1, **kind) for kind in kinds])
+        p = tempered.softmax(-1)
+        least = p.amax(1, keepdim=True) * torch.tensor([[kind.get("min_p", 0.0)] for kind in kinds])
+        theirs = apply_top_k_top_p_pytorch(
+            tempered.masked_fill(p < least, -torch.inf),
+            torch.tensor([min(kind.get("top_k", vocabulary), vocabulary) for kind in kinds]),
+            torch.tensor([kind.get("top_p", 1.0) for kind in kinds]),
+        )
+        torch.testing.assert_close(found / found.sum(1, keepdim=True), theirs.softmax(-1), atol=1e-6, rtol=1e-4)
+
+
+def test_a_temperature_that_vllm_refuses_is_one_line(engine: VllmEngine) -> None:
+    with pytest.raises(ConfigError, match="highest that vLLM takes"):
+        list(engine.sample([Request("0", "hot", (5, 6), 1, Sampling(2.5, 1))]))
 
 
 def test_responses_come_as_they_finish(engine: VllmEngine) -> None:
