@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bon_eval.draws import DrawSpec, as_stored, specs
 from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.records import Draw
 
@@ -113,6 +114,8 @@ class RunConfig:
     chat_template_args: dict[str, object] = field(default_factory=dict)
     date: str | None = None
     """The day, ``YYYY-MM-DD``, that the chat template wrote into the prompts; fixed when the run first started."""
+    draws: tuple[DrawSpec, ...] = ()
+    """Besides greedy and the pool."""
     shard: str | None = None
     """``2/4``: the second of four parts of a run, by problem; None: all of it. The hashes above are of all of it."""
 
@@ -129,6 +132,7 @@ class RunConfig:
             raise ConfigError(
                 f"temperature of the pool must be above 0 (greedy is an arm of its own), got {self.temperature}"
             )
+        draw_specs(self)
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit must be at least 1, got {self.limit}")
         if not 0 <= self.seed < 2**31:
@@ -141,13 +145,13 @@ class RunConfig:
     def identity(self) -> dict[str, object]:
         """The fields that a stored response depends on: two runs with equal identities are the same run.
 
-        Left out is the extent, which can grow: n, limit and what hashes all problems. So are names and paths for which
-        a content hash stands, the grader and the markers of reasoning (grades are replayed from the responses),
-        clusters and chance of the analysis, the placement arguments of the engine, and the system text and the chat
-        template, which the first prompt holds.
+        Left out is the extent, which can grow: n, limit, other draws and what hashes all problems. So are names and
+        paths for which a content hash stands, the grader and the markers of reasoning (grades are replayed from the
+        responses), clusters and chance of the analysis, the placement arguments of the engine, and the system text and
+        the chat template, which the first prompt holds.
         """
         fields = self.as_dict()
-        extent = ("n", "limit", "task_hash", "prompts_hash")
+        extent = ("n", "limit", "draws", "task_hash", "prompts_hash")
         replayed = ("grader", "reasoning", "cluster", "chance")
         in_the_prompts = ("system", "chat_template")
         for name in ("model", "adapter", "data", "train_data", "revision", *extent, *in_the_prompts, *replayed):
@@ -166,19 +170,19 @@ class RunConfig:
         return digest(self.identity())[:12]
 
 
-def draws(config: RunConfig | Mapping[str, Any]) -> dict[Draw, int]:
-    """Responses per problem of each draw, in the order of the requests; here alone stands what a run owes.
+def draw_specs(config: RunConfig | Mapping[str, Any]) -> tuple[DrawSpec, ...]:
+    """The draws of a run, in the order of the requests; here alone stands what a run owes.
 
-    `config`: of a run, or as its run.json has it; of a mapping ``n`` is enough.
+    `config`: of a run, or as its run.json has it; of a mapping ``n`` and ``temperature`` are enough.
     """
-    n = config.n if isinstance(config, RunConfig) else int(config["n"])
-    return {"greedy": 1, "sample": n}
+    if not isinstance(config, RunConfig):
+        return specs(config)
+    return specs({"n": config.n, "temperature": config.temperature, "draws": [as_stored(d) for d in config.draws]})
 
 
-def draw_temperatures(config: RunConfig | Mapping[str, Any]) -> dict[Draw, float]:
-    """The temperature of each of the `draws`; of a mapping ``temperature`` is enough."""
-    pool = config.temperature if isinstance(config, RunConfig) else float(config["temperature"])
-    return {"greedy": 0.0, "sample": pool}
+def draws(config: RunConfig | Mapping[str, Any]) -> dict[Draw, int]:
+    """Responses per problem of each of the `draw_specs`."""
+    return {draw.name: draw.n for draw in draw_specs(config)}
 
 
 def responses_per_problem(config: RunConfig | Mapping[str, Any]) -> int:

@@ -14,11 +14,12 @@ from bon_eval.config import (
     RunConfig,
     Shard,
     count_owed,
-    draw_temperatures,
+    draw_specs,
     draws,
     responses_per_problem,
     shard_index,
 )
+from bon_eval.draws import DrawSpec
 from bon_eval.errors import ConfigError
 from bon_eval.run.sampling import requests
 from bon_eval.tasks.prompts import RenderedPrompt
@@ -40,8 +41,13 @@ def test_a_pool_of_one_is_a_request_of_its_own_beside_greedy() -> None:
     assert (count_owed(config, 3), count_owed(config, 0)) == (6, 0)
 
 
-def test_every_draw_has_a_temperature() -> None:
-    assert list(draws(CONFIG)) == list(draw_temperatures(CONFIG)) == ["greedy", "sample"]
+def test_the_draws_of_a_run_and_of_its_stored_configuration() -> None:
+    assert draw_specs(CONFIG) == (DrawSpec("greedy", 1, 0.0), DrawSpec("sample", 4, 0.7))
+    low = DrawSpec("low", 8, 0.25)
+    config = replace(CONFIG, draws=(low,))
+    assert draw_specs(config) == draw_specs(json.loads(json.dumps(config.as_dict()))) == (*draw_specs(CONFIG), low)
+    assert draws(config) == {"greedy": 1, "sample": 4, "low": 8}
+    assert config.run_id == CONFIG.run_id, "the set of draws is the extent, not the identity"
 
 
 @pytest.mark.parametrize("n", [1, 4])

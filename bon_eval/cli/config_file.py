@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from bon_eval.draws import DrawSpec
 from bon_eval.errors import ConfigError, reason, unknown_name
 
 # What a stored configuration calls other than its option, as in `RunConfig`; None: what follows from the rest.
@@ -16,6 +17,7 @@ _OF_RUN: dict[str, str | None] = {
     "engine_args": "engine_arg",
     "chat_template_args": "chat_template_arg",
     "stop_token_ids": "stop_token",
+    "draws": "draw",
     **dict.fromkeys(("grader", "reasoning", "chance"), None),
     **dict.fromkeys(("task_hash", "spec_hash", "model_hash", "adapter_hash", "first_prompt", "prompts_hash"), None),
 }
@@ -69,7 +71,8 @@ def _read(path: Path) -> Mapping[Any, Any]:
         raise ConfigError(f"--config {path} must be a mapping of option names to values, such as `n: 64`")
     stored = content.get("config")
     if isinstance(stored, Mapping) and "identity" in content:
-        named = ((_OF_RUN.get(key, key), value) for key, value in stored.items())
+        draws = [str(DrawSpec(**draw)) for draw in stored.get("draws", ())]
+        named = ((_OF_RUN.get(key, key), value) for key, value in {**stored, "draws": draws}.items())
         return {name: value for name, value in named if name is not None}
     return content
 

@@ -39,6 +39,12 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 task_options = option_block(
     click.option("--task", required=True, help="Task or group of tasks, or the path of your own YAML."),
     click.option("--n", type=int, help="Responses per problem in the pool. [default: 32, or the group's]"),
+    click.option(
+        "--draw",
+        multiple=True,
+        metavar="NAME=KEY:VALUE,...",
+        help="One more way of sampling, such as low=temperature:0.25,n:8 (also top_p, top_k, min_p); repeatable.",
+    ),
     click.option("--limit", type=int, help="Only the first problems. [default: all, or the group's]"),
     click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the group's or the task's]"),
 )
@@ -132,9 +138,15 @@ html_option = click.option(
 
 
 def asked_for(given: Mapping[str, Any]) -> tuple[frozenset[str], dict[str, Any]]:
-    """The options that a group's own settings give way to, and all options but an ``--n`` that was not given."""
+    """The options that a group's own settings give way to, and all options but an ``--n`` that was not given.
+
+    The values of `--draw` are draws then; raises `ConfigError` for others.
+    """
+    from bon_eval.draws import parse_draws
+
     explicit = frozenset(name for name in ("n", "limit", "max_tokens", "shots") if given[name] is not None)
-    return explicit, {name: value for name, value in given.items() if name != "n" or value is not None}
+    kept = {name: value for name, value in given.items() if name != "draw" and (name != "n" or value is not None)}
+    return explicit, {**kept, "draws": parse_draws(given["draw"])}
 
 
 def allowed(names: tuple[str, ...], prompts: bool) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def main() -> None:
 @config_option
 @click.option("--model", required=True, help="Hub id, directory, or an embedded model (arith-mixed, arith-worked).")
 @task_options
-@click.option("--temperature", default=1.0, show_default=True, help="Of the pool.")
+@click.option("--temperature", default=1.0, show_default=True, help="Of the pool; --draw gives others.")
 @engine_option
 @base_url_option
 @click.option("--dtype", default="auto", show_default=True, help="auto, float32, bfloat16 or float16.")

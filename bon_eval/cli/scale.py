@@ -46,6 +46,7 @@ def plan(
     **given: Any,
 ) -> None:
     """Requests, tokens, hours and disk of a run, before a GPU is booked."""
+    from bon_eval.draws import as_stored, specs, with_own
     from bon_eval.engines.load import load_tokenizer
     from bon_eval.engines.models import resolve_model
     from bon_eval.engines.no_torch import leave_out_torch
@@ -69,7 +70,8 @@ def plan(
         ready = prepare_prompts(one, model=model, tokenizer=tokenizer)
         ids, lengths = tuple(p.id for p in ready.problems), tuple(len(p.token_ids) for p in ready.prompts)
         most = ready.spec.max_tokens if one.max_tokens is None else one.max_tokens
-        jobs.append(Job(ready.spec.name, ids, lengths, one.n, most))
+        drawn = specs({"n": one.n, "temperature": 1.0, "draws": map(as_stored, with_own(ready.spec.draws, one.draws))})
+        jobs.append(Job(ready.spec.name, ids, lengths, {draw.name: draw.n for draw in drawn}, most))
     rates = Rates() if like is None else measured(like)
     if tokens_per_second is not None:
         rates = replace(rates, tokens_per_second=Figure(tokens_per_second, "as given"))
@@ -80,7 +82,7 @@ def plan(
     if as_json:
         click.echo(json.dumps(asdict(made), indent=2))
         return
-    sizes = ", ".join(dict.fromkeys(f"n {job.n}" for job in jobs))
+    sizes = ", ".join(dict.fromkeys(job.sizes for job in jobs))
     click.echo(render(f"{options.model} on {options.task}, {sizes}", made), nl=False)
 
 

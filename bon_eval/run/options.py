@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bon_eval.draws import DrawSpec
 from bon_eval.engines import REMOTE
 from bon_eval.errors import ConfigError
 from bon_eval.tasks.chat import ChatOptions
@@ -43,6 +44,8 @@ class RunOptions:
     """Stop strings besides the task's."""
     stop_tokens: tuple[str, ...] = ()
     """End tokens besides the model's, by text or id."""
+    draws: tuple[DrawSpec, ...] = ()
+    """Besides greedy, the pool and the task's own."""
     cluster: str | None = None
     """Column of the problems that share a source, in place of the task's."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bon_eval.config import count_owed, responses_per_problem, shard_index
+from bon_eval.config import shard_index
+from bon_eval.draws import GREEDY, SAMPLE
 from bon_eval.errors import ConfigError, StoreError
+from bon_eval.records import Draw
 from bon_eval.store import parts
 from bon_eval.store.reader import stored_parts
 from bon_eval.store.writer import read_meta
@@ -25,17 +27,27 @@ class Job:
     problem_ids: tuple[str, ...]
     prompt_tokens: tuple[int, ...]
     """Of each problem's prompt."""
-    n: int
+    draws: Mapping[Draw, int]
+    """Responses per problem of each draw, those of greedy and the pool among them."""
     max_tokens: int
 
     @property
     def per_problem(self) -> int:
         """Responses to each problem."""
-        return responses_per_problem({"n": self.n})
+        return sum(self.draws.values())
 
     def requests(self, problems: int) -> int:
         """Requests of so many of its problems."""
-        return count_owed({"n": self.n}, problems)
+        return len(self.draws) * problems
+
+    @property
+    def sizes(self) -> str:
+        """The draws in words, without greedy.
+
+        >>> Job("t", (), (), {"greedy": 1, "sample": 32, "low": 8}, 9).sizes
+        'n 32, low 8'
+        """
+        return ", ".join(f"{'n' if draw == SAMPLE else draw} {n}" for draw, n in self.draws.items() if draw != GREEDY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +76,7 @@ class Plan:
 
     problems: int
     requests: int
-    """Greedy and pool, one each for a problem."""
+    """One of each draw for a problem."""
     responses: int
     prompt_tokens: int
     """Read by the engine: each request's prompt once, since the samples of a pool share it."""
@@ -94,8 +106,8 @@ def make_plan(jobs: Sequence[Job], rates: Rates, shards: int = 1) -> Plan:
     if shards < 1:
         raise ConfigError(f"--shards must be at least 1, got {shards}")
     for job in jobs:
-        if job.n < 1 or job.max_tokens < 1:
-            name, value = ("--n", job.n) if job.n < 1 else ("--max-tokens", job.max_tokens)
+        if (n := job.draws[SAMPLE]) < 1 or job.max_tokens < 1:
+            name, value = ("--n", n) if n < 1 else ("--max-tokens", job.max_tokens)
             raise ConfigError(f"{name} must be at least 1, got {value}")
     given = (("tokens per second", rates.tokens_per_second), ("tokens per response", rates.response_tokens))
     for name, figure in given:
@@ -173,7 +185,7 @@ def render(title: str, plan: Plan) -> str:
     prompts = f"{plan.prompt_tokens / plan.requests:,.1f} a prompt, the longest {plan.longest_prompt:,}"
     rows = [
         ("problems", f"{plan.problems:,}", ""),
-        ("requests", f"{plan.requests:,}", "greedy and pool, one each"),
+        ("requests", f"{plan.requests:,}", "one of each draw for a problem"),
         ("responses", f"{plan.responses:,}", ""),
         ("prompt tokens", f"{plan.prompt_tokens:,}", prompts),
         ("tokens, at most", f"{plan.most_tokens:,}", "where every response is cut at max tokens"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bon_eval.config import RunConfig, Shard
+from bon_eval.draws import with_own
 from bon_eval.engines import REMOTE, choose_engine
 from bon_eval.engines.arguments import check_arguments
 from bon_eval.engines.load import load_tokenizer
@@ -225,6 +226,7 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
         chat_template=options.chat.template,
         chat_template_args=dict(options.chat.arguments),
         date=ready.date,
+        draws=with_own(spec.draws, options.draws),
         shard=options.shard,
     )
     context = stated_context(model.directory)

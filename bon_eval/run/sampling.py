@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from bon_eval.config import RunConfig, draw_temperatures, draws
+from bon_eval.config import RunConfig, draw_specs
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, ModelError
-from bon_eval.records import ForcedSequence, Request, Sampling
+from bon_eval.records import ForcedSequence, Request
 from bon_eval.run.console.progress import Progress
 from bon_eval.run.console.signals import Drain, Stopped
 from bon_eval.run.independence import Independence
@@ -18,18 +18,15 @@ from bon_eval.tasks.prompts import RenderedPrompt
 
 
 def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[Request]:
-    """Each problem's greedy request and its pool, side by side, in task order.
+    """Each problem's requests, one for each draw, side by side, in task order.
 
-    Greedy and pool share one stream: neither waits for the other, and the slowest greedy response does not come last.
+    All draws share one stream: none waits for another, and the slowest greedy response does not come last.
     """
-    topk = config.token_stats == "topk"
-    sampling = {
-        draw: Sampling(temperature, config.max_tokens, config.stop_token_ids, config.stop, topk)
-        for draw, temperature in draw_temperatures(config).items()
-    }
+    shared = config.max_tokens, config.stop_token_ids, config.stop, config.token_stats == "topk"
+    drawn = [(draw, draw.sampling(*shared)) for draw in draw_specs(config)]
     for prompt in prompts:
-        for draw, n in draws(config).items():
-            yield Request(prompt.problem_id, draw, prompt.token_ids, n, sampling[draw], prompt.messages)
+        for draw, sampling in drawn:
+            yield Request(prompt.problem_id, draw.name, prompt.token_ids, draw.n, sampling, prompt.messages)
 
 
 def sample(

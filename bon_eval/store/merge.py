@@ -201,6 +201,7 @@ def _build(directory: Path, sources: Sequence[_Source], order: Sequence[str], *,
         "sessions": sessions,
         "state": "sampled" if complete else "sampling",
         "config": meta["config"] | {"shard": None},
+        "draws": {name: value for source in sources for name, value in source.meta.get("draws", {}).items()},
         **{name: meta[name] for name in ("versions", "engine") if name in meta},
     }
     if all("tokenizer" in source.meta for source in sources):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +54,15 @@ class Run:
     """Name and version of the grader behind the grades."""
     duplicates: NDArray[np.float64]
     """Shape (P,): share of each pool whose text repeats an earlier one of the same pool."""
+    others: Mapping[Draw, Pool] = field(default_factory=dict)
+    """The responses of the other draws, by name, rows in the order of `pool`."""
+    other_duplicates: Mapping[Draw, NDArray[np.float64]] = field(default_factory=dict)
+    """As `duplicates`, of the other draws."""
 
     @property
     def draws(self) -> dict[Draw, Pool]:
         """The responses of each draw."""
-        return {"greedy": self.greedy, "sample": self.pool}
+        return {"greedy": self.greedy, "sample": self.pool, **self.others}
 
     def to_pandas(self, table: Table = "responses") -> pd.DataFrame:
         """The run as a tidy frame: rows in task order, of responses draw by draw.
@@ -144,7 +148,7 @@ def load_run(
     stored = stored_parts(directory, meta)
     extent = Extent.of(directory, meta["config"])
     tables: list[pa.Table] = []
-    texts = Texts(extent.draws["sample"])
+    texts = Texts(extent.draws)
     # One pass: opening the row groups costs more than reading them, and no text is kept.
     for batch in parts.read_parts(stored, [*_COLUMNS, "text"], batch_bytes=parts.BATCH_BYTES):
         texts.add(batch, extent.mask(batch))
@@ -169,11 +173,15 @@ def load_run(
     own = [scorer for scorer in wanted if isinstance(scorer, PluginScorer)]
     if own:
         pools = _with_plugin_scores(directory, own, pools)
-    greedy, pool = pools["greedy"], pools["sample"]
-    duplicates = np.array([1 - texts.distinct(p.id) / pool.n for p in complete], dtype=np.float64)
+    duplicates = {
+        draw: np.array([1 - texts.distinct(p.id, draw) / pool.n for p in complete], dtype=np.float64)
+        for draw, pool in pools.items()
+    }
+    greedy, pool, same_text = pools.pop("greedy"), pools.pop("sample"), duplicates.pop("sample")
+    del duplicates["greedy"]
     del table, tables, grades
     pa.default_memory_pool().release_unused()  # else the C library keeps what the batches took
-    return Run(directory, meta, problems, greedy, pool, grader, duplicates)
+    return Run(directory, meta, problems, greedy, pool, grader, same_text, pools, duplicates)
 
 
 def _complete(

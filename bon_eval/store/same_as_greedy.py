@@ -7,7 +7,7 @@ and text are those of the greedy response, and neither texts nor ids are kept.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from bon_eval.records import ToldBy
+from bon_eval.records import Draw, ToldBy
 from bon_eval.store import parts
 
 
@@ -24,19 +24,19 @@ from bon_eval.store import parts
 class Texts:
     """What is kept of the texts as the batches go by, for rows in the order in which they were read."""
 
-    n: int
-    """Responses of a pool."""
+    draws: Mapping[Draw, int]
+    """Responses of each draw's pool."""
     candidates: list[NDArray[np.bool_]] = field(default_factory=list)
     """Of each batch, (rows,): whether the text is that of the greedy response, or that is in another batch."""
-    _distinct: dict[str, int] = field(default_factory=dict)
-    """Different texts of each pool that lies within one batch, by problem."""
-    _pieces: dict[str, set[int]] = field(default_factory=dict)
+    _distinct: dict[tuple[str, Draw], int] = field(default_factory=dict)
+    """Different texts of each pool that lies within one batch."""
+    _pieces: dict[tuple[str, Draw], set[int]] = field(default_factory=dict)
     """Of the others: 64 bits of each different text."""
 
-    def distinct(self, problem: str) -> int:
+    def distinct(self, problem: str, draw: Draw) -> int:
         """Different texts of a pool."""
-        pieces = self._pieces.get(problem)
-        return self._distinct[problem] if pieces is None else len(pieces)
+        pieces = self._pieces.get((problem, draw))
+        return self._distinct[problem, draw] if pieces is None else len(pieces)
 
     def add(self, batch: pa.Table, inside: NDArray[np.bool_]) -> None:
         """Take in a batch with ``problem_id``, ``arm`` and ``text``, of which some rows are `inside` what is read."""
@@ -47,23 +47,34 @@ class Texts:
         # Numbered and counted by hand: Arrow's own count of distinct strings takes many times their memory.
         problems, texts = (rows[name].combine_chunks().dictionary_encode() for name in ("problem_id", "text"))
         problem, text = (column.indices.to_numpy().astype(np.int64) for column in (problems, texts))
-        sampled = pc.equal(rows["arm"], "sample").to_numpy() & inside
-        pairs = np.unique(problem[sampled] * len(texts.dictionary) + text[sampled])
-        of_problem, counts = np.unique(pairs // len(texts.dictionary), return_counts=True)
-        ids = problems.dictionary.take(pa.array(of_problem)).to_pylist()
-        sizes = np.bincount(problem[sampled], minlength=len(problems.dictionary))[of_problem]
-        for name, number, size, count in zip(ids, of_problem.tolist(), sizes.tolist(), counts.tolist(), strict=True):
-            if size == self.n:
-                self._distinct[name] = count
-            else:
-                own = np.unique(text[sampled & (problem == number)])
-                words = texts.dictionary.take(pa.array(own)).to_pylist()
-                self._pieces.setdefault(name, set()).update(map(hash, words))
+        drawn = {draw: pc.equal(rows["arm"], draw).to_numpy() & inside for draw in self.draws}
+        for draw, own in drawn.items():
+            self._count(draw, problem, text, own, problems.dictionary, texts.dictionary)
         greedy = np.full(len(problems.dictionary), -1, dtype=np.int64)
-        of_greedy_draw = pc.equal(rows["arm"], "greedy").to_numpy()
-        greedy[problem[of_greedy_draw]] = text[of_greedy_draw]
+        greedy[problem[drawn["greedy"]]] = text[drawn["greedy"]]
         of_greedy = greedy[problem]
-        self.candidates.append(sampled & ((of_greedy < 0) | (of_greedy == text)))
+        self.candidates.append(drawn["sample"] & ((of_greedy < 0) | (of_greedy == text)))
+
+    def _count(
+        self,
+        draw: Draw,
+        problem: NDArray[np.int64],
+        text: NDArray[np.int64],
+        own: NDArray[np.bool_],
+        problems: pa.Array,
+        texts: pa.Array,
+    ) -> None:
+        """Count the different texts of one draw's rows; `problem` and `text` are numbers into the dictionaries."""
+        pairs = np.unique(problem[own] * len(texts) + text[own])
+        of_problem, counts = np.unique(pairs // len(texts), return_counts=True)
+        ids = problems.take(pa.array(of_problem)).to_pylist()
+        sizes = np.bincount(problem[own], minlength=len(problems))[of_problem]
+        for name, number, size, count in zip(ids, of_problem.tolist(), sizes.tolist(), counts.tolist(), strict=True):
+            if size == self.draws[draw]:
+                self._distinct[name, draw] = count
+            else:
+                words = texts.take(pa.array(np.unique(text[own & (problem == number)]))).to_pylist()
+                self._pieces.setdefault((name, draw), set()).update(map(hash, words))
 
 
 def same_as_greedy(

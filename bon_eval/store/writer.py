@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bon_eval.config import RunConfig, Shard, differences, digest, draws
+from bon_eval.config import RunConfig, Shard, differences, digest, draw_specs, draws
+from bon_eval.draws import check_same_parameters
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Problem, Response
 from bon_eval.store import parts
@@ -103,6 +104,8 @@ class RunStore:
         rows = make_problems(problems, prompts)
         self._problems = rows if self._created else with_others(self.directory, rows, self._another)
         self.meta["config"] = self.config.as_dict()
+        parameters = {draw.name: draw.parameters for draw in draw_specs(self.config)}
+        self.meta["draws"] = self.meta.get("draws", {}) | parameters
         self._schema = parts.TOPK_SCHEMA if self.config.token_stats == "topk" else parts.SCHEMA
         self._log = parts.PartLog(responses, digest(self.config.identity()), self._schema)
         self.held = Held.of(self._log.parts, self.directory)
@@ -119,6 +122,8 @@ class RunStore:
                 f"{self.directory} was made by bon-eval {version} in run format {self.meta['format']}, in which runs "
                 "cannot go on or grow; grade, report, score and compare still read it: give --out another directory"
             )
+        if why := check_same_parameters(self.meta.get("draws", {}), self.config.draws):
+            raise StoreError(f"{self.directory}: {why}")
         changed = differences(self.meta["identity"], self.config.identity())
         if changed:
             texts = dict(zip((p.id for p in problems), prompts["prompt"].to_pylist(), strict=True))

@@ -11,7 +11,8 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from bon_eval.errors import TaskError, unknown_name
+from bon_eval.draws import DrawSpec, parse_draws
+from bon_eval.errors import ConfigError, TaskError, unknown_name
 from bon_eval.graders.choice_text import gold_readings, gold_with_options, option_lines, option_texts
 from bon_eval.tasks.spec import Columns, Demonstration, FewShot, FileData, Gold, HubData, Plain, PromptStyle, TaskSpec
 from bon_eval.tasks.templates import template_names
@@ -81,6 +82,7 @@ def _parse_file(path: Path) -> TaskSpec:
         reasoning=_reasoning(top),
         cluster=top.optional_text("cluster"),
         chance=_chance(top),
+        draws=_draws(top),
     )
     if not spec.template_columns()["prompt"]:
         raise top.error("prompt", f"names no column; put the question in it: {{{spec.columns.question}}}")
@@ -110,8 +112,27 @@ def _check_examples(spec: TaskSpec, top: Node) -> None:
 
 _TOP_KEYS = (
     *("name", "description", "source", "licence", "dataset", "columns", "gold", "prompt", "answer_format", "grader"),
-    *("max_tokens", "system", "few_shot", "prompt_style", "stop", "rows", "plain", "reasoning", "cluster", "chance"),
+    *(
+        "max_tokens",
+        "system",
+        "few_shot",
+        "prompt_style",
+        "stop",
+        "rows",
+        "plain",
+        "reasoning",
+        "cluster",
+        "chance",
+        "draws",
+    ),
 )
+
+
+def _draws(top: Node) -> tuple[DrawSpec, ...]:
+    try:
+        return parse_draws(top.texts("draws"))
+    except ConfigError as error:
+        raise top.error("draws", str(error)) from error
 
 
 def _chance(top: Node) -> float | None:

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _NOT_IDENTITY = (
-    *("path", "description", "source", "licence", "grader", "reasoning", "answer_format", "plain", "cluster", "chance"),
+    *(
+        "path",
+        "description",
+        "source",
+        "licence",
+        "grader",
+        "reasoning",
+        "answer_format",
+        "plain",
+        "cluster",
+        "chance",
+        "draws",
+    ),
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from bon_eval.draws import DrawSpec
 from bon_eval.tasks.templates import template_names
 
 PromptStyle = Literal["auto", "chat", "plain"]
@@ -133,6 +134,8 @@ class TaskSpec:
     chance: float | None = None
     """How often a guess is right; None: one over the options of a multiple choice, one half of true or false, else 0.
     Not part of the task's identity."""
+    draws: tuple[DrawSpec, ...] = ()
+    """Draws of a run besides greedy and the pool. Not part of the task's identity: the set of draws can change."""
     cluster: str | None = None
     """Column whose equal values mark problems that share a source: intervals and tests resample them together. Not part
     of the task's identity: it changes no response."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bon_eval.config import draw_temperatures, draws
+from bon_eval.config import draw_specs
 from bon_eval.engines import REMOTE, OpenEngine, choose_engine, installed_engines, open_engine
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.split import split_arguments
@@ -80,14 +80,13 @@ def examine(
     prompts = {p.problem_id: p.token_ids for p in ready.prompts}
     ends = tuple(end.token_id for end in ready.ends)
     asked = {"n": n, "temperature": 1.0}
-    temperatures = draw_temperatures(asked)
     requests = [
         Request(f"{p.problem_id}{_MARK}", "sample", p.token_ids, _AT_TEMPERED, Sampling(_TEMPERED, max_tokens, ends))
         for p in ready.prompts
     ]
     requests += [
-        Request(prompt.problem_id, draw, prompt.token_ids, size, Sampling(temperatures[draw], max_tokens, ends))
-        for draw, size in draws(asked).items()
+        Request(prompt.problem_id, draw.name, prompt.token_ids, draw.n, draw.sampling(max_tokens, ends))
+        for draw in draw_specs(asked)
         for prompt in ready.prompts
     ]
     spec = EngineSpec(
