@@ -15,7 +15,7 @@ from bon_eval.engines.base import Engine
 from bon_eval.engines.precision import float32_products
 from bon_eval.engines.split import split_arguments
 from bon_eval.errors import ConfigError, EngineError
-from bon_eval.records import Draw, Response
+from bon_eval.records import Draw, Response, Sampling
 from bon_eval.run.doctor import examine
 from bon_eval.run.doctor.agreement import response_differences, token_differences
 from bon_eval.run.doctor.block import engine_line
@@ -221,11 +221,12 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     def without_adapter(self: Engine, sequences: Any, *, use_adapter: bool = True) -> Any:
         return right_score(self, sequences, use_adapter=False)
 
-    def tempered(logits: Any, temperatures: list[float], generator: Any) -> Any:
+    def tempered(logits: Any, samplings: list[Sampling], generator: Any) -> Any:
         import torch
 
-        scale = torch.tensor([t or 1.0 for t in temperatures])
-        return draw(logits.float() / scale[:, None], [min(t, 1.0) and 1.0 for t in temperatures], generator)
+        scale = torch.tensor([s.temperature or 1.0 for s in samplings])
+        alike = [replace(s, temperature=1.0) if s.temperature else s for s in samplings]
+        return draw(logits.float() / scale[:, None], alike, generator)
 
     sample, right_score, draw = engine_class.sample, engine_class.score, decode.draw
     raw = force.raw_logprobs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -160,8 +161,6 @@ def test_responses_that_are_bound_to_be_the_same_are_no_cache() -> None:
 @pytest.mark.vllm
 @pytest.mark.slow
 def test_vllms_server_is_shown_to_obey_and_gives_raw_logprobs(served_mixed: Any) -> None:
-    import json
-
     from transformers import AutoTokenizer
 
     tok = AutoTokenizer.from_pretrained(served_mixed.model_dir)
@@ -170,10 +169,9 @@ def test_vllms_server_is_shown_to_obey_and_gives_raw_logprobs(served_mixed: Any)
     ends = (int(tok.eos_token_id),)
     kinds = [Sampling(max_tokens=24, stop_token_ids=ends, **kind) for kind in GIVEN]
     asked = [
-        Request(f"{i}", f"draw{k}", prompt, 8, kind)
+        Request(f"{i}", f"draw{k}", prompt, n, kind)
         for i, prompt in enumerate(prompts)
-        for k, kind in enumerate([*kinds, Sampling(0.0, 24, ends), Sampling(1.0, 24, ends)])
-        if kind.temperature or k
+        for k, (n, kind) in enumerate([*((8, kind) for kind in kinds), (1, Sampling(0.0, 24, ends))])
     ]
     probe = Request("0", "sample", prompts[0], 8, Sampling(1.0, 24, ends))
     given = {"base_url": served_mixed.base_url, "served_model": served_mixed.name}
@@ -184,7 +182,7 @@ def test_vllms_server_is_shown_to_obey_and_gives_raw_logprobs(served_mixed: Any)
             ForcedSequence("/".join(map(str, key)), prompts[int(key[1])], r.token_ids) for key, r in responses.items()
         ]
         forced = {f.key: f for f in engine.score_argmax(sequences)}
-    assert len(responses) == len(asked) * 8
+    assert len(responses) == sum(r.n for r in asked)
     for key, r in responses.items():
         found = forced["/".join(map(str, key))]
         assert max(abs(a - b) for a, b in zip(found.logprobs, r.token_logprobs, strict=True)) < 1e-3
