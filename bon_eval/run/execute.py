@@ -98,6 +98,7 @@ def open_model(
         trust_remote_code=config.trust_remote_code,
         engine_args=config.engine_args,
         probe=probe or first_pool(prepared),
+        samplings=tuple(r.sampling for r in requests(config, prepared.prompts[:1])),
     )
     return open_engine(config.engine, spec)
 

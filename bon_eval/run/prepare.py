@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bon_eval.config import RunConfig, Shard
+from bon_eval.config import RunConfig, Shard, draw_specs
 from bon_eval.draws import with_own
 from bon_eval.engines import REMOTE, choose_engine
-from bon_eval.engines.arguments import check_arguments
+from bon_eval.engines.arguments import check_arguments, check_sampling
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
 from bon_eval.errors import ConfigError, StoreError
@@ -229,6 +229,8 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
         draws=with_own(spec.draws, options.draws),
         shard=options.shard,
     )
+    for draw in draw_specs(config):
+        check_sampling(engine, draw.sampling(config.max_tokens))
     context = stated_context(model.directory)
     if context is not None:
         check_context(ready.prompts, context, config.max_tokens)
