@@ -193,7 +193,12 @@ def test_figures_of_many_scorers_show_the_first_and_fit() -> None:
     run = MadeRun()
     run.pool = replace(run.pool, n_bytes=2 * run.pool.n_tokens, **tokens_of(run.pool))
     found = analyse(run, scorers=[*names, "tail_mean", "min_token_logprob"], draws=100)
-    lift = dict(figures(found))["lift"]
+    drawn = dict(figures(found))
+    for name in ("compute", "accuracy"):
+        handles = drawn[name].axes[0].get_legend_handles_labels()[0]
+        styles = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in handles}
+        assert len(styles) == len(handles)
+    lift = drawn["lift"]
     [ax] = lift.axes
     canvas = FigureCanvasAgg(lift)
     canvas.draw()

@@ -44,9 +44,10 @@ _LINES = (
     (PURPLE, "D", ":"),
     (ORANGE, "v", "-."),
     (SKY, "P", "--"),
+    (BLUE, "X", ":"),
 )
 MOST_SCORERS = 6
-"""Lines of scorers in one figure, the first ones; the tables and CSV files hold all."""
+"""Lines of scorers in one figure, the first ones; the tables and CSV files hold all. One style more is the vote's."""
 
 
 def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
