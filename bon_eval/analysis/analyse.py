@@ -2,8 +2,8 @@
 
 All randomness (bootstrap, signs of families, vote subsets, random scorer) comes from one seed. Beside this
 module `arms` computes intervals and tests, `tables` makes the rows, `explain` says what explains the lift, `unrun_arms`
-what arms that were not run would give, `variants` repeats the arms table under other rules, and `results` says what all
-of them are.
+what arms that were not run would give, `compute` what all of them cost in tokens, `variants` repeats the arms table
+under other rules, and `results` says what all of them are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from bon_eval.analysis import tables
 from bon_eval.analysis.arms import Array, Responses, compute_cells, compute_data
+from bon_eval.analysis.compute import compute_rows
 from bon_eval.analysis.explain import explain
 from bon_eval.analysis.families import arm_pairs, selected_scorer
 from bon_eval.analysis.results import Analysis
@@ -123,6 +124,7 @@ def analyse(
     others, reasons = variants(responses, settings)
     arms = tables.arm_rows(data, settings, cells)
     pairs = arm_pairs(data, settings, cells, arms)
+    replayed = replay(data, settings, _mapping(run.meta, "config").get("temperature"))
     return Analysis(
         run=_run_facts(run),
         settings=settings,
@@ -138,7 +140,8 @@ def analyse(
         explanation=explain(data, settings, cells),
         pairs=pairs,
         selected=selected_scorer(data, settings, cells),
-        replayed=replay(data, settings, _mapping(run.meta, "config").get("temperature")),
+        replayed=replayed,
+        compute=compute_rows(data, settings, cells, replayed.stopping),
         variants=others,
         variant_reasons=reasons,
     )

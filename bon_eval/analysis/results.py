@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from bon_eval.analysis.compute import ComputeRow
 from bon_eval.analysis.explain import Explanation
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.shapes import ReasoningRow
@@ -271,6 +272,8 @@ class Analysis:
     """The scorer of the highest accuracy; None with one scorer or too few problems."""
     replayed: Replayed
     """Arms that were not run: the power distribution, adaptive stopping, coverage."""
+    compute: tuple[ComputeRow, ...]
+    """Every arm that can be run, adaptive ones too: tokens generated per problem and accuracy."""
     variants: tuple[Variant, ...] = ()
     variant_reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a variant that is not there -> why."""

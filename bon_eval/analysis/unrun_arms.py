@@ -19,7 +19,19 @@ from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_covera
 from bon_eval.estimators.reweighting import ALPHAS, BELIEVABLE, effective_sample_size, power_weights
 from bon_eval.estimators.stopping import Stopping, likelihood_stopping, patience_stopping
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
-from bon_eval.stats.units import SHARE, Count, FromOne, InnerShare, LogLikelihood, NotNegative, Positive, Share, Size
+from bon_eval.stats.bootstrap import NOT_BELOW_0
+from bon_eval.stats.units import (
+    NOT_NEGATIVE,
+    SHARE,
+    Count,
+    FromOne,
+    InnerShare,
+    LogLikelihood,
+    NotNegative,
+    Positive,
+    Share,
+    Size,
+)
 
 STOPPING_DELTAS = (0.5, 0.1, 0.01)
 """Of the likelihood rule."""
@@ -84,14 +96,22 @@ def _stopping(data: Data, settings: Settings) -> Iterator[StoppingRow]:
     pool = data.responses.pool
     own, correct, n = pool.log_likelihood, pool.correct.astype(np.float64), pool.n
     rules: list[tuple[Literal["likelihood", "patience"], float, Stopping]] = [
-        ("likelihood", delta, likelihood_stopping(own, correct, delta)) for delta in STOPPING_DELTAS
+        ("likelihood", delta, likelihood_stopping(own, correct, delta, pool.n_tokens)) for delta in STOPPING_DELTAS
     ]
-    rules += [("patience", k, patience_stopping(own, correct, k)) for k in PATIENCE if k < n]
+    rules += [("patience", k, patience_stopping(own, correct, k, pool.n_tokens)) for k in PATIENCE if k < n]
     values = np.column_stack([np.round(found.value, 12) for _, _, found in rules])
     fixed = _at_costs(own, correct, [float(found.samples.mean()) for _, _, found in rules])
     intervals = bootstrap_cis(
         values,
         rng=stream(settings, "stopping"),
+        draws=settings.draws,
+        confidence=settings.confidence,
+        clusters=data.responses.clusters,
+    )
+    tokens = bootstrap_cis(
+        np.column_stack([found.cost for _, _, found in rules]),
+        support=NOT_BELOW_0,
+        rng=stream(settings, "tokens"),
         draws=settings.draws,
         confidence=settings.confidence,
         clusters=data.responses.clusters,
@@ -109,6 +129,7 @@ def _stopping(data: Data, settings: Settings) -> Iterator[StoppingRow]:
             rule=rule,
             parameter=float(parameter),
             samples=float(found.samples.mean()),
+            tokens=tokens[k],
             exhausted=float(np.round(found.exhausted.mean(), 12)),
             accuracy=intervals[k],
             fixed_accuracy=float(fixed[:, k].mean()),
@@ -187,6 +208,9 @@ class StoppingRow:
     """delta of the likelihood rule, draws of the patience rule."""
     samples: FromOne
     """Mean over problems of the responses drawn; a lower bound where pools were exhausted."""
+    tokens: Annotated[Interval, NOT_NEGATIVE]
+    """Of all responses drawn, per problem; their mean is not `samples` times that of the pool where problems or
+    responses that the rule draws longer for are longer or shorter."""
     exhausted: Share
     """Mean probability that the pool ended before the rule stopped."""
     accuracy: Annotated[Interval, SHARE]

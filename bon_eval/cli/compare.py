@@ -20,7 +20,7 @@ def compare_stored(
     cluster: str | None = None,
 ) -> None:
     """Compare two stored runs, write the comparison's files, print it."""
-    from bon_eval.analysis.comparison import compare_runs
+    from bon_eval.analysis.two_runs.comparison import compare_runs
     from bon_eval.report.comparison.terminal import render, write_comparison
     from bon_eval.store.files import make_directory
     from bon_eval.store.reader import load_run

@@ -8,6 +8,7 @@ before the rule stops answers with its best: then the mean number of samples is 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,8 @@ from bon_eval.stats.array_checks import ranked_scores, row_chunks, share_ties, t
 
 Array = NDArray[np.float64]
 
-_NOTHING = 1e-18
-"""Probability below which the rest of a chain is not followed: less than the rounding of what has been summed."""
+_NOTHING = 1e-16
+"""Probability of a state below which the rest of a chain is not followed: the rounding of what has been summed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +34,13 @@ class Stopping:
     """Value of the answer, in the unit of the values given."""
     exhausted: Array
     """Probability that the pool ended before the rule stopped."""
+    cost: Array
+    """Sum of the costs of the responses drawn, in the unit of the costs given; `samples` where none were given."""
 
 
-def likelihood_stopping(log_likelihood: ArrayLike, values: ArrayLike, delta: float) -> Stopping:
+def likelihood_stopping(
+    log_likelihood: ArrayLike, values: ArrayLike, delta: float, costs: ArrayLike | None = None
+) -> Stopping:
     """Stop at the first k with 1 / max_{j <= k} pi(y_j|x) <= k / ln(2 / delta).
 
     A response of probability p is missed by k draws with probability at most exp(-k p): once k is that large for the
@@ -44,12 +49,14 @@ def likelihood_stopping(log_likelihood: ArrayLike, values: ArrayLike, delta: flo
 
     The response of rank r alone stops the rule at k(r) = ceil(ln(2/delta) / pi(y_r|x)). With m_k responses of k(r) > k,
     the rule goes on after k draws with probability C(m_k, k) / C(N, k), and stops at k with an answer of rank r with
-    probability C(N-1-r, k-1) / C(N, k) where k(r) = k, or C(m_{k-1}, k-1) / C(N-1, k-1) / N where k(r) < k.
+    probability C(N-1-r, k-1) / C(N, k) where k(r) = k, or C(m_{k-1}, k-1) / C(N-1, k-1) / N where k(r) < k. Where it
+    goes on, k of those m_k have been drawn, any k of them alike, and the next draw is any other response.
 
     Args:
         log_likelihood: (P, N), finite, in nats.
         values: (P, N), finite.
         delta: of the rule, in (0, 1).
+        costs: (P, N), finite: what it costs to draw each response, such as its tokens; 1 each by default.
 
     Raises:
         ConfigError: delta out of range, shapes that differ, a number that is not finite.
@@ -61,7 +68,7 @@ def likelihood_stopping(log_likelihood: ArrayLike, values: ArrayLike, delta: flo
     """
     if not 0.0 < delta < 1.0:
         raise ConfigError(f"delta = {delta:g} is no probability of failure; give one between 0 and 1")
-    own, value = _checked(log_likelihood, values)
+    own, value, cost = _checked(log_likelihood, values, costs)
     n_problems, n = own.shape
     order, block_starts = ranked_scores(own)
     ranked = share_ties(np.take_along_axis(value, order, axis=1), block_starts)
@@ -83,20 +90,34 @@ def likelihood_stopping(log_likelihood: ArrayLike, values: ArrayLike, delta: flo
     late = np.take_along_axis(sums, n - left[:, 1:n], axis=1) / n * going_on_without_last[left[:, 1:n], k]
     result += late.sum(axis=1)
     alive = going_on[left, np.arange(n + 1)]
-    exhausted = alive[:, n]
-    return Stopping(alive[:, :n].sum(axis=1), result + exhausted * ranked[:, 0], exhausted)
+    exhausted, samples = alive[:, n], alive[:, :n].sum(axis=1)
+    result += exhausted * ranked[:, 0]
+    if cost is None:
+        return Stopping(samples, result, exhausted, samples)
+    sums[:, 1:] = np.take_along_axis(cost, order, axis=1).cumsum(axis=1)
+    drawn_from = left[:, :n]
+    quicker = np.take_along_axis(sums, n - drawn_from, axis=1)
+    undrawn = (drawn_from - np.arange(n)) / np.maximum(drawn_from, 1) * (sums[:, n:] - quicker)
+    next_cost = (quicker + undrawn) / np.arange(n, 0, -1)
+    return Stopping(samples, result, exhausted, (alive[:, :n] * next_cost).sum(axis=1))
 
 
-def patience_stopping(log_likelihood: ArrayLike, values: ArrayLike, patience: int) -> Stopping:
+def patience_stopping(
+    log_likelihood: ArrayLike, values: ArrayLike, patience: int, costs: ArrayLike | None = None
+) -> Stopping:
     """Stop once `patience` draws in a row did not raise the highest log-likelihood; an equal one does not raise it.
 
     The best response so far and the number of draws since it came are a Markov chain: after k draws, with b responses
-    of the pool above the best, the next draw raises it with probability b / (N - k), to each of them alike.
+    of the pool above the best, the next draw raises it with probability b / (N - k), to each of them alike. Each
+    response is the next after k draws with probability 1 / N, and is drawn if the rule goes on after those k draws from
+    the pool without it. Without ties every pool without one response is the same chain: all responses are drawn with
+    one probability, and the cost is `samples` times their mean cost.
 
     Args:
         log_likelihood: (P, N), finite, in nats.
         values: (P, N), finite.
         patience: >= 1.
+        costs: as in `likelihood_stopping`.
 
     Raises:
         ConfigError: patience below 1, shapes that differ, a number that is not finite.
@@ -107,55 +128,98 @@ def patience_stopping(log_likelihood: ArrayLike, values: ArrayLike, patience: in
     """
     if patience != int(patience) or patience < 1:
         raise ConfigError(f"a patience of {patience} stops before anything is drawn; give a whole number of at least 1")
-    own, value = _checked(log_likelihood, values)
+    own, value, cost = _checked(log_likelihood, values, costs)
     n_problems, n = own.shape
     order, block_starts = ranked_scores(own)
     ranked = share_ties(np.take_along_axis(value, order, axis=1), block_starts)
     # The chain knows the ties of a pool and nothing else of it: pools without ties have one chain.
     if block_starts is None:
-        kinds, kind_of = _above((1, n), None), np.zeros(n_problems, dtype=np.intp)
+        kinds, kind_of = np.ones((1, n)), np.zeros(n_problems, dtype=np.intp)
     else:
-        kinds, kind_of = np.unique(_above((n_problems, n), block_starts), axis=0, return_inverse=True)
+        kinds, kind_of = np.unique(_block_sizes((n_problems, n), block_starts), axis=0, return_inverse=True)
+        kind_of = kind_of.ravel()
     samples, exhausted, picked = np.empty(len(kinds)), np.empty(len(kinds)), np.empty(kinds.shape)
     for rows in row_chunks(len(kinds), n * patience):
-        samples[rows], exhausted[rows], picked[rows] = _patience(kinds[rows], patience)
-    kind_of = kind_of.ravel()
-    return Stopping(samples[kind_of], (picked[kind_of] * ranked).sum(axis=1), exhausted[kind_of])
+        samples[rows], exhausted[rows], picked[rows], _ = _patience(kinds[rows], patience)
+    result = (picked[kind_of] * ranked).sum(axis=1)
+    if cost is None:
+        return Stopping(samples[kind_of], result, exhausted[kind_of], samples[kind_of])
+    paid = samples[kind_of] * cost.mean(axis=1)
+    tied = np.flatnonzero((kinds != 1.0).any(axis=1)[kind_of] & (np.ptp(cost, axis=1) > 0.0))
+    for chunk in row_chunks(len(tied), 2 * n * patience):
+        rows_of = tied[chunk]
+        by_rank = np.take_along_axis(cost[rows_of], order[rows_of], axis=1)
+        *_, paid[rows_of] = _patience(kinds[kind_of[rows_of]], patience, by_rank)
+    return Stopping(samples[kind_of], result, exhausted[kind_of], paid)
 
 
-def _patience(above: NDArray[np.int64], patience: int) -> tuple[Array, Array, Array]:
-    """Mean samples, probability of exhaustion and of each rank as the answer, from the number strictly above each."""
-    n_rows, n = above.shape
-    # mass[row, s, r]: r is the best so far and came s draws ago.
-    mass = np.zeros((n_rows, patience, n))
-    mass[:, 0] = 1.0 / n
-    samples, picked = np.zeros(n_rows), np.zeros((n_rows, n))
-    cell = (np.arange(n_rows)[:, None] * n + above).ravel()
+def _patience(sizes: Array, patience: int, cost: Array | None = None) -> tuple[Array, Array, Array, Array]:
+    """Mean samples, probability of exhaustion and of each block as the answer, and the mean cost.
+
+    Args:
+        sizes: (rows, N), of the block of ties that begins at each rank; 0 within blocks.
+        patience: of the rule.
+        cost: (rows, N), of each rank; without it the mean cost is 0.
+
+    A best that came as the j-th draw and has `a` responses above it is still the best after the p draws that follow
+    with probability prod_{t = j .. j+p-1} (1 - a / (N - t)); they are any p of the N - a - j others not above it.
+    """
+    n_rows, n = sizes.shape
+    above = np.arange(n, dtype=np.float64)
+    of_block, not_above = np.zeros(sizes.shape), np.zeros(sizes.shape)
+    if cost is not None:
+        not_above = cost[:, ::-1].cumsum(axis=1)[:, ::-1]
+        starts = np.flatnonzero(sizes)
+        of_block.ravel()[starts] = np.add.reduceat(cost.ravel(), starts)
+    # The probability that each block holds the best so far, and the expected cost so far there.
+    mass, spent = sizes / n, of_block / n
+    born = deque([(mass, spent)])
+    samples, paid, picked = np.zeros(n_rows), np.zeros(n_rows), np.zeros(sizes.shape)
     for k in range(1, n):
-        total = mass.sum(axis=1)
-        if total.sum() < _NOTHING:
+        if mass.max() < _NOTHING:
             break
-        raised = np.bincount(cell, weights=total.ravel(), minlength=n_rows * n).reshape(n_rows, n)
-        # To rank r from every best that has more than r responses above it.
-        better = np.zeros((n_rows, n))
-        better[:, :-1] = raised[:, :0:-1].cumsum(axis=1)[:, ::-1] / (n - k)
+        below = _sum_below(mass)
+        new, new_spent = sizes * below / (n - k), spent
         # More responses above the best than are left to draw cannot be: such states have no mass.
-        mass *= np.maximum(1.0 - above / (n - k), 0.0)[:, None]
-        samples += (k + 1) * mass[:, -1].sum(axis=1)
-        picked += mass[:, -1]
-        mass[:, 1:] = mass[:, :-1]
-        mass[:, 0] = better
-    rest = mass.sum(axis=1)
-    return samples + n * rest.sum(axis=1), rest.sum(axis=1), picked + rest
+        staying = np.maximum(1.0 - above / (n - k), 0.0)
+        if cost is not None:
+            new_spent = (sizes * _sum_below(spent) + of_block * below) / (n - k)
+            # All that was drawn is not above the best: the next such draw is any of the others.
+            spent = spent * staying + (mass * not_above - spent) / (n - k)
+        mass = mass * staying
+        if len(born) == patience:
+            j = k + 1 - patience
+            lasting = np.maximum(1.0 - above[:, None] / (n - np.arange(j, k + 1)), 0.0).prod(axis=1)
+            first, first_spent = born.popleft()
+            stopped = first * lasting
+            mass -= stopped
+            samples += (k + 1) * stopped.sum(axis=1)
+            picked += stopped
+            if cost is not None:
+                mean_left = (first * not_above - first_spent) / np.maximum(n - above - j, 1.0)
+                stopped_spent = (first_spent + patience * mean_left) * lasting
+                spent -= stopped_spent
+                paid += stopped_spent.sum(axis=1)
+        mass += new
+        if cost is not None:
+            spent += new_spent
+        born.append((new, new_spent))
+    rest = np.maximum(mass, 0.0)  # differences round to less than nothing
+    return samples + n * rest.sum(axis=1), rest.sum(axis=1), picked + rest, paid + spent.sum(axis=1)
 
 
-def _above(shape: tuple[int, ...], block_starts: NDArray[np.intp] | None) -> NDArray[np.int64]:
-    """How many responses score strictly higher than that of each rank."""
-    n_rows, n = shape
-    if block_starts is None:
-        return np.broadcast_to(np.arange(n, dtype=np.int64), shape).copy()
-    lengths = np.diff(block_starts, append=n_rows * n)
-    return np.repeat(block_starts % n, lengths).reshape(shape).astype(np.int64)
+def _sum_below(values: Array) -> Array:
+    """Sum over the ranks behind each, (rows, N)."""
+    out = np.zeros(values.shape)
+    out[:, :-1] = values[:, :0:-1].cumsum(axis=1)[:, ::-1]
+    return out
+
+
+def _block_sizes(shape: tuple[int, ...], block_starts: NDArray[np.intp]) -> Array:
+    """How many responses are tied in the block that begins at each rank; 0 within blocks."""
+    out = np.zeros(shape)
+    out.ravel()[block_starts] = np.diff(block_starts, append=out.size)
+    return out
 
 
 def _subset_ratio(largest: int, n: int) -> Array:
@@ -168,9 +232,12 @@ def _subset_ratio(largest: int, n: int) -> Array:
     return out
 
 
-def _checked(log_likelihood: ArrayLike, values: ArrayLike) -> tuple[Array, Array]:
+def _checked(
+    log_likelihood: ArrayLike, values: ArrayLike, costs: ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
     own = two_dimensional("log_likelihood", log_likelihood).astype(np.float64)
     value = values_like(own, values).astype(np.float64)
-    if value.ndim != 2 or not np.isfinite(own).all():
-        raise ConfigError("a stopping rule takes (problems, N) finite log-likelihoods and values")
-    return own, value
+    cost = None if costs is None else values_like(own, costs, name="costs").astype(np.float64)
+    if value.ndim != 2 or (cost is not None and cost.ndim != 2) or not np.isfinite(own).all():
+        raise ConfigError("a stopping rule takes (problems, N) finite log-likelihoods, values and costs")
+    return own, value, cost

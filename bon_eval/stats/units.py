@@ -47,6 +47,7 @@ class EstimateOnly:
 
 SHARE = Limits(minimum=0, maximum=1)
 NOT_POSITIVE = Limits(maximum=0)
+NOT_NEGATIVE = Limits(minimum=0)
 AT_LEAST_1 = Limits(minimum=1)
 UNIQUE = Limits(unique_items=True)
 
@@ -58,8 +59,8 @@ Points = Annotated[float, Limits(minimum=-100, maximum=100)]
 LogLikelihood = Annotated[float, NOT_POSITIVE]
 """In nats."""
 Positive = Annotated[float, Limits(exclusive_minimum=0)]
-NotNegative = Annotated[float, Limits(minimum=0)]
+NotNegative = Annotated[float, NOT_NEGATIVE]
 FromOne = Annotated[float, AT_LEAST_1]
-Count = Annotated[int, Limits(minimum=0)]
+Count = Annotated[int, NOT_NEGATIVE]
 Size = Annotated[int, AT_LEAST_1]
 """A number of things of which there is at least one, or a place counted from 1."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from made_run import MadeRun
 
 from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.results import Analysis
 from bon_eval.errors import ConfigError
-from bon_eval.records import Pool, Problem
+from bon_eval.records import Pool
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.run.explain_rows import REWEIGHTED
@@ -22,33 +22,6 @@ from bon_eval.report.run.figures import figures
 from bon_eval.report.run.page import page
 from bon_eval.report.run.rows import document
 from bon_eval.report.run.terminal import render
-
-
-class MadeRun:
-    """Pools of responses whose correct answers are somewhat likelier."""
-
-    def __init__(self, problems: int = 60, n: int = 16, temperature: float = 1.0, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-        ids = tuple(str(i) for i in range(problems))
-        self.meta: dict[str, Any] = json.loads((Path(__file__).parents[1] / "hand_run.json").read_text())["meta"]
-        self.meta["config"] |= {"temperature": temperature}
-        self.problems = tuple(Problem(i, {"question": "q"}, "1") for i in ids)
-        self.grader = {"name": "gsm8k", "version": "1"}
-        self.greedy, self.pool = self._pool(rng, ids, 1), self._pool(rng, ids, n)
-
-    def _pool(self, rng: np.random.Generator, ids: tuple[str, ...], n: int) -> Pool:
-        shape = (len(ids), n)
-        correct = rng.random(shape) < 0.4
-        no = np.zeros(shape, dtype=np.bool_)
-        return Pool(
-            problem_ids=ids,
-            log_likelihood=-rng.integers(1, 12, size=shape) / 2.0 - 2.0 * ~correct,
-            n_tokens=rng.integers(3, 9, size=shape).astype(np.int32),
-            truncated=no,
-            correct=correct,
-            unscored=no,
-            answer_class=np.where(correct, 0, np.array([-1, 1, 2, 3])[rng.integers(4, size=shape)]).astype(np.int32),
-        )
 
 
 def tokens_of(pool: Pool) -> dict[str, Any]:
@@ -220,7 +193,12 @@ def test_figures_of_many_scorers_show_the_first_and_fit() -> None:
     run = MadeRun()
     run.pool = replace(run.pool, n_bytes=2 * run.pool.n_tokens, **tokens_of(run.pool))
     found = analyse(run, scorers=[*names, "tail_mean", "min_token_logprob"], draws=100)
-    lift = dict(figures(found))["lift"]
+    drawn = dict(figures(found))
+    for name in ("compute", "accuracy"):
+        handles = drawn[name].axes[0].get_legend_handles_labels()[0]
+        styles = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in handles}
+        assert len(styles) == len(handles)
+    lift = drawn["lift"]
     [ax] = lift.axes
     canvas = FigureCanvasAgg(lift)
     canvas.draw()

@@ -28,6 +28,10 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 NAMES = ["report.schema.json", "compare.schema.json", "trajectory.schema.json"]
 LATER = {(".arms", "unfinished"), (".variants.arms", "unfinished"), (".curves", "unfinished"), (".facts", "reasoning")}
 LATER |= {(".facts", name) for name in ("special_inside", "cautions", "chance", "chance_oracle")}
+LATER |= {
+    ("", "compute"),
+    *((".replayed.stopping", f"tokens{end}") for end in ("", "_low", "_high", "_method", "_marked")),
+}
 """Columns that reports of the same format may lack, since they are older."""
 
 

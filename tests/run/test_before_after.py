@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bon_eval.analysis.comparison import compare_runs
 from bon_eval.analysis.settings import check_comparison_draws
+from bon_eval.analysis.two_runs.comparison import compare_runs
 from bon_eval.cli import main
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec

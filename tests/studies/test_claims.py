@@ -11,7 +11,7 @@ import pytest
 import yaml
 from squeeze.claims import ClaimPart, Numbers, Outcome, decide, layout, numbers, outcome, parse_claims
 
-from bon_eval.analysis.sides import LABELS
+from bon_eval.analysis.two_runs.sides import LABELS
 from bon_eval.dpo.pairs.recipes import RECIPES
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES
 from bon_eval.dpo.tracking.points import Measured

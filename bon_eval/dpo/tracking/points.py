@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from bon_eval.analysis.findings import UNITS
+from bon_eval.analysis.two_runs.findings import UNITS
 from bon_eval.dpo.tracking.measures import ZERO_BY_DEFINITION, Array, problem_sums
 from bon_eval.stats.bootstrap import UNIT, Interval, Support, bootstrap_cis
 from bon_eval.stats.clusters import number_clusters

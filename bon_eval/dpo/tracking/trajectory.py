@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from bon_eval.analysis.sides import LABELS, Side, accuracies, quantities, support, unit
+from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, quantities, support, unit
 from bon_eval.dpo.tracking.forced import read_forced
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES, pair_measures, problem_sums, side_scores
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bon_eval.analysis.comparison import Comparison
-from bon_eval.analysis.findings import Change
 from bon_eval.analysis.results import Analysis
+from bon_eval.analysis.two_runs.comparison import Comparison
+from bon_eval.analysis.two_runs.findings import Change
 from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.figures import Groups, comparison_figures
 from bon_eval.report.comparison.terminal import derived, marked_text, not_the_same, samples_text

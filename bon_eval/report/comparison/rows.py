@@ -8,8 +8,8 @@ from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Literal
 
-from bon_eval.analysis.comparison import Comparison
-from bon_eval.analysis.findings import Change, Finding
+from bon_eval.analysis.two_runs.comparison import Comparison
+from bon_eval.analysis.two_runs.findings import Change, Finding
 from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN

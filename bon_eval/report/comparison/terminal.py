@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from bon_eval.analysis.comparison import Comparison
-from bon_eval.analysis.findings import Change, share_text
+from bon_eval.analysis.two_runs.comparison import Comparison
+from bon_eval.analysis.two_runs.findings import Change, share_text
 from bon_eval.errors import counted
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.estimators.majority_votes import DRAWS

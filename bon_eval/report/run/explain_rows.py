@@ -1,10 +1,11 @@
-"""The rows of what explains a lift and of the arms that were not run, column by column."""
+"""The rows of what explains a lift, of the arms that were not run and of what all arms cost, column by column."""
 
 from __future__ import annotations
 
 import math
 from typing import Annotated, Literal
 
+from bon_eval.analysis.compute import ComputeRow
 from bon_eval.analysis.explain import POINTS, Explanation, GreedyRank, Power, ScorerRow
 from bon_eval.analysis.shapes import Histogram, LengthRow
 from bon_eval.analysis.unrun_arms import Coverage, Replayed, ReweightedPoint, SharpShare, StoppingRow
@@ -17,6 +18,8 @@ from bon_eval.report.formats.columns import (
     Row,
     difference,
     interval,
+    later,
+    marked,
     own,
     renamed,
 )
@@ -140,13 +143,31 @@ REWEIGHTED = Row[ReweightedPoint](
 STOPPING = Row[StoppingRow](
     "stopping",
     (
-        *own(StoppingRow, "rule", "parameter", "samples", "exhausted"),
+        *own(StoppingRow, "rule", "parameter", "samples"),
+        *later(*interval(StoppingRow, "tokens"), marked("tokens")),
+        *own(StoppingRow, "exhausted"),
         *interval(StoppingRow, "accuracy"),
         *own(StoppingRow, "fixed_accuracy"),
         *difference(StoppingRow, "difference", "difference_points", 100.0),
         REASONS,
     ),
     description="Best-of-n that stops by a rule, beside fixed n of the same mean cost.",
+)
+
+COMPUTE = Row[ComputeRow](
+    "compute",
+    (
+        *own(ComputeRow, "name", "arm"),
+        *own(ComputeRow, "by", why="a draw's mean, or the majority vote: nothing ranks its responses"),
+        *own(ComputeRow, "samples"),
+        *interval(ComputeRow, "tokens"),
+        marked("tokens"),
+        *interval(ComputeRow, "accuracy"),
+        *own(ComputeRow, "undercut_by", why="no arm is at least as accurate for no more tokens"),
+        REASONS,
+    ),
+    description="Tokens generated per problem, prompts not counted, and accuracy. undercut_by: an arm at least as "
+    "accurate for no more tokens, by the estimates.",
 )
 
 _SHARP = Row[SharpShare]("", (*own(SharpShare, "delta"), *interval(SharpShare, "share"), REASONS))

@@ -1,4 +1,4 @@
-"""The panels of a run as figures: lift over greedy, accuracy against n, log-likelihoods by correctness, sharpening.
+"""The panels of a run as figures: lift, accuracy against tokens and against n, log-likelihoods, sharpening.
 
 Colours are Okabe & Ito's (2008), which colour-blind readers can tell apart; lines differ in marker and dash too.
 Figures are made without pyplot, so no global state is touched; the same analysis gives the same SVG byte for byte.
@@ -29,6 +29,7 @@ from bon_eval.report.formats.figures import (
     save_figure,
     scorer_label,
 )
+from bon_eval.report.run.compute_figure import compute
 from bon_eval.report.run.reweighting_figure import sharpening
 from bon_eval.store.files import make_directory
 
@@ -43,14 +44,15 @@ _LINES = (
     (PURPLE, "D", ":"),
     (ORANGE, "v", "-."),
     (SKY, "P", "--"),
+    (BLUE, "X", ":"),
 )
 MOST_SCORERS = 6
-"""Lines of scorers in one figure, the first ones; the tables and CSV files hold all."""
+"""Lines of scorers in one figure, the first ones; the tables and CSV files hold all. One style more is the vote's."""
 
 
 def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
-    """(file stem, figure) of the panels: three, and the sharpening curve where there is one."""
-    panels = [("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)]
+    """(file stem, figure) of the panels: four, and the sharpening curve where there is one."""
+    panels = [("compute", _compute), ("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)]
     if analysis.replayed.reweighted:
         panels.append(("sharpening", sharpening))
     for name, draw in panels:
@@ -116,6 +118,10 @@ def _accuracy(analysis: Analysis) -> Figure:
     ax.set_title("Accuracy of best-of-n, vote and oracle", loc="left")
     legend_below(figure)
     return figure
+
+
+def _compute(analysis: Analysis) -> Figure:
+    return compute(analysis, _LINES, MOST_SCORERS)
 
 
 def _log_likelihood(analysis: Analysis) -> Figure:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bon_eval.analysis.compute import ComputeRow
 from bon_eval.analysis.results import Analysis
 from bon_eval.errors import counted
 from bon_eval.estimators.reweighting import BELIEVABLE
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _CAPTIONS = {
+    "compute": (
+        "Accuracy against generated tokens per problem (log axis), at the n of the table and the parameters of "
+        "adaptive arms; best-of-n begins at one sample. Bars at one n are drawn side by side to keep them apart."
+    ),
     "lift": (
         "Lift over greedy decoding, by scorer and n. Bars are 95 % intervals over problems, paired by problem; they "
         "are drawn side by side to keep them apart."
@@ -93,6 +98,10 @@ def page(
     )
     lengths = analysis.explanation.lengths
     picked_by = tuple(lengths[0].picked)[:MOST_SCORERS] if lengths else ()
+    panels = {
+        name: panel(figure, name, _CAPTIONS[name], _CAPTIONS[name])
+        for name, figure in (figures(analysis) if drawn is None else drawn)
+    }
     values = {
         "title": title,
         "sent": sent,
@@ -104,10 +113,10 @@ def page(
         "reasoning": [*chance_text(analysis), *reasoning_text(analysis.facts)],
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],
-        "panels": [
-            panel(figure, name, _CAPTIONS[name], _CAPTIONS[name])
-            for name, figure in (figures(analysis) if drawn is None else drawn)
-        ],
+        "compute": panels.pop("compute"),
+        "main_costs": [row for row in analysis.compute if not _of_another_scorer(row, analysis)],
+        "other_costs": [row for row in analysis.compute if _of_another_scorer(row, analysis)],
+        "panels": panels.values(),
         "picked_by": picked_by,
         "picked_heads": tuple(f"picked by {scorer_label(scorer)}, %" for scorer in picked_by),
         "believable": BELIEVABLE,
@@ -115,3 +124,7 @@ def page(
     }
     listed = None if data is None else pieces(data.head, (problem.joined() for problem in data.problems.values()))
     yield from render_pieces("report.html.jinja", values, listed)
+
+
+def _of_another_scorer(row: ComputeRow, analysis: Analysis) -> bool:
+    return row.arm == "best-of-n" and row.by != analysis.settings.primary_scorer

@@ -35,7 +35,7 @@ from bon_eval.report.formats.columns import (
     where_tested,
 )
 from bon_eval.report.formats.field_types import field_type
-from bon_eval.report.run.explain_rows import EXPLANATION, REPLAYED
+from bon_eval.report.run.explain_rows import COMPUTE, EXPLANATION, REPLAYED
 from bon_eval.stats.units import Count, Limits, Points, Positive, Share, Size
 
 FORMAT_VERSION = 5
@@ -254,6 +254,14 @@ DOCUMENT = Row[Analysis](
             Many(CURVE, 1),
             lambda found: [point for point in found.curves if point.n in {1, *found.settings.ns}],
             description="At n = 1 and the n of the table; curves.csv has every n.",
+        ),
+        *later(
+            Column(
+                "compute",
+                Many(COMPUTE, 2),
+                lambda found: found.compute,
+                description="Accuracy against tokens generated per problem: draws, best-of-n and votes, adaptive arms.",
+            )
         ),
         Column("facts", _FACTS, lambda found: found.facts),
         Column("selected_scorer", Many(_SELECTED, 0, 1), lambda found: [found.selected] if found.selected else []),

@@ -124,6 +124,7 @@ def _notes(analysis: Analysis) -> list[str]:
         notes.append(f"lifts have no interval: {none}.")
     if enough:
         notes += [*resampled(analysis), _sharper(facts)]
+    notes.append(_generated(analysis))
     if facts.duplicate_share is not None:
         notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
     notes += chance_text(analysis)
@@ -145,6 +146,15 @@ def _sharper(facts: Facts) -> str:
     return (
         f"sharper than greedy: {_share(share.estimate)} %{ends(share.low, share.high, '.0f', 100.0)} of problems have "
         f"a pool response of higher log-likelihood than greedy's{facts.told_apart}."
+    )
+
+
+def _generated(analysis: Analysis) -> str:
+    """What the arms cost, beside the column of tokens, which is of the answers."""
+    one = {row.arm: f"{row.tokens.estimate:,.1f}" for row in analysis.compute[:2]}
+    return (
+        f"generated per problem, prompts not counted: greedy {one['greedy']} tokens, one sample {one['sample']}; "
+        "best-of-n and votes take n samples."
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.csv_json import document_text, to_csv
-from bon_eval.report.run.explain_rows import REWEIGHTED, SCORER, STOPPING, length_cells
+from bon_eval.report.run.explain_rows import COMPUTE, REWEIGHTED, SCORER, STOPPING, length_cells
 from bon_eval.report.run.rows import ARM, CURVE, PAIR, document, problem_cells
 from bon_eval.store.files import replace_all
 
@@ -33,6 +33,7 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         "pairs.csv": to_csv(PAIR.cells(pair) for pair in analysis.pairs),
         "sharpening.csv": to_csv(REWEIGHTED.cells(point) for point in analysis.replayed.reweighted),
         "adaptive.csv": to_csv(STOPPING.cells(row) for row in analysis.replayed.stopping),
+        "compute.csv": to_csv(COMPUTE.cells(row) for row in analysis.compute),
         "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
         # Last: a report.json in place means that the tables beside it are of the same analysis.
         "report.json": content,

@@ -18,7 +18,7 @@ from bon_eval.report.formats.csv_json import inert, to_csv, validate
 from bon_eval.report.run.write import write_report
 
 NAMES = {"report.json", "report.csv", "curves.csv", "problems.csv", "pairs.csv", "scorers.csv", "lengths.csv"}
-NAMES |= {"sharpening.csv", "adaptive.csv"}
+NAMES |= {"sharpening.csv", "adaptive.csv", "compute.csv"}
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -68,6 +68,17 @@ def test_problems_load_in_pandas(analysis: Analysis, tmp_path: Path) -> None:
     assert problems["greedy_correct"].tolist() == [False, True, False]
     assert problems["best_of_n_shortest"].tolist() == [0.5, 1.0, 0.0]
     assert problems["above_greedy"].tolist() == [0.5, 0.0, 0.0]
+
+
+def test_compute_loads_in_pandas(analysis: Analysis, tmp_path: Path) -> None:
+    written = write_report(analysis, tmp_path)
+    compute = pd.read_csv(written["compute.csv"]).set_index("name")
+    assert compute.loc["greedy", "tokens"] == pytest.approx(7 / 3)
+    assert compute.loc["best-of-4 log_likelihood", "tokens"] == pytest.approx(40 / 3)
+    assert compute.loc["best-of-4 log_likelihood", "accuracy"] == pytest.approx(2 / 3)
+    assert compute["tokens_low"].isna().all(), "three problems give means of tokens no interval"
+    adaptive = pd.read_csv(written["adaptive.csv"])
+    assert adaptive["tokens"].tolist() == compute.loc[compute["arm"] == "adaptive", "tokens"].tolist()
 
 
 def test_scorers_and_lengths_load_in_pandas(analysis: Analysis, tmp_path: Path) -> None:

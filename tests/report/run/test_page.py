@@ -43,6 +43,8 @@ HOSTILE = [
     "`${alert(1)}` \\u003cscript\\u003e #### 1",
 ]
 N = len(HOSTILE)
+NAMES = ["compute", "lift", "accuracy", "log_likelihood", "sharpening"]
+"""Of the figures."""
 CONFIG = replace(EXAMPLE, task="<b>task</b>", model="m</title><script>window.pwned=7</script>")
 
 
@@ -152,6 +154,27 @@ def test_filters_and_search(hostile: tuple[Run, Analysis, Path], open_page: Any)
     tab.close()
 
 
+def test_what_every_arm_costs(hostile: tuple[Run, Analysis, Path], open_page: Any) -> None:
+    _, analysis, path = hostile
+    tab, trouble = open_page(path)
+    section = tab.locator("h2:has-text('Accuracy against generated tokens') ~ figure")
+    assert section.nth(0).locator("svg").is_visible()
+    tab.click("summary:has-text('Best-of-n by the other scorers')")
+    tables = [section.nth(1), tab.locator("details:has-text('Best-of-n by the other scorers') figure")]
+    rows = [row.locator("th, td").all_inner_texts() for table in tables for row in table.locator("tbody tr").all()]
+    assert len(rows) == len(analysis.compute)
+    seen = {name: (tokens, accuracy, other) for name, tokens, accuracy, other in rows}
+    for row in analysis.compute:
+        name = row.arm if row.arm in ("greedy", "sample") else row.name.replace(" ", " by ", 1).replace("_", " ")
+        name = name.replace("adaptive by", "adaptive,").replace("log likelihood", "log-likelihood")
+        tokens, accuracy, other = seen[name]
+        assert tokens.startswith(f"{row.tokens.estimate:.1f} ")
+        assert accuracy.startswith(f"{row.accuracy.estimate:.3f} ")
+        assert (other == "–") == (row.undercut_by is None)
+    assert trouble == []
+    tab.close()
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])
 def test_no_sideways_scrolling_and_no_text_outside(
     hostile: tuple[Run, Analysis, Path], open_page: Any, width: int, scheme: str
@@ -228,9 +251,7 @@ def test_csv_of_a_hostile_run_loads_unharmed(hostile: tuple[Run, Analysis, Path]
 
 def test_figures_are_files_and_inline(analysis: Analysis, tmp_path: Path) -> None:
     written = write_figures(analysis, tmp_path / "figures")
-    assert sorted(p.name for p in written) == sorted(
-        f"{name}.{ending}" for name in ("lift", "accuracy", "log_likelihood", "sharpening") for ending in ("png", "svg")
-    )
+    assert sorted(p.name for p in written) == sorted(f"{name}.{ending}" for name in NAMES for ending in ("png", "svg"))
     before = {p: p.read_bytes() for p in written if p.suffix == ".svg"}
     write_figures(analysis, tmp_path / "figures")
     assert {p: p.read_bytes() for p in before} == before
@@ -246,7 +267,7 @@ def test_figures_are_files_and_inline(analysis: Analysis, tmp_path: Path) -> Non
         assert set(links) <= set(ids)
         assert "currentColor" in svg
     assert len(ids) == len(set(ids))
-    assert [name for name, _ in figures(analysis)] == ["lift", "accuracy", "log_likelihood", "sharpening"]
+    assert [name for name, _ in figures(analysis)] == NAMES
 
 
 def test_figure_texts_do_not_overlap(analysis: Analysis) -> None:
@@ -286,5 +307,6 @@ def test_axes_are_labelled_with_units(analysis: Analysis) -> None:
     }
     assert labels["lift"] == {"n (responses drawn per problem)", "lift over greedy (percentage points)"}
     assert labels["accuracy"] == {"n (responses drawn per problem)", "accuracy (%)"}
+    assert labels["compute"] == {"tokens generated per problem (prompts not counted)", "accuracy (%)"}
     assert labels["sharpening"] == {"power α", "accuracy (%)", "effective sample size (of 4)"}
     assert labels["log_likelihood"] == {"nats per response", "nats per token", "share of pool responses (%)", ""}

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bon_eval.analysis.findings import Change, Finding, findings
+from bon_eval.analysis.two_runs.findings import Change, Finding, findings
 from bon_eval.estimators.explained import ExplainedGain
 from bon_eval.stats import Interval, PairedTest, paired_test
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from bon_eval.analysis.comparison import Comparison, compare_runs
+from bon_eval.analysis.two_runs.comparison import Comparison, compare_runs
 from bon_eval.cli import main
 from bon_eval.engines.models import ASSETS
 from bon_eval.errors import ConfigError

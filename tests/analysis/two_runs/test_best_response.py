@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bon_eval.analysis.sides import LABELS, Side, best_responses, unit
+from bon_eval.analysis.two_runs.sides import LABELS, Side, best_responses, unit
 from bon_eval.errors import ConfigError
 from bon_eval.estimators.coverage import log_coverage
 from bon_eval.records import Draw, Pool

@@ -160,7 +160,7 @@ class BestResponses:
 
     before: Mapping[str, Array]
     after: Mapping[str, Array]
-    """Quantity of `bon_eval.analysis.sides.LABELS` -> (P,)."""
+    """Quantity of `bon_eval.analysis.two_runs.sides.LABELS` -> (P,)."""
     seen: Mapping[str, Array]
     """``before``, ``after`` (its own best) and ``after, at the base model's best`` -> ln pi of the best response seen,
     in nats, of each problem that has a finished one; empty where none has."""

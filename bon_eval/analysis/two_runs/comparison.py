@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bon_eval.analysis.arms import Array
-from bon_eval.analysis.findings import Change, Finding, findings
 from bon_eval.analysis.settings import check_comparison_draws
-from bon_eval.analysis.sides import LABELS, Side, accuracies, best_responses, quantities, support, unit
+from bon_eval.analysis.two_runs.findings import Change, Finding, findings
+from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, best_responses, quantities, support, unit
 from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare, amortised_share
 from bon_eval.estimators.coverage import log_coverage_interval
@@ -66,7 +66,7 @@ class Comparison:
     amortised: AmortisedShare
     explained: ExplainedGain | None
     log_coverage: Mapping[str, Interval]
-    """Upper bounds of ln C_cov in nats (see `bon_eval.analysis.sides.best_responses`):
+    """Upper bounds of ln C_cov in nats (see `bon_eval.analysis.two_runs.sides.best_responses`):
     ``before``, ``after``, ``after, at the base model's best``;
     empty where the prompts differ or no response finished."""
     findings: tuple[Finding, ...]

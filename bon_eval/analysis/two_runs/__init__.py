@@ -1,0 +1,1 @@
+"""Two stored runs compared on the same problems: what changed, and what follows from it in words."""
