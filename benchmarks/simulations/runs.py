@@ -7,9 +7,10 @@ import functools
 import numpy as np
 from scipy import special, stats
 
-from bon_eval.analysis.arms import Responses, compute_cells, compute_data
+from bon_eval.analysis.arms import compute_cells, compute_data
 from bon_eval.analysis.explain import explain
 from bon_eval.analysis.families import arm_pairs, selected_scorer
+from bon_eval.analysis.responses import Responses
 from bon_eval.analysis.settings import Settings, resolve_settings
 from bon_eval.analysis.tables import arm_rows
 from bon_eval.records import Pool

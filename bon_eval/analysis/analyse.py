@@ -9,21 +9,25 @@ under other rules, and `results` says what all of them are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
 
 from bon_eval.analysis import tables
-from bon_eval.analysis.arms import Array, Responses, compute_cells, compute_data
+from bon_eval.analysis.arms import compute_cells, compute_data
 from bon_eval.analysis.compute import compute_rows
+from bon_eval.analysis.draws import draw_facts
 from bon_eval.analysis.explain import explain
 from bon_eval.analysis.families import arm_pairs, selected_scorer
+from bon_eval.analysis.responses import Array, Drawn, Responses
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.settings import DEFAULT_SCORERS, Settings, resolve_settings
 from bon_eval.analysis.unrun_arms import replay
 from bon_eval.analysis.variants import variants
 from bon_eval.analysis.vote_rules import get_vote
-from bon_eval.errors import ConfigError, StoreError
+from bon_eval.config import draw_specs
+from bon_eval.errors import ConfigError, StoreError, counted
 from bon_eval.graders.choice_text import chance_level
 from bon_eval.records import Pool, Problem
 from bon_eval.scorers import Scorer, get_scorer
@@ -120,6 +124,7 @@ def analyse(
                 "every problem has a truncated response, so none is left without; sample again with more --max-tokens"
             )
     data = compute_data(responses, settings, curves=True)
+    drawn, draw_pairs = draw_facts(data, settings, draw_specs(_mapping(run.meta, "config")))
     cells = compute_cells(data, settings)
     others, reasons = variants(responses, settings)
     arms = tables.arm_rows(data, settings, cells)
@@ -141,7 +146,9 @@ def analyse(
         pairs=pairs,
         selected=selected_scorer(data, settings, cells),
         replayed=replayed,
-        compute=compute_rows(data, settings, cells, replayed.stopping),
+        compute=compute_rows(data, settings, cells, replayed.stopping, drawn),
+        draws=drawn,
+        draw_pairs=draw_pairs,
         variants=others,
         variant_reasons=reasons,
     )
@@ -158,8 +165,19 @@ def _run_facts(run: AnalysedRun) -> dict[str, object]:
         "hashes": {name.removesuffix("_hash"): value for name, value in config.items() if name.endswith("_hash")},
         "state": run.meta.get("state"),
         "sessions": len(sessions) if isinstance(sessions, list) else 0,
+        "extents": _extents(sessions if isinstance(sessions, list) else []),
         "grader": dict(run.grader),
     }
+
+
+def _extents(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the sessions sampled for, in words, those that went on where another stopped left out."""
+    found = [
+        f"{counted(extent['problems'])}: {', '.join(f'{draw} {n}' for draw, n in extent['draws'].items())}"
+        for session in sessions
+        if (extent := session.get("extent")) is not None
+    ]
+    return [text for text, _ in groupby(found)]
 
 
 def _mapping(meta: Mapping[str, object], key: str) -> dict[str, Any]:
@@ -192,12 +210,32 @@ def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -
         scores={name: _scores(get_scorer(name, seed=settings.seed), pool) for name in settings.scorers},
         duplicates=duplicates,
         clusters=None if settings.cluster is None else clusters_of(run.problems, pool.problem_ids, settings.cluster),
+        others=_others(run, settings, pool),
         chance=_chance(run, [gold_of[problem_id] for problem_id in pool.problem_ids]),
         vote_scores={
             name: get_scorer(name, seed=settings.seed).over(pool)
             for name in dict.fromkeys(get_vote(vote).scorer for vote in settings.votes)
         },
     )
+
+
+def _others(run: AnalysedRun, settings: Settings, pool: Pool) -> dict[str, Drawn]:
+    """The other draws, where the run has any."""
+    found: dict[str, Drawn] = {}
+    duplicates: Mapping[str, Array] = getattr(run, "other_duplicates", {})
+    for name, drawn in getattr(run, "others", {}).items():
+        if drawn.problem_ids != pool.problem_ids:
+            raise StoreError(f"draw {name!r} does not cover the problems of the pool; resume the run to complete it")
+        found[name] = Drawn(
+            pool=drawn,
+            scores={scorer: _scores(get_scorer(scorer, seed=settings.seed), drawn) for scorer in settings.scorers},
+            vote_scores={
+                scorer: get_scorer(scorer, seed=settings.seed).over(drawn)
+                for scorer in dict.fromkeys(get_vote(vote).scorer for vote in settings.votes)
+            },
+            duplicates=duplicates.get(name),
+        )
+    return found
 
 
 def _chance(run: AnalysedRun, golds: Sequence[str]) -> Array | None:

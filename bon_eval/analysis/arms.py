@@ -6,11 +6,11 @@ Problems are the sampling unit: every interval resamples problems, every compari
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bon_eval.analysis.responses import Array, Responses, sharper_than_greedy
 from bon_eval.analysis.settings import Settings, half_of
 from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
@@ -19,10 +19,7 @@ from bon_eval.estimators.weighted_votes import weighted_vote
 from bon_eval.records import Pool
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests
 from bon_eval.stats.bootstrap import NOT_ABOVE_0, UNBOUNDED, UNIT
-from bon_eval.stats.clusters import rows_of, sampling_units
 from bon_eval.stats.streams import seeded_stream
-
-Array = NDArray[np.float64]
 
 QUANTITIES = ("correct", "log_likelihood", "n_tokens", "truncated", "unfinished", "unscored")
 """What is averaged over the picks of an arm, in the order of the first axis of `Picks`."""
@@ -34,56 +31,6 @@ _WEIGHTED = "vote "
 # Curves have an interval at every n up to these sizes (about a second on one core), else at the table's n only.
 _MOST_COLUMNS = 512
 _MOST_CELLS = 100_000
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Responses:
-    """The responses that take part, rows of all arrays aligned by problem id."""
-
-    golds: tuple[str, ...]
-    greedy: Pool
-    pool: Pool
-    scores: Mapping[str, Array]
-    """Scorer -> (P, N)."""
-    duplicates: Array | None
-    """(P,): share of the pool that repeats an earlier response."""
-    vote_scores: Mapping[str, Array] = field(default_factory=dict)
-    """Scorer of a weighted vote -> (P, N)."""
-    clusters: NDArray[np.intp] | None = None
-    """(P,): number of each problem's cluster; None: each problem is resampled by itself."""
-    chance: Array | None = None
-    """(P,): how often a guess is right; None: never."""
-
-    def take(self, rows: NDArray[np.intp]) -> Responses:
-        """The same with the given problems only."""
-        return Responses(
-            golds=tuple(self.golds[i] for i in rows),
-            greedy=self.greedy.take(rows),
-            pool=self.pool.take(rows),
-            scores={name: score[rows] for name, score in self.scores.items()},
-            duplicates=None if self.duplicates is None else self.duplicates[rows],
-            vote_scores={name: score[rows] for name, score in self.vote_scores.items()},
-            clusters=self.clusters_of(rows),
-            chance=None if self.chance is None else self.chance[rows],
-        )
-
-    def clusters_of(self, kept: NDArray[np.intp] | NDArray[np.bool_]) -> NDArray[np.intp] | None:
-        """Of some of the problems, numbered anew."""
-        return rows_of(self.clusters, kept)
-
-    @property
-    def knows_reasoning(self) -> bool:
-        """Whether the grades say where reasoning ends."""
-        return self.pool.answer_chars is not None and self.greedy.answer_chars is not None
-
-    @property
-    def units(self) -> tuple[int, str]:
-        """How many of what are resampled: ``problem`` or ``cluster``."""
-        return sampling_units(len(self.golds), self.clusters)
-
-    def untruncated(self) -> NDArray[np.intp]:
-        """Rows of the problems of which no response, greedy or sampled, was truncated."""
-        return np.flatnonzero(~(self.pool.truncated.any(axis=1) | self.greedy.truncated[:, 0]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -285,15 +232,3 @@ def compute_cells(data: Data, settings: Settings) -> Cells:
 def stream(settings: Settings, name: str) -> np.random.Generator:
     """The random stream of one use; streams of other uses are independent of it."""
     return seeded_stream(settings.seed, name)
-
-
-def sharper_than_greedy(responses: Responses) -> NDArray[np.bool_]:
-    """(P, N): whether the response's log-likelihood is higher than greedy's, and it is not the greedy response.
-
-    An engine gives one response two log-likelihoods that differ by its rounding: the greedy response over again is
-    neither sharper nor less sharp, whatever they are. Where a pool does not say which responses those are
-    (`Pool.same_as_greedy`), every response of higher log-likelihood counts.
-    """
-    pool, greedy = responses.pool, responses.greedy
-    higher: NDArray[np.bool_] = pool.log_likelihood > greedy.log_likelihood
-    return higher if pool.same_as_greedy is None else higher & ~pool.same_as_greedy

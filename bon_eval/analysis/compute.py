@@ -14,6 +14,7 @@ from typing import Annotated
 import numpy as np
 
 from bon_eval.analysis.arms import Cells, Data, cell_label, row_label, stream
+from bon_eval.analysis.draws import DrawFacts
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.unrun_arms import StoppingRow
 from bon_eval.stats import Interval, bootstrap_cis
@@ -29,7 +30,7 @@ class ComputeRow:
     """One arm: tokens generated for one answer, and how accurate the answer is."""
 
     arm: str
-    """The way to answer: the name of a draw, ``best-of-n``, ``vote`` or ``adaptive``."""
+    """The way to answer: ``greedy``, ``sample``, ``best-of-n``, ``vote`` or ``adaptive``; of another draw ``mean``."""
     by: str | None
     """Scorer of best-of-n, name of a weighted vote, rule of an adaptive arm; None for draws and the majority vote."""
     samples: FromOne
@@ -38,6 +39,8 @@ class ComputeRow:
     """Generated per problem, end tokens included, prompts not."""
     accuracy: Annotated[Interval, SHARE]
     """The interval that the arm has in the other tables."""
+    draw: str | None = None
+    """The draw that it answers from; None: greedy or the pool."""
     undercut_by: str | None = None
     """Of the arms that are at least as accurate for no more tokens, by the estimates, the most accurate; None where
     there is none (see `undercut`)."""
@@ -48,14 +51,14 @@ class ComputeRow:
         if self.arm in ("best-of-n", "vote"):
             arm = f"{self.arm.removesuffix('-n').removesuffix('-of')}-of-{self.samples:g}"
         else:
-            arm = self.arm
-        return f"{arm} {self.by}" if self.by else arm
+            arm = "" if self.arm == "mean" else self.arm
+        return " ".join(filter(None, (self.draw, arm, self.by)))
 
 
 def compute_rows(
-    data: Data, settings: Settings, cells: Cells, stopping: Iterable[StoppingRow]
+    data: Data, settings: Settings, cells: Cells, stopping: Iterable[StoppingRow], draws: Iterable[DrawFacts] = ()
 ) -> tuple[ComputeRow, ...]:
-    """Draws, best-of-n by every scorer and votes at the n of the table, adaptive arms.
+    """Greedy and one sample, best-of-n by every scorer and votes at the n of the table, adaptive arms, other draws.
 
     Best-of-1 is one sample and stands there once. Accuracies are those of `cells` and `stopping`.
     """
@@ -75,6 +78,12 @@ def compute_rows(
     rows += [
         ComputeRow("adaptive", f"{row.rule} {row.parameter:g}", row.samples, row.tokens, row.accuracy)
         for row in stopping
+    ]
+    rows += [
+        ComputeRow(arm.arm, arm.scorer, arm.n, _times(arm.n, facts.tokens), arm.accuracy, facts.draw)
+        for facts in draws
+        for arm in facts.arms
+        if arm.arm != "oracle"
     ]
     return undercut(rows)
 

@@ -13,7 +13,8 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.arms import CORRECT, N_TOKENS, Array, Cells, Data, cell_label, sharper_than_greedy, stream
+from bon_eval.analysis.arms import CORRECT, N_TOKENS, Cells, Data, cell_label, stream
+from bon_eval.analysis.responses import Array, sharper_than_greedy
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.shapes import Histogram, LengthRow, histogram, length_rows
 from bon_eval.estimators import within_problem_auroc

@@ -8,16 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bon_eval.analysis.arms import (
-    CORRECT,
-    Array,
-    Cells,
-    Data,
-    cell_label,
-    row_label,
-    stacked,
-    stream,
-)
+from bon_eval.analysis.arms import CORRECT, Cells, Data, cell_label, row_label, stacked, stream
+from bon_eval.analysis.responses import Array
 from bon_eval.analysis.results import (
     ArmPair,
     ArmRow,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from bon_eval.analysis.compute import ComputeRow
+from bon_eval.analysis.draws import DrawFacts, DrawPair
 from bon_eval.analysis.explain import Explanation
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.shapes import ReasoningRow
@@ -274,6 +275,10 @@ class Analysis:
     """Arms that were not run: the power distribution, adaptive stopping, coverage."""
     compute: tuple[ComputeRow, ...]
     """Every arm that can be run, adaptive ones too: tokens generated per problem and accuracy."""
+    draws: tuple[DrawFacts, ...] = ()
+    """Besides greedy and the pool."""
+    draw_pairs: tuple[DrawPair, ...] = ()
+    """Their arms against those of the pool, and of one another."""
     variants: tuple[Variant, ...] = ()
     variant_reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a variant that is not there -> why."""

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.arms import Array, Data
+from bon_eval.analysis.arms import Data
+from bon_eval.analysis.responses import Array
 from bon_eval.analysis.settings import Settings
 from bon_eval.errors import counted
 from bon_eval.estimators import pick_probability

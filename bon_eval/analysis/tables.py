@@ -15,16 +15,15 @@ from bon_eval.analysis.arms import (
     TRUNCATED,
     UNFINISHED,
     UNSCORED,
-    Array,
     Cells,
     Data,
     Picks,
     cell_label,
     row_label,
-    sharper_than_greedy,
     stacked,
 )
 from bon_eval.analysis.families import adjust_arms, relative_lifts
+from bon_eval.analysis.responses import Array, sharper_than_greedy
 from bon_eval.analysis.results import (
     ArmKind,
     ArmPair,

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 import numpy as np
 
-from bon_eval.analysis.arms import Array, Data, stream
+from bon_eval.analysis.arms import Data, stream
+from bon_eval.analysis.responses import Array
 from bon_eval.analysis.settings import Settings
 from bon_eval.estimators import best_of_n
 from bon_eval.estimators.coverage import DELTAS, best_seen, is_sharp, log_coverage_interval

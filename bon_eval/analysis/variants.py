@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bon_eval.analysis import tables
-from bon_eval.analysis.arms import Responses, compute_cells, compute_data
+from bon_eval.analysis.arms import compute_cells, compute_data
+from bon_eval.analysis.responses import Responses
 from bon_eval.analysis.results import Variant, VariantName
 from bon_eval.analysis.settings import Settings
 from bon_eval.errors import counted

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.arms import Array
+from bon_eval.analysis.responses import Array
 from bon_eval.analysis.settings import check_comparison_draws
 from bon_eval.analysis.two_runs.findings import Change, Finding, findings
 from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, best_responses, quantities, support, unit

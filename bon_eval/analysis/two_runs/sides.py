@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.arms import Array
+from bon_eval.analysis.responses import Array
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n, majority_vote, pass_at_n
 from bon_eval.estimators.coverage import best_seen, is_sharp

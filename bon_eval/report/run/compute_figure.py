@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _DRAWS = ("*", "h", "p", "8", "H", "d")
 """Markers of the draws: points, in ink."""
+_DASHES = ("--", "-.", "-")
+"""Lines of best-of-n of other draws, in ink."""
 _ADAPTIVE = ("o", "D")
 """Markers of the stopping rules: hollow, in ink."""
 _TICKS = (((1, 1.5, 2, 3, 4, 5, 6, 8), 1), ((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3))
@@ -53,7 +55,12 @@ def compute(analysis: Analysis, styles: Sequence[Style], most_scorers: int) -> F
     figure, [ax] = new_figure()
     # A log axis has no place for nothing.
     shown = [row for row in analysis.compute if row.tokens.estimate > 0]
-    lines = [*_fixed(analysis, shown, styles, most_scorers), *_adaptive(shown), *_draws(shown)]
+    lines = [
+        *_fixed(analysis, shown, styles, most_scorers),
+        *_adaptive(shown),
+        *_draws(shown),
+        *_best_of_draws(shown, analysis.settings.primary_scorer),
+    ]
     for line in lines:
         if line.rows:
             _draw(ax, line)
@@ -76,7 +83,7 @@ def _fixed(
         yield _Line(
             "vote" if by is None else scorer_label(by),
             styles[k % len(styles)],
-            tuple(row for row in rows if (row.arm, row.by) == (arm, by)),
+            tuple(row for row in rows if (row.draw, row.arm, row.by) == (None, arm, by)),
             side=2 ** (0.06 * (place - (len(kinds) - 1) / 2)),
             start=sample if arm == "best-of-n" else None,
         )
@@ -95,8 +102,21 @@ def _draws(rows: Sequence[ComputeRow]) -> Iterator[_Line]:
         yield _Line(row.name, (INK, _DRAWS[k % len(_DRAWS)], ""), (row,))
 
 
+def _best_of_draws(rows: Sequence[ComputeRow], primary: str) -> Iterator[_Line]:
+    """Best-of-n of the other draws, where they are few enough to be told apart."""
+    names = dict.fromkeys(row.draw for row in rows if row.draw is not None)
+    if len(names) > len(_DASHES):
+        return
+    for name, dash in zip(names, _DASHES, strict=False):
+        own = [row for row in rows if row.draw == name]
+        start = next(row for row in own if row.arm == "mean")
+        members = tuple(row for row in own if (row.arm, row.by) == ("best-of-n", primary))
+        if members:
+            yield _Line(f"{name}, best-of-n", (INK, "s", dash), members, hollow=True, start=start)
+
+
 def _is_draw(row: ComputeRow) -> bool:
-    return row.arm not in ("best-of-n", "vote", "adaptive")
+    return row.arm in ("greedy", "sample", "mean")
 
 
 def _draw(ax: Axes, line: _Line) -> None:

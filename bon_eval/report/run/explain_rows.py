@@ -158,6 +158,7 @@ COMPUTE = Row[ComputeRow](
     "compute",
     (
         *own(ComputeRow, "name", "arm"),
+        *later(*own(ComputeRow, "draw", why="greedy or the pool")),
         *own(ComputeRow, "by", why="a draw's mean, or the majority vote: nothing ranks its responses"),
         *own(ComputeRow, "samples"),
         *interval(ComputeRow, "tokens"),

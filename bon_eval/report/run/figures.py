@@ -30,6 +30,7 @@ from bon_eval.report.formats.figures import (
     scorer_label,
 )
 from bon_eval.report.run.compute_figure import compute
+from bon_eval.report.run.grid_figure import grid_figure, grids
 from bon_eval.report.run.reweighting_figure import sharpening
 from bon_eval.store.files import make_directory
 
@@ -51,13 +52,16 @@ MOST_SCORERS = 6
 
 
 def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
-    """(file stem, figure) of the panels: four, and the sharpening curve where there is one."""
+    """(file stem, figure) of the panels: four, the sharpening curve where there is one, and one for each grid."""
     panels = [("compute", _compute), ("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)]
     if analysis.replayed.reweighted:
         panels.append(("sharpening", sharpening))
     for name, draw in panels:
         with drawing():
             yield name, draw(analysis)
+    for grid in grids(analysis.draws):
+        with drawing():
+            yield f"draw_{grid.name}", grid_figure(grid, analysis.settings.primary_scorer)
 
 
 def write_figures(analysis: Analysis, directory: Path, drawn: Iterable[tuple[str, Figure]] | None = None) -> list[Path]:

@@ -35,6 +35,7 @@ from bon_eval.report.formats.columns import (
     where_tested,
 )
 from bon_eval.report.formats.field_types import field_type
+from bon_eval.report.run.draw_rows import DRAW, DRAW_PAIR
 from bon_eval.report.run.explain_rows import COMPUTE, EXPLANATION, REPLAYED
 from bon_eval.stats.units import Count, Limits, Points, Positive, Share, Size
 
@@ -210,6 +211,7 @@ _CONFIG_RANGES: dict[str, object] = {
     "shots": Count,
     "chance": Share | None,
     "stop_token_ids": tuple[Count, ...],
+    "draws": tuple[Mapping[str, object], ...],
     "token_stats": Annotated[str, Limits(enum=TOKEN_STATS)],
     "shard": Annotated[str, Limits(pattern="^[0-9]+/[0-9]+$")] | None,
     "system": Annotated[str, Limits(min_length=0)] | None,  # empty: no system text in place of the task's
@@ -228,6 +230,7 @@ _RUN_KEYS: Mapping[str, object] = {
     "hashes": Mapping[str, str | None],
     "state": str | None,
     "sessions": Count,
+    "extents": tuple[str, ...],
     "grader": Stored({"name": str, "version": str}, required=("name", "version"), closed=True),
 }
 
@@ -262,6 +265,15 @@ DOCUMENT = Row[Analysis](
                 lambda found: found.compute,
                 description="Accuracy against tokens generated per problem: draws, best-of-n and votes, adaptive arms.",
             )
+        ),
+        *later(
+            Column(
+                "draws",
+                Many(DRAW),
+                lambda found: found.draws,
+                description="Draws besides greedy and the pool.",
+            ),
+            Column("draw_pairs", Many(DRAW_PAIR), lambda found: found.draw_pairs),
         ),
         Column("facts", _FACTS, lambda found: found.facts),
         Column("selected_scorer", Many(_SELECTED, 0, 1), lambda found: [found.selected] if found.selected else []),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.csv_json import document_text, to_csv
+from bon_eval.report.run.draw_rows import DRAW_PAIR, draw_cells
 from bon_eval.report.run.explain_rows import COMPUTE, REWEIGHTED, SCORER, STOPPING, length_cells
 from bon_eval.report.run.rows import ARM, CURVE, PAIR, document, problem_cells
 from bon_eval.store.files import replace_all
@@ -38,5 +39,13 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         # Last: a report.json in place means that the tables beside it are of the same analysis.
         "report.json": content,
     }
+    if analysis.draws:
+        # Before report.json, which comes last.
+        texts = {
+            "draws.csv": to_csv(cells for facts in analysis.draws for cells in draw_cells(facts)),
+            "draw_pairs.csv": to_csv(DRAW_PAIR.cells(pair) for pair in analysis.draw_pairs),
+        } | texts
     replace_all({directory / name: text.encode() for name, text in texts.items()})
+    for name in {"draws.csv", "draw_pairs.csv"} - texts.keys():
+        (directory / name).unlink(missing_ok=True)  # of an earlier report, of an extent with draws
     return {name: directory / name for name in texts}

@@ -1,0 +1,76 @@
+"""The rows of draws besides greedy and the pool, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bon_eval.analysis.draws import DrawArm, DrawFacts, DrawPair
+from bon_eval.report.formats.columns import (
+    REASONS,
+    Column,
+    CsvRow,
+    Many,
+    Row,
+    interval,
+    lift,
+    marked,
+    own,
+    where_tested,
+)
+from bon_eval.stats.units import Points
+
+_PICKS_AN_ANSWER = "the arm picks an answer, not one response"
+
+DRAW_ARM = Row[DrawArm](
+    "draw_arm",
+    (
+        *own(DrawArm, "name", "arm", "n"),
+        *own(DrawArm, "scorer", why="only best-of-n and weighted votes go by a scorer"),
+        *interval(DrawArm, "accuracy"),
+        *lift(DrawArm, "lift"),
+        *where_tested(own(DrawArm, "p_joint"), "lift"),
+        *interval(DrawArm, "log_likelihood", why=_PICKS_AN_ANSWER),
+        *own(DrawArm, "n_tokens", "truncated", why=_PICKS_AN_ANSWER),
+        *own(DrawArm, "monte_carlo_error", why="exact: no subsets were drawn"),
+        REASONS,
+    ),
+)
+
+DRAW = Row[DrawFacts](
+    "draw",
+    (
+        *own(DrawFacts, "draw", "n", "temperature", "top_p", "top_k", "min_p", "own_distribution"),
+        *interval(DrawFacts, "tokens"),
+        marked("tokens"),
+        *own(DrawFacts, "duplicate_share", why="the texts were not read"),
+        *own(DrawFacts, "distinct_answers", "answer_entropy"),
+        Column("arms", Many(DRAW_ARM, 1), lambda facts: facts.arms),
+        REASONS,
+    ),
+    description="A named draw, how it was sampled, and every way to answer from it. Log-likelihoods are those of the "
+    "model's raw distribution.",
+)
+
+DRAW_PAIR = Row[DrawPair](
+    "draw_pair",
+    (
+        *own(DrawPair, "arm", "other"),
+        Column("difference_points", Points, lambda pair: 100.0 * pair.test.difference),
+        Column("difference_points_low", Points | None, lambda pair: 100.0 * pair.test.low),
+        Column("difference_points_high", Points | None, lambda pair: 100.0 * pair.test.high),
+        Column("method", str, lambda pair: pair.test.method),
+        Column("contested", int, lambda pair: pair.test.n_contested),
+        *where_tested(own(DrawPair, "test.p_value", "p_joint"), "test"),
+        REASONS,
+    ),
+    description="An arm of a draw against an arm of the pool or its like of another draw, paired by problem.",
+)
+
+
+def draw_cells(facts: DrawFacts) -> Iterator[CsvRow]:
+    """One draw for CSV: a row for each of its arms, behind what is the same for all of them."""
+    shared = {name: cell for name, cell in DRAW.cells(facts).items() if name != "arms"}
+    for arm in facts.arms:
+        own_cells = DRAW_ARM.cells(arm)
+        del own_cells["name"]
+        yield {f"draw_{k}" if k in own_cells or k == "tokens" else k: v for k, v in shared.items()} | own_cells
