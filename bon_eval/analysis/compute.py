@@ -104,6 +104,8 @@ def _mean_tokens(data: Data, settings: Settings) -> tuple[Interval, Interval]:
 
 def _times(n: int, one: Interval) -> Interval:
     """Of a mean that is n times another's: every method of means in tokens scales with its values."""
+    if one.reason:
+        return replace(one, estimate=n * one.estimate)
     return replace(one, estimate=n * one.estimate, low=n * one.low, high=n * one.high)
 
 
