@@ -22,6 +22,7 @@ from markupsafe import Markup
 from bon_eval.analysis.settings import half_of
 from bon_eval.errors import counted
 from bon_eval.report.formats.figures import inline_svg, scorer_label
+from bon_eval.report.formats.text import sampled_with
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _environment(folder: Path | None) -> Environment:
         "general": lambda value: f"{value:g}",
         "plain_json": lambda value: json.dumps(value, ensure_ascii=False),
         "scorer_label": scorer_label,
+        "sampled_with": sampled_with,
         "sha256": lambda text: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode(),
         "signed": lambda value, digits: f"{value:+.{digits}f}",
         "thousands": lambda value: f"{value:,}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from bon_eval.errors import counted
 
@@ -61,6 +62,30 @@ def model_name(config: Mapping[str, object], joint: str = " + ") -> str:
     ('m + adapter a', 'm')
     """
     return f"{config['model']}" + (f"{joint}{config['adapter']}" if config.get("adapter") else "")
+
+
+class Sampled(Protocol):
+    """What shapes the distribution of a draw."""
+
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def top_p(self) -> float: ...
+    @property
+    def top_k(self) -> float: ...
+    @property
+    def min_p(self) -> float: ...
+
+
+def sampled_with(draw: Sampled) -> str:
+    """The parameters of a draw that are on, its temperature first.
+
+    >>> from bon_eval.draws import DrawSpec
+    >>> sampled_with(DrawSpec("nucleus", 8, top_p=0.95))
+    'temperature 1, top_p 0.95'
+    """
+    cut = (("top_p", draw.top_p, 1.0), ("top_k", draw.top_k, 0), ("min_p", draw.min_p, 0.0))
+    return ", ".join([f"temperature {draw.temperature:g}", *(f"{name} {v:g}" for name, v, off in cut if v != off)])
 
 
 def clusters_text(n_clusters: int, column: str | None) -> str:

@@ -73,4 +73,4 @@ def draw_cells(facts: DrawFacts) -> Iterator[CsvRow]:
     for arm in facts.arms:
         own_cells = DRAW_ARM.cells(arm)
         del own_cells["name"]
-        yield {f"draw_{k}" if k in own_cells or k == "tokens" else k: v for k, v in shared.items()} | own_cells
+        yield {f"draw_{k}" if k == "n" or k.startswith("tokens") else k: v for k, v in shared.items()} | own_cells

@@ -20,13 +20,17 @@ from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.report.run.figures import MOST_SCORERS, figures
-from bon_eval.report.run.terminal import chance_text, engine_label, reasoning_text
+from bon_eval.report.run.terminal import chance_text, engine_label, grown_text, reasoning_text
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_GRID_CAPTION = (
+    "The draws of one grid. Log-likelihoods are of one response under the model's raw distribution; the entropy is of "
+    "the answers to one problem, by their shares in n responses."
+)
 _CAPTIONS = {
     "compute": (
         "Accuracy against generated tokens per problem (log axis), at the n of the table and the parameters of "
@@ -99,9 +103,11 @@ def page(
     lengths = analysis.explanation.lengths
     picked_by = tuple(lengths[0].picked)[:MOST_SCORERS] if lengths else ()
     panels = {
-        name: panel(figure, name, _CAPTIONS[name], _CAPTIONS[name])
+        name: panel(figure, name, caption, caption)
         for name, figure in (figures(analysis) if drawn is None else drawn)
+        for caption in [_CAPTIONS.get(name, _GRID_CAPTION)]
     }
+    grids = [panels.pop(name) for name in list(panels) if name not in _CAPTIONS]
     values = {
         "title": title,
         "sent": sent,
@@ -113,6 +119,8 @@ def page(
         "reasoning": [*chance_text(analysis), *reasoning_text(analysis.facts)],
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],
+        "grids": grids,
+        "grown": grown_text(analysis.run),
         "compute": panels.pop("compute"),
         "main_costs": [row for row in analysis.compute if not _of_another_scorer(row, analysis)],
         "other_costs": [row for row in analysis.compute if _of_another_scorer(row, analysis)],
@@ -127,4 +135,4 @@ def page(
 
 
 def _of_another_scorer(row: ComputeRow, analysis: Analysis) -> bool:
-    return row.arm == "best-of-n" and row.by != analysis.settings.primary_scorer
+    return (row.arm == "best-of-n" and row.by != analysis.settings.primary_scorer) or row.draw is not None

@@ -6,10 +6,11 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from bon_eval.analysis.draws import DrawArm, DrawFacts
 from bon_eval.analysis.results import Analysis, ArmRow, Facts, Variant
 from bon_eval.analysis.settings import Settings
 from bon_eval.errors import counted
-from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, text_table
+from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, sampled_with, text_table
 from bon_eval.report.run.explain_notes import FEW_SCORERS, NONE, explained, lift_text, ranking, resampled, spoken
 from bon_eval.stats import Interval
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
@@ -19,7 +20,9 @@ _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut
 
 def render(analysis: Analysis) -> str:
     """Header, arms table, notes and verdicts as lines of text, ending in a newline."""
-    rows = [_HEADINGS, *(_row(row, analysis.settings, analysis.units[0]) for row in analysis.arms)]
+    settings, units = analysis.settings, analysis.units[0]
+    rows = [_HEADINGS, *(_row(row, settings, units) for row in analysis.arms)]
+    rows += [_draw_row(arm, settings, units) for draw in analysis.draws for arm in _shown(draw, settings)]
     return "\n".join([*_header(analysis), "", *text_table(rows, left=3), "", *_notes(analysis)]) + "\n"
 
 
@@ -63,6 +66,29 @@ def _row(row: ArmRow, settings: Settings, units: int) -> tuple[str, ...]:
         _share(row.truncated),
         _share(row.unfinished),
         _share(row.unscored),
+    )
+
+
+def _shown(draw: DrawFacts, settings: Settings) -> list[DrawArm]:
+    """Of a draw's arms its mean, best-of-n by the primary scorer and the vote, both of all of its responses."""
+    return [
+        arm
+        for arm in draw.arms
+        if arm.arm == "mean"
+        or (arm.n == draw.n and (arm.arm, arm.scorer) in (("best-of-n", settings.primary_scorer), ("vote", None)))
+    ]
+
+
+def _draw_row(arm: DrawArm, settings: Settings, units: int) -> tuple[str, ...]:
+    return (
+        arm.draw if arm.arm == "mean" else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}",
+        _accuracy(arm.accuracy),
+        lift_text(arm.lift, starred=settings.shows(arm.p_joint, units)),
+        NONE if arm.log_likelihood is None else _nats(arm.log_likelihood.estimate),
+        NONE if arm.n_tokens is None else f"{arm.n_tokens:.1f}",
+        _share(arm.truncated),
+        NONE,
+        NONE,
     )
 
 
@@ -116,6 +142,13 @@ def _notes(analysis: Analysis) -> list[str]:
     if settings.votes:
         notes.append(f"below the vote: votes of {last} that weigh responses by a score (see bon-eval scorers).")
     notes += [*_percents(analysis), *_warnings(analysis), *(f"caution: {text}." for text in facts.cautions)]
+    if analysis.draws:
+        notes.append(
+            "draws: "
+            + "; ".join(f"{draw.draw} is {sampled_with(draw)}, n {draw.n}" for draw in analysis.draws)
+            + "; log-lik is the model's own, whatever was sampled from."
+        )
+    notes += grown_text(analysis.run)
     if analysis.n_clusters is not None:
         notes.append(clusters_text(analysis.n_clusters, settings.cluster))
     enough = analysis.units[0] >= LEAST_PROBLEMS
@@ -139,6 +172,17 @@ def _notes(analysis: Analysis) -> list[str]:
     notes += [comparison.sentence for comparison in facts.comparisons]
     lines = [line for note in notes for line in _wrapped(note)]
     return lines if len(settings.scorers) <= FEW_SCORERS else [*ranking(analysis), "", *lines]
+
+
+def grown_text(run: Mapping[str, object]) -> list[str]:
+    """What the run's sessions sampled for, where it has grown, in a sentence."""
+    extents = run.get("extents")
+    if not isinstance(extents, list) or len(extents) < 2:
+        return []
+    return [
+        f"grown in {len(extents)} steps: {'; then '.join(extents)}. Where a step was chosen after a look at the "
+        "results, each look counts: give --looks with their number."
+    ]
 
 
 def _sharper(facts: Facts) -> str:
