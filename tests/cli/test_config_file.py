@@ -62,10 +62,11 @@ def test_a_file_is_the_run_that_its_options_are(by_options: Path, file: Path) ->
 
 
 def test_the_command_line_wins_whatever_stands_first(by_options: Path, file: Path) -> None:
-    for args in (("--n", 3, "--config", file), ("--config", file, "--n", 3)):
+    for args in (("--temperature", 0.5, "--config", file), ("--config", file, "--temperature", 0.5)):
         code, said = run(*map(str, args), "--out", by_options)
         assert code == 2
-        assert "holds another run (n: 2 -> 3)" in said
+        assert "holds another run (temperature: " in said
+        assert " -> 0.5)" in said
 
 
 def test_a_stored_configuration_is_the_run_again(by_options: Path) -> None:

@@ -29,7 +29,8 @@ NAMES = ["report.schema.json", "compare.schema.json", "trajectory.schema.json"]
 LATER = {(".arms", "unfinished"), (".variants.arms", "unfinished"), (".curves", "unfinished"), (".facts", "reasoning")}
 LATER |= {(".facts", name) for name in ("special_inside", "cautions", "chance", "chance_oracle")}
 LATER |= {
-    ("", "compute"),
+    *(("", name) for name in ("compute", "draws", "draw_pairs")),
+    (".compute", "draw"),
     *((".replayed.stopping", f"tokens{end}") for end in ("", "_low", "_high", "_method", "_marked")),
 }
 """Columns that reports of the same format may lack, since they are older."""

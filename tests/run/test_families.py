@@ -131,7 +131,8 @@ def test_a_date_is_fixed_when_a_run_first_starts(
     assert shard.config.date == "2027-01-01", "no shard of it was begun, nor is the whole run one"
     assert on("2027-01-02", fresh=True).config.date == "2027-01-02"
     assert on("2027-01-02", chat=ChatOptions(date="2026-06-05")).config.date == "2026-06-05"
-    assert on("2027-01-02", n=N + 1).config.date == "2027-01-02", "another run"
+    assert on("2027-01-02", n=N + 1).config.date == "2026-12-31", "the same run, grown"
+    assert on("2027-01-02", temperature=0.5).config.date == "2027-01-02", "another run"
     out = on("2027-01-02", out=first.directory)
     assert out.config.date == "2026-12-31"
     with pytest.raises(StoreError, match=r"prompts: problem '.*31 Dec 2026.* stored, .*02 Jan 2027.* now"):

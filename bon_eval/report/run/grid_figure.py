@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bon_eval.analysis.draws import DrawArm, DrawFacts
-from bon_eval.report.formats.figures import BLUE, GREEN, INK, VERMILLION, new_figure
+from bon_eval.report.formats.figures import BLUE, GREEN, INK, VERMILLION, legend_below, new_figure
 from bon_eval.stats import Interval
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def grid_figure(grid: Grid, primary: str) -> Figure:
     axes[3].set_ylim(bottom=0.0)
     for ax in axes[2:]:
         ax.set_xlabel(grid.parameter)
+    legend_below(figure, 3, of=axes[0])
     figure.suptitle(f"Draw {grid.name} by {grid.parameter} (bars: 95 % interval)", x=0.01, ha="left", fontsize=10)
     return figure
 
@@ -82,7 +83,6 @@ def _accuracy(ax: Axes, grid: Grid, x: Sequence[float], primary: str) -> None:
                 label,
             )
     ax.set_ylabel("accuracy (%)")
-    ax.legend(fontsize=8)
 
 
 def _arm(draw: DrawFacts, kind: str, primary: str) -> DrawArm | None:

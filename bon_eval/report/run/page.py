@@ -20,7 +20,7 @@ from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.report.run.figures import MOST_SCORERS, figures
-from bon_eval.report.run.terminal import chance_text, engine_label, grown_text, reasoning_text
+from bon_eval.report.run.terminal import chance_text, engine_label, grown_text, is_main, reasoning_text
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 
@@ -108,6 +108,7 @@ def page(
         for caption in [_CAPTIONS.get(name, _GRID_CAPTION)]
     }
     grids = [panels.pop(name) for name in list(panels) if name not in _CAPTIONS]
+    drawn_arms = [(draw, arm) for draw in analysis.draws for arm in draw.arms]
     values = {
         "title": title,
         "sent": sent,
@@ -120,6 +121,8 @@ def page(
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],
         "grids": grids,
+        "main_draws": [pair for pair in drawn_arms if is_main(*pair, analysis.settings)],
+        "other_draws": [pair for pair in drawn_arms if not is_main(*pair, analysis.settings)],
         "grown": grown_text(analysis.run),
         "compute": panels.pop("compute"),
         "main_costs": [row for row in analysis.compute if not _of_another_scorer(row, analysis)],

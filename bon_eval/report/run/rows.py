@@ -234,11 +234,14 @@ _RUN_KEYS: Mapping[str, object] = {
     "grader": Stored({"name": str, "version": str}, required=("name", "version"), closed=True),
 }
 
+_ALWAYS = tuple(name for name in _RUN_KEYS if name != "extents")
+"""What older documents of the same format have as well."""
+
 DOCUMENT = Row[Analysis](
     "",
     (
         *stamp("bon-eval report", FORMAT_VERSION),
-        Column("run", Stored(_RUN_KEYS, required=tuple(_RUN_KEYS), closed=True), lambda found: found.run),
+        Column("run", Stored(_RUN_KEYS, required=_ALWAYS, closed=True), lambda found: found.run),
         Column("analysis", _SETTINGS, lambda found: found),
         Column(
             "arms",

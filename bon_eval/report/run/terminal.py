@@ -22,7 +22,9 @@ def render(analysis: Analysis) -> str:
     """Header, arms table, notes and verdicts as lines of text, ending in a newline."""
     settings, units = analysis.settings, analysis.units[0]
     rows = [_HEADINGS, *(_row(row, settings, units) for row in analysis.arms)]
-    rows += [_draw_row(arm, settings, units) for draw in analysis.draws for arm in _shown(draw, settings)]
+    rows += [
+        _draw_row(arm, settings, units) for draw in analysis.draws for arm in draw.arms if is_main(draw, arm, settings)
+    ]
     return "\n".join([*_header(analysis), "", *text_table(rows, left=3), "", *_notes(analysis)]) + "\n"
 
 
@@ -69,14 +71,10 @@ def _row(row: ArmRow, settings: Settings, units: int) -> tuple[str, ...]:
     )
 
 
-def _shown(draw: DrawFacts, settings: Settings) -> list[DrawArm]:
-    """Of a draw's arms its mean, best-of-n by the primary scorer and the vote, both of all of its responses."""
-    return [
-        arm
-        for arm in draw.arms
-        if arm.arm == "mean"
-        or (arm.n == draw.n and (arm.arm, arm.scorer) in (("best-of-n", settings.primary_scorer), ("vote", None)))
-    ]
+def is_main(draw: DrawFacts, arm: DrawArm, settings: Settings) -> bool:
+    """Whether an arm is its draw's mean, or best-of-n by the primary scorer or the vote of all of its responses."""
+    kinds = (("best-of-n", settings.primary_scorer), ("vote", None))
+    return arm.arm == "mean" or (arm.n == draw.n and (arm.arm, arm.scorer) in kinds)
 
 
 def _draw_row(arm: DrawArm, settings: Settings, units: int) -> tuple[str, ...]:

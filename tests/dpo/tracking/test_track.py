@@ -279,7 +279,7 @@ def test_a_half_written_checkpoint_is_skipped_and_named(place: Path) -> None:
         (["--pairs", "base={place}/pairs.jsonl"], "cannot name a set"),
         (["--beta", "0"], "--beta must be above 0"),
         (["--out", "{place}/base"], "exists and is no tracking"),
-        (["--out", "{place}/track", "--n", "8"], "holds another tracking"),
+        (["--out", "{place}/track", "--max-tokens", "9"], "holds another tracking"),
         (["--base-run", "{place}/track/runs/step-000004"], "is another run"),
     ],
 )
