@@ -18,7 +18,7 @@ from bon_eval.records import Sampling
 GREEDY, SAMPLE = "greedy", "sample"
 PARAMETERS = {"temperature": float, "top_p": float, "top_k": int, "min_p": float}
 """What shapes the distribution of a draw, and its type."""
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}(@[0-9.e+-]{1,12})*")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}(@[0-9.e+-]{1,24})*")
 _EXAMPLE = "low=temperature:0.25,n:8"
 _RESERVED = (GREEDY, SAMPLE, "best-of-n", "vote", "oracle", "adaptive")
 _MOST = 64
@@ -72,7 +72,7 @@ class DrawSpec:
         'low=temperature:0.25,n:8'
         """
         off = {"top_p": 1.0, "top_k": 0, "min_p": 0.0}
-        given = [f"{name}:{value:g}" for name, value in self.parameters.items() if value != off.get(name)]
+        given = [f"{name}:{_text(value)}" for name, value in self.parameters.items() if value != off.get(name)]
         return f"{self.name}=" + ",".join([*given, f"n:{self.n}"])
 
 
@@ -161,8 +161,13 @@ def _expanded(text: str) -> Iterator[DrawSpec]:
     keys = [key for key in values if len(values[key]) > 1]
     for combination in product(*(values[key] for key in keys)):
         given = {key: found[0] for key, found in values.items()} | dict(zip(keys, combination, strict=True))
-        suffix = "".join(f"@{value:g}" for value in combination)
+        suffix = "".join(f"@{_text(value)}" for value in combination)
         yield DrawSpec(name + suffix, **given)  # type: ignore[arg-type]
+
+
+def _text(value: float) -> str:
+    """The shortest text of a number that is read as the same one."""
+    return str(value).removesuffix(".0")
 
 
 def _number(text: str, key: str, value: str) -> float:

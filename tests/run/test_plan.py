@@ -14,7 +14,10 @@ from bon_eval.errors import ConfigError
 from bon_eval.run.plan import Figure, Job, Rates, make_plan
 from bon_eval.store.reader import iter_responses
 
-JOBS = [Job("a", ("0", "1", "2"), (10, 20, 30), 4, 100), Job("b", ("x",), (5,), 9, 10)]
+JOBS = [
+    Job("a", ("0", "1", "2"), (10, 20, 30), {"greedy": 1, "sample": 4}, 100),
+    Job("b", ("x",), (5,), {"greedy": 1, "sample": 9}, 10),
+]
 
 
 def test_the_numbers_by_hand() -> None:
@@ -39,7 +42,7 @@ def test_without_rates_there_is_a_bound_and_no_time() -> None:
 
 def test_the_largest_shard_decides() -> None:
     # Of 0 .. 7 in four shards: 1, 2, 3, 4, 3, 4, 4, 3 (see `shard_index`).
-    job = Job("a", tuple(map(str, range(8))), (1,) * 8, 1, 10)
+    job = Job("a", tuple(map(str, range(8))), (1,) * 8, {"greedy": 1, "sample": 1}, 10)
     plan = make_plan([job], Rates(Figure(1.0, "given")), shards=4)
     assert plan.largest_shard == 3
     assert plan.hours is not None
@@ -51,7 +54,7 @@ def test_the_largest_shard_decides() -> None:
     [
         ([], Rates(), 1, "no problem"),
         (JOBS, Rates(), 0, "--shards must be at least 1"),
-        ([replace(JOBS[0], n=-3)], Rates(), 1, "--n must be at least 1, got -3"),
+        ([replace(JOBS[0], draws={"greedy": 1, "sample": -3})], Rates(), 1, "--n must be at least 1, got -3"),
         ([replace(JOBS[0], max_tokens=0)], Rates(), 1, "--max-tokens must be at least 1, got 0"),
         (JOBS, Rates(Figure(0.0, "given")), 1, "tokens per second must be above 0"),
         (JOBS, Rates(None, Figure(-1.0, "given")), 1, "tokens per response must be above 0"),
