@@ -61,13 +61,13 @@ _BREAK = re.compile(r"<br\s?/?>", re.IGNORECASE)
 def without_markup(text: str) -> str:
     """A text without the tags of `_STYLES`, each only where it is closed somewhere; line breaks as such, as HTML has
     them or escaped (no LaTeX command begins with ``\\n`` and another sign than a small letter)."""
-    if "\\n" in text:
-        text = _ESCAPED.sub("\n", text)
-    lowered = text.lower() if "<" in text else ""
-    if "<br" in lowered:
-        text = _BREAK.sub("\n", text)
-    if "</" not in lowered:
+    text = _ESCAPED.sub("\n", text)
+    if "<" not in text:
         return text
+    text = _BREAK.sub("\n", text)
+    if "</" not in text:
+        return text
+    lowered = text.lower()
     found = [name for name in _STYLES if f"</{name}>" in lowered]
     return re.sub(rf"</?(?:{'|'.join(found)})(?:\s[^<>\n]{{0,200}})?>", "", text, flags=re.I) if found else text
 
