@@ -108,7 +108,7 @@ def _boxes(text: str, places: Sequence[re.Match[str]], closing: dict[int, int] |
     return None if unsure else boxes
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=1_024)
 def _stated(inside: str) -> str:
     """What stands in a box, blanks as single spaces; nothing where it only shows where an answer goes."""
     content = " ".join(inside.split())
