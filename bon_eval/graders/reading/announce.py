@@ -104,15 +104,16 @@ _ASCII_NOUNS = tuple(n for n in _NOUNS if n.isascii())
 _OTHER_NOUNS = tuple((next(c for c in n if not c.isascii()), n) for n in _NOUNS if not n.isascii())
 """Each behind a letter of its own, which is looked for first: that takes a fraction of the time."""
 _KEY = re.compile(r"[\"']\s*:")
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]", re.IGNORECASE)
 
 
 def may_announce(text: str) -> bool:
     """Whether a text has what is in every text that announces an answer."""
-    if not text.isascii() and _BEYOND_ASCII.search(text):
+    if not text.isascii():
         return True
     lowered = text.lower()
     if "answer" in lowered or "####" in text or any(noun in lowered for noun in _ASCII_NOUNS):
+        return True
+    if _MAY_BE_SHORT.search(lowered):
         return True
     return ":" in text and ("a:" in lowered or _KEY.search(text) is not None)
 
