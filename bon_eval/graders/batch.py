@@ -113,37 +113,33 @@ class BatchGrader:
         _forget(self._decisions, self._remembered)
         grader, decisions = self._grader, self._decisions
         golds: dict[str, str] = {}
-        rows: list[tuple[Extract, str]] = []
+        places: dict[tuple[Extract, str], int] = {}
+        rows: list[int] = []
         strict_rows: list[tuple[str | None, str]] = []
-        extracts: dict[Extract, Extract] = {}
         for parts, given in items:
             gold = golds.get(given)
             if gold is None:
                 gold = golds[given] = grader.gold(given)
-            found = grader.read(parts)
-            found = extracts.setdefault(found, found)
-            rows.append((found, gold))
-            if found.answer is not None:
-                self._fast(found.answer, gold)
+            row = grader.read(parts), gold
+            place = places.get(row)
+            if place is None:
+                place = places[row] = len(places)
+                self._fast(row[0].answer, gold)
+            rows.append(place)
             if strict:
                 answer = None if parts.answer is None else grader.strict(parts.answer)
                 strict_rows.append((answer, gold))
-                if answer is not None:
-                    self._fast(answer, gold)
-        self._settle(dict.fromkeys((f.answer, g) for f, g in rows), dict.fromkeys(strict_rows), progress)
-        cache: dict[tuple[Extract, str], Grade] = {}
-        grades: list[Grade] = []
-        for row in rows:
-            grade = cache.get(row)
-            if grade is None:
-                found, gold = row
-                if found.answer is None:
-                    grade = Grade(False, None, found.where)
-                else:
-                    grade = grader.grade(found, decisions[found.answer, gold])
-                cache[row] = grade
-            grades.append(grade)
-        return grades, [False if a is None else decisions[a, g].correct for a, g in strict_rows]
+                self._fast(answer, gold)
+        self._settle(dict.fromkeys((f.answer, g) for f, g in places), dict.fromkeys(strict_rows), progress)
+        made = [
+            Grade(False, None, found.where)
+            if found.answer is None
+            else grader.grade(found, decisions[found.answer, gold])
+            for found, gold in places
+        ]
+        return [made[place] for place in rows], [
+            False if a is None else decisions[a, g].correct for a, g in strict_rows
+        ]
 
     def keys(self, answers: Iterable[str | None]) -> list[str | None]:
         """The canonical key of each answer, equal for equivalent answers; None for None.
@@ -175,8 +171,8 @@ class BatchGrader:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _fast(self, answer: str, gold: str) -> None:
-        if (answer, gold) not in self._decisions:
+    def _fast(self, answer: str | None, gold: str) -> None:
+        if answer is not None and (answer, gold) not in self._decisions:
             decision = self._decisions[answer, gold] = self._grader.fast(answer, gold)
             if decision is UNDECIDED:
                 self._pool(1).warm()

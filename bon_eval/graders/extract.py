@@ -3,11 +3,11 @@ r"""Where a response states its answer: the last statement or box, bold, formula
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bon_eval.graders.answers.clean import strip_edges
 from bon_eval.graders.language.script import plain
-from bon_eval.graders.reading.announce import MAY_ANNOUNCE, announced
+from bon_eval.graders.reading.announce import announced, may_announce
 from bon_eval.graders.reading.boxes import box_at
 from bon_eval.graders.reading.formulas import last_delimited, last_run
 from bon_eval.graders.reading.numbers import NUMBER, last_number, without_reason
@@ -18,8 +18,7 @@ MAX_RESPONSE_CHARS = 200_000
 """A grader of another package sees no longer response."""
 
 
-@dataclass(frozen=True, slots=True)
-class Extract:
+class Extract(NamedTuple):
     """What was read, and where."""
 
     answer: str | None
@@ -43,7 +42,7 @@ def extract(response: str, *, formulas: bool = True) -> Extract:
     """
     if (box := box_at(response)) is not None:
         content, behind = plain(box.content), response[box.end :]
-        more = behind.strip(_ENDS) and MAY_ANNOUNCE.search(behind)
+        more = behind.strip(_ENDS) and may_announce(behind)
         stated = _stated(plain(behind), content) if more else None
         return Extract(content, "box") if stated is None else stated
     text = plain(response)

@@ -11,6 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 NOT_FINISHED = "reasoning not finished"
 """The reason of a response whose reasoning never closes."""
@@ -56,8 +57,7 @@ _TAG = re.compile(rf"<(/?)({'|'.join(ANSWER_TAGS)})>", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"[\s.…_*-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(NamedTuple):
     """A response in two."""
 
     answer: str | None

@@ -8,7 +8,7 @@ import reading_cases as cases
 from bon_eval.graders import get_grader
 from bon_eval.graders.batch import grade_many
 from bon_eval.graders.language.tables import LANGUAGES
-from bon_eval.graders.reading.announce import announced
+from bon_eval.graders.reading.announce import announced, may_announce
 
 ROWS = [pytest.param(*row, id=f"{name}-{k}") for name, table in cases.ALL.items() for k, row in enumerate(table)]
 
@@ -36,3 +36,4 @@ def test_every_language_announces_an_answer(language: object) -> None:
     noun = language.answer.split()[0].replace("_", " ")  # type: ignore[attr-defined]
     text = f"3 + 4 = 7\n{noun.capitalize()}: 7"
     assert [a.content.strip() for a in announced(text, 0, len(text))] == ["7"]
+    assert may_announce(text)

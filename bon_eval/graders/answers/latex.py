@@ -53,8 +53,9 @@ _TELLS = re.compile(r"((?:[A-Za-z']{1,20}\s){1,6}(?:is|are|equals)):?\s(?=[-$]?[
 _GLUED = re.compile(r"(?:and|or)(?=[A-Zx-z])")
 
 
-_FLAT_GROUP = re.compile(r"\{(?:[^{}\\]|\\.|\{(?:[^{}\\]|\\.)*\})*\}", re.DOTALL)
-"""Most groups hold none, or groups without groups: read at once."""
+FLAT_GROUP = r"\{[^{}\\]*+(?:(?:\\.|\{[^{}\\]*+(?:\\.[^{}\\]*+)*\})[^{}\\]*+)*\}"
+"""A group of braces that holds none, or groups without groups: most are so, and read at once (with `re.DOTALL`)."""
+_FLAT_GROUP = re.compile(FLAT_GROUP, re.DOTALL)
 
 
 def group(text: str, start: int, opening: str = "{", closing: str = "}") -> int:

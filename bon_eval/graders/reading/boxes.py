@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from bon_eval.graders.answers.clean import strip_edges
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, ParseError, group
+from bon_eval.graders.answers.latex import FLAT_GROUP, MAX_ANSWER_CHARS, ParseError, group
 from bon_eval.graders.answers.vocabulary import CHANGES_MEANING
 from bon_eval.graders.language.script import plain
 from bon_eval.graders.language.tables import CJK_JOINS, LETTER_JOINS
@@ -18,8 +19,9 @@ MAX_BOXES = 32
 MAX_BOX_CHARS = 10_000
 """So far a box's end is looked for first, and to the end of the response where it is not there."""
 
-_BOX = re.compile(r"box(?:ed(?<=\\boxed)|(?<=\\fbox))(?![A-Za-z])\s*")
-"""From its letters on."""
+_BOX = re.compile(rf"box(?:(?<=\\box)ed|(?<=\\fbox))(?![A-Za-z])\s*(?=({FLAT_GROUP})?)", re.DOTALL)
+"""From its letters on, which `re` finds in half of the time that a plain search takes; with its group of braces where
+that is `FLAT_GROUP`, as most are."""
 _DIGIT = re.compile(r"\d")
 _TYPESET = re.compile(r"\\(?:text|mbox|mathrm)\s*\{|\\q?quad|\\[()\[\],;: ]|[\s$*{}]")
 _JOINT = re.compile(
@@ -54,7 +56,7 @@ def last_box(text: str) -> str | None:
 
 def box_at(text: str) -> Box | None:
     """As `last_box`, with its place."""
-    places = _places(text)
+    places = list(_BOX.finditer(text))
     found = _boxes(text, places[-MAX_BOXES:], None)
     first = _first_joined(text, found)
     if found is None or (not first and len(places) > MAX_BOXES):
@@ -68,17 +70,6 @@ def box_at(text: str) -> Box | None:
     return last if content is last.content else Box(found[first].start, last.end, content)
 
 
-def _places(text: str) -> list[re.Match[str]]:
-    """Where boxes may begin; found as a plain string, which takes half of the time that a pattern does."""
-    found = []
-    at = text.find("box")
-    while at >= 0:
-        if (m := _BOX.match(text, at)) is not None:
-            found.append(m)
-        at = text.find("box", at + 3)
-    return found
-
-
 def _boxes(text: str, places: Sequence[re.Match[str]], closing: dict[int, int] | None) -> list[Box] | None:
     """The boxes that are complete and state something.
 
@@ -90,29 +81,40 @@ def _boxes(text: str, places: Sequence[re.Match[str]], closing: dict[int, int] |
     unsure = False
     for m in places:
         letters, opened = m.span()
-        start = letters - (1 if text.startswith("boxed", letters) else 2)
+        start = letters - (1 if text[letters - 1] == "\\" else 2)
         if start < end:
             continue  # inside of the box before
         if text.startswith("{", opened):
             try:
-                if closing is None:
-                    end = opened + group(text[opened : opened + MAX_BOX_CHARS], 0)
-                else:
+                if closing is not None:
                     end = closing.get(opened) or end
+                elif 0 < m.end(1) <= opened + MAX_BOX_CHARS:
+                    end = m.end(1)
+                else:
+                    end = opened + group(text[opened : opened + MAX_BOX_CHARS], 0)
             except ParseError:
                 unsure |= len(text) - opened > MAX_BOX_CHARS
                 continue  # cut off, or long
             if end <= opened:
                 continue
-            content = " ".join(text[opened + 1 : end - 1].split())
+            content = _stated(text[opened + 1 : end - 1])
         else:  # \boxed 5
             word = _BARE_BOX.match(text, opened)
             if word is None:
                 continue
-            content, end = word.group().rstrip(".,"), word.end()
-        if content and (_DIGIT.search(content) or not _PLACEHOLDER.fullmatch(_FLAT.sub(" ", content[:200]).strip())):
+            content, end = _stated(word.group().rstrip(".,")), word.end()
+        if content:
             boxes.append(Box(start, end, content))
     return None if unsure else boxes
+
+
+@lru_cache(maxsize=1_024)
+def _stated(inside: str) -> str:
+    """What stands in a box, blanks as single spaces; nothing where it only shows where an answer goes."""
+    content = " ".join(inside.split())
+    if _DIGIT.search(content) or not _PLACEHOLDER.fullmatch(_FLAT.sub(" ", content[:200]).strip()):
+        return content
+    return ""
 
 
 def _first_joined(text: str, boxes: Sequence[Box] | None) -> int:

@@ -54,6 +54,7 @@ def read_on(text: str, start: int, content: str) -> str:
 
 _STYLES = ("b", "strong", "i", "em", "u", "mark", "code", "span", "p", "center", "font")
 """HTML elements that change how a text looks and not what it says."""
+_CLOSED = re.compile(rf"</({'|'.join(_STYLES)})>")
 _ESCAPED = re.compile(r"\\n(?<!\\\\n)(?![a-z])")
 _BREAK = re.compile(r"<br\s?/?>", re.IGNORECASE)
 
@@ -61,15 +62,14 @@ _BREAK = re.compile(r"<br\s?/?>", re.IGNORECASE)
 def without_markup(text: str) -> str:
     """A text without the tags of `_STYLES`, each only where it is closed somewhere; line breaks as such, as HTML has
     them or escaped (no LaTeX command begins with ``\\n`` and another sign than a small letter)."""
-    if "\\n" in text:
-        text = _ESCAPED.sub("\n", text)
-    lowered = text.lower() if "<" in text else ""
-    if "<br" in lowered:
-        text = _BREAK.sub("\n", text)
-    if "</" not in lowered:
+    text = _ESCAPED.sub("\n", text)
+    if "<" not in text:
         return text
-    found = [name for name in _STYLES if f"</{name}>" in lowered]
-    return re.sub(rf"</?(?:{'|'.join(found)})(?:\s[^<>\n]{{0,200}})?>", "", text, flags=re.I) if found else text
+    text = _BREAK.sub("\n", text)
+    if "</" not in text:
+        return text
+    found = set(_CLOSED.findall(text.lower()))
+    return re.sub(rf"</?(?:{'|'.join(sorted(found))})(?:\s[^<>\n]{{0,200}})?>", "", text, flags=re.I) if found else text
 
 
 _SPECIAL = re.compile(r"(?:<\|[A-Za-z_]{1,30}\|>|</s>|<eos>|<end_of_turn>)\s{0,9}$")
