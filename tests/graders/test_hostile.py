@@ -15,7 +15,7 @@ GOLDS = {
     "game24": "4 4 6 8",
     "numeric": "9 (apples)",
 }
-LONG = 300_000
+LONG = 100_000
 REPEATED = [
     *("(", ")", "[", "{", "\\", "\\boxed{", "$", "*", "#", "#### ", "-", "+", "1+", "(1", "9", "é"),
     *(" ", "\t", "\n", "\x00", "\n(A) x", "the ", "n't ", "= 24 ", "A, ", "A and ", "A/", "(A) "),
@@ -62,7 +62,7 @@ def test_repeated_text_is_graded_quickly(name: str, piece: str) -> None:
         start = time.process_time()
         grade = grader(text, GOLDS[name])
         grader.strict(text)
-        assert time.process_time() - start < 1.0
+        assert time.process_time() - start < 0.5
         assert grade.correct in (True, False, None)
         if grade.answer is not None:
             assert len(grade.answer) <= 2_000
