@@ -62,7 +62,7 @@ def test_repeated_text_is_graded_quickly(name: str, piece: str) -> None:
         start = time.process_time()
         grade = grader(text, GOLDS[name])
         grader.strict(text)
-        assert time.process_time() - start < 0.5
+        assert time.process_time() - start < 1.0
         assert grade.correct in (True, False, None)
         if grade.answer is not None:
             assert len(grade.answer) <= 2_000

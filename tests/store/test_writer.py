@@ -332,12 +332,14 @@ def test_kill_at_any_moment_loses_and_repeats_nothing(tmp_path: Path) -> None:
             [sys.executable, "-c", script, str(Path(__file__).parent), str(run)], stdout=subprocess.PIPE, text=True
         )
         assert process.stdout is not None
-        # Somewhere in the append that follows, or already behind it: how busy the machine is does not show.
-        for _ in range(rng.randint(1, 90)):
+        # Somewhere in the append that follows, which takes as long as those before: a busy machine changes nothing.
+        times = []
+        for _ in range(rng.randint(3, 90)):
             if not process.stdout.readline():
                 break
+            times.append(time.monotonic())
         else:
-            time.sleep(rng.uniform(0, 0.004))
+            time.sleep(rng.uniform(0, 1) * (times[-1] - times[0]) / (len(times) - 1))
             process.send_signal(signal.SIGKILL)
         process.stdout.close()
         if process.wait() == 0:

@@ -186,9 +186,9 @@ def test_signal_handlers_and_alarms_are_left_alone() -> None:
 def test_no_process_is_left_behind(end: str, busy: bool) -> None:
     body = "print('up', flush=True)\n"
     if busy:
-        body += "import threading; from bon_eval.graders.workers.isolation import shared_pool\n"
-        body += f"asked = ({ENDLESS!r}, 60.0)\n"
-        body += "threading.Thread(target=shared_pool().ask, args=asked, daemon=True).start(); time.sleep(0.5)\n"
+        body += "import threading; from bon_eval.graders.workers.isolation import WorkerPool\n"
+        body += f"p = WorkerPool(1, deadline=60); q = {ENDLESS!r}\n"
+        body += "threading.Thread(target=p.ask, args=(q,), daemon=True).start(); time.sleep(1.0)\n"
         body += "print('busy', flush=True)\n"
     body += {
         "exit": "sys.exit(0)",
