@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import importlib.util
 import json
 import os
@@ -45,6 +46,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.skip(reason="vLLM is not installed (BON_EVAL_REQUIRE_VLLM=1 makes this fail)"))
+
+
+def pytest_collection_finish() -> None:
+    """What collection imported stays to the end: no later search for garbage goes through it."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

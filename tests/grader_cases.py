@@ -422,6 +422,7 @@ RESPONSES_GSM8K: list[tuple[str, str, bool, str]] = [
     ),
 ]
 
+ENDLESS = r"\int_0^1 x^{x^{x}} dx"
 HOSTILE: list[str] = [
     r"10^{10^{10^{10}}}",
     r"9^{9^{9^{9^9}}}",
@@ -440,7 +441,7 @@ HOSTILE: list[str] = [
     "(x+y+z)^{5000}",
     "((x+1)^{50}+1)^{50}",
     r"\sum_{k=1}^{10^{12}} k",
-    r"\int_0^1 x^{x^{x}} dx",
+    ENDLESS,
     r"\prod_{n=1}^{\infty} (1+1/n^2)",
     r"\sin(\sin(\sin(10^{10^5})))",
     "x^{x^{x^{x^{x}}}}",

@@ -25,6 +25,7 @@ from bon_eval.cli.options import (
     engine_arg_option,
     engine_args,
     engine_option,
+    html_option,
     numbers,
     prompt_options,
     quiet_option,
@@ -116,6 +117,7 @@ def main() -> None:
 @click.option("--token-stats", type=click.Choice(["none", "topk"]), default="none", help="Store more of each token.")
 @analysis_options
 @verdict_options
+@html_option
 @click.option("--after", help="Tuned checkpoint, or LoRA directory on the model: run both and compare them.")
 @allow_options
 @click.option("--shard", metavar="I/K", help="Only one of K parts of the problems; `bon-eval merge` joins them.")
@@ -132,6 +134,7 @@ def run(
     ns: str | None,
     draws: int,
     margin: float,
+    html: bool,
     after: str | None,
     allow_different: tuple[str, ...],
     allow_different_prompts: bool,
@@ -167,7 +170,7 @@ def run(
             draws=draws,
             margin=margin / 100.0,
         )
-    shown: dict[str, Any] = {"votes": votes, "arms": arms, "margin": margin, "cluster": options.cluster}
+    shown: dict[str, Any] = {"votes": votes, "arms": arms, "margin": margin, "cluster": options.cluster, "html": html}
     if group is not None:
         from bon_eval.run.group import execute_group, prepare_group
 
@@ -186,7 +189,7 @@ def run(
         for directory in execute_before_after(pair, fresh=options.fresh, quiet=quiet):
             report_run(directory, scorers, wanted, options.seed, draws, **shown)
         compare_stored(
-            pair.before.directory, pair.after.directory, None, options.seed, draws, allow, cluster=options.cluster
+            pair.before.directory, pair.after.directory, None, options.seed, draws, allow, html, options.cluster
         )
         return
     prepared = prepare(options)

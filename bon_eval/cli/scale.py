@@ -14,6 +14,7 @@ from bon_eval.cli.options import (
     asked_for,
     chat_of,
     data_options,
+    html_option,
     prompt_options,
     quiet_option,
     revision_option,
@@ -91,8 +92,9 @@ def plan(
 @click.option("--out", type=PATH, help="Of the merged run. [default: the whole run's, beside the shards]")
 @click.option("--partial", is_flag=True, help="Join what is there; `bon-eval run` without --shard samples the rest.")
 @seed_option("Of the report's intervals.")
+@html_option
 @quiet_option
-def merge(shards: tuple[Path, ...], out: Path | None, partial: bool, seed: int, quiet: bool) -> None:
+def merge(shards: tuple[Path, ...], out: Path | None, partial: bool, seed: int, html: bool, quiet: bool) -> None:
     """Join the shards of a run into that run, then grade and report it."""
     from bon_eval.cli.stored import report_run
     from bon_eval.run.console.progress import say
@@ -110,4 +112,4 @@ def merge(shards: tuple[Path, ...], out: Path | None, partial: bool, seed: int, 
         )
     say(f"merged into {merged.directory}: {counted(merged.problems)}", quiet)
     grade_run(merged.directory, quiet=quiet)
-    report_run(merged.directory, (), None, seed, 10_000, partial=partial)
+    report_run(merged.directory, (), None, seed, 10_000, partial=partial, html=html)

@@ -57,11 +57,13 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def guessed(task: Path, bon_eval: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def guessed(task: Path, bon_eval_here: Command, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a server that answers A, B, C or D, each as often as the others.
 
-    In a process of its own, since a run through a server leaves torch out of its process.
+    Such a run leaves torch out of its process; out of this one, which others use, it does not.
     """
+    import transformers  # noqa: F401
+
     out = tmp_path_factory.mktemp("guessed") / "run"
 
     def play(body: dict[str, Any], answer: dict[str, Any]) -> Any:
@@ -74,7 +76,7 @@ def guessed(task: Path, bon_eval: Command, tmp_path_factory: pytest.TempPathFact
     with toy_server(Toy({1: 1.0, 2: 1.01, 3: 1.02, 4: 1.03, 0: 0.2}), play) as url:
         served = ["--base-url", url, "--model", ASSETS / "arith-mixed", "--engine-arg", "served_model=toy"]
         job = ["--task", task, "--n", 8, "--draws", 500, "--stop", "\n\n", "--prompt-style", "plain"]
-        done = bon_eval("run", *served, *job, "--engine-arg", "patience=2", "--out", out)
+        done = bon_eval_here("run", *served, *job, "--engine-arg", "patience=2", "--out", out)
     assert done.returncode == 0, done.stderr
     return out
 

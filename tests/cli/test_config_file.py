@@ -29,6 +29,7 @@ FILE = {
     "ns": [1, 2],
     "fresh": False,
     "adapter": None,
+    "html": False,
 }
 
 
@@ -40,7 +41,7 @@ def run(*args: str | Path) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def by_options(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("config") / "run"
-    code, said = run(*OPTIONS, "--draws", "100", "--out", out, "--quiet")
+    code, said = run(*OPTIONS, "--draws", "100", "--no-html", "--out", out, "--quiet")
     assert code == 0, said
     return out
 
@@ -59,6 +60,7 @@ def test_a_file_is_the_run_that_its_options_are(by_options: Path, file: Path) ->
     assert "nothing to sample" in said
     assert {"best-of-1", "best-of-2"} <= {line.split()[0] for line in said.splitlines() if line.strip()}
     assert json.loads((by_options / "run.json").read_bytes())["identity"] == json.loads(before)["identity"]
+    assert not (by_options / "report.html").exists()
 
 
 def test_the_command_line_wins_whatever_stands_first(by_options: Path, file: Path) -> None:
@@ -72,7 +74,7 @@ def test_the_command_line_wins_whatever_stands_first(by_options: Path, file: Pat
 def test_a_stored_configuration_is_the_run_again(by_options: Path) -> None:
     stored = json.loads((by_options / "run.json").read_text(encoding="utf-8"))
     assert stored["config"]["stop_token_ids"]
-    code, said = run("--config", by_options / "run.json", "--draws", "100", "--out", by_options)
+    code, said = run("--config", by_options / "run.json", "--draws", "100", "--no-html", "--out", by_options)
     assert code == 0, said
     assert "nothing to sample" in said
 

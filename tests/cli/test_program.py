@@ -71,7 +71,7 @@ def test_reported_numbers_are_those_of_the_stored_responses(finished: Path) -> N
 
 def test_the_same_command_again_samples_nothing(bon_eval_here: Command, finished: Path, copy: Path) -> None:
     before = sorted((p.name, p.read_bytes()) for p in (copy / "responses").iterdir())
-    done = bon_eval_here(*RUN, *FAST, "--out", copy)
+    done = bon_eval_here(*RUN, *FAST, "--no-html", "--out", copy)
     assert done.returncode == 0, done.stderr
     assert "nothing to sample" in done.stderr
     assert sorted((p.name, p.read_bytes()) for p in (copy / "responses").iterdir()) == before
@@ -107,10 +107,13 @@ def test_kill_and_resume_equals_an_uninterrupted_store(bon_eval: Command, tmp_pa
 
 
 def test_fresh_sets_the_old_run_aside(bon_eval_here: Command, copy: Path) -> None:
-    done = bon_eval_here(*RUN, *FAST, "--out", copy, "--fresh")
+    done = bon_eval_here(*RUN, *FAST, "--no-html", "--out", copy, "--fresh")
     assert done.returncode == 0, done.stderr
     old = copy.with_name("copy.old-1")
     assert len(list(iter_responses(old))) == len(list(iter_responses(copy))) == LIMIT * (N + 1)
+    # Neither page nor figures were asked for; the old run keeps its own.
+    assert [(path / "report.html").is_file() for path in (old, copy)] == [True, False]
+    assert [(path / "figures").is_dir() for path in (old, copy)] == [True, False]
 
 
 def test_default_directory_names_task_model_and_run(by_default: Path) -> None:
@@ -190,7 +193,7 @@ def test_few_shot_examples_come_from_the_train_file(one_line_error: Check, tmp_p
     train = tmp_path / "train.jsonl"
     rows = [{"question": f"Ada has {i} pears. She buys 1. How many?", "answer": f"#### {i + 1}"} for i in (3, 8, 20)]
     train.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    command = [*RUN, *FAST, "--n", "1", "--limit", "2", "--shots", "2", "--train-data", str(train)]
+    command = [*RUN, *FAST, "--no-html", "--n", "1", "--limit", "2", "--shots", "2", "--train-data", str(train)]
     out = tmp_path / "run"
     done = CliRunner().invoke(main, [*command, "--out", str(out)])
     assert done.exit_code == 0, done.output
@@ -216,7 +219,7 @@ def test_an_adapter_that_changes_nothing(bon_eval_here: Command, one_line_error:
 
 
 def test_an_adapter_makes_another_run(bon_eval_here: Command, lora_adapter: Path, tmp_path: Path) -> None:
-    done = bon_eval_here(*RUN, *FAST, "--limit", "2", "--n", "2", "--adapter", lora_adapter, cwd=tmp_path)
+    done = bon_eval_here(*RUN, *FAST, "--no-html", "--limit", "2", "--n", "2", "--adapter", lora_adapter, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     [model] = (tmp_path / "results" / "arith").iterdir()
     assert model.name.startswith("arith-mixed+")

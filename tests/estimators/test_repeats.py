@@ -23,12 +23,20 @@ MODELS = {
 
 def pool(model: Sequence[float] | None, n: int, rng: np.random.Generator) -> tuple[list[object], list[float]]:
     """n draws: of the answers with those probabilities, or responses of ten tokens out of 50."""
+    [found] = pools(model, n, 1, rng)
+    return found
+
+
+def pools(
+    model: Sequence[float] | None, n: int, problems: int, rng: np.random.Generator
+) -> list[tuple[list[object], list[float]]]:
+    """`pool` for so many problems, drawn together."""
     if model is None:
-        draws = [tuple(map(int, rng.integers(50, size=10))) for _ in range(n)]
-        return draws, [-10 * math.log(50)] * n
+        draws = rng.integers(50, size=(problems, n, 10)).tolist()
+        return [([tuple(response) for response in drawn], [-10 * math.log(50)] * n) for drawn in draws]
     p = np.array(model) / sum(model)
-    drawn = rng.choice(len(p), size=n, p=p)
-    return drawn.tolist(), np.log(p)[drawn].tolist()
+    drawn = rng.choice(len(p), size=(problems, n), p=p)
+    return list(zip(drawn.tolist(), np.log(p)[drawn].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -38,8 +46,8 @@ def test_independent_draws_are_never_refused(name: str) -> None:
     worst = -math.inf
     for _ in range(400):
         run = Repeats()
-        for _ in range(50):
-            run.add(*pool(MODELS[name], 16, rng))
+        for keys, values in pools(MODELS[name], 16, 50, rng):
+            run.add(keys, values)
             worst = max(worst, run.log_evidence)
     assert worst < -math.log(FALSE_ALARM) - 3
     assert run.seen <= run.expected + 6 * math.sqrt(run.expected + 1)
@@ -81,8 +89,7 @@ def test_a_model_whose_log_probs_are_off_by_its_precision() -> None:
     rng = np.random.default_rng(4)
     for name in ("yes or no", "a coin", "skewed", "a thousand answers"):
         run = Repeats()
-        for _ in range(2000):
-            keys, values = pool(MODELS[name], 32, rng)
+        for keys, values in pools(MODELS[name], 32, 2000, rng):
             run.add(keys, [value + math.log(0.95) for value in values])
         assert not run.found, (name, run.log_evidence)
 

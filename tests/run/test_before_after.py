@@ -147,7 +147,7 @@ def test_the_same_command_again_samples_and_scores_nothing(
     copy = tmp_path / "copy"
     shutil.copytree(place, copy)
     stamps = {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")}
-    done = bon_eval_here(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=copy)
+    done = bon_eval_here(*RUN, *ON_TRANSFORMERS, "--after", cold, "--no-html", cwd=copy)
     assert done.returncode == 0, done.stderr
     assert {p: p.stat().st_mtime_ns for p in copy.rglob("part-*.parquet")} == stamps
 
@@ -308,7 +308,7 @@ def test_different_prompts_name_the_first_difference() -> None:
 
 
 def test_scoring_by_a_run_of_other_problems_names_one(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    small = [*RUN, *ON_TRANSFORMERS, "--n", "1", "--limit", "2", "--out", str(tmp_path / "small")]
+    small = [*RUN, *ON_TRANSFORMERS, "--n", "1", "--limit", "2", "--no-html", "--out", str(tmp_path / "small")]
     assert CliRunner().invoke(main, small).exit_code == 0
     result = CliRunner().invoke(main, ["score", str(pair[0]), "--by", str(tmp_path / "small")])
     assert result.exit_code == 2

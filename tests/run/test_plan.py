@@ -69,7 +69,7 @@ def test_a_plan_like_a_run_is_that_run(tmp_path: Path) -> None:
     out = tmp_path / "run"
     job = ["--model", "arith-mixed", "--task", "arith", "--limit", "12", "--n", "4"]
     done = CliRunner().invoke(
-        main, ["run", *job, "--engine", "transformers", "--out", str(out), "--quiet", "--draws", "100"]
+        main, ["run", *job, "--engine", "transformers", "--out", str(out), "--quiet", "--draws", "100", "--no-html"]
     )
     assert done.exit_code == 0, done.output
     rows = list(iter_responses(out))

@@ -24,7 +24,7 @@ from bon_eval.store.writer import read_meta
 
 pytest.importorskip("transformers")
 RUN = ["run", "--model", "arith-mixed", "--task", "arith", "--n", "3", "--limit", "4", "--draws", "100", "--quiet"]
-RUN += ["--dtype", "float32", "--engine", "transformers"]
+RUN += ["--no-html", "--dtype", "float32", "--engine", "transformers"]
 
 
 def bon_eval(*args: object) -> str:
@@ -105,7 +105,8 @@ def test_a_report_by_all_of_them(scored: Path) -> None:
 
 def test_all_arms_are_those_whose_needs_the_run_holds(plain: Path, scored: Path) -> None:
     for path, left_out in ((plain, ["mean_confidence", "negative_entropy", "self_certainty"]), (scored, [])):
-        done = CliRunner().invoke(main, ["report", str(path), "--draws", "100", "--arms", "all", "--vote", "borda@2"])
+        asked = ["report", str(path), "--draws", "100", "--no-html", "--arms", "all", "--vote", "borda@2"]
+        done = CliRunner().invoke(main, asked)
         assert done.exit_code == 0, done.output
         report = json.loads((path / "report.json").read_text())["analysis"]
         shown = [name for name, scorer in SCORERS.items() if not scorer.stats or not left_out]

@@ -24,7 +24,7 @@ from bon_eval.store.writer import read_meta
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = ["--model", "arith-mixed", "--task", "arith", "--limit", "24", "--n", "3", "--engine", "transformers"]
-JOB += ["--draws", "100"]
+JOB += ["--draws", "100", "--no-html"]
 OPTIONS = RunOptions("arith-mixed", "arith", limit=24, n=3, engine="transformers")
 SIZES = {1: 9, 2: 9, 3: 6}
 """Problems 0 to 23 in three shards, by `shard_index`."""
@@ -62,7 +62,7 @@ def test_each_shard_is_an_ordinary_run_with_a_stream_of_its_own(shards: list[Pat
         stored = load_run(path)
         assert len(stored.pool.problem_ids) == SIZES[k]
         seeds |= {session["seed"] for session in read_meta(path)["sessions"]}
-        done = CliRunner().invoke(main, ["report", str(path), "--draws", "100"])
+        done = CliRunner().invoke(main, ["report", str(path), "--draws", "100", "--no-html"])
         assert f"shard {k}/3: a part of the problems" in done.output
     assert len(seeds) == 3
     assert prepare(OPTIONS).config.seed not in seeds
@@ -72,6 +72,8 @@ def test_merged_shards_are_the_run(shards: list[Path], tmp_path: Path) -> None:
     given = copies(shards, tmp_path)
     shown = run("merge", *given[::-1])
     whole = tmp_path / "whole"
+    assert (whole / "report.html").is_file()
+    assert not [path for path in given if (path / "report.html").exists() or (path / "figures").exists()]
     assert "24 problems x 3 samples" in shown
     assert "a part of the problems" not in shown
     rows = list(iter_responses(whole))
@@ -104,7 +106,7 @@ def test_what_is_missing_is_named_and_can_be_sampled_later(shards: list[Path], t
     assert "6 in shard 3/3," not in error
     assert "6 in shard 3/3" in error
     assert not (tmp_path / "whole").exists()
-    run("merge", first, third, second, "--partial")
+    run("merge", first, third, second, "--partial", "--no-html")
     whole = tmp_path / "whole"
     assert read_meta(whole)["state"] == "sampling"
     kept = {(r.problem_id, r.arm, r.index): r for r in iter_responses(whole)}
@@ -118,7 +120,7 @@ def test_what_is_missing_is_named_and_can_be_sampled_later(shards: list[Path], t
 def test_a_merge_without_a_whole_shard_can_be_finished(shards: list[Path], tmp_path: Path) -> None:
     """The problems of the absent shard come back with the run that samples them."""
     out = tmp_path / "merged"
-    run("merge", *shards[:2], "--partial", "--out", out)
+    run("merge", *shards[:2], "--partial", "--out", out, "--no-html")
     assert len(stored_problems(out)) == 18
     run("run", *JOB, "--out", out)
     assert [p.id for p in stored_problems(out)] == [p.id for p in prepare(OPTIONS).problems]
@@ -174,7 +176,7 @@ def test_a_shard_in_use_is_not_merged(shards: list[Path], tmp_path: Path) -> Non
     assert f"in use by process {holder.pid}" in refused("merge", *given)
     holder.kill()
     holder.communicate()
-    run("merge", *given)
+    run("merge", *given, "--no-html")
 
 
 HOLD = """
@@ -214,6 +216,6 @@ def test_kill_in_the_middle_of_a_merge(shards: list[Path], tmp_path: Path) -> No
     assert not (tmp_path / "whole").exists()
     [left] = tmp_path.glob(".tmp-merge-*")
     assert not (left / "run.json").exists()
-    run("merge", *given)
+    run("merge", *given, "--no-html")
     assert len(list(iter_responses(tmp_path / "whole"))) == 24 * 4
     assert not list(tmp_path.glob(".tmp-*"))

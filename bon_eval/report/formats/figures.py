@@ -9,9 +9,10 @@ import sys
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from bon_eval.errors import Boundary, ConfigError
-from bon_eval.store.files import write_atomic
+from bon_eval.store.files import write_atomic, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,6 +40,10 @@ SETTINGS: dict[str, Any] = {
     "legend.frameon": False,
     "legend.labelcolor": INK,
 }
+
+_DRAWN: WeakKeyDictionary[Figure, str] = WeakKeyDictionary()
+_BACKGROUND = re.compile(r'(<g id="patch_1">.*?fill: )none', re.DOTALL)
+"""The patch of the whole figure, which matplotlib writes first."""
 
 
 def load_matplotlib() -> Any:
@@ -86,34 +91,38 @@ def scorer_label(name: str) -> str:
 
 def save_figure(figure: Figure, directory: Path, name: str) -> list[Path]:
     """Write one figure as PNG (200 dots per inch, white) and SVG; raises `StoreError` where it cannot be written."""
-    written = []
-    for ending in ("svg", "png"):
-        path = directory / f"{name}.{ending}"
-        options: dict[str, Any] = {"dpi": 200} if ending == "png" else {"metadata": {"Date": None}}
+    background = _BACKGROUND.sub(r"\g<1>#ffffff", _svg(figure), count=1)
 
-        def save(temporary: Path, ending: str = ending, options: dict[str, Any] = options) -> None:
-            figure.savefig(temporary, format=ending, facecolor="white", **options)
+    def save(temporary: Path) -> None:
+        figure.savefig(temporary, format="png", facecolor="white", dpi=200)
 
-        with drawing():
-            write_atomic(path, save)
-            _keep_layout(figure)
-        written.append(path)
-    return written
+    svg, png = directory / f"{name}.svg", directory / f"{name}.png"
+    write_text(svg, background)
+    with drawing():
+        write_atomic(png, save)
+    return [svg, png]
 
 
 def inline_svg(figure: Figure, prefix: str) -> str:
     """The figure as an SVG element for a page: transparent, in the page's text colour, with ids of its own."""
-    out = io.StringIO()
-    with drawing(**{"svg.hashsalt": f"bon-eval {prefix}"}):
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-        _keep_layout(figure)
-    text = out.getvalue()
+    text = _svg(figure)
     svg = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     svg = svg.replace(INK, "currentColor")
     # Ids such as axes_1 are the same in every figure; within one page they must not be.
     for mark in (' id="', 'href="#', "url(#"):
         svg = svg.replace(mark, f"{mark}{prefix}-")
     return svg
+
+
+def _svg(figure: Figure) -> str:
+    """The figure as transparent SVG, drawn once: for the page and for the file."""
+    if figure not in _DRAWN:
+        out = io.StringIO()
+        with drawing():
+            figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+            _keep_layout(figure)
+        _DRAWN[figure] = out.getvalue()
+    return _DRAWN[figure]
 
 
 def _keep_layout(figure: Figure) -> None:

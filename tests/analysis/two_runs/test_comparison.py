@@ -27,7 +27,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 LIMIT = 12
-RUN = ["run", "--task", "arith", "--limit", str(LIMIT), "--draws", "240", "--quiet", "--engine", "transformers"]
+RUN = ["run", "--task", "arith", "--limit", str(LIMIT), "--draws", "240", "--quiet", "--no-html"]
+RUN += ["--engine", "transformers"]
 
 
 def call(*args: str | Path) -> Result:

@@ -22,7 +22,7 @@ from bon_eval.tasks.load import load_task
 N, LIMIT = 8, 12
 # Longer worked solutions are truncated at 30 tokens.
 SAMPLE = ["run", "--task", "arith", "--n", str(N), "--limit", str(LIMIT), "--engine", "transformers", "--quiet"]
-SAMPLE += ["--dtype", "float32", "--draws", "100", "--max-tokens", "30"]
+SAMPLE += ["--dtype", "float32", "--draws", "100", "--no-html", "--max-tokens", "30"]
 CHAT = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
 
 

@@ -215,6 +215,7 @@ def test_step_0_is_the_base_models_run(place: Path, tracked: Path, rows: dict[in
     out = place / "plain-run"
     arguments = ["run", "--model", str(place / "base"), "--task", str(place / "bigram.yaml"), "--n", "64"]
     arguments += ["--engine", "transformers", "--dtype", "float32", "--out", str(out), "--draws", "200", "--quiet"]
+    arguments += ["--no-html"]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     arms = {(a.arm, a.n, a.scorer): a for a in analyse(load_run(out), draws=200).arms}

@@ -48,7 +48,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the base model, off-policy pairs of it, and a DPO on them."""
     place = tmp_path_factory.mktemp("train")
     run = ["run", "--model", "arith-mixed", "--task", "arith", "--limit", "12", "--n", "8", "--engine", "transformers"]
-    good(*run, "--dtype", "float32", "--out", place / "run", "--draws", "100", "--quiet")
+    good(*run, "--dtype", "float32", "--out", place / "run", "--draws", "100", "--quiet", "--no-html")
     good("pairs", place / "run", "--recipe", "gold-sample", "--out", place / "pairs.jsonl")
     good("dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", "--out", place / "dpo", *FEW, "--quiet")
     return place

@@ -55,7 +55,12 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to see processes")
 
 
-@pytest.mark.parametrize("answer", cases.HOSTILE, ids=lambda a: ascii(a[:24]))
+@pytest.mark.parametrize(
+    "answer",
+    # Six questions without an end, each asked twice until the deadline.
+    [pytest.param(a, marks=pytest.mark.slow) if a == cases.ENDLESS else a for a in cases.HOSTILE],
+    ids=lambda a: ascii(a[:24]),
+)
 def test_hostile_answers_come_back_and_are_not_right(
     answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +121,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_unscored_says_why() -> None:
-    grades = grade_many("math", [(rf"\boxed{{{ENDLESS['answer']}}}", "5"), SYMBOLIC], deadline=0.4)
+    grades = grade_many("math", [(rf"\boxed{{{ENDLESS['answer']}}}", "5"), SYMBOLIC], deadline=0.4, workers=1)
     assert grades[0].correct is None
     assert "deadline" in grades[0].reason
     assert grades[0].answer is not None
@@ -221,7 +226,7 @@ def test_an_interrupted_batch_ends_soon_and_leaves_nothing() -> None:
         "from bon_eval.graders.batch import grade_many\n"
         "items = [(rf'\\boxed{{\\int_0^{n} x^{{x^{{x}}}} dx}}', '5') for n in range(1, 200)]\n"
         "print('up', flush=True)\n"
-        "grade_many('math', items, workers=2, deadline=1.5)\n"
+        "grade_many('math', items, workers=2, deadline=0.8)\n"
     )
     caller = subprocess.Popen(
         [sys.executable, "-c", script],

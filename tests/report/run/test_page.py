@@ -258,9 +258,12 @@ def test_figures_are_files_and_inline(analysis: Analysis, tmp_path: Path) -> Non
     for path in written:
         if path.suffix == ".png":
             assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    white = re.compile(r'<g id="patch_1">\s*<path [^>]*fill: #ffffff')
+    assert all(len(white.findall(text.decode())) == 1 for text in before.values())
     ids: list[str] = []
     for name, figure in figures(analysis):
         svg = inline_svg(figure, name)
+        assert "#ffffff" not in svg, "it lets the page's own colour through"
         root = ET.fromstring(svg)
         ids += [element.get("id") for element in root.iter() if element.get("id")]  # type: ignore[misc]
         links = re.findall(r'(?:href="#|url\(#)([^")]+)', svg)
