@@ -124,7 +124,8 @@ def analyse(
                 "every problem has a truncated response, so none is left without; sample again with more --max-tokens"
             )
     data = compute_data(responses, settings, curves=True)
-    drawn, draw_pairs = draw_facts(data, settings, draw_specs(_mapping(run.meta, "config")))
+    specs = draw_specs(_mapping(run.meta, "config")) if responses.others else ()
+    drawn, draw_pairs = draw_facts(data, settings, specs)
     cells = compute_cells(data, settings)
     others, reasons = variants(responses, settings)
     arms = tables.arm_rows(data, settings, cells)

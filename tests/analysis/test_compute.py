@@ -239,7 +239,7 @@ def test_the_figure_holds_the_points_of_the_table() -> None:
 
 def test_a_further_draw_is_one_more_point() -> None:
     found = analyse(MadeRun(), draws=100)
-    low = ComputeRow("low", None, 1, Interval(5.0, 4.0, 6.0, "made"), Interval(0.5, 0.4, 0.6, "made"))
+    low = ComputeRow("mean", None, 1, Interval(5.0, 4.0, 6.0, "made"), Interval(0.5, 0.4, 0.6, "made"), "low")
     more = replace(found, compute=(*found.compute, low))
     [ax] = dict(figures(more))["compute"].axes
     assert ax.get_legend_handles_labels()[1][-3:] == ["greedy", "sample", "low"]
