@@ -67,7 +67,9 @@ def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
 def write_figures(analysis: Analysis, directory: Path, drawn: Iterable[tuple[str, Figure]] | None = None) -> list[Path]:
     """Write every panel as PNG (200 dots per inch, white) and SVG into a directory, made where it is missing.
 
-    Figures of grids that the analysis does not have, of an earlier report, are removed. `drawn` is what `figures` gave, where a page has drawn them already.
+    Figures of grids that the analysis does not have, left by an earlier report, are removed.
+
+    `drawn` is what `figures` gave, where a page has drawn them already.
 
     Raises:
         StoreError: a file cannot be written.

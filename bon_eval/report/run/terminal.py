@@ -176,7 +176,7 @@ def _notes(analysis: Analysis) -> list[str]:
 
 
 def grown_text(run: Mapping[str, object], looks: int = 1) -> list[str]:
-    """What the run's sessions sampled for, where it has grown, in a sentence; `looks`: as planned, this one included."""
+    """What the run's sessions sampled for, where it has grown, in a sentence; `looks`: as many as were planned."""
     extents = run.get("extents")
     if not isinstance(extents, list) or len(extents) < 2:
         return []
