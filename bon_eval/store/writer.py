@@ -251,7 +251,7 @@ class RunStore:
 def check_format(directory: Path, meta: Mapping[str, Any]) -> None:
     """Raise `StoreError` for a run of an older format, which is read and not gone on with."""
     if meta["format"] != FORMAT:
-        version = meta.get("versions", {}).get("bon_eval", "an older version")
+        version = meta.get("versions", {}).get("bon-eval", "of an older version")
         raise StoreError(
             f"{directory} was made by bon-eval {version} in run format {meta['format']}, in which runs cannot go on or "
             "grow; grade, report, score and compare still read it: give --out another directory"
