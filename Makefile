@@ -14,7 +14,7 @@ export PYTHONDONTWRITEBYTECODE =
 .PHONY: demo test quick check install schemas squeeze clean
 
 demo: $(VENV)/installed
-	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32
+	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32 --draw low=temperature:0.25,n:8
 
 # The claims about DPO on the embedded model, by results/squeeze/conditions.yaml; FAST=1 takes one seed.
 squeeze: $(VENV)/installed

@@ -9,7 +9,6 @@ under other rules, and `results` says what all of them are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,11 +26,12 @@ from bon_eval.analysis.unrun_arms import replay
 from bon_eval.analysis.variants import variants
 from bon_eval.analysis.vote_rules import get_vote
 from bon_eval.config import draw_specs
-from bon_eval.errors import ConfigError, StoreError, counted
+from bon_eval.errors import ConfigError, StoreError
 from bon_eval.graders.choice_text import chance_level
 from bon_eval.records import Pool, Problem
 from bon_eval.scorers import Scorer, get_scorer
 from bon_eval.stats.clusters import clusters_of
+from bon_eval.store.extent import session_extents
 
 
 class AnalysedRun(Protocol):
@@ -166,19 +166,9 @@ def _run_facts(run: AnalysedRun) -> dict[str, object]:
         "hashes": {name.removesuffix("_hash"): value for name, value in config.items() if name.endswith("_hash")},
         "state": run.meta.get("state"),
         "sessions": len(sessions) if isinstance(sessions, list) else 0,
-        "extents": _extents(sessions if isinstance(sessions, list) else []),
+        "extents": session_extents(sessions if isinstance(sessions, list) else []),
         "grader": dict(run.grader),
     }
-
-
-def _extents(sessions: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the sessions sampled for, in words, those that went on where another stopped left out."""
-    found = [
-        f"{counted(extent['problems'])}: {', '.join(f'{draw} {n}' for draw, n in extent['draws'].items())}"
-        for session in sessions
-        if (extent := session.get("extent")) is not None
-    ]
-    return [text for text, _ in groupby(found)]
 
 
 def _mapping(meta: Mapping[str, object], key: str) -> dict[str, Any]:

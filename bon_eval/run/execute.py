@@ -25,9 +25,7 @@ from bon_eval.run.sampling import check_adapter, requests, sample
 from bon_eval.run.versions import versions
 from bon_eval.store.files import lock
 from bon_eval.store.writer import RunStore
-from bon_eval.tasks.prompts import (
-    check_context,
-)
+from bon_eval.tasks.prompts import RenderedPrompt, check_context
 
 
 def execute(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = False) -> Path:
@@ -50,25 +48,31 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
     """The run's directory, made or resumed; `fresh` sets an old one aside first. Use as a context manager."""
     if fresh and prepared.directory.is_dir():
         set_aside(prepared.directory, quiet=quiet)
-    table = pa.table(
-        {
-            "prompt": pa.array([p.text for p in prepared.prompts], pa.string()),
-            "prompt_token_ids": pa.array([list(p.token_ids) for p in prepared.prompts], pa.list_(pa.int32())),
-            "messages": pa.array(
-                [None if p.messages is None else json.dumps(p.messages, ensure_ascii=False) for p in prepared.prompts],
-                pa.string(),
-            ),
-        }
-    )
     if prepared.config.date is not None:
         say(f"the chat template writes the date {prepared.config.date}, which stays that of this run", quiet)
-    store = RunStore(prepared.directory, prepared.config, prepared.problems, table, prepared.order)
+    store = RunStore(
+        prepared.directory, prepared.config, prepared.problems, prompt_table(prepared.prompts), prepared.order
+    )
     store.meta["tokenizer"] = {
         "ends": [asdict(end) for end in prepared.ends],
         "special_token_ids": list(prepared.special_ids),
         "prompts_with_unknown": sum(prepared.unknown_id in p.token_ids for p in prepared.prompts),
     }
     return store
+
+
+def prompt_table(prompts: Sequence[RenderedPrompt]) -> pa.Table:
+    """The prompts as the store takes them."""
+    return pa.table(
+        {
+            "prompt": pa.array([p.text for p in prompts], pa.string()),
+            "prompt_token_ids": pa.array([list(p.token_ids) for p in prompts], pa.list_(pa.int32())),
+            "messages": pa.array(
+                [None if p.messages is None else json.dumps(p.messages, ensure_ascii=False) for p in prompts],
+                pa.string(),
+            ),
+        }
+    )
 
 
 def open_model(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from bon_eval.draws import GREEDY, SAMPLE
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.records import Draw
 from bon_eval.store import parts
+from bon_eval.store.extent import Held
 from bon_eval.store.reader import stored_parts
 from bon_eval.store.writer import read_meta
 
@@ -30,15 +31,21 @@ class Job:
     draws: Mapping[Draw, int]
     """Responses per problem of each draw, those of greedy and the pool among them."""
     max_tokens: int
+    stored: Held = field(default_factory=Held)
+    """What a run that grows holds already."""
 
     @property
     def per_problem(self) -> int:
         """Responses to each problem."""
         return sum(self.draws.values())
 
-    def requests(self, problems: int) -> int:
-        """Requests of so many of its problems."""
-        return len(self.draws) * problems
+    def owed(self) -> list[tuple[int, int]]:
+        """Of each problem, the requests and the responses that are still to be sampled."""
+        found = []
+        for problem in self.problem_ids:
+            missing = [len(self.stored.missing(problem, draw, n)) for draw, n in self.draws.items()]
+            found.append((sum(map(bool, missing)), sum(missing)))
+        return found
 
     @property
     def sizes(self) -> str:
@@ -75,9 +82,12 @@ class Plan:
     """The cost of one or several tasks together."""
 
     problems: int
+    """Of which a response is still to be sampled, as all below."""
     requests: int
     """One of each draw for a problem."""
     responses: int
+    stored: int
+    """Responses that a run that grows holds already; they count in nothing else."""
     prompt_tokens: int
     """Read by the engine: each request's prompt once, since the samples of a pool share it."""
     longest_prompt: int
@@ -113,15 +123,15 @@ def make_plan(jobs: Sequence[Job], rates: Rates, shards: int = 1) -> Plan:
     for name, figure in given:
         if figure is not None and not 0 < figure.value < float("inf"):
             raise ConfigError(f"{name} must be above 0, got {figure.value:g}")
-    problems = sum(len(job.problem_ids) for job in jobs)
-    responses = sum(len(job.problem_ids) * job.per_problem for job in jobs)
-    most = sum(len(job.problem_ids) * job.per_problem * job.max_tokens for job in jobs)
+    owed = [job.owed() for job in jobs]
+    sampled = [sum(responses for _, responses in of_job) for of_job in owed]
+    most = sum(count * job.max_tokens for job, count in zip(jobs, sampled, strict=True))
     mean = rates.response_tokens
     if mean is None:
         tokens = Figure(most, "at most; no length is known")
     else:
         # A response is never longer than the task allows.
-        expected = sum(len(job.problem_ids) * job.per_problem * min(mean.value, job.max_tokens) for job in jobs)
+        expected = sum(count * min(mean.value, job.max_tokens) for job, count in zip(jobs, sampled, strict=True))
         tokens = Figure(expected, f"{mean.value:,.1f} a response, {mean.source}")
     speed = rates.tokens_per_second
     hours = (
@@ -131,23 +141,28 @@ def make_plan(jobs: Sequence[Job], rates: Rates, shards: int = 1) -> Plan:
     )
     size = rates.response_bytes
     if size is not None:
-        disk = Figure(responses * size.value, f"{size.value:,.0f} bytes a response, {size.source}")
+        disk = Figure(sum(sampled) * size.value, f"{size.value:,.0f} bytes a response, {size.source}")
     else:
         disk = Figure(tokens.value * BYTES_PER_TOKEN, f"an estimate: {BYTES_PER_TOKEN:g} bytes a token")
     held, work = [0] * shards, [0.0] * shards
-    for job in jobs:
-        of_problem = job.per_problem * min(job.max_tokens, job.max_tokens if mean is None else mean.value)
-        for problem in job.problem_ids:
+    for job, of_job in zip(jobs, owed, strict=True):
+        length = job.max_tokens if mean is None else min(job.max_tokens, mean.value)
+        for problem, (_, responses) in zip(job.problem_ids, of_job, strict=True):
             shard = shard_index(problem, shards) - 1
-            held[shard] += 1
-            work[shard] += of_problem
-    share = max(work) / sum(work)
+            held[shard] += responses > 0
+            work[shard] += responses * length
+    share = max(work) / sum(work) if sum(work) else 0.0
+    by_problem = [pair for of_job in owed for pair in of_job]
+    lengths = [tokens for job in jobs for tokens in job.prompt_tokens]
     return Plan(
-        problems=problems,
-        requests=sum(job.requests(len(job.problem_ids)) for job in jobs),
-        responses=responses,
-        prompt_tokens=sum(job.requests(1) * sum(job.prompt_tokens) for job in jobs),
-        longest_prompt=max(max(job.prompt_tokens, default=0) for job in jobs),
+        problems=sum(responses > 0 for _, responses in by_problem),
+        requests=sum(requests for requests, _ in by_problem),
+        responses=sum(sampled),
+        stored=sum(len(job.problem_ids) * job.per_problem for job in jobs) - sum(sampled),
+        prompt_tokens=sum(requests * tokens for (requests, _), tokens in zip(by_problem, lengths, strict=True)),
+        longest_prompt=max(
+            (tokens for (requests, _), tokens in zip(by_problem, lengths, strict=True) if requests), default=0
+        ),
         most_tokens=most,
         tokens=tokens,
         hours=hours,
@@ -182,11 +197,13 @@ def measured(path: Path) -> Rates:
 
 def render(title: str, plan: Plan) -> str:
     """The plan as aligned lines."""
+    if not plan.requests:
+        return f"{title}\n  nothing to sample: all {plan.stored:,} responses are stored\n"
     prompts = f"{plan.prompt_tokens / plan.requests:,.1f} a prompt, the longest {plan.longest_prompt:,}"
     rows = [
-        ("problems", f"{plan.problems:,}", ""),
+        ("problems", f"{plan.problems:,}", "of which responses are missing" if plan.stored else ""),
         ("requests", f"{plan.requests:,}", "one of each draw for a problem"),
-        ("responses", f"{plan.responses:,}", ""),
+        ("responses", f"{plan.responses:,}", f"{plan.stored:,} more are stored and stay" if plan.stored else ""),
         ("prompt tokens", f"{plan.prompt_tokens:,}", prompts),
         ("tokens, at most", f"{plan.most_tokens:,}", "where every response is cut at max tokens"),
         ("tokens, expected", f"{plan.tokens.value:,.0f}", plan.tokens.source),

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bon_eval.config import RunConfig, draws
-from bon_eval.errors import StoreError
+from bon_eval.errors import StoreError, counted
 from bon_eval.records import Draw, Problem
 from bon_eval.store import parts
 from bon_eval.store.files import write_atomic
@@ -132,6 +132,31 @@ class Extent:
                 yield table
             elif inside.any():
                 yield table.filter(pa.array(inside))
+
+
+def session_extents(sessions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What a run's sessions sampled for, in words; those that went on where another stopped are left out.
+
+    Shards that were merged sampled side by side: where all of them took the same steps, a step is of their problems
+    together; else the steps are those of the shard that took most, which is named.
+
+    >>> extent = {"problems": 3, "draws": {"greedy": 1, "sample": 8}}
+    >>> session_extents([{"extent": extent | {"problems": n}, "shard": f"{k}/2"} for k, n in ((1, 3), (2, 2), (2, 2))])
+    ['5 problems: greedy 1, sample 8']
+    """
+    steps: dict[str | None, list[tuple[int, str]]] = {}
+    for session in sessions:
+        if (extent := session.get("extent")) is not None:
+            step = extent["problems"], ", ".join(f"{draw} {n}" for draw, n in extent["draws"].items())
+            own = steps.setdefault(session.get("shard"), [])
+            if own[-1:] != [step]:
+                own.append(step)
+    whole = steps.pop(None, [])
+    most = max(steps, key=lambda shard: len(steps[shard]), default=None)
+    found = [] if most is None else [f"shard {most}, {counted(n)}: {draws}" for n, draws in steps[most]]
+    if len({tuple(draws for _, draws in own) for own in steps.values()}) == 1:
+        found = [f"{counted(sum(n for n, _ in step))}: {step[0][1]}" for step in zip(*steps.values(), strict=True)]
+    return found + [f"{counted(n)}: {draws}" for n, draws in whole]
 
 
 def problem_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -96,9 +96,12 @@ def _sources(directories: Sequence[Path]) -> list[_Source]:
         for other in found:
             if changed := differences(other.whole, source.whole):
                 raise StoreError(f"{other.path} and {path} are parts of different runs ({'; '.join(changed)})")
-            if (one := draws(other.meta["config"])) != (two := draws(meta["config"])):
+            one, two = draws(other.meta["config"]), draws(meta["config"])
+            if one != two:
+                none = dict.fromkeys([*one, *two], 0)
+                far = differences({**none, **one}, {**none, **two})
                 raise StoreError(
-                    f"{other.path} and {path} are not equally far: {'; '.join(differences({**one}, {**two}))} "
+                    f"{other.path} and {path} are not equally far: {'; '.join(far)} "
                     "responses a problem; run the command of the larger one for the other shard, too"
                 )
             if other.shard.of != source.shard.of:

@@ -6,7 +6,7 @@ Reading a finished run needs `bon_eval.store.reader` alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -116,12 +116,7 @@ class RunStore:
 
     def _check_same(self, problems: Sequence[Problem], prompts: pa.Table) -> None:
         """Refuse a directory whose responses are not of this run."""
-        if self.meta["format"] != FORMAT:
-            version = self.meta.get("versions", {}).get("bon_eval", "an older version")
-            raise StoreError(
-                f"{self.directory} was made by bon-eval {version} in run format {self.meta['format']}, in which runs "
-                "cannot go on or grow; grade, report, score and compare still read it: give --out another directory"
-            )
+        check_format(self.directory, self.meta)
         if why := check_same_parameters(self.meta.get("draws", {}), self.config.draws):
             raise StoreError(f"{self.directory}: {why}")
         changed = differences(self.meta["identity"], self.config.identity())
@@ -251,6 +246,16 @@ class RunStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_format(directory: Path, meta: Mapping[str, Any]) -> None:
+    """Raise `StoreError` for a run of an older format, which is read and not gone on with."""
+    if meta["format"] != FORMAT:
+        version = meta.get("versions", {}).get("bon-eval", "of an older version")
+        raise StoreError(
+            f"{directory} was made by bon-eval {version} in run format {meta['format']}, in which runs cannot go on or "
+            "grow; grade, report, score and compare still read it: give --out another directory"
+        )
 
 
 def read_meta(directory: Path) -> dict[str, Any]:

@@ -132,7 +132,7 @@ def _draws(top: Node) -> tuple[DrawSpec, ...]:
     try:
         return parse_draws(top.texts("draws"))
     except ConfigError as error:
-        raise top.error("draws", str(error)) from error
+        raise top.error("draws", str(error).removeprefix("--draw ")) from error
 
 
 def _chance(top: Node) -> float | None:

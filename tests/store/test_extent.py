@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from bon_eval.errors import StoreError
 from bon_eval.estimators import best_of_n
 from bon_eval.records import Problem, Response
 from bon_eval.run.grading import grade_run
-from bon_eval.store.extent import Extent, Held, problem_rows
+from bon_eval.store.extent import Extent, Held, problem_rows, session_extents
 from bon_eval.store.prompts import load_prompt_texts, load_prompts, load_rendered_prompts
 from bon_eval.store.reader import iter_responses, load_run, stored_problems
 from bon_eval.store.writer import RunStore, read_meta
@@ -195,9 +196,33 @@ def test_sessions_say_what_they_were_for(tmp_path: Path) -> None:
     ]
 
 
+def test_steps_of_shards_that_were_merged_are_steps_of_the_run() -> None:
+    def session(problems: int, n: int, shard: str | None = None) -> dict[str, Any]:
+        extent = {"extent": {"problems": problems, "draws": {"greedy": 1, "sample": n}}}
+        return extent if shard is None else extent | {"shard": shard}
+
+    assert session_extents([{}, {"seed": 1}]) == [], "sessions of the older format do not say"
+    assert session_extents([session(9, 2), session(9, 2), session(9, 4)]) == [
+        "9 problems: greedy 1, sample 2",
+        "9 problems: greedy 1, sample 4",
+    ]
+    one, two = session(9, 2, "1/2"), session(6, 2, "2/2")
+    assert session_extents([one, one, two]) == ["15 problems: greedy 1, sample 2"], "shards are no growth"
+    more = [session(9, 3, "1/2"), session(7, 3, "2/2")]
+    assert session_extents([one, more[0], two, more[1]]) == [
+        "15 problems: greedy 1, sample 2",
+        "16 problems: greedy 1, sample 3",
+    ]
+    assert session_extents([one, more[0], more[1], session(20, 4)]) == [
+        "shard 1/2, 9 problems: greedy 1, sample 2",
+        "shard 1/2, 9 problems: greedy 1, sample 3",
+        "20 problems: greedy 1, sample 4",
+    ]
+
+
 def test_an_older_run_is_read_and_not_gone_on_with(tmp_path: Path) -> None:
     at_once(tmp_path, 2, 3)
-    meta = read_meta(tmp_path) | {"format": 1, "versions": {"bon_eval": "0.0.1"}}
+    meta = read_meta(tmp_path) | {"format": 1, "versions": {"bon-eval": "0.0.1"}}
     (tmp_path / "run.json").write_text(json.dumps(meta))
     table = pq.read_table(tmp_path / "problems.parquet").drop_columns("in_extent")
     pq.write_table(table, tmp_path / "problems.parquet")

@@ -76,6 +76,7 @@ def test_merged_shards_are_the_run(shards: list[Path], tmp_path: Path) -> None:
     assert not [path for path in given if (path / "report.html").exists() or (path / "figures").exists()]
     assert "24 problems x 3 samples" in shown
     assert "a part of the problems" not in shown
+    assert "grown in" not in shown, "shards of other sizes are no growth"
     rows = list(iter_responses(whole))
     before = [r for path in given for r in iter_responses(path)]
     assert {(r.problem_id, r.arm, r.index): r for r in rows} == {(r.problem_id, r.arm, r.index): r for r in before}
@@ -144,6 +145,9 @@ def test_merges_that_are_refused(shards: list[Path], tmp_path: Path) -> None:
     assert "order.parquet is missing or damaged" in refused("merge", another, "--out", tmp_path / "new")
     run("run", *JOB, "--shard", "2/2", "--out", another)
     assert "of 24 problems lack responses" in refused("merge", another, "--out", tmp_path / "new")
+    run("run", *JOB, "--draw", "low=temperature:0.5,n:2", "--shard", "1/3", "--out", given[0])
+    assert "are not equally far: low: 2 -> 0 responses a problem; run" in refused("merge", *given)
+    run("run", *JOB, "--shard", "1/3", "--out", given[0])
     moved = given[0].rename(tmp_path / "elsewhere")
     assert "give --out" in refused("merge", moved, *given[1:])
     assert "exists; give --out another directory" in refused("merge", moved, *given[1:], "--out", whole)

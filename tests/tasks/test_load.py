@@ -171,6 +171,8 @@ BAD_TASKS: list[tuple[str, dict[str, Any], list[str]]] = [
         ["few_shot.demonstrations[0].response is missing"],
     ),
     ("demonstrations in a mapping", {"few_shot": {"k": 0, "demonstrations": {}}}, ["must be a list of mappings"]),
+    ("no draw", {"draws": ["low=temp:1,n:2"]}, [": draws 'low=temp:1,n:2': unknown parameter 'temp'"]),
+    ("draws in a mapping", {"draws": {"low": 1}}, ["draws"]),
     ("shots without response", {"few_shot": {"k": 1}}, ["few_shot.response is missing"]),
 ]
 

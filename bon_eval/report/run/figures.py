@@ -67,6 +67,8 @@ def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
 def write_figures(analysis: Analysis, directory: Path, drawn: Iterable[tuple[str, Figure]] | None = None) -> list[Path]:
     """Write every panel as PNG (200 dots per inch, white) and SVG into a directory, made where it is missing.
 
+    Figures of grids that the analysis does not have, left by an earlier report, are removed.
+
     `drawn` is what `figures` gave, where a page has drawn them already.
 
     Raises:
@@ -76,6 +78,8 @@ def write_figures(analysis: Analysis, directory: Path, drawn: Iterable[tuple[str
     make_directory(directory)
     for name, figure in figures(analysis) if drawn is None else drawn:
         written += save_figure(figure, directory, name)
+    for older in {*directory.glob("draw_*.png"), *directory.glob("draw_*.svg")} - set(written):
+        older.unlink(missing_ok=True)
     return written
 
 

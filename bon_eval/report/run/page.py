@@ -123,7 +123,7 @@ def page(
         "grids": grids,
         "main_draws": [pair for pair in drawn_arms if is_main(*pair, analysis.settings)],
         "other_draws": [pair for pair in drawn_arms if not is_main(*pair, analysis.settings)],
-        "grown": grown_text(analysis.run),
+        "grown": grown_text(analysis.run, analysis.settings.looks),
         "compute": panels.pop("compute"),
         "main_costs": [row for row in analysis.compute if not _of_another_scorer(row, analysis)],
         "other_costs": [row for row in analysis.compute if _of_another_scorer(row, analysis)],

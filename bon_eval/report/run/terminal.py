@@ -130,10 +130,13 @@ def _notes(analysis: Analysis) -> list[str]:
         f"best-of-n picks the response of highest {settings.primary_scorer.replace('_', ' ')}; intervals (95 %) are "
         f"over {analysis.units[1]}s, lifts are paired by problem; log-lik in nats per response, raw distribution.",
     ]
-    if any(settings.shows(row.p_family, analysis.units[0]) for row in analysis.arms):
+    p_values = [row.p_family for row in analysis.arms]
+    p_values += [arm.p_joint for draw in analysis.draws for arm in draw.arms if is_main(draw, arm, settings)]
+    if any(settings.shows(p_value, analysis.units[0]) for p_value in p_values):
         notes.append(
             f"*: p at most {settings.alpha:g} against greedy, adjusted: best-of-n over the n of the table (Holm), "
-            "other arms over all of them (max-t)."
+            "other arms over all of them (max-t)"
+            + (", arms of draws over all of theirs (max-t)." if analysis.draws else ".")
         )
     if len(settings.scorers) > 1:
         notes.append(f"by ...: best-of-{last} under another scorer.")
@@ -146,7 +149,7 @@ def _notes(analysis: Analysis) -> list[str]:
             + "; ".join(f"{draw.draw} is {sampled_with(draw)}, n {draw.n}" for draw in analysis.draws)
             + "; log-lik is the model's own, whatever was sampled from."
         )
-    notes += grown_text(analysis.run)
+    notes += grown_text(analysis.run, settings.looks)
     if analysis.n_clusters is not None:
         notes.append(clusters_text(analysis.n_clusters, settings.cluster))
     enough = analysis.units[0] >= LEAST_PROBLEMS
@@ -172,15 +175,17 @@ def _notes(analysis: Analysis) -> list[str]:
     return lines if len(settings.scorers) <= FEW_SCORERS else [*ranking(analysis), "", *lines]
 
 
-def grown_text(run: Mapping[str, object]) -> list[str]:
-    """What the run's sessions sampled for, where it has grown, in a sentence."""
+def grown_text(run: Mapping[str, object], looks: int = 1) -> list[str]:
+    """What the run's sessions sampled for, where it has grown, in a sentence; `looks`: as many as were planned."""
     extents = run.get("extents")
     if not isinstance(extents, list) or len(extents) < 2:
         return []
-    return [
-        f"grown in {len(extents)} steps: {'; then '.join(extents)}. Where a step was chosen after a look at the "
-        "results, each look counts: give --looks with their number."
-    ]
+    planned = (
+        f"{looks} planned looks share the 5 %"
+        if looks > 1
+        else "Where a step was chosen after a look at the results, each look counts: bon-eval report RUN --looks K"
+    )
+    return [f"grown in {len(extents)} steps: {'; then '.join(extents)}. {planned}."]
 
 
 def _sharper(facts: Facts) -> str:

@@ -232,6 +232,14 @@ def test_budget_leaves_texts_out_and_says_so(hostile: tuple[Run, Analysis, Path]
     assert "without their text" in text
 
 
+def test_steps_in_which_a_run_has_grown(run: Run, analysis: Analysis, tmp_path: Path) -> None:
+    steps = ["3 problems: greedy 1, sample 2", "3 problems: greedy 1, sample 4"]
+    write_page(run, replace(analysis, run={**analysis.run, "extents": steps}), tmp_path, texts=False)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"Grown in 2 steps: {steps[0]}; then {steps[1]}. Where a step" in text
+    assert "bon-eval report RUN --looks K." in text
+
+
 def test_json_is_inert_in_a_script_element() -> None:
     content = {"x": "</script><!--&\u2028\ud800"}
     text = as_json(content)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
+from made_run import MadeRun
 
+from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.results import Analysis, Variant
+from bon_eval.draws import as_stored, parse_draws
+from bon_eval.report.run.figures import write_figures
 from bon_eval.report.run.terminal import WIDTH, render
 from bon_eval.stats import Interval
 
@@ -85,6 +91,46 @@ def test_notes_of_what_explains_the_lift(analysis: Analysis) -> None:
     assert "power" not in text
     assert "best of" not in text
     assert "strict format" not in text
+
+
+def drawn(*texts: str) -> Analysis:
+    """Of one sample a problem, and draws that are always right."""
+    run = MadeRun(problems=40, n=1)
+    specs = parse_draws(texts)
+    run.meta["config"] |= {"n": 1, "draws": [as_stored(spec) for spec in specs]}
+    pool = run.pool
+    right = replace(pool, correct=np.ones_like(pool.correct), answer_class=np.zeros_like(pool.answer_class))
+    run.others = {spec.name: right for spec in specs}  # type: ignore[attr-defined]
+    return analyse(run, draws=300)
+
+
+def test_a_star_that_only_a_draw_has_is_explained() -> None:
+    text = render(drawn("low=temperature:0.25,n:1"))
+    assert "]*" in line_of(text, "low ")
+    assert not [line for line in text.splitlines() if "]*" in line and not line.startswith("low ")]
+    assert "arms of draws over all of theirs (max-t)." in " ".join(text.split())
+    assert "draws: low is temperature 0.25, n 1; log-lik is the model's own" in " ".join(text.split())
+
+
+def test_figures_of_a_grid_go_with_it(tmp_path: Path) -> None:
+    with_grid = drawn("grid=temperature:0.25/0.5,n:1")
+    write_figures(with_grid, tmp_path)
+    assert {path.name for path in tmp_path.glob("draw_*")} == {"draw_grid.png", "draw_grid.svg"}
+    write_figures(replace(with_grid, draws=()), tmp_path)
+    assert not [*tmp_path.glob("draw_*")]
+    assert (tmp_path / "lift.png").is_file()
+
+
+def test_a_run_that_has_grown_says_so_until_its_looks_were_planned(analysis: Analysis) -> None:
+    steps = ["3 problems: greedy 1, sample 2", "3 problems: greedy 1, sample 4"]
+    assert "grown" not in render(replace(analysis, run={**analysis.run, "extents": steps[:1]}))
+    grown = replace(analysis, run={**analysis.run, "extents": steps})
+    text = " ".join(render(grown).split())
+    assert f"grown in 2 steps: {steps[0]}; then {steps[1]}. Where a step was chosen after a look" in text
+    assert "each look counts: bon-eval report RUN --looks K." in text
+    text = " ".join(render(replace(grown, settings=replace(grown.settings, looks=2))).split())
+    assert f"{steps[1]}. 2 planned looks share the 5 %." in text
+    assert "each look counts" not in text
 
 
 def test_strict_format_has_a_line_where_its_numbers_differ(analysis: Analysis) -> None:
