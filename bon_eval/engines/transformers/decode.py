@@ -95,6 +95,7 @@ class Decoder:
                 if self._rows and order.go_on:
                     with torch.inference_mode():
                         self._step()
+                    self._count(job)
                     yield self._taken()
         finally:
             self._tally.begun = self._tally.unbegun = 0
