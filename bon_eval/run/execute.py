@@ -137,8 +137,8 @@ def sample_into(
     store.begin_session(_now(), versions(), engine.facts, seed=seed)
     if lost := store.meta["sessions"][-1]["redrawn"]:
         say(
-            f"at most {counted(lost, 'response')} of pools that are stored in part were lost with the session before and "
-            "are drawn again; long ones are lost more often than short ones (docs/scaling.md)",
+            f"at most {counted(lost, 'response')} of pools that are stored in part were lost with the session before "
+            "and are drawn again; long ones are lost more often than short ones (docs/scaling.md)",
             quiet,
         )
     if store.held:
