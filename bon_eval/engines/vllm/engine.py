@@ -244,13 +244,13 @@ class VllmEngine(LoadedEngine):
     ) -> Iterator[list[tuple[Any, Any]]]:
         """Keep the engine's queue full of sequences and hand out what each step finishes, in any order."""
         waiting: dict[str, Any] = {}
-        more = True
+        more = begin = True
         self._counts.begin(forcing=forcing)
         try:
             with running(self._log, self._log_start):
                 while (more or waiting) and order.go_on:
-                    if more and not order.begin:
-                        more = False
+                    if begin and not order.begin:
+                        more = begin = False
                         self._give_back(waiting)
                     room = window - len(waiting) if more else 0
                     if lot := list(islice(jobs, room)):
