@@ -69,6 +69,8 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
             if args.side == "bare":
                 wanted = list(requests(config, ready.prompts))
                 params = [engine._sampling_params(r) for r in wanted]
+                for asked, request in zip(params, wanted, strict=True):
+                    asked.n = request.n
                 prompts = [engine._prompt(r.prompt_token_ids) for r in wanted]
                 began = time.perf_counter()
                 outputs = engine._llm.generate(prompts, params, use_tqdm=False)

@@ -71,6 +71,16 @@ class Tally:
         return Pulse(self.tokens, self.begun, self.unbegun)
 
 
+@dataclass(slots=True)
+class Order:
+    """What a running `Engine.sample` was told by `Engine.stop`: read between two steps."""
+
+    begin: bool = True
+    """Whether responses may be begun."""
+    go_on: bool = True
+    """Whether those that are begun go on."""
+
+
 class Engine(Protocol):
     """A loaded model. Use as a context manager, one at a time per process."""
 
@@ -87,10 +97,20 @@ class Engine(Protocol):
         """Most tokens of prompt and response together."""
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
-        """Draw every request's responses; yields one request's n responses (index 0..n-1) as soon as they are done.
+        """Draw every request's responses, each exactly once with its index 0..n-1 within the request.
 
-        Requests are taken lazily, in order, and finish in any order. With ``use_adapter=False`` the base model
-        answers, where an adapter is loaded. Raises `EngineError` when the engine fails.
+        Yields responses as soon as they are done, in any order: those that finish together come together, of
+        whatever requests they are. A list may be empty: the caller then has its turn while nothing finishes. Requests
+        are taken lazily, in order. With ``use_adapter=False`` the base model answers, where an adapter is loaded.
+        Raises `EngineError` when the engine fails.
+        """
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Bring the running `sample` to an early end; returns at once, and may be called in a signal handler.
+
+        No response is begun from here on, and what has no token yet is given back; what is begun runs to its end and
+        is yielded. With `at_once` it is given up after the step that the engine is in. What has finished is yielded in
+        either case.
         """
 
     def score(
@@ -116,10 +136,11 @@ class Engine(Protocol):
 
 
 class LoadedEngine(ABC):
-    """What is the same in every engine once its model is there. `__init__` sets both attributes."""
+    """What is the same in every engine once its model is there. `__init__` sets the attributes."""
 
     _facts: dict[str, object]
     _context: int
+    _order: Order
 
     @property
     def facts(self) -> dict[str, object]:
@@ -135,6 +156,12 @@ class LoadedEngine(ABC):
     @abstractmethod
     def pulse(self) -> Pulse:
         """See `Engine.pulse`."""
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """See `Engine.stop`."""
+        self._order.begin = False
+        if at_once:
+            self._order.go_on = False
 
     @abstractmethod
     def close(self) -> None:

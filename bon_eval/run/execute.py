@@ -15,6 +15,7 @@ import pyarrow as pa
 from bon_eval.config import count_owed
 from bon_eval.engines import OpenEngine, open_engine
 from bon_eval.engines.base import Engine, EngineSpec
+from bon_eval.errors import counted
 from bon_eval.records import Request
 from bon_eval.run.console.progress import say
 from bon_eval.run.console.signals import stop_if_asked
@@ -138,6 +139,12 @@ def sample_into(
         check_log_probs(engine, prepared.directory, tokens, remedy, quiet=quiet)
     stop_if_asked()
     store.begin_session(_now(), versions(), engine.facts, seed=seed)
+    if lost := store.meta["sessions"][-1]["redrawn"]:
+        say(
+            f"at most {counted(lost, 'response')} of pools that are stored in part were lost with the session before "
+            "and are drawn again; long ones are lost more often than short ones (docs/scaling.md)",
+            quiet,
+        )
     if store.held:
         whole, total = store.requests_whole(), count_owed(config, len(prepared.problems))
         say(f"{_goes_on(store.meta['sessions'])}: {whole} of {total} requests are stored and stay as they are", quiet)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from bon_eval.config import RunConfig, draw_specs
 from bon_eval.engines.base import Engine
 from bon_eval.errors import EngineError, ModelError
-from bon_eval.records import ForcedSequence, Request
+from bon_eval.records import Draw, ForcedSequence, Request, Response
 from bon_eval.run.console.progress import Progress
 from bon_eval.run.console.signals import Drain, Stopped
 from bon_eval.run.independence import Independence
-from bon_eval.store.writer import RunStore, Work
+from bon_eval.store.writer import Ended, RunStore, Work
 from bon_eval.tasks.prompts import RenderedPrompt
+
+HOLD_S = 2.0
+"""Longest time, in seconds, for which a finished response is not stored."""
+HOLD_TOKENS = 1 << 18
+"""Most tokens of responses that are not stored, about 20 MB."""
 
 
 def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[Request]:
@@ -29,6 +35,67 @@ def requests(config: RunConfig, prompts: Sequence[RenderedPrompt]) -> Iterator[R
             yield Request(prompt.problem_id, draw.name, prompt.token_ids, draw.n, sampling, prompt.messages)
 
 
+class _Intake:
+    """Takes in responses as they finish, in any order, and stores them soon, but not each on its own.
+
+    A file for each response would cost more than many a response does. So what has finished is held until a request
+    is whole, or for `HOLD_S` seconds or `HOLD_TOKENS` tokens: so much is lost by a kill, and memory does not grow with
+    the pool.
+    """
+
+    def __init__(self, store: RunStore, independence: Independence, owed: Iterable[Request]) -> None:
+        self._store, self._independence = store, independence
+        self._owed = {(r.problem_id, r.arm): r for r in owed}
+        self._left = {key: r.n for key, r in self._owed.items()}
+        self.problems = Counter(problem for problem, _ in self._owed)
+        """Requests of each problem that are not whole."""
+        self._places: dict[tuple[str, Draw], tuple[int, ...]] = {}
+        self._held: list[Response] = []
+        self._held_tokens, self._due, self._flushed = 0, False, float("-inf")
+        self.responses = self.tokens = self.prompt_tokens = 0
+        """Stored; of their prompts each request's, once."""
+
+    def take(self, finished: Iterable[Response]) -> int:
+        """Take in what the engine gave, and store what is held where it is time to; the problems that became whole.
+
+        Raises:
+            EngineError: draws repeat each other, or log-probs that cannot be true.
+            StoreError: the disk is full.
+        """
+        placed = []
+        whole = 0
+        for response in finished:
+            key = response.problem_id, response.arm
+            if key not in self._places:
+                # The engine counts from 0, whatever is stored of the pool.
+                self._places[key] = self._store.missing(*key)
+                self.prompt_tokens += len(self._owed[key].prompt_token_ids)
+            placed.append(replace(response, index=self._places[key][response.index]))
+            self._left[key] -= 1
+            if not self._left[key]:
+                del self._places[key]
+                self.problems[key[0]] -= 1
+                self._due, whole = True, whole + (not self.problems[key[0]])
+        if placed:
+            self._independence.check(placed)
+            self._held += placed
+            self._held_tokens += sum(r.n_tokens for r in placed)
+        self._due |= self._held_tokens >= HOLD_TOKENS
+        if self._held and (self._due or time.monotonic() - self._flushed >= HOLD_S):
+            self.flush()
+        return whole
+
+    def flush(self) -> None:
+        """Store what is held."""
+        if held := self._held:
+            # Gone before they are stored: what cannot be stored now cannot be in a second attempt.
+            self._held, self._held_tokens, self._due = [], 0, False
+            self._store.append(held)
+            self._flushed = time.monotonic()
+            self.responses += len(held)
+            self.tokens += sum(r.n_tokens for r in held)
+
+
 def sample(
     store: RunStore,
     engine: Engine,
@@ -37,31 +104,28 @@ def sample(
     use_adapter: bool = True,
     quiet: bool = False,
 ) -> None:
-    """Draw what the store still owes and store each request's responses as they finish.
+    """Draw what the store still owes and store the responses as they finish.
 
-    Ctrl-C or SIGTERM once: what is in flight is finished and stored first (see `bon_eval.run.console.signals`).
+    Ctrl-C or SIGTERM once: what is begun is finished and stored first; see `bon_eval.run.console.signals`.
 
     Raises:
         Stopped: a signal came.
-        EngineError: the engine failed or gave numbers that cannot be true; what was stored before is kept.
+        EngineError: the engine failed or gave numbers that cannot be true; what was finished before is kept.
         StoreError: the disk is full; what was stored before is kept.
     """
-    lacking = {(r.problem_id, r.arm): store.missing(r.problem_id, r.arm) for r in requests(store.config, prompts)}
     owed = [
-        replace(r, n=len(missing)) for r in requests(store.config, prompts) if (missing := lacking[r.problem_id, r.arm])
+        replace(r, n=missing)
+        for r in requests(store.config, prompts)
+        if (missing := len(store.missing(r.problem_id, r.arm)))
     ]
-    left: dict[str, int] = {}
-    for r in owed:
-        left[r.problem_id] = left.get(r.problem_id, 0) + 1
-    lengths = {p.problem_id: len(p.token_ids) for p in prompts}
-    independence = Independence(store, lengths)
-    count = tokens = prompt_tokens = 0
+    intake = _Intake(store, Independence(store, (p.problem_id for p in prompts)), owed)
     began = time.monotonic()
+    ended: Ended = "broken off"
     with (
-        Drain() as drain,
+        Drain(engine) as drain,
         Progress(
             len(prompts),
-            done=len(prompts) - len(left),
+            done=len(prompts) - len(intake.problems),
             label="sampling",
             unit="problems",
             engine=engine,
@@ -69,21 +133,18 @@ def sample(
         ) as progress,
     ):
         try:
-            for answer in engine.sample(drain.feed(owed), use_adapter=use_adapter):
-                # The engine counts from 0, whatever is stored of the pool.
-                places = lacking[answer[0].problem_id, answer[0].arm]
-                responses = [replace(r, index=places[r.index]) for r in answer]
-                independence.check(responses)
-                store.append(responses)
-                drain.landed()
-                problem = responses[0].problem_id
-                left[problem] -= 1
-                more = sum(r.n_tokens for r in responses)
-                count, tokens, prompt_tokens = count + len(responses), tokens + more, prompt_tokens + lengths[problem]
-                progress.advance(0 if left[problem] else 1, responses=len(responses))
+            for finished in engine.sample(drain.feed(owed), use_adapter=use_adapter):
+                with drain.undisturbed():
+                    progress.advance(intake.take(finished), responses=len(finished))
+            ended = "at once" if drain.at_once else "orderly"
         finally:
-            store.end_session(Work(time.monotonic() - began, count, tokens, prompt_tokens))
-    unanswered = [problem for problem, count in left.items() if count]
+            with drain.undisturbed():
+                try:
+                    intake.flush()
+                finally:
+                    seconds = time.monotonic() - began
+                    store.end_session(Work(ended, seconds, intake.responses, intake.tokens, intake.prompt_tokens))
+    unanswered = [problem for problem, count in intake.problems.items() if count]
     if not unanswered:
         store.finish_sampling()
     if drain.signum is not None:

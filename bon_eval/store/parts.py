@@ -139,7 +139,7 @@ def _confidences(responses: Sequence[Response]) -> NDArray[np.float32]:
         if len(found) != r.n_tokens or not (np.isfinite(found) & (found >= 0)).all():
             raise EngineError(
                 f"problem {r.problem_id}, {r.arm} {r.index}: the engine gave no finite top-k confidence >= 0 for each "
-                "token; nothing of this request was stored"
+                "token; it was not stored"
             )
     return np.array([x for r in responses for x in r.token_topk or ()], dtype=np.float32)
 

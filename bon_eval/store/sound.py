@@ -22,12 +22,12 @@ def sound_logprobs(responses: Sequence[Response]) -> NDArray[np.float32]:
         if r.finish_reason not in ("stop", "length"):
             raise EngineError(
                 f"problem {r.problem_id}, {r.arm} {r.index}: the engine gave the response up ({r.finish_reason!r}); "
-                "nothing of this request was stored: run the same command again"
+                "it was not stored: run the same command again"
             )
         if not r.n_tokens or len(r.token_ids) not in (0, r.n_tokens):
             raise EngineError(
                 f"problem {r.problem_id}, {r.arm} {r.index}: {len(r.token_logprobs)} log-probs for "
-                f"{len(r.token_ids)} tokens; the engine is broken, nothing of this request was stored"
+                f"{len(r.token_ids)} tokens; the engine is broken, it was not stored"
             )
     flat = np.array([x for r in responses for x in r.token_logprobs], dtype=np.float32)
     if not (np.isfinite(flat) & (flat <= 0)).all():
@@ -35,6 +35,6 @@ def sound_logprobs(responses: Sequence[Response]) -> NDArray[np.float32]:
         r = responses[int(np.searchsorted(np.cumsum(lengths), bad, side="right"))]
         raise EngineError(
             f"problem {r.problem_id}, {r.arm} {r.index}: the engine gave the log-prob {flat[bad]} (must be finite and "
-            "<= 0); nothing of this request was stored"
+            "<= 0); it was not stored"
         )
     return flat

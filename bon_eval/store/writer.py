@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -33,10 +33,15 @@ _CONFIG = {"model": str, "task": str, "engine": str, "n": int, "max_tokens": int
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.parquet"}
 
 
+Ended = Literal["orderly", "at once", "broken off"]
+"""How a session's sampling ended: all that it began is stored; a signal gave that up; an error broke it off."""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """What a session has sampled and stored."""
 
+    ended: Ended
     seconds: float
     """Of sampling alone, by a clock that never goes back."""
     responses: int
@@ -163,10 +168,19 @@ class RunStore:
         sessions = self.meta["sessions"]
         used = self.session_seed if seed is None else seed
         extent = {"problems": len(self._ids), "draws": draws(self.config)}
-        sessions.append({"started": started, "seed": used, "extent": extent, "versions": versions, "engine": engine})
+        session = {"started": started, "seed": used, "extent": extent, "redrawn": self._redrawn()}
+        sessions.append(session | {"versions": versions, "engine": engine})
         self.meta |= {"versions": versions, "engine": engine, "state": "sampling"}
         self._created = False
         self.save_meta()
+
+    def _redrawn(self) -> int:
+        """At most so many responses were begun and lost by the session before, and are drawn again: 0 where it ended in
+        good order, else those that it left out of the pools that it had stored in part."""
+        if not self.meta["sessions"] or (last := self.meta["sessions"][-1]).get("ended") == "orderly":
+            return 0
+        then, ids = last.get("extent", {}).get("draws", {}), set(self._ids)
+        return sum(len(self.held.missing(i, draw, then.get(draw, 0))) for i, draw in self.held if i in ids)
 
     def end_session(self, work: Work) -> None:
         """Record what this process has sampled; a process that is killed leaves it out."""
@@ -189,21 +203,24 @@ class RunStore:
         return int(state[0] >> 1)
 
     def append(self, responses: Sequence[Response]) -> None:
-        """Store responses of one request, whole or not at all.
+        """Store responses, of any requests: all of them or none.
 
         Raises:
             EngineError: log-probs that cannot be true.
-            StoreError: one is stored already, or the disk is full.
+            StoreError: one is stored already or given twice, or the disk is full.
         """
-        problem, draw = responses[0].problem_id, responses[0].arm
         table = parts.to_table(responses, self._schema)
-        for index in (r.index for r in responses):
-            if self.held.has(problem, draw, index):
+        given: set[tuple[str, Draw, int]] = set()
+        for key in ((r.problem_id, r.arm, r.index) for r in responses):
+            if key in given or self.held.has(*key):
+                problem, draw, index = key
                 raise StoreError(
                     f"problem {problem} already has its {draw} response {index}; refusing to store it twice"
                 )
+            given.add(key)
         self._log.append(table)
-        self.held.add(problem, draw, (r.index for r in responses))
+        for problem, draw, index in given:
+            self.held.add(problem, draw, (index,))
 
     def finish_sampling(self) -> None:
         """Mark the run as complete and merge what is left."""

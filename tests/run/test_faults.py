@@ -132,7 +132,10 @@ def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path, 
     stored_at_signal = len(table(out))
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    [flying] = re.findall(r"stopping: (\d+) requests? in flight will be finished and stored", stderr)
+    [flying] = re.findall(
+        r"stopping: (\d+) responses? (?:that (?:is|are) begun|awaited from the server) will be finished and stored",
+        stderr,
+    )
     assert int(flying) >= 2
     assert stderr.rstrip().endswith("the same command goes on where this one stopped")
     assert "Traceback" not in stderr
@@ -148,7 +151,7 @@ def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path, 
     process.terminate()
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert "in flight will be finished" in stderr
+    assert "will be finished and stored" in stderr
     more = table(out)
     assert len(more) > len(kept)
     # Twice: at once, with all that is left in flight.
@@ -181,7 +184,7 @@ def test_ctrl_c_on_the_transformers_engine(tmp_path: Path, wait_for_parts: Wait)
     at_signal = len(table(out))
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "in flight will be finished" in stderr
+    assert "will be finished and stored" in stderr
     kept = table(out)
     assert at_signal < len(kept) < PROBLEMS * (N + 1)
     finish(out, *engine)
@@ -244,7 +247,10 @@ def test_vllm_in_this_process_stopped_in_every_way(tmp_path: Path, wait_for_part
 
     code, stderr, _ = stop(group)
     assert code == 143, stderr
-    [flying] = re.findall(r"stopping: (\d+) requests? in flight will be finished and stored", stderr)
+    [flying] = re.findall(
+        r"stopping: (\d+) responses? (?:that (?:is|are) begun|awaited from the server) will be finished and stored",
+        stderr,
+    )
     assert json.loads((out / "run.json").read_text())["sessions"][0]["responses"] == len(kept)
     assert int(flying) > 2
     before = len(kept)

@@ -7,9 +7,11 @@ import os
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 
+from bon_eval.engines.base import Pulse
 from bon_eval.run.console import signals
 from bon_eval.run.console.signals import TOGETHER, Drain, Stopped, stop_if_asked, stopping_at_once
 
@@ -34,8 +36,9 @@ def wait_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_signals_that_come_together_are_one() -> None:
     """One that arrives while the first one's cleaning up goes on does not break into it, also behind a `Drain`."""
+    engine: Any = Told()
     with stopping_at_once():
-        with Drain() as drain:
+        with Drain(engine) as drain:
             os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
@@ -46,36 +49,65 @@ def test_signals_that_come_together_are_one() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_ends_the_feed_and_the_second_one_all(
-    second: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+class Told:
+    """What `Drain` asks of an engine, and what it was told."""
+
+    pulse = Pulse(0, 2, 30)
+
+    def __init__(self) -> None:
+        self.orders: list[bool] = []
+
+    def stop(self, *, at_once: bool = False) -> None:
+        self.orders.append(at_once)
+
+
+@pytest.mark.parametrize("other", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_ends_the_feed_the_second_the_work_and_the_third_breaks_in(
+    other: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with Drain() as drain:
+    engine: Any = Told()
+    with Drain(engine) as drain:
         taken = drain.feed(range(10))
         assert [next(taken), next(taken), next(taken)] == [0, 1, 2]
-        drain.landed()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert drain.signum == signal.SIGTERM
+        assert (drain.signum, drain.at_once, engine.orders) == (signal.SIGTERM, False, [False])
         assert list(taken) == []
-        assert "2 requests in flight will be finished" in capfd.readouterr().err
+        said = capfd.readouterr().err
+        assert "stopping: 2 responses that are begun will be finished and stored, 30 that are not begun are" in said
         for together in (signal.SIGTERM, signal.SIGINT):  # as `timeout` and process groups send them
             os.kill(os.getpid(), together)
-        assert (drain.signum, capfd.readouterr().err) == (signal.SIGTERM, "")
+        assert (drain.signum, drain.at_once, capfd.readouterr().err) == (signal.SIGTERM, False, "")
         wait_out(monkeypatch)
+        os.kill(os.getpid(), other)
+        assert (drain.signum, drain.at_once, engine.orders) == (other, True, [False, True])
+        assert "stopping at once: what has finished is stored" in capfd.readouterr().err
+        wait_out(monkeypatch)
+        stored = []
+
+        def store() -> None:
+            with drain.undisturbed():
+                os.kill(os.getpid(), other)
+                stored.append("whole")
+
         with pytest.raises(Stopped) as caught:
-            os.kill(os.getpid(), second)
-        os.kill(os.getpid(), second)
-    assert caught.value.signum == second
+            store()
+        assert stored == ["whole"], "nothing breaks into what is stored"
+        wait_out(monkeypatch)
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), other)
+        os.kill(os.getpid(), other)
+    assert caught.value.signum == other
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_outside_the_main_thread_nothing_is_installed() -> None:
     before = signal.getsignal(signal.SIGINT)
     seen = []
+    engine: Any = Told()
 
     def work() -> None:
-        with stopping_at_once(), Drain() as drain:
+        with stopping_at_once(), Drain(engine) as drain:
             seen.append((list(drain.feed(range(3))), signal.getsignal(signal.SIGINT)))
 
     thread = threading.Thread(target=work)

@@ -26,7 +26,7 @@ from bon_eval.records import Problem, Response
 from bon_eval.store import parts
 from bon_eval.store.prompts import load_prompts, load_rendered_prompts
 from bon_eval.store.reader import iter_responses, load_run
-from bon_eval.store.writer import RunStore
+from bon_eval.store.writer import Ended, RunStore, Work
 from bon_eval.tasks.prompts import RenderedPrompt
 
 N = 4
@@ -121,6 +121,36 @@ def test_a_logprob_for_each_token(tmp_path: Path) -> None:
     good = responses(0, "greedy", 1)[0]
     with open_store(tmp_path) as store, pytest.raises(EngineError, match="log-probs for"):
         store.append([replace(good, token_logprobs=(*good.token_logprobs, -1.0))])
+
+
+def test_responses_of_several_requests_are_stored_together(tmp_path: Path) -> None:
+    mixed = [*responses(0, "sample", N)[1:3], *responses(1, "greedy", 1), *responses(2, "sample", N)[::-1]]
+    with open_store(tmp_path) as store:
+        store.append(mixed)
+        assert store.missing("p0", "sample") == (0, 3)
+        assert (store.missing("p1", "greedy"), store.missing("p2", "sample")) == ((), ())
+        with pytest.raises(StoreError, match="problem p0 already has its sample response 2"):
+            store.append([*responses(3, "greedy", 1), *responses(0, "sample", N)[2:]])
+        with pytest.raises(StoreError, match="problem p3 already has its greedy response 0"):
+            store.append(responses(3, "greedy", 1) * 2)
+    assert list(iter_responses(tmp_path)) == mixed
+    assert len(list(tmp_path.rglob("part-*.parquet"))) == 1
+
+
+@pytest.mark.parametrize(("ended", "redrawn"), [(None, 5), ("broken off", 5), ("at once", 5), ("orderly", 0)])
+def test_a_session_says_what_the_one_before_may_have_begun_and_lost(
+    tmp_path: Path, ended: Ended | None, redrawn: int
+) -> None:
+    """Pools that are stored in part, and those alone, and no more than the session before was to draw."""
+    with open_store(tmp_path) as store:
+        store.begin_session("first", {}, {})
+        store.append([*responses(0, "sample", N)[1:2], *responses(1, "sample", N)[:2], *responses(2, "sample", N)])
+        if ended:
+            store.end_session(Work(ended, 1.0, 7, 70, 30))
+    with open_store(tmp_path, replace(CONFIG, n=N + 2)) as store:
+        store.begin_session("second", {}, {})
+    with open_store(tmp_path, replace(CONFIG, n=N + 2)) as store:
+        assert [s["redrawn"] for s in store.meta["sessions"]] == [0, redrawn]
 
 
 def test_nothing_is_stored_twice(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, Tally
+from bon_eval.engines.base import EngineSpec, LoadedEngine, Order, Pulse, Tally
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.openai.client import Client
 from bon_eval.engines.openai.probe import find, path, probe
@@ -29,6 +29,8 @@ _SCORE_WINDOW = 64
 # HTTP requests at once: the client opens at most 1,000 connections, and one that waits for its turn would use up its
 # deadline; 1,024 open files are a usual limit, too.
 _MOST_REQUESTS = 900
+# Longest wait for an answer before the caller has its turn.
+_TURN_S = 1.0
 # Probability below which two parts of one pool that are the same are one answer given twice.
 _CACHED_BELOW = 1e-9
 
@@ -38,8 +40,8 @@ class _Pool:
     """A request on its way, in one or several HTTP requests."""
 
     request: Request
-    choices: list[Choice | None]
-    missing: int
+    seen: list[int | None]
+    """Hash of each response's log-probs, once it is there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +70,7 @@ class OpenAIEngine(LoadedEngine):
         self._spec = spec
         self._texts: dict[tuple[int, ...], frozenset[str]] = {}
         self._tried: set[tuple[frozenset[str], bool]] = set()
-        self._tally = Tally()
+        self._tally, self._order = Tally(), Order()
         try:
             found = self._client.run(find(self._client, self._settings))
             self._server = found.server
@@ -124,17 +126,21 @@ class OpenAIEngine(LoadedEngine):
             self._tried.add(kind)
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
-        """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
-        for job, answer in self._stream(self._sampling_jobs(requests), self._settings.concurrency):
+        """Draw every request's responses, yielding each answer's as it comes. See `Engine.sample`."""
+        self._order = Order()
+        for answered in self._stream(self._sampling_jobs(requests), self._settings.concurrency, self._order):
+            if answered is None:
+                yield []
+                continue
+            job, answer = answered
             pool: _Pool = job.owner
             ends = self._end_texts(pool.request.sampling.stop_token_ids)
             found = read_answer(answer, pool.request, job.size, ends).choices
             self._tally.tokens += sum(len(choice.logprobs) for choice in found)
-            _check_fresh(pool, found)
-            pool.choices[job.offset : job.offset + job.size] = found
-            pool.missing -= job.size
-            if not pool.missing:
-                yield [to_response(pool.request, i, c) for i, c in enumerate(pool.choices) if c is not None]
+            seen = [hash(choice.logprobs.tobytes()) for choice in found]
+            _check_fresh(pool, found, seen)
+            pool.seen[job.offset : job.offset + job.size] = seen
+            yield [to_response(pool.request, i, choice) for i, choice in enumerate(found, job.offset)]
 
     def score(
         self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True
@@ -161,7 +167,7 @@ class OpenAIEngine(LoadedEngine):
     def _sampling_jobs(self, requests: Iterable[Request]) -> Iterator[_Job]:
         for request in requests:
             self._try(request.sampling, request)
-            pool = _Pool(request, [None] * request.n, request.n)
+            pool = _Pool(request, [None] * request.n)
             jobs = -(-request.n // self._max_n)
             for k in range(jobs):
                 start, stop = k * request.n // jobs, (k + 1) * request.n // jobs
@@ -175,20 +181,26 @@ class OpenAIEngine(LoadedEngine):
                 "through a server of vLLM"
             )
         jobs = (_Job(scoring_body(self._settings, s, top), "/completions", 1, s) for s in sequences)
-        for job, answer in self._stream(jobs, min(_SCORE_WINDOW, self._settings.concurrency)):
+        for answered in self._stream(jobs, min(_SCORE_WINDOW, self._settings.concurrency), Order()):
+            if answered is None:
+                continue
+            job, answer = answered
             scores = read_scores(answer, job.owner)
             self._tally.tokens += len(job.owner.response_token_ids)
             yield job.owner, scores
 
-    def _stream(self, jobs: Iterator[_Job], window: int) -> Iterator[tuple[_Job, Any]]:
-        """Keep as many responses on their way as the window allows and hand out answers as they come, in any order."""
+    def _stream(self, jobs: Iterator[_Job], window: int, order: Order) -> Iterator[tuple[_Job, Any] | None]:
+        """Keep as many responses on their way as the window allows and hand out answers as they come, in any order.
+
+        What a server has begun is not known: all that was sent to it counts as begun. None: nothing came for a while.
+        """
         running: dict[Future[Any], _Job] = {}
         answered: SimpleQueue[Future[Any]] = SimpleQueue()
         flying = 0
         held = next(jobs, None)
         try:
-            while held is not None or running:
-                while held is not None:
+            while running or (held is not None and order.begin):
+                while held is not None and order.begin:
                     if running and (flying + held.size > window or len(running) >= _MOST_REQUESTS):
                         break
                     sent = self._client.start(self._client.post(held.path, held.body))
@@ -197,7 +209,13 @@ class OpenAIEngine(LoadedEngine):
                     flying += held.size
                     self._tally.begun = flying
                     held = next(jobs, None)
-                done = answered.get()
+                try:
+                    done = answered.get(timeout=_TURN_S if order.go_on else 0)
+                except Empty:
+                    if not order.go_on:
+                        break
+                    yield None
+                    continue
                 job = running.pop(done)
                 flying -= job.size
                 self._tally.begun = flying
@@ -218,15 +236,13 @@ class OpenAIEngine(LoadedEngine):
         return self._texts[ends]
 
 
-def _check_fresh(pool: _Pool, found: tuple[Choice, ...]) -> None:
+def _check_fresh(pool: _Pool, found: tuple[Choice, ...], seen: list[int]) -> None:
     """Raise `EngineError` where a part of a pool repeats another: a cache answers equal requests with one answer."""
     if _chance(found, pool.request.sampling) > _CACHED_BELOW:
         return
-    size = len(found)
-    for start in range(0, len(pool.choices) - size + 1):
-        if pool.choices[start] is not None and [c and c.logprobs for c in pool.choices[start : start + size]] == [
-            c.logprobs for c in found
-        ]:
+    size = len(seen)
+    for start in range(0, len(pool.seen) - size + 1):
+        if pool.seen[start : start + size] == seen:
             raise EngineError(
                 f"problem {pool.request.problem_id}: the server answered two requests with the same {size} responses; "
                 "a cache stands between, or servers behind a router share a seed: turn it off, or give each server its "

@@ -21,7 +21,7 @@ SHAPE = "it is of another shape than OpenAI's API has; check --base-url, or use 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One response as the server gave it, small: thousands may wait for the rest of their pools."""
+    """One response as the server gave it."""
 
     text: str
     token_ids: array[int]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from bon_eval.engines.base import Tally
+from bon_eval.engines.base import Order, Tally
 from bon_eval.engines.transformers.cache import SLACK, BatchCache, KeyValues
 from bon_eval.engines.transformers.draw import draw, raw_logprobs, top_confidence
 from bon_eval.engines.transformers.text import Detokenizer, find_stop
@@ -39,7 +39,6 @@ class _Job:
     context: tuple[int, ...]
     """Tokens before the response that its text depends on."""
     started: int = 0
-    responses: list[Response] = field(default_factory=list)
 
     @property
     def length(self) -> int:
@@ -73,28 +72,31 @@ class Decoder:
         self._device = generator.device
         self._cache = BatchCache()
         self._rows: list[_Row] = []
+        self._finished: list[Response] = []
         self._token_bytes = 0
         self._prefilled: tuple[tuple[int, ...], KeyValues, torch.Tensor] | None = None
 
-    def run(self, requests: Iterable[Request]) -> Iterator[list[Response]]:
-        """Yield each request's responses, index 0 .. n-1, once all of them are done."""
+    def run(self, requests: Iterable[Request], order: Order) -> Iterator[list[Response]]:
+        """Yield the responses that a step has finished, step by step."""
         jobs = (self._job(request) for request in requests)
         job = next(jobs, None)
         try:
-            while job is not None or self._rows:
+            while order.go_on and (job is not None or self._rows):
+                job = job if order.begin else None
                 self._count(job)
                 # Entering in lots costs a little idle room and saves most of the small copies.
-                while job is not None and (room := self._room(job)) > 0 and room * 16 >= len(self._rows):
+                while job is not None and order.begin and (room := self._room(job)) * 16 >= max(len(self._rows), 1):
                     with torch.inference_mode():
-                        finished = self._enter(job, min(room, job.request.n - job.started), room + len(self._rows))
-                    yield from finished
+                        self._enter(job, min(room, job.request.n - job.started), room + len(self._rows))
+                    yield self._taken()
                     if job.started == job.request.n:
                         job = next(jobs, None)
                     self._count(job)
-                if self._rows:
+                if self._rows and order.go_on:
                     with torch.inference_mode():
-                        finished = self._step()
-                    yield from finished
+                        self._step()
+                    self._count(job)
+                    yield self._taken()
         finally:
             self._tally.begun = self._tally.unbegun = 0
 
@@ -132,7 +134,7 @@ class Decoder:
         rows = min(self._limits.rows, self._limits.cache_bytes // (longest * self._token_bytes))
         return max(rows, 1) - len(self._rows)
 
-    def _enter(self, job: _Job, count: int, row_limit: int) -> list[list[Response]]:
+    def _enter(self, job: _Job, count: int, row_limit: int) -> None:
         """Draw the first token of `count` sequences from one prefill; those that go on join the batch."""
         keys_values, logits = self._prefill(job.request.prompt_token_ids)
         rows = [_Row(job, job.started + i) for i in range(count)]
@@ -143,7 +145,6 @@ class Decoder:
         if going_on:
             self._cache.admit(keys_values, len(going_on), row_limit)
             self._rows += going_on
-        return self._finished([job])
 
     def _prefill(self, prompt: tuple[int, ...]) -> tuple[KeyValues, torch.Tensor]:
         """Keys and values of the prompt and the logits after it, shape (1, vocabulary). The last prompt's are kept."""
@@ -157,7 +158,7 @@ class Decoder:
             self._prefilled = (prompt, keys_values, logits)
         return self._prefilled[1:]
 
-    def _step(self) -> list[list[Response]]:
+    def _step(self) -> None:
         """One token for every running sequence."""
         self._cache.reserve_step()
         last = torch.tensor([[row.token_ids[-1]] for row in self._rows], device=self._device)
@@ -172,12 +173,10 @@ class Decoder:
         self._cache.advance()
         drawn = self._draw(logits, self._rows)
         ended = [i for i, row in enumerate(self._rows) if self._append(row, *drawn[i])]
-        jobs = list(dict.fromkeys(self._rows[i].job for i in ended))
         if ended:
             for source, target in self._cache.remove(ended):
                 self._rows[target] = self._rows[source]
             del self._rows[self._cache.rows :]
-        return self._finished(jobs)
 
     def _draw(self, logits: torch.Tensor, rows: list[_Row]) -> list[tuple[int, float, float | None]]:
         """Token, log-prob and, where the request asks for it, top-k confidence of each row."""
@@ -215,7 +214,7 @@ class Decoder:
         return False
 
     def _store(self, row: _Row, text: str, finish_reason: str) -> None:
-        row.job.responses.append(
+        self._finished.append(
             Response(
                 problem_id=row.job.request.problem_id,
                 arm=row.job.request.arm,
@@ -228,6 +227,6 @@ class Decoder:
             )
         )
 
-    def _finished(self, jobs: list[_Job]) -> list[list[Response]]:
-        done = [job for job in jobs if len(job.responses) == job.request.n]
-        return [sorted(job.responses, key=lambda response: response.index) for job in done]
+    def _taken(self) -> list[Response]:
+        finished, self._finished = self._finished, []
+        return finished

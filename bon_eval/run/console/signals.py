@@ -1,8 +1,9 @@
 """Stopping a run: what Ctrl-C and SIGTERM do while it samples, and elsewhere.
 
-While sampling the first signal lets what is in flight finish and be stored, a second one stops at once. Elsewhere there
-is nothing to finish, and the first one stops. Signals that come together are one: `timeout`, Slurm and a terminal's
-process group deliver theirs twice within a moment.
+While sampling the first signal lets what is begun finish and be stored, and gives back what is not; a second one stops
+after the engine's step, a third one in the midst of it, and what has finished is stored in any case. Elsewhere there is
+nothing to finish, and the first one stops. Signals that come together are one: `timeout`, Slurm and the process group
+of a terminal deliver theirs twice within a moment.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
+from bon_eval.engines.base import Engine, Pulse
 from bon_eval.errors import counted
 
 T = TypeVar("T")
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 TOGETHER = 2.0
 """Signals within so many seconds of the first of them are one."""
-_AGAIN = f"Ctrl-C again, {TOGETHER:.0f} seconds from now or later, stops at once"
+_AGAIN = f"Ctrl-C again, {TOGETHER:.0f} seconds from now or later, "
 
 
 class Stopped(KeyboardInterrupt):
@@ -91,16 +93,19 @@ def stop_if_asked() -> None:
 
 
 class Drain:
-    """Lets requests in until a signal comes. Use as a context manager around an engine's stream of responses.
+    """Lets requests in until a signal comes, which stops the engine. Use as a context manager around its stream.
 
     Outside the main thread no signal is looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.signum: int | None = None
-        """The signal that asked to stop; None while there was none."""
-        self.flying = 0
-        """Requests that the engine has taken and not answered."""
+        """The last signal that asked to stop; None while there was none."""
+        self.at_once = False
+        """Whether what is begun was given up."""
+        self._engine = engine
+        self._busy = False
+        self._pending: int | None = None
         self._before: dict[signal.Signals, Any] = {}
         self._burst = _Burst()
 
@@ -109,12 +114,18 @@ class Drain:
         for request in requests:
             if self.signum is not None:
                 return
-            self.flying += 1
             yield request
 
-    def landed(self) -> None:
-        """Count one request as answered."""
-        self.flying -= 1
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """What no signal breaks into: a third one, which raises `Stopped`, does so at the end."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+        if self._pending is not None:
+            raise Stopped(self._pending)
 
     def __enter__(self) -> Drain:
         if threading.current_thread() is threading.main_thread():
@@ -133,10 +144,39 @@ class Drain:
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self._burst.goes_on():
             return
-        if self.signum is not None:
-            raise Stopped(signum)
+        first, second = self.signum is None, not self.at_once
         self.signum = signum
-        # Not by print: a handler may run in the middle of another print to the same stream.
-        what = f"{counted(self.flying, 'request')} in flight"
-        with contextlib.suppress(OSError):  # the terminal may be gone, which is no reason to lose what is in flight
-            os.write(2, f"\nstopping: {what} will be finished and stored; {_AGAIN}\n".encode())
+        if first:
+            in_hand = told(self._engine.pulse)
+            self._engine.stop()
+            _say(f"stopping: {in_hand}; {_AGAIN}stops at once")
+        elif second:
+            self.at_once = True
+            self._engine.stop(at_once=True)
+            _say(f"stopping at once: what has finished is stored; {_AGAIN}does not wait for the engine's step")
+        elif not self._busy:
+            raise Stopped(signum)
+        else:
+            self._pending = signum
+
+
+def told(pulse: Pulse) -> str:
+    """What becomes of what an engine has in hand, in words.
+
+    >>> told(Pulse(0, 12, 340))
+    '12 responses that are begun will be finished and stored, 340 that are not begun are given back'
+    >>> told(Pulse(0, 1, 0))
+    '1 response that is begun will be finished and stored'
+    >>> told(Pulse(0, 128, 0, live=False))
+    '128 responses awaited from the server will be finished and stored'
+    """
+    are = "is" if pulse.begun == 1 else "are"
+    which = f"that {are} begun" if pulse.live else "awaited from the server"
+    given_back = f", {pulse.unbegun:,} that are not begun are given back" if pulse.unbegun else ""
+    return f"{counted(pulse.begun, 'response')} {which} will be finished and stored{given_back}"
+
+
+def _say(text: str) -> None:
+    # Not by print: a handler may run in the middle of another print to the same stream.
+    with contextlib.suppress(OSError):  # the terminal may be gone, which is no reason to lose what is begun
+        os.write(2, f"\n{text}\n".encode())

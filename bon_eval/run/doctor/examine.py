@@ -139,11 +139,11 @@ def examine(
         with opened(name) as engine:
             sampled = []
             with Progress(
-                len(requests), label=f"{name} samples", unit="requests", engine=engine, brief=True
+                sum(r.n for r in requests), label=f"{name} samples", unit="responses", engine=engine, brief=True
             ) as progress:
-                for group in engine.sample(requests):
-                    sampled += group
-                    progress.advance(1, responses=len(group))
+                for finished in engine.sample(requests):
+                    sampled += finished
+                    progress.advance(len(finished))
             drawn[name] = _Drawn(engine.facts, _grouped(sampled))
             yield from wrapped(engine_line(engine.facts))
             if name == names[0]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import copy
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from pools import only_pool
 from toy_server import Toy, toy_server
 
 from bon_eval.engines.base import EngineSpec
@@ -24,13 +28,51 @@ def sample(url: str, **args: Any) -> Any:
     given = {"base_url": url, "served_model": "toy", "patience": 0.2} | args
     spec = EngineSpec(str(ASSETS / "arith-mixed"), engine_args=given, probe=REQUEST)
     with OpenAIEngine(spec) as engine:
-        return [r for group in engine.sample([REQUEST]) for r in group]
+        return only_pool(engine.sample([REQUEST]))
 
 
 def test_a_true_server_is_taken() -> None:
     with toy_server(TOY) as url:
         responses = sample(url, max_n=2)
     assert [r.index for r in responses] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_stop_sends_nothing_more_and_takes_what_was_sent(at_once: bool) -> None:
+    """Parts of two responses, four on their way at once; the third part is held back by the server."""
+    sent = 0
+    answering = threading.Event()
+
+    def play(body: dict[str, Any], answer: dict[str, Any]) -> Any:
+        nonlocal sent
+        if sampling and body["n"] == 2:
+            sent += 1
+            if sent > 2:
+                answering.wait(60)
+        return answer
+
+    given = {"base_url": "", "served_model": "toy", "max_n": 2, "concurrency": 4}
+    sampling: list[bool] = []
+    with toy_server(TOY, play) as url:
+        spec = EngineSpec(str(ASSETS / "arith-mixed"), engine_args=given | {"base_url": url}, probe=REQUEST)
+        with OpenAIEngine(spec) as engine:
+            sampling.append(True)
+            stream = engine.sample([replace(REQUEST, n=20)])
+            found = [next(stream), next(stream)]
+            while not all(found):
+                found = [*filter(None, found), next(stream)]
+            began, awaited = time.monotonic(), engine.pulse.begun
+            assert awaited == 2
+            engine.stop(at_once=at_once)
+            if not at_once:
+                threading.Timer(1.5, answering.set).start()
+            found += stream
+            assert time.monotonic() - began < 20
+            assert sum(map(len, found)) == 4 + (0 if at_once else awaited)
+            assert [] in found or at_once, "the caller has its turns while nothing comes"
+            answering.set()
+    responses = [r for piece in found for r in piece]
+    assert len({r.index for r in responses}) == len(responses)
 
 
 def choices(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:

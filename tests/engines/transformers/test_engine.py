@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pools import only_pool, pools
 from scipy import stats
 from truncated import GIVEN, chi_square, distribution
 
@@ -97,7 +98,7 @@ def requests(
 
 
 def draw(engine: TransformersEngine, asked: list[Request]) -> dict[str, list[Response]]:
-    return {group[0].problem_id: group for group in engine.sample(asked)}
+    return {problem: pool for (problem, _), pool in pools(engine.sample(asked)).items()}
 
 
 def direct_logprobs(model: Any, prompt: tuple[int, ...], response: tuple[int, ...]) -> list[float]:
@@ -116,7 +117,7 @@ def largest_difference(left: Any, right: Any) -> float:
 
 def test_responses_are_complete_and_well_formed(engine: TransformersEngine) -> None:
     asked = requests()
-    groups = list(engine.sample(asked))
+    groups = list(pools(engine.sample(asked)).values())
     assert sorted(g[0].problem_id for g in groups) == sorted(r.problem_id for r in asked)
     seen = set()
     for group in groups:
@@ -186,7 +187,7 @@ def test_draws_follow_the_tempered_distribution(checkpoint: str, model: Any, tem
     prompt, n = (1, 5, 9), 20_000
     sampling = Sampling(temperature=temperature, max_tokens=2)
     with TransformersEngine(EngineSpec(checkpoint, seed=3, engine_args={"batch_size": 512})) as engine:
-        [group] = engine.sample([Request("p", "sample", prompt, n, sampling)])
+        group = only_pool(engine.sample([Request("p", "sample", prompt, n, sampling)]))
     with torch.inference_mode():
         first = torch.softmax(model(torch.tensor([prompt])).logits[0, -1].double() / temperature, -1)
         second = torch.softmax(
@@ -210,7 +211,7 @@ def test_draws_of_every_kind_in_one_stream_follow_what_is_left(checkpoint: str, 
     asked = [Request(f"p{i}", f"draw{i}", prompt, n, Sampling(max_tokens=2, **kind)) for i, kind in enumerate(kinds)]
     greedy = Request("g", "greedy", prompt, 1, Sampling(0.0, 2))
     with TransformersEngine(EngineSpec(checkpoint, seed=3, engine_args={"batch_size": 700})) as engine:
-        groups = {group[0].arm: group for group in engine.sample([asked[0], greedy, *asked[1:]])}
+        groups = {arm: pool for (_, arm), pool in pools(engine.sample([asked[0], greedy, *asked[1:]])).items()}
     with torch.inference_mode():
         first = model(torch.tensor([prompt])).logits[0, -1].numpy()
         second = model(torch.tensor([[*prompt, t] for t in range(VOCABULARY)])).logits[:, -1].numpy()
@@ -230,7 +231,7 @@ def test_one_temperature_does_not_touch_the_rows_of_another(checkpoint: str, mod
     hot, greedy = requests(count=4, n=3, temperature=5.0), requests(count=4, n=1, temperature=0.0)
     mixed = [r for pair in zip(hot, greedy, strict=True) for r in pair]
     with TransformersEngine(EngineSpec(checkpoint, engine_args={"batch_size": 6})) as engine:
-        groups = list(engine.sample(mixed))
+        groups = list(pools(engine.sample(mixed)).values())
         alone = draw(engine, greedy)
     together = {g[0].problem_id: g[0] for g in groups if g[0].arm == "greedy"}
     assert {k: r.token_ids for k, r in together.items()} == {k: g[0].token_ids for k, g in alone.items()}
@@ -248,7 +249,7 @@ def test_seed(checkpoint: str) -> None:
 
 
 def test_samples_of_one_request_differ(engine: TransformersEngine) -> None:
-    [group] = engine.sample(requests(count=1, n=16))
+    group = only_pool(engine.sample(requests(count=1, n=16)))
     assert len({r.token_ids for r in group}) > 8
 
 
@@ -271,11 +272,11 @@ def test_stop_strings_end_the_text_before_them_and_keep_their_tokens(engine: Tra
 
 def test_max_tokens_and_the_end_of_the_context_cut(engine: TransformersEngine) -> None:
     assert engine.context_length == 512
-    [[cut]] = engine.sample([Request("p", "sample", (1, 4), 1, Sampling(1.0, 1))])
+    [cut] = only_pool(engine.sample([Request("p", "sample", (1, 4), 1, Sampling(1.0, 1))]))
     assert (cut.n_tokens, cut.finish_reason, cut.truncated) == (1, "length", True)
     long = (1, *[4] * 508)
-    groups = list(engine.sample([Request("p", "sample", long, 8, Sampling(1.0, 50))]))
-    assert {r.n_tokens for r in groups[0]} == {3}
+    group = only_pool(engine.sample([Request("p", "sample", long, 8, Sampling(1.0, 50))]))
+    assert {r.n_tokens for r in group} == {3}
     with pytest.raises(EngineError, match="prompt of 512 tokens"):
         list(engine.sample([Request("p", "sample", (1, *[4] * 511), 1, Sampling(1.0, 5))]))
     with pytest.raises(EngineError, match="takes 512 together"):
@@ -291,10 +292,10 @@ def test_requests_are_taken_lazily_and_finish_before_the_stream_ends(engine: Tra
             taken += 1
             yield request
 
-    groups = engine.sample(stream())
-    next(groups)
+    finished = engine.sample(stream())
+    first = next(found for found in finished if found)
     assert taken < 20
-    assert len(list(groups)) == 49
+    assert len(pools([first, *finished])) == 50
 
 
 def test_a_small_cache_budget_changes_only_the_speed(checkpoint: str, model: Any) -> None:
@@ -363,7 +364,7 @@ def test_folder_without_an_adapter(checkpoint: str, tmp_path: Path) -> None:
 def test_facts_and_dtype(checkpoint: str) -> None:
     with TransformersEngine(EngineSpec(checkpoint, dtype="bfloat16")) as engine:
         facts = engine.facts
-        [group] = engine.sample(requests(count=1))
+        group = only_pool(engine.sample(requests(count=1)))
     assert facts["name"] == "transformers"
     assert facts["dtype"] == "bfloat16"
     assert facts["context_length"] == 512

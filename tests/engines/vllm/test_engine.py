@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pools import only_pool, pools
 from truncated import GIVEN, chi_square, distribution
 
 from bon_eval.engines import choose_engine
@@ -95,10 +96,10 @@ def drawn(adapted: VllmEngine) -> list[Response]:
         for i, prompt in enumerate(arith_prompts(12))
         for arm, n, temperature in (("greedy", 1, 0.0), ("sample", 8, 1.0))
     ]
-    groups = list(adapted.sample(requests))
+    drawn = pools(adapted.sample(requests))
     adapted._lora = lora
-    assert len(groups) == 24
-    return [r for group in groups for r in group]
+    assert len(drawn) == 24
+    return [r for pool in drawn.values() for r in pool]
 
 
 def test_every_response_comes_back_once_with_its_tokens(drawn: list[Response]) -> None:
@@ -198,7 +199,7 @@ def test_draws_of_every_kind_in_one_stream_follow_what_is_left(engine: VllmEngin
         for i, kind in enumerate(kinds)
     ]
     plain = [Request("0", "greedy", prompt, 1, Sampling(0.0, 48)), Request("0", "sample", prompt, 4, Sampling(1.0, 48))]
-    groups = list(engine.sample([*first, *plain, *whole]))
+    groups = list(pools(engine.sample([*first, *plain, *whole])).values())
     assert len(groups) == 2 * len(kinds) + 2
     responses = [r for group in groups if group[0].arm != "first" for r in group]
     assert worst_difference(responses, forced_all(engine, responses, [prompt])) < 1e-3
@@ -247,9 +248,27 @@ def test_responses_come_as_they_finish(engine: VllmEngine) -> None:
     requests = [
         Request(str(i), "sample", p, 2, Sampling(1.0, m)) for i, (p, m) in enumerate(zip(prompts, lengths, strict=True))
     ]
-    order = [group[0].problem_id for group in engine.sample(requests)]
-    assert sorted(order) == ["0", "1", "2", "3"]
-    assert order[-1] == "0"
+    order = [r.problem_id for finished in engine.sample(requests) for r in finished]
+    assert sorted(order[:-2]) == ["1", "1", "2", "2", "3", "3"]
+    assert order[-2:] == ["0", "0"]
+
+
+def test_a_stop_gives_back_what_is_not_begun_and_finishes_the_rest(engine: VllmEngine) -> None:
+    """Of 400 sequences vLLM runs 256 at once on a CPU; of 2,000, some are not in its queue yet."""
+    [prompt] = arith_prompts(1)
+    for n, at_once in ((20, False), (100, False), (20, True)):
+        stream = engine.sample(Request(str(i), "sample", prompt, n, Sampling(1.0, 6 + i)) for i in range(20))
+        found = next(piece for piece in stream if piece)
+        held = engine.pulse
+        assert held.begun > 0
+        assert held.unbegun > 50
+        engine.stop(at_once=at_once)
+        rest = [r for piece in stream for r in piece]
+        assert len(rest) == (0 if at_once else held.begun)
+        for r in (*found, *rest):
+            assert r.finish_reason == "stop" or r.n_tokens == 6 + int(r.problem_id), "each is whole"
+        assert not engine._engine.has_unfinished_requests()
+        assert (engine.pulse.begun, engine.pulse.unbegun) == (0, 0)
 
 
 def test_requests_are_taken_as_they_are_needed(engine: VllmEngine) -> None:
@@ -263,7 +282,7 @@ def test_requests_are_taken_as_they_are_needed(engine: VllmEngine) -> None:
             yield Request(str(i), "sample", prompt, 8, Sampling(1.0, 1))
 
     stream = engine.sample(requests())
-    next(stream)
+    assert any(stream)
     assert taken < 1500
     stream.close()  # type: ignore[attr-defined]
     assert not engine._engine.has_unfinished_requests(), "an abandoned stream leaves nothing running"
@@ -271,9 +290,9 @@ def test_requests_are_taken_as_they_are_needed(engine: VllmEngine) -> None:
 
 def test_stop_strings_end_a_response_and_count(engine: VllmEngine) -> None:
     [prompt] = arith_prompts(1)
-    free = next(iter(engine.sample([Request("0", "greedy", prompt, 1, Sampling(0.0, 96, ends(MIXED)))])))[0]
+    [free] = only_pool(engine.sample([Request("0", "greedy", prompt, 1, Sampling(0.0, 96, ends(MIXED)))]))
     stop = free.text[2:5]
-    cut = next(iter(engine.sample([Request("0", "greedy", prompt, 1, Sampling(0.0, 96, ends(MIXED), (stop,)))])))[0]
+    [cut] = only_pool(engine.sample([Request("0", "greedy", prompt, 1, Sampling(0.0, 96, ends(MIXED), (stop,)))]))
     assert cut.finish_reason == "stop"
     assert cut.text == free.text[: free.text.index(stop)]
     assert cut.token_ids == free.token_ids[: cut.n_tokens]
@@ -300,20 +319,20 @@ def test_its_pulse_counts_what_is_not_finished(
             os.kill(process.pid, signal.SIGSTOP)
         threading.Timer(0.5, lambda: [os.kill(process.pid, signal.SIGCONT) for process in processes]).start()
 
-    with Progress(3, label="sampling", unit="problems", engine=engine) as progress:
+    with Progress(12, label="sampling", unit="responses", engine=engine) as progress:
         responses = []
-        for group in engine.sample(fed()):
+        for finished in engine.sample(fed()):
             assert engine.pulse.live
-            responses += group
-            progress.advance(1, responses=len(group))
+            responses += finished
+            progress.advance(len(finished), responses=len(finished))
     lines = capfd.readouterr().err.splitlines()
     total = sum(r.n_tokens for r in responses)
     assert engine.pulse == replace(before, tokens=before.tokens + total)
     stuck = (
-        "sampling: 0/3 problems, 0 tokens/s, 12 sequences in the engine (12 without a token yet), 0 tokens, time left"
+        "sampling: 0/12 responses, 0 tokens/s, 12 sequences in the engine (12 without a token yet), 0 tokens, time left"
     )
     assert sum(line.startswith(stuck) for line in lines) >= 3, lines
-    early = [int(line.split(" tokens, ")[0].rsplit(" ", 1)[1].replace(",", "")) for line in lines if ": 0/3" in line]
+    early = [int(line.split(" tokens, ")[0].rsplit(" ", 1)[1].replace(",", "")) for line in lines if ": 0/12" in line]
     assert early == sorted(early)
     assert len(set(early)) >= 2, lines
     assert 0 < early[-1] < total
@@ -391,7 +410,7 @@ def test_two_tensor_parallel_processes_give_the_same_and_a_killed_one_is_an_erro
         with TransformersEngine(replace(spec, engine_args={})) as reference:
             assert worst_difference(responses, forced_all(reference, responses, prompts)) < 1e-3
         stream = engine.sample(Request(str(i), "sample", prompts[0], 8, Sampling(1.0, 100)) for i in range(400))
-        next(stream)
+        assert any(stream)
         mine = set(psutil.Process().children(recursive=True)) - others
         workers = [p for p in mine if "Worker" in p.name()]
         assert len(workers) == 2
