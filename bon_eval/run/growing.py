@@ -13,11 +13,11 @@ from bon_eval.draws import DrawSpec, check_same_parameters
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.run.execute import prompt_table
 from bon_eval.run.prepare import PreparedPrompts
-from bon_eval.store.extent import Held, make_problems, with_others
+from bon_eval.store.extent import Held, check_format, make_problems, with_others
 from bon_eval.store.parts import Part
 from bon_eval.store.prompts import differing_text
 from bon_eval.store.reader import stored_parts
-from bon_eval.store.writer import check_format, read_meta
+from bon_eval.store.writer import read_meta
 from bon_eval.tasks.problems import spec_hash
 
 

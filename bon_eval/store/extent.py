@@ -24,11 +24,24 @@ from bon_eval.records import Draw, Problem
 from bon_eval.store import parts
 from bon_eval.store.files import write_atomic
 
+FORMAT = 2
+"""Of runs that are written; those of `READABLE` can be read."""
+READABLE = (1, 2)
 KEY = ("problem_id", "arm", "index")
 """The columns that name a response."""
 FILE = "problems.parquet"
 IN_EXTENT = "in_extent"
 """The column of `FILE` that says whether a problem is of the extent; a run of format 1 has none, and all are."""
+
+
+def check_format(directory: Path, meta: Mapping[str, Any]) -> None:
+    """Raise `StoreError` for a run of an older format, which is read and not gone on with."""
+    if meta["format"] != FORMAT:
+        version = meta.get("versions", {}).get("bon-eval", "of an older version")
+        raise StoreError(
+            f"{directory} was made by bon-eval {version} in run format {meta['format']}, in which runs cannot go on or "
+            "grow; grade, report, score and compare still read it: give --out another directory"
+        )
 
 
 class Held:

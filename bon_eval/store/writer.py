@@ -6,7 +6,7 @@ Reading a finished run needs `bon_eval.store.reader` alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,13 +21,10 @@ from bon_eval.draws import check_same_parameters
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Problem, Response
 from bon_eval.store import parts
-from bon_eval.store.extent import Held, make_problems, with_others, write_problems
+from bon_eval.store.extent import FORMAT, READABLE, Held, check_format, make_problems, with_others, write_problems
 from bon_eval.store.files import TEMPORARY, cannot_write, lock, write_atomic, write_text
 from bon_eval.store.prompts import differing_text, with_first_text
 
-FORMAT = 2
-"""Of runs that are written; those of `READABLE` can be read."""
-READABLE = (1, 2)
 _CONFIG = {"model": str, "task": str, "engine": str, "n": int, "max_tokens": int}
 """What every stored configuration has, by its type."""
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.parquet"}
@@ -263,16 +260,6 @@ class RunStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def check_format(directory: Path, meta: Mapping[str, Any]) -> None:
-    """Raise `StoreError` for a run of an older format, which is read and not gone on with."""
-    if meta["format"] != FORMAT:
-        version = meta.get("versions", {}).get("bon-eval", "of an older version")
-        raise StoreError(
-            f"{directory} was made by bon-eval {version} in run format {meta['format']}, in which runs cannot go on or "
-            "grow; grade, report, score and compare still read it: give --out another directory"
-        )
 
 
 def read_meta(directory: Path) -> dict[str, Any]:
