@@ -99,6 +99,7 @@ def test_a_kill_in_mid_pool_loses_only_what_is_not_finished(
     out = tmp_path / "run"
     process = slow(out, seconds=0.7)
     wait_for_parts(process, out, 1)
+    time.sleep(3)  # what else is short, and is held for two seconds
     process.kill()
     process.communicate()
     kept = rows(out)
