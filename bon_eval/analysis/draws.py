@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bon_eval.analysis.arms import CORRECT, LOG_LIKELIHOOD, N_TOKENS, Data, compute_data, stacked, stream
 from bon_eval.analysis.responses import Array, Drawn
 from bon_eval.analysis.settings import Settings, default_ns
 from bon_eval.draws import DrawSpec
-from bon_eval.estimators.distinct import distinct_of_n
+from bon_eval.estimators.distinct import answer_entropy, distinct_of_n
 from bon_eval.stats import Interval, PairedTest, bootstrap_cis, paired_tests, step_down
 from bon_eval.stats.bootstrap import NOT_ABOVE_0, NOT_BELOW_0, UNBOUNDED
 from bon_eval.stats.paired import paired_differences
@@ -44,9 +43,12 @@ class DrawArm:
     """Step-down p-value of `lift` in the family of all arms of all draws (`bon_eval.stats.step_down`)."""
     log_likelihood: Annotated[Interval, NOT_POSITIVE, EstimateOnly()] | None
     """Of the picked responses under the model's raw distribution, in nats; None for votes and the oracle, as are the
-    next two."""
+    next four."""
     n_tokens: NotNegative | None
     truncated: Share | None
+    unfinished: Share | None
+    """Reasoning not finished, and so no answer; None where the grades do not tell, too."""
+    unscored: Share | None
     monte_carlo_error: Positive | None = None
     """Standard error of `accuracy` from drawing subsets; None where the arm is exact."""
 
@@ -107,8 +109,8 @@ class _Column:
     correct: Array
     """(P,)."""
     log_likelihood: Array | None = None
-    n_tokens: float | None = None
-    truncated: float | None = None
+    shares: tuple[float, ...] | None = None
+    """Mean length, and shares truncated, unfinished and unscored; None of arms that pick an answer."""
     error: float = 0.0
 
 
@@ -162,8 +164,7 @@ def draw_facts(
             lift,
             p_value,
             likelihood.get(k),
-            c.n_tokens,
-            c.truncated,
+            *_shares(c, data),
             c.error or None,
         )
         for k, (c, interval, lift, p_value) in enumerate(zip(columns, accuracy, lifts, p_joint.tolist(), strict=True))
@@ -203,10 +204,18 @@ def _columns(name: str, drawn: Drawn, data: Data, settings: Settings) -> list[_C
     return found
 
 
-def _picked(values: Array) -> tuple[Array, Array, float, float]:
-    """Of (quantities, P): who is correct and how likely, and the mean length and share that was cut."""
-    n_tokens, truncated = values[N_TOKENS:].mean(axis=1)[:2].tolist()
-    return values[CORRECT], values[LOG_LIKELIHOOD], n_tokens, truncated
+def _picked(values: Array) -> tuple[Array, Array, tuple[float, ...]]:
+    """Of (quantities, P): who is correct and how likely, and the means of the others."""
+    return values[CORRECT], values[LOG_LIKELIHOOD], tuple(values[N_TOKENS:].mean(axis=1).tolist())
+
+
+def _shares(column: _Column, data: Data) -> tuple[float | None, float | None, float | None, float | None]:
+    """Length, truncated, unfinished, unscored, as a row has them."""
+    if column.shares is None:
+        return None, None, None, None
+    n_tokens, truncated, unfinished, unscored = column.shares
+    known = data.responses.others[column.draw].pool.answer_chars is not None
+    return n_tokens, truncated, unfinished if known else None, unscored
 
 
 def _likelihoods(columns: Sequence[_Column], settings: Settings, common: Mapping[str, Any]) -> dict[int, Interval]:
@@ -237,19 +246,6 @@ def _facts(spec: DrawSpec, drawn: Drawn, tokens: Interval, arms: tuple[DrawArm, 
         answer_entropy=float(answer_entropy(pool.answer_class).mean()),
         arms=arms,
     )
-
-
-def answer_entropy(answer_class: NDArray[np.int32]) -> Array:
-    """Entropy of the shares of each pool's answers, (P,), in nats; -1, no answer, is an answer of its own.
-
-    >>> answer_entropy(np.array([[0, 0, 1, -1], [3, 3, 3, 3]])).round(4).tolist()
-    [1.0397, 0.0]
-    """
-    found = np.zeros(len(answer_class))
-    for row, classes in enumerate(answer_class):
-        shares = np.unique(classes, return_counts=True)[1] / len(classes)
-        found[row] = max(0.0, -(shares * np.log(shares)).sum())
-    return found
 
 
 def _pairs(data: Data, settings: Settings, columns: Sequence[_Column], arms: Sequence[DrawArm]) -> tuple[DrawPair, ...]:

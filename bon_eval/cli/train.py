@@ -95,9 +95,8 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
         raise ConfigError("--rounds samples its own pairs: give --task and no --pairs")
     sampled["engine_args"] = engine_args(sampled.pop("engine_arg"))
     names = ("revision", "trust_remote_code", "seed")
-    options = RunOptions(
-        model=model, dtype="float32", chat=given.pop("chat"), **{n: given[n] for n in names}, **sampled
-    )
+    shared = {n: given[n] for n in names} | {"chat": given.pop("chat")}
+    options = RunOptions(model=model, dtype="float32", task_draws=False, **shared, **sampled)
     run_dpo_rounds(rounds, options, recipe, PairOptions(**made, seed=given["seed"]), out, beta=beta, **given)
 
 
@@ -170,7 +169,7 @@ def track(
 
     if not 0 < beta < float("inf"):
         raise ConfigError(f"--beta must be above 0, got {beta}")
-    options = RunOptions(model=base, engine_args=engine_args(engine_arg), **chat_of(given))
+    options = RunOptions(model=base, engine_args=engine_args(engine_arg), task_draws=False, **chat_of(given))
     sets = named_pairs(pair_sets), named_probes(probes)
     plan = prepare_track(options, checkpoints, *sets, beta=beta, out=out, base_run=base_run)
     execute_track(plan, quiet=quiet)

@@ -1,4 +1,4 @@
-"""How many different answers a random n-subset of a pool holds."""
+"""How many different answers a random n-subset of a pool holds, and how evenly they share it."""
 
 from __future__ import annotations
 
@@ -44,3 +44,16 @@ def distinct_of_n(answer_class: ArrayLike, n: int) -> NDArray[np.float64]:
     kept = ordered[row, start] >= 0
     np.add.at(out, row[kept], 1.0 - absent[(end - start)[kept]])
     return out
+
+
+def answer_entropy(answer_class: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Entropy of the shares of each pool's answers, (P,), in nats; -1, no answer, is an answer of its own.
+
+    >>> answer_entropy(np.array([[0, 0, 1, -1], [3, 3, 3, 3]])).round(4).tolist()
+    [1.0397, 0.0]
+    """
+    found = np.zeros(len(answer_class))
+    for row, classes in enumerate(answer_class):
+        shares = np.unique(classes, return_counts=True)[1] / len(classes)
+        found[row] = max(0.0, -(shares * np.log(shares)).sum())
+    return found

@@ -46,6 +46,8 @@ class RunOptions:
     """End tokens besides the model's, by text or id."""
     draws: tuple[DrawSpec, ...] = ()
     """Besides greedy, the pool and the task's own."""
+    task_draws: bool = True
+    """Whether the task's own are drawn."""
     cluster: str | None = None
     """Column of the problems that share a source, in place of the task's."""
 

@@ -226,7 +226,7 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
         chat_template=options.chat.template,
         chat_template_args=dict(options.chat.arguments),
         date=ready.date,
-        draws=with_own(spec.draws, options.draws),
+        draws=with_own(spec.draws if options.task_draws else (), options.draws),
         shard=options.shard,
     )
     for draw in draw_specs(config):

@@ -11,9 +11,10 @@ import pytest
 from made_run import MadeRun
 
 from bon_eval.analysis.analyse import analyse
-from bon_eval.analysis.draws import DrawArm, DrawFacts, answer_entropy
+from bon_eval.analysis.draws import DrawArm, DrawFacts
 from bon_eval.draws import as_stored, parse_draws
 from bon_eval.errors import StoreError
+from bon_eval.estimators.distinct import answer_entropy
 
 SPECS = parse_draws(["low=temperature:0.25,n:4", "hot=temperature:1.3,top_p:0.9,n:5", "one=top_k:3,n:1"])
 DRAWS = 300

@@ -31,6 +31,8 @@ DRAW_ARM = Row[DrawArm](
         *where_tested(own(DrawArm, "p_joint"), "lift"),
         *interval(DrawArm, "log_likelihood", why=_PICKS_AN_ANSWER),
         *own(DrawArm, "n_tokens", "truncated", why=_PICKS_AN_ANSWER),
+        *own(DrawArm, "unfinished", why=f"{_PICKS_AN_ANSWER}, or the grades do not tell reasoning from the answer"),
+        *own(DrawArm, "unscored", why=_PICKS_AN_ANSWER),
         *own(DrawArm, "monte_carlo_error", why="exact: no subsets were drawn"),
         REASONS,
     ),

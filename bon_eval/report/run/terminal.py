@@ -85,8 +85,8 @@ def _draw_row(arm: DrawArm, settings: Settings, units: int) -> tuple[str, ...]:
         NONE if arm.log_likelihood is None else _nats(arm.log_likelihood.estimate),
         NONE if arm.n_tokens is None else f"{arm.n_tokens:.1f}",
         _share(arm.truncated),
-        NONE,
-        NONE,
+        _share(arm.unfinished),
+        _share(arm.unscored),
     )
 
 
