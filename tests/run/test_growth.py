@@ -97,7 +97,7 @@ def test_a_run_that_is_killed_while_it_grows_loses_nothing(tmp_path: Path) -> No
     out = tmp_path / "run"
     run(out, "--n", "2", "--limit", "4")
     kept = rows(out)
-    larger = ["--n", "12", "--limit", "16", *LOW]
+    larger = ["--n", "24", "--limit", "24", *LOW]
     killed = 0
     for _ in range(2):
         parts = len(list((out / "responses").iterdir()))
@@ -117,9 +117,9 @@ def test_a_run_that_is_killed_while_it_grows_loses_nothing(tmp_path: Path) -> No
         assert all(stored[key] == row for key, row in kept.items())
         kept = stored
     assert killed == 2
-    assert set(kept) < keys(12, 16, low=2)
+    assert set(kept) < keys(24, 24, low=2)
     step(out, kept, ["--n", "3", "--limit", "5"], keys(3, 5))
-    step(out, kept, larger, keys(12, 16, low=2))
+    step(out, kept, larger, keys(24, 24, low=2))
 
 
 def test_what_cannot_grow_is_one_line_and_nothing_is_written(at_once: Path) -> None:
