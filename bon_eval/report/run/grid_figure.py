@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PARAMETERS = ("temperature", "top_p", "top_k", "min_p")
+_TICKS = 9
+"""Values that are named, at most about."""
+_APART = 0.012
+"""Between the bars of one value, as a share of the axis."""
 _LINES = {
     "mean": ("one response", INK, "o", "-"),
-    "best-of-n": ("best-of-n", BLUE, "s", "-"),
-    "vote": ("vote", GREEN, "^", "--"),
+    "best-of-n": ("best-of-{n}", BLUE, "s", "-"),
+    "vote": ("vote-of-{n}", GREEN, "^", "--"),
 }
 
 
@@ -61,6 +65,9 @@ def grid_figure(grid: Grid, primary: str) -> Figure:
     axes[3].plot([value for value, _ in known], [share for _, share in known], color=GREEN, marker="^")
     axes[3].set_ylabel("duplicates (%)")
     axes[3].set_ylim(bottom=0.0)
+    ticks = x[:: 1 + len(x) // _TICKS]
+    for ax in axes:
+        ax.set_xticks(ticks, [f"{value:g}" for value in ticks])
     for ax in axes[2:]:
         ax.set_xlabel(grid.parameter)
     legend_below(figure, 3, of=axes[0])
@@ -69,19 +76,14 @@ def grid_figure(grid: Grid, primary: str) -> Figure:
 
 
 def _accuracy(ax: Axes, grid: Grid, x: Sequence[float], primary: str) -> None:
-    for kind, (label, colour, marker, dash) in _LINES.items():
+    sizes = {draw.n for draw in grid.draws}
+    size = sizes.pop() if len(sizes) == 1 else "n"
+    step = _APART * (max(x) - min(x))
+    for k, (kind, (label, colour, marker, dash)) in enumerate(_LINES.items()):
         found = [(value, arm) for value, draw in zip(x, grid.draws, strict=True) if (arm := _arm(draw, kind, primary))]
         if found:
-            _bars(
-                ax,
-                [value for value, _ in found],
-                [arm.accuracy for _, arm in found],
-                100.0,
-                colour,
-                marker,
-                dash,
-                label,
-            )
+            places, intervals = [value + (k - 1) * step for value, _ in found], [arm.accuracy for _, arm in found]
+            _bars(ax, places, intervals, 100.0, colour, marker, dash, label.format(n=size))
     ax.set_ylabel("accuracy (%)")
 
 
