@@ -166,6 +166,7 @@ def _run_facts(run: AnalysedRun) -> dict[str, object]:
         "hashes": {name.removesuffix("_hash"): value for name, value in config.items() if name.endswith("_hash")},
         "state": run.meta.get("state"),
         "sessions": len(sessions) if isinstance(sessions, list) else 0,
+        "redrawn": sum(s.get("redrawn", 0) for s in sessions) if isinstance(sessions, list) else 0,
         "extents": session_extents(sessions if isinstance(sessions, list) else []),
         "grader": dict(run.grader),
     }

@@ -174,10 +174,19 @@ class RunStore:
     def _redrawn(self) -> int:
         """At most so many responses were begun and lost by the session before, and are drawn again: 0 where it ended in
         good order, else those that it left out of the pools that it had stored in part."""
-        if not self.meta["sessions"] or (last := self.meta["sessions"][-1]).get("ended") == "orderly":
+        extents = [session.get("extent", {}).get("draws", {}) for session in self.meta["sessions"]]
+        if not extents or self.meta["sessions"][-1].get("ended") == "orderly":
             return 0
-        then, ids = last.get("extent", {}).get("draws", {}), set(self._ids)
-        return sum(len(self.held.missing(i, draw, then.get(draw, 0))) for i, draw in self.held if i in ids)
+        then, ids = extents[-1], set(self._ids)
+        # A pool that holds what an earlier session was for, and no more, was not begun by the last one.
+        before = {(draw, n) for extent in extents[:-1] for draw, n in extent.items()}
+        lost = 0
+        for problem, draw in self.held:
+            missing = self.held.missing(problem, draw, n := then.get(draw, 0))
+            stored = n - len(missing)
+            if problem in ids and not ((draw, stored) in before and missing[:1] == (stored,)):
+                lost += len(missing)
+        return lost
 
     def end_session(self, work: Work) -> None:
         """Record what this process has sampled; a process that is killed leaves it out."""

@@ -8,13 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from toy_server import Toy, toy_server
 
 from bon_eval.cli import main
+from bon_eval.engines.models import ASSETS
 from bon_eval.store.reader import iter_responses, load_run
 from bon_eval.store.writer import read_meta
 
@@ -161,3 +164,23 @@ def test_a_task_and_a_file_of_options_hold_draws(at_once: Path, tmp_path: Path) 
     (tmp_path / "run.yaml").write_text("n: 2\nlimit: 2\ndraw: ['low=temperature:0.3,n:2']\n")
     run(out, "--config", str(tmp_path / "run.yaml"))
     assert set(rows(out)) == keys(2, 2, low=2)
+
+
+@pytest.mark.slow
+def test_a_run_through_a_server_grows(bon_eval: Callable[..., Any], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with toy_server(Toy({9: 5.0, 8: 3.0, 7: 2.0, 6: 2.0, 5: 2.0, 0: 1.0})) as url:
+        served = ["--base-url", url, "--model", ASSETS / "arith-mixed", "--engine-arg", "served_model=toy"]
+        base = ["run", *served, "--task", "arith", "--max-tokens", 30, "--draws", 100, "--no-html", "--out", out]
+        kept: Rows = {}
+        for args, expected in (
+            (["--n", 2, "--limit", 3], keys(2, 3)),
+            (["--n", 4, "--limit", 5, "--draw", "low=temperature:0.5,n:2"], keys(4, 5, low=2)),
+            (["--n", 3, "--limit", 2], keys(3, 2)),
+        ):
+            done = bon_eval(*base, *args)
+            assert done.returncode == 0, done.stderr
+            now = rows(out)
+            assert set(now) == expected
+            assert all(now[key] == kept[key] for key in now.keys() & kept.keys())
+            kept |= now

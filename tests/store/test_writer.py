@@ -153,6 +153,20 @@ def test_a_session_says_what_the_one_before_may_have_begun_and_lost(
         assert [s["redrawn"] for s in store.meta["sessions"]] == [0, redrawn]
 
 
+def test_what_an_earlier_session_left_whole_was_not_begun_by_the_killed_one(tmp_path: Path) -> None:
+    with open_store(tmp_path, replace(CONFIG, n=2)) as store:
+        store.begin_session("first", {}, {})
+        for problem in range(10):
+            store.append(responses(problem, "sample", 2))
+        store.end_session(Work("orderly", 1.0, 20, 200, 30))
+    with open_store(tmp_path) as store:
+        store.begin_session("killed while it grew", {}, {})
+        store.append(responses(3, "sample", N)[2:3])
+    with open_store(tmp_path) as store:
+        store.begin_session("third", {}, {})
+        assert [s["redrawn"] for s in store.meta["sessions"]] == [0, 0, N - 3]
+
+
 def test_nothing_is_stored_twice(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         store.append(responses(0, "greedy", 1))

@@ -20,7 +20,7 @@ from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.report.run.figures import MOST_SCORERS, figures
-from bon_eval.report.run.terminal import chance_text, engine_label, grown_text, is_main, reasoning_text
+from bon_eval.report.run.terminal import chance_text, engine_label, grown_text, is_main, reasoning_text, redrawn_text
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 
@@ -123,7 +123,7 @@ def page(
         "grids": grids,
         "main_draws": [pair for pair in drawn_arms if is_main(*pair, analysis.settings)],
         "other_draws": [pair for pair in drawn_arms if not is_main(*pair, analysis.settings)],
-        "grown": grown_text(analysis.run, analysis.settings.looks),
+        "grown": [*grown_text(analysis.run, analysis.settings.looks), *redrawn_text(analysis)],
         "compute": panels.pop("compute"),
         "main_costs": [row for row in analysis.compute if not _of_another_scorer(row, analysis)],
         "other_costs": [row for row in analysis.compute if _of_another_scorer(row, analysis)],

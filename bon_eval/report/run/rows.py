@@ -230,11 +230,12 @@ _RUN_KEYS: Mapping[str, object] = {
     "hashes": Mapping[str, str | None],
     "state": str | None,
     "sessions": Count,
+    "redrawn": Count,
     "extents": tuple[str, ...],
     "grader": Stored({"name": str, "version": str}, required=("name", "version"), closed=True),
 }
 
-_ALWAYS = tuple(name for name in _RUN_KEYS if name != "extents")
+_ALWAYS = tuple(name for name in _RUN_KEYS if name not in ("redrawn", "extents"))
 """What older documents of the same format have as well."""
 
 DOCUMENT = Row[Analysis](

@@ -149,7 +149,7 @@ def _notes(analysis: Analysis) -> list[str]:
             + "; ".join(f"{draw.draw} is {sampled_with(draw)}, n {draw.n}" for draw in analysis.draws)
             + "; log-lik is the model's own, whatever was sampled from."
         )
-    notes += grown_text(analysis.run, settings.looks)
+    notes += [*grown_text(analysis.run, settings.looks), *redrawn_text(analysis)]
     if analysis.n_clusters is not None:
         notes.append(clusters_text(analysis.n_clusters, settings.cluster))
     enough = analysis.units[0] >= LEAST_PROBLEMS
@@ -186,6 +186,21 @@ def grown_text(run: Mapping[str, object], looks: int = 1) -> list[str]:
         else "Where a step was chosen after a look at the results, each look counts: bon-eval report RUN --looks K"
     )
     return [f"grown in {len(extents)} steps: {'; then '.join(extents)}. {planned}."]
+
+
+def redrawn_text(analysis: Analysis) -> list[str]:
+    """What kills have done to the run's numbers, in a sentence; nothing where there was none."""
+    redrawn = analysis.run.get("redrawn")
+    if not isinstance(redrawn, int) or not redrawn:
+        return []
+    problems = analysis.n_problems + analysis.n_missing + analysis.n_excluded
+    total = problems * (1 + analysis.pool_size + sum(draw.n for draw in analysis.draws))
+    share = f"{100 * redrawn / total:.2g} % of the run"
+    return [
+        f"killed: up to {counted(redrawn, 'response')} of pools that were stored in part ({share}) were lost and drawn "
+        "again; those in flight are long ones more often, so that lengths, and what depends on them, are too small by "
+        "about that share (docs/scaling.md)."
+    ]
 
 
 def _sharper(facts: Facts) -> str:

@@ -166,3 +166,11 @@ def test_control_characters_in_a_name_do_not_reach_the_terminal(analysis: Analys
     text = render(replace(analysis, run={**analysis.run, "config": config}))
     assert "\x1b" not in text
     assert "evil?[2J?name" in text
+
+
+def test_what_a_kill_lost_stands_in_the_notes(analysis: Analysis) -> None:
+    assert "killed:" not in render(analysis)
+    killed = replace(analysis, run={**analysis.run, "redrawn": 3})
+    text = " ".join(render(killed).split())
+    # Three problems with one greedy response and four samples each.
+    assert "killed: up to 3 responses of pools that were stored in part (20 % of the run) were lost" in text
