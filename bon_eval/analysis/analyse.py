@@ -142,7 +142,15 @@ def analyse(
         arms=arms,
         curves=tuple(tables.curve_points(data, cells)),
         problems=tuple(tables.problem_rows(data, settings)),
-        facts=tables.facts(data, settings, cells, arms, pairs, unknown=_unknown(run)),
+        facts=tables.facts(
+            data,
+            settings,
+            cells,
+            arms,
+            pairs,
+            unknown=_of_prompts(run, "prompts_with_unknown"),
+            repeated=_of_prompts(run, "repeated_prompts"),
+        ),
         explanation=explain(data, settings, cells),
         pairs=pairs,
         selected=selected_scorer(data, settings, cells),
@@ -238,10 +246,10 @@ def _chance(run: AnalysedRun, golds: Sequence[str]) -> Array | None:
     return found if found.any() else None
 
 
-def _unknown(run: AnalysedRun) -> int:
-    """Prompts with a token that stands for all that the tokenizer does not know; 0 where the run does not tell."""
+def _of_prompts(run: AnalysedRun, count: str) -> int:
+    """What was counted of the prompts; 0 where the run does not tell."""
     tokenizer = run.meta.get("tokenizer")
-    return int(tokenizer.get("prompts_with_unknown", 0)) if isinstance(tokenizer, Mapping) else 0
+    return int(tokenizer.get(count, 0)) if isinstance(tokenizer, Mapping) else 0
 
 
 def _scores(scorer: Scorer, pool: Pool) -> Array:

@@ -256,6 +256,16 @@ def unknown_tokens(prompts: int) -> Iterator[str]:
         )
 
 
+def repeated_prompts(problems: int) -> Iterator[str]:
+    """A sentence about problems that the model sees as another one before; none where there are none."""
+    if problems:
+        have = "has" if problems == 1 else "have"
+        yield (
+            f"{counted(problems)} of the run {have} the prompt of another one before, and count as independent all the "
+            "same, so that intervals are too narrow: drop those rows, or name the column that they share with --cluster"
+        )
+
+
 def _of_all(pool: NDArray[np.bool_], greedy: NDArray[np.bool_]) -> float:
     """Of all responses."""
     return float((pool.sum() + greedy.sum()) / (pool.size + greedy.size))

@@ -34,7 +34,7 @@ from bon_eval.analysis.results import (
     ProblemRow,
 )
 from bon_eval.analysis.settings import Settings
-from bon_eval.analysis.shapes import cautions, reasoning_rows, unknown_tokens, unlike_guessing
+from bon_eval.analysis.shapes import cautions, reasoning_rows, repeated_prompts, unknown_tokens, unlike_guessing
 from bon_eval.errors import counted
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
@@ -210,10 +210,12 @@ def facts(
     pairs: tuple[ArmPair, ...],
     *,
     unknown: int = 0,
+    repeated: int = 0,
 ) -> Facts:
     """The verdicts against greedy and against one sample, and how often the pool is sharper than greedy.
 
-    `unknown`: prompts with a token that stands for what the tokenizer does not know.
+    `unknown`: prompts with a token that stands for what the tokenizer does not know. `repeated`: problems whose prompt
+    is that of another one before.
     """
     scorer, last = settings.primary_scorer, settings.ns[-1]
     duplicates, inside = data.responses.duplicates, data.responses.pool.special_inside
@@ -242,6 +244,7 @@ def facts(
             *cautions(responses.greedy, responses.pool, responses.units),
             *unlike_guessing(single, level, guessers, last),
             *unknown_tokens(unknown),
+            *repeated_prompts(repeated if settings.cluster is None else 0),
         ),
     )
 

@@ -58,6 +58,7 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
         "ends": [asdict(end) for end in prepared.ends],
         "special_token_ids": list(prepared.special_ids),
         "prompts_with_unknown": sum(prepared.unknown_id in p.token_ids for p in prepared.prompts),
+        "repeated_prompts": len(prepared.prompts) - len({p.token_ids for p in prepared.prompts}),
     }
     return store
 

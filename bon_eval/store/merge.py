@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from bon_eval.config import Shard, differences, digest, draws, shard_index
 from bon_eval.errors import StoreError
 from bon_eval.store import parts
-from bon_eval.store.extent import Held, in_order, write_problems
+from bon_eval.store.extent import Held, in_order, problem_rows, write_problems
 from bon_eval.store.files import TEMPORARY, cannot_write, lock, make_directory, write_text
 from bon_eval.store.reader import stored_parts
 from bon_eval.store.writer import read_meta
@@ -209,7 +209,9 @@ def _build(directory: Path, sources: Sequence[_Source], order: Sequence[str], *,
     }
     if all("tokenizer" in source.meta for source in sources):
         unknown = sum(source.meta["tokenizer"].get("prompts_with_unknown", 0) for source in sources)
-        whole["tokenizer"] = meta["tokenizer"] | {"prompts_with_unknown": unknown}
+        prompts = problem_rows(directory, ["prompt"])["prompt"]
+        counts = {"prompts_with_unknown": unknown, "repeated_prompts": len(prompts) - len(prompts.unique())}
+        whole["tokenizer"] = meta["tokenizer"] | counts
     # Last: without it the directory is no run.
     write_text(directory / "run.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
 

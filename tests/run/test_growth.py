@@ -20,6 +20,8 @@ from bon_eval.cli import main
 from bon_eval.engines.models import ASSETS
 from bon_eval.store.reader import iter_responses, load_run
 from bon_eval.store.writer import read_meta
+from bon_eval.tasks.load import load_task
+from bon_eval.tasks.problems import load_problems
 
 BASE = ["run", "--model", "arith-mixed", "--task", "arith", "--engine", "transformers", "--draws", "100", "--quiet"]
 LOW = ["--draw", "low=temperature:0.3,n:2"]
@@ -164,6 +166,22 @@ def test_a_task_and_a_file_of_options_hold_draws(at_once: Path, tmp_path: Path) 
     (tmp_path / "run.yaml").write_text("n: 2\nlimit: 2\ndraw: ['low=temperature:0.3,n:2']\n")
     run(out, "--config", str(tmp_path / "run.yaml"))
     assert set(rows(out)) == keys(2, 2, low=2)
+
+
+def test_rows_that_are_there_twice_are_said(tmp_path: Path) -> None:
+    rows_of = [dict(p.fields) | {"source": str(k)} for k, p in enumerate(load_problems(load_task("arith"), limit=3))]
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in [*rows_of, *rows_of[:2]]))
+    more = ["--n", "2", "--data", str(data)]
+    said = " ".join(run(tmp_path / "run", *more).split())
+    assert "caution: 2 problems of the run have the prompt of another one before" in said
+    assert "the prompt of another" not in run(tmp_path / "run", *more, "--limit", "3")
+    assert "the prompt of another" not in run(tmp_path / "run", *more, "--cluster", "question")
+    for k in (1, 2):
+        run(tmp_path / f"part-{k}", "--shard", f"{k}/2", *more)
+    merged = ["merge", str(tmp_path / "part-1"), str(tmp_path / "part-2"), "--out", str(tmp_path / "whole")]
+    done = CliRunner().invoke(main, [*merged, "--no-html"], catch_exceptions=False)
+    assert "caution: 2 problems of the run have the prompt" in " ".join(done.output.split())
 
 
 @pytest.mark.slow
