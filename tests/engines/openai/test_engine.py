@@ -266,18 +266,24 @@ def proxy(target: str, play: Play) -> Iterator[str]:
 def test_no_more_requests_at_once_than_connections(served_mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bon_eval.engines.openai.engine._MOST_REQUESTS", 12)
     lock, now, most = threading.Lock(), 0, 0
+    asked, many = threading.Event(), threading.Event()
 
     def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
+            if now > 6:
+                many.set()
+        if asked.is_set():
+            many.wait(30)  # however slow the machine is, those that are sent at once are there together
         answer = forward(body)
         with lock:
             now -= 1
         return answer
 
     with proxy(served_mixed.base_url, play) as url, engine(url, max_n=1, concurrency=5000) as served:
+        asked.set()
         responses = only_pool(served.sample(requests(1, 60)[1:]))
     assert len(responses) == 60
     assert 6 < most <= 12
