@@ -88,6 +88,10 @@ def _names(command: click.Command, own: click.Parameter) -> Iterator[tuple[str, 
 
 def _value(path: Path, key: str, option: click.Option, value: Any, inverted: bool, ctx: click.Context) -> Any:
     """The value as the command line would give it."""
+    if key == "draws" and (isinstance(value, list | Mapping) or "=" in str(value)):
+        raise ConfigError(
+            f"{path}: draws is the number of bootstrap draws; give named draws as `draw:`, a list of texts"
+        )
     kind = "true or false" if option.is_flag else "a list or one value" if option.multiple else "one value"
     if option.is_flag:
         if not isinstance(value, bool):

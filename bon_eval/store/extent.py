@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bon_eval.config import RunConfig, draws
+from bon_eval.draws import DrawSpec, check_same_parameters
 from bon_eval.errors import StoreError, counted
 from bon_eval.records import Draw, Problem
 from bon_eval.store import parts
@@ -209,6 +210,22 @@ def make_problems(problems: Sequence[Problem], prompts: pa.Table) -> pa.Table:
     )
 
 
+def join_draws(
+    path: Path, meta: Mapping[str, Any], held: Held, given: Iterable[DrawSpec]
+) -> dict[str, Mapping[str, float]]:
+    """The parameters of a run's draws by name, with those given: a name stands for what is stored of it, if anything.
+
+    Raises:
+        StoreError: one is stored with other parameters.
+    """
+    stored = {draw for _, draw in held}
+    known = {name: parameters for name, parameters in meta.get("draws", {}).items() if name in stored}
+    draws_given = tuple(given)
+    if why := check_same_parameters(known, draws_given):
+        raise StoreError(f"{path}: {why}")
+    return known | {draw.name: draw.parameters for draw in draws_given}
+
+
 def with_others(path: Path, given: pa.Table, changed: Callable[[str, str, str], StoreError]) -> pa.Table:
     """Rows of `FILE` for a new extent: those given, and behind them the others that the run stores.
 
@@ -229,12 +246,23 @@ def with_others(path: Path, given: pa.Table, changed: Callable[[str, str, str], 
         for now, before in zip(common.select(compared).to_pylist(), same.select(compared).to_pylist(), strict=True):
             if now != before:
                 raise changed(now["problem_id"], before["prompt"], now["prompt"])
+    given = _with_stored_fields(given, stored)
     others = stored.filter(pc.invert(pc.is_in(stored["problem_id"], value_set=given["problem_id"].combine_chunks())))
     if not others.num_rows:
         return given
     outside = pa.array([False] * others.num_rows, pa.bool_())
     others = others.set_column(others.column_names.index(IN_EXTENT), IN_EXTENT, outside)
     return pa.concat_tables([given, others.select(given.column_names)])
+
+
+def _with_stored_fields(given: pa.Table, stored: pa.Table) -> pa.Table:
+    """The rows with the columns of the data that only the stored ones have; a value that is given wins."""
+    before = dict(zip(stored["problem_id"].to_pylist(), stored["fields"].to_pylist(), strict=True))
+    joined = []
+    for problem, fields in zip(given["problem_id"].to_pylist(), given["fields"].to_pylist(), strict=True):
+        both = json.loads(before.get(problem, "{}")) | json.loads(fields)
+        joined.append(json.dumps(both, ensure_ascii=False))
+    return given.set_column(given.column_names.index("fields"), "fields", pa.array(joined, pa.string()))
 
 
 def in_order(paths: Sequence[Path], order: Sequence[str]) -> pa.Table:
@@ -248,7 +276,7 @@ def write_problems(path: Path, rows: pa.Table) -> None:
     """Store what the analysis and the graders need of the task, where that is not what is stored already."""
     file = path / FILE
     if file.is_file():
-        keys = ["problem_id", IN_EXTENT]
+        keys = ["problem_id", "fields", IN_EXTENT]
         if set(keys) <= set(pq.read_schema(file).names) and pq.read_table(file, columns=keys).equals(rows.select(keys)):
             return
     write_atomic(file, lambda temporary: pq.write_table(rows, temporary, compression="zstd"))

@@ -199,7 +199,10 @@ def _complete(
     left = set(missing)
     kept = tuple(p for p in problems if p.id not in left)
     if not kept:
-        raise StoreError(f"{directory} has no finished problem yet; run the same `bon-eval run` command first")
+        raise StoreError(
+            f"{directory} has no finished problem yet; run the same `bon-eval run` command first, or where the run was "
+            "growing the command before it, which analyses what was there"
+        )
     return kept
 
 

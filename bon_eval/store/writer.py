@@ -17,11 +17,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bon_eval.config import RunConfig, Shard, differences, digest, draw_specs, draws
-from bon_eval.draws import check_same_parameters
 from bon_eval.errors import StoreError
 from bon_eval.records import Draw, Problem, Response
 from bon_eval.store import parts
-from bon_eval.store.extent import FORMAT, READABLE, Held, check_format, make_problems, with_others, write_problems
+from bon_eval.store.extent import (
+    FORMAT,
+    READABLE,
+    Held,
+    check_format,
+    join_draws,
+    make_problems,
+    with_others,
+    write_problems,
+)
 from bon_eval.store.files import TEMPORARY, cannot_write, lock, write_atomic, write_text
 from bon_eval.store.prompts import differing_text, with_first_text
 
@@ -106,11 +114,10 @@ class RunStore:
         rows = make_problems(problems, prompts)
         self._problems = rows if self._created else with_others(self.directory, rows, self._another)
         self.meta["config"] = self.config.as_dict()
-        parameters = {draw.name: draw.parameters for draw in draw_specs(self.config)}
-        self.meta["draws"] = self.meta.get("draws", {}) | parameters
         self._schema = parts.TOPK_SCHEMA if self.config.token_stats == "topk" else parts.SCHEMA
         self._log = parts.PartLog(responses, digest(self.config.identity()), self._schema)
         self.held = Held.of(self._log.parts, self.directory)
+        self.meta["draws"] = join_draws(self.directory, self.meta, self.held, draw_specs(self.config))
         if self._created:
             self.save_meta()
         elif not self.owes():
@@ -119,8 +126,6 @@ class RunStore:
     def _check_same(self, problems: Sequence[Problem], prompts: pa.Table) -> None:
         """Refuse a directory whose responses are not of this run."""
         check_format(self.directory, self.meta)
-        if why := check_same_parameters(self.meta.get("draws", {}), self.config.draws):
-            raise StoreError(f"{self.directory}: {why}")
         changed = differences(self.meta["identity"], self.config.identity())
         if changed:
             texts = dict(zip((p.id for p in problems), prompts["prompt"].to_pylist(), strict=True))
@@ -149,11 +154,6 @@ class RunStore:
     def missing(self, problem: str, draw: Draw) -> tuple[int, ...]:
         """Indices of the responses that the extent still owes."""
         return self.held.missing(problem, draw, draws(self.config)[draw])
-
-    @property
-    def state(self) -> str:
-        """``new``, ``sampling`` or ``sampled``."""
-        return str(self.meta["state"])
 
     def begin_session(
         self, started: str, versions: dict[str, str], engine: dict[str, object], *, seed: int | None = None

@@ -71,6 +71,16 @@ def test_the_command_line_wins_whatever_stands_first(by_options: Path, file: Pat
         assert " -> 0.5)" in said
 
 
+@pytest.mark.parametrize("given", [["low=temperature:0.5,n:2"], "low=temperature:0.5,n:2", {"low": 1}])
+def test_named_draws_under_the_name_of_bootstrap_draws(tmp_path: Path, given: object) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump({"draws": given}), encoding="utf-8")
+    code, said = run("--config", path, "--model", "arith-mixed", "--task", "arith")
+    assert code == 2
+    assert "draws is " in said
+    assert "`draw:`" in said
+
+
 def test_a_stored_configuration_is_the_run_again(by_options: Path) -> None:
     stored = json.loads((by_options / "run.json").read_text(encoding="utf-8"))
     assert stored["config"]["stop_token_ids"]

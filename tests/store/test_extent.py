@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from example_config import CONFIG
 
+from bon_eval.draws import DrawSpec
 from bon_eval.errors import StoreError
 from bon_eval.estimators import best_of_n
 from bon_eval.records import Problem, Response
@@ -290,3 +291,33 @@ def test_a_grown_pool_of_known_truth_is_unbiased(tmp_path: Path) -> None:
         expected = (best * share).sum(axis=1)
         error = (found - expected).mean() / (found - expected).std() * np.sqrt(len(truth))
         assert abs(error) < 3.5, (n, error)
+
+
+def test_columns_of_the_data_that_come_later_are_stored_and_those_that_were_stay(tmp_path: Path) -> None:
+    at_once(tmp_path, 2, 3)
+
+    def fields(**more: str) -> dict[str, str]:
+        problems = [replace(p, fields=p.fields | more) for p in PROBLEMS[:3]]
+        RunStore(tmp_path, replace(CONFIG, n=2, limit=3), problems, prompts(problems)).close()
+        return stored_problems(tmp_path)[1].fields
+
+    assert fields(source="a") == {"question": "1?", "source": "a"}
+    assert fields() == {"question": "1?", "source": "a"}
+    assert fields(source="b", page="7") == {"question": "1?", "source": "b", "page": "7"}
+
+
+def test_a_name_stands_for_what_is_stored_of_it(tmp_path: Path) -> None:
+    at_once(tmp_path, 2, 1)
+
+    def opened(temperature: float) -> RunStore:
+        config = replace(CONFIG, n=2, limit=1, draws=(DrawSpec("low", 2, temperature),))
+        return RunStore(tmp_path, config, PROBLEMS[:1], prompts(PROBLEMS[:1]))
+
+    with opened(0.5) as store:
+        store.begin_session("a typo, and killed", {}, {})
+    with opened(0.25) as store:
+        store.begin_session("now", {}, {})
+        store.append([response("p0", "low", 1)])
+    assert read_meta(tmp_path)["draws"]["low"]["temperature"] == 0.25
+    with pytest.raises(StoreError, match=r"draw 'low' is stored with other parameters .temperature 0.25 -> 0.5."):
+        opened(0.5)

@@ -271,12 +271,7 @@ DOCUMENT = Row[Analysis](
             )
         ),
         *later(
-            Column(
-                "draws",
-                Many(DRAW),
-                lambda found: found.draws,
-                description="Draws besides greedy and the pool.",
-            ),
+            Column("draws", Many(DRAW), lambda found: found.draws, description="Besides greedy and the pool."),
             Column("draw_pairs", Many(DRAW_PAIR), lambda found: found.draw_pairs),
         ),
         Column("facts", _FACTS, lambda found: found.facts),
