@@ -53,9 +53,11 @@ def config(n: int, max_tokens: int) -> RunConfig:
         grader="gsm8k",
         data=None,
         train_data=None,
-        task_hash="0",
+        spec_hash="0",
         model_hash="0",
         adapter_hash=None,
+        first_prompt="0",
+        task_hash="0",
         prompts_hash="0",
     )
 
