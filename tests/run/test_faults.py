@@ -128,8 +128,8 @@ def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path, 
     # Once: what is in flight is finished and stored.
     process = start(out, *served)
     wait_for_parts(process, out)
-    os.killpg(process.pid, signal.SIGINT)
     stored_at_signal = len(table(out))
+    os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     [flying] = re.findall(
@@ -165,7 +165,7 @@ def test_ctrl_c_once_twice_and_sigterm(served: tuple[str, ...], tmp_path: Path, 
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 15
     assert process.returncode == 130
     assert "Traceback" not in stderr
     last = table(out)
