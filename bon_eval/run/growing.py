@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.config import Shard, differences
-from bon_eval.draws import DrawSpec, check_same_parameters
+from bon_eval.draws import DrawSpec
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.run.execute import prompt_table
 from bon_eval.run.prepare import PreparedPrompts
-from bon_eval.store.extent import Held, check_format, make_problems, with_others
+from bon_eval.store.extent import Held, check_format, join_draws, make_problems, with_others
 from bon_eval.store.parts import Part
 from bon_eval.store.prompts import differing_text
 from bon_eval.store.reader import stored_parts
@@ -87,11 +87,11 @@ class Growing:
                 continue
             if changed := differences({name: meta["identity"].get(name) for name in given}, given):
                 raise StoreError(f"--grow {path}: this plan is of another run ({'; '.join(changed)}); give its options")
-            if why := check_same_parameters(meta.get("draws", {}), draws[2:]):
-                raise StoreError(f"--grow {path}: {why}")
+            own = stored_parts(path, dict(meta))
+            join_draws(f"--grow {path}", meta, Held.of(own, path), draws[2:])
             rows = make_problems(ready.problems, prompt_table(ready.prompts))
             with_others(path, rows, partial(_another, path))
-            stored += stored_parts(path, dict(meta))
+            stored += own
         return Held.of(stored, Path("the runs of --grow"))
 
 

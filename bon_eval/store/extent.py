@@ -211,7 +211,7 @@ def make_problems(problems: Sequence[Problem], prompts: pa.Table) -> pa.Table:
 
 
 def join_draws(
-    path: Path, meta: Mapping[str, Any], held: Held, given: Iterable[DrawSpec]
+    where: str, meta: Mapping[str, Any], held: Held, given: Iterable[DrawSpec]
 ) -> dict[str, Mapping[str, float]]:
     """The parameters of a run's draws by name, with those given: a name stands for what is stored of it, if anything.
 
@@ -222,7 +222,7 @@ def join_draws(
     known = {name: parameters for name, parameters in meta.get("draws", {}).items() if name in stored}
     draws_given = tuple(given)
     if why := check_same_parameters(known, draws_given):
-        raise StoreError(f"{path}: {why}")
+        raise StoreError(f"{where}: {why}")
     return known | {draw.name: draw.parameters for draw in draws_given}
 
 

@@ -69,11 +69,12 @@ class Texts:
         of_problem, counts = np.unique(pairs // len(texts), return_counts=True)
         ids = problems.take(pa.array(of_problem)).to_pylist()
         sizes = np.bincount(problem[own], minlength=len(problems))[of_problem]
-        for name, number, size, count in zip(ids, of_problem.tolist(), sizes.tolist(), counts.tolist(), strict=True):
+        ends = np.cumsum(counts)
+        for name, size, start, end in zip(ids, sizes.tolist(), ends - counts, ends, strict=True):
             if size == self.draws[draw]:
-                self._distinct[name, draw] = count
+                self._distinct[name, draw] = int(end - start)
             else:
-                words = texts.take(pa.array(np.unique(text[own & (problem == number)]))).to_pylist()
+                words = texts.take(pa.array(pairs[start:end] % len(texts))).to_pylist()
                 self._pieces.setdefault((name, draw), set()).update(map(hash, words))
 
 

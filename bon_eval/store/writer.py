@@ -117,7 +117,7 @@ class RunStore:
         self._schema = parts.TOPK_SCHEMA if self.config.token_stats == "topk" else parts.SCHEMA
         self._log = parts.PartLog(responses, digest(self.config.identity()), self._schema)
         self.held = Held.of(self._log.parts, self.directory)
-        self.meta["draws"] = join_draws(self.directory, self.meta, self.held, draw_specs(self.config))
+        self.meta["draws"] = join_draws(str(self.directory), self.meta, self.held, draw_specs(self.config))
         if self._created:
             self.save_meta()
         elif not self.owes():

@@ -59,10 +59,19 @@ def _section(run: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 
 def _row(row: ArmRow, settings: Settings, units: int) -> tuple[str, ...]:
+    return (_name(row, settings), *_cells(row, settings.shows(row.p_family, units)))
+
+
+def _draw_row(arm: DrawArm, settings: Settings, units: int) -> tuple[str, ...]:
+    name = arm.draw if arm.arm == "mean" else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}"
+    return (name, *_cells(arm, settings.shows(arm.p_joint, units)))
+
+
+def _cells(row: ArmRow | DrawArm, starred: bool) -> tuple[str, ...]:
+    """All but the name."""
     return (
-        _name(row, settings),
         _accuracy(row.accuracy),
-        lift_text(row.lift, starred=settings.shows(row.p_family, units)),
+        lift_text(row.lift, starred=starred),
         NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
         _share(row.truncated),
@@ -75,19 +84,6 @@ def is_main(draw: DrawFacts, arm: DrawArm, settings: Settings) -> bool:
     """Whether an arm is its draw's mean, or best-of-n by the primary scorer or the vote of all of its responses."""
     kinds = (("best-of-n", settings.primary_scorer), ("vote", None))
     return arm.arm == "mean" or (arm.n == draw.n and (arm.arm, arm.scorer) in kinds)
-
-
-def _draw_row(arm: DrawArm, settings: Settings, units: int) -> tuple[str, ...]:
-    return (
-        arm.draw if arm.arm == "mean" else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}",
-        _accuracy(arm.accuracy),
-        lift_text(arm.lift, starred=settings.shows(arm.p_joint, units)),
-        NONE if arm.log_likelihood is None else _nats(arm.log_likelihood.estimate),
-        NONE if arm.n_tokens is None else f"{arm.n_tokens:.1f}",
-        _share(arm.truncated),
-        _share(arm.unfinished),
-        _share(arm.unscored),
-    )
 
 
 def _name(row: ArmRow, settings: Settings) -> str:
