@@ -29,6 +29,11 @@ from bon_eval.store.prompts import check_token_ids
 from bon_eval.store.reader import stored_tables
 from bon_eval.store.writer import read_meta
 
+GroupKey = tuple[str, str, int]
+"""Problem id, draw and first index."""
+Has = Callable[[str, str, int], bool]
+"""(problem id, draw, index) -> whether the response is scored already."""
+
 
 def force_run(
     path: Path,
@@ -57,7 +62,7 @@ def force_run(
     write_text(directory / "model.json", json.dumps({"by": asdict(by), "engine": engine.facts}, indent=2) + "\n")
     held = Held.of(log.parts, directory)
     groups: dict[GroupKey, Group] = {}
-    with scoring_progress(meta, prompts, held, f"scoring by {by.model}", engine, quiet=quiet) as progress:
+    with scoring_progress(meta, prompts, held.has, f"scoring by {by.model}", engine, quiet=quiet) as progress:
         scored = engine.score(owed(path, meta, prompts, held.has, groups), use_adapter=use_adapter)
         for group in whole_groups(scored, groups):
             log.append(group.table())
@@ -98,17 +103,13 @@ def stored_spec(
 
 
 def scoring_progress(
-    meta: Mapping[str, Any], problem_ids: Collection[str], held: Held, label: str, engine: Engine, *, quiet: bool
+    meta: Mapping[str, Any], problem_ids: Collection[str], has: Has, label: str, engine: Engine, *, quiet: bool
 ) -> Progress:
     """The counter of a scoring: of responses, of which some are scored already."""
     of = draws(meta["config"])
-    total = sum(of.values()) * len(problem_ids)
-    done = total - sum(len(held.missing(problem, draw, n)) for problem in problem_ids for draw, n in of.items())
+    every = ((problem, draw, index) for problem in problem_ids for draw, n in of.items() for index in range(n))
+    total, done = sum(of.values()) * len(problem_ids), sum(has(*response) for response in every)
     return Progress(total, done=done, label=label, unit="responses", engine=engine, quiet=quiet)
-
-
-GroupKey = tuple[str, str, int]
-"""Problem id, draw and first index."""
 
 
 class Group:
@@ -167,7 +168,7 @@ def owed(
     path: Path,
     meta: dict[str, Any],
     prompts: dict[str, tuple[int, ...]],
-    has: Callable[[str, str, int], bool],
+    has: Has,
     groups: dict[GroupKey, Group],
 ) -> Iterator[ForcedSequence]:
     """The token sequences of the responses that are not there, each once; their groups are put into `groups`."""

@@ -87,17 +87,16 @@ def _compute(
 ) -> None:
     from bon_eval.engines.transformers import TransformersEngine
 
-    # What one statistic lacks is computed for all of them, and stored where it is lacking.
-    least = min(held.values(), key=lambda of_one: of_one.count())
     groups: dict[GroupKey, Group] = {}
     label = f"scoring {', '.join(logs)}"
 
     def has(problem: str, arm: str, index: int) -> bool:
+        # What one statistic lacks is computed for all of them, and stored where it is lacking.
         return all(of_one.has(problem, arm, index) for of_one in held.values())
 
     with (
         TransformersEngine(spec) as engine,
-        scoring_progress(meta, prompts, least, label, engine, quiet=quiet) as progress,
+        scoring_progress(meta, prompts, has, label, engine, quiet=quiet) as progress,
     ):
         for name in logs:
             facts = json.dumps({"statistic": name, "engine": engine.facts}, indent=2)

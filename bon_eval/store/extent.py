@@ -99,10 +99,6 @@ class Held:
         """Whether every response of these problems is there."""
         return self.whole(of, problem_ids) == len(of) * len(problem_ids)
 
-    def count(self) -> int:
-        """Responses."""
-        return sum(bits.bit_count() for bits in self._bits.values())
-
     def __bool__(self) -> bool:
         """Whether anything is there."""
         return bool(self._bits)
