@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from bon_eval.errors import EngineError
 from bon_eval.estimators.repeats import Repeats
@@ -16,8 +20,8 @@ from bon_eval.store import parts
 from bon_eval.store.reader import stored_parts
 from bon_eval.store.writer import RunStore, read_meta
 
-_Drawn = tuple[int, Hashable, float]
-"""Index within the pool, what tells the response from others of the pool (which is stored whole), log-likelihood."""
+_Drawn = tuple[int, int, float]
+"""Index within the pool, what tells the response from others of the pool, log-likelihood."""
 
 
 class Independence:
@@ -46,8 +50,9 @@ class Independence:
             return
         for r in responses:
             if r.arm == "sample":
-                key = r.token_ids or (r.text, r.log_likelihood)
-                self._waiting.setdefault(r.problem_id, []).append((r.index, hash(key), r.log_likelihood))
+                logprobs = () if r.token_ids else r.token_logprobs
+                told = _told(np.array(r.token_ids, np.int32), r.text, np.array(logprobs, np.float32))
+                self._waiting.setdefault(r.problem_id, []).append((r.index, told, r.log_likelihood))
         while self._order and len(self._waiting.get(self._order[0], ())) == self._size:
             drawn = sorted(self._waiting.pop(self._order.popleft()))
             self._repeats.add([key for _, key, _ in drawn], (value for _, _, value in drawn))
@@ -64,14 +69,24 @@ class Independence:
 def _stored(directory: Path, n: int) -> Iterator[tuple[str, _Drawn]]:
     """The problem of each of the first n responses of a stored pool, and the response; no Python object for each of
     their tokens."""
-    columns = ["problem_id", "arm", "index", "text", "token_ids", "log_likelihood"]
+    columns = ["problem_id", "arm", "index", "text", "token_ids", "token_logprobs", "log_likelihood"]
     for table in parts.read_parts(stored_parts(directory, read_meta(directory)), columns):
         pools = table.filter(pc.and_(pc.equal(table["arm"], "sample"), pc.less(table["index"], n))).combine_chunks()
         for batch in pools.to_batches():
-            ids = batch["token_ids"]
-            flat, offsets = ids.values.to_numpy(), ids.offsets.to_numpy()
-            tokens = (flat[start:end].tobytes() for start, end in pairwise(offsets))
             names = ("problem_id", "index", "text", "log_likelihood")
-            rows = zip(*(batch[name].to_pylist() for name in names), tokens, strict=True)
-            for problem, index, text, log_likelihood, own in rows:
-                yield problem, (index, hash(own or (text, log_likelihood)), log_likelihood)
+            plain = (batch[name].to_pylist() for name in names)
+            rows = zip(*plain, _pieces(batch["token_ids"]), _pieces(batch["token_logprobs"]), strict=True)
+            for problem, index, text, log_likelihood, ids, logprobs in rows:
+                yield problem, (index, _told(ids, text, logprobs), log_likelihood)
+
+
+def _pieces(column: pa.ListArray) -> Iterator[NDArray[Any]]:
+    """The numbers of each row."""
+    flat = column.values.to_numpy()
+    return (flat[start:end] for start, end in pairwise(column.offsets.to_numpy()))
+
+
+def _told(token_ids: NDArray[np.int32], text: str, logprobs: NDArray[np.float32]) -> int:
+    """By what a response is told from others of its pool, whether it was stored before or comes now: its token ids, or
+    where a server gave none its text and log-probs."""
+    return hash(token_ids.tobytes() or (text, logprobs.tobytes()))
