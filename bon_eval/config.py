@@ -17,45 +17,23 @@ TOKEN_STATS = ("none", "topk")
 """What a run can store for each token besides its log-prob."""
 
 # Engine arguments that say where and how fast to compute, not what: a run may be resumed with others.
-PLACEMENT_ARGS = frozenset(
-    {
-        "async_scheduling",
-        "attention_backend",
-        "attention_config",
-        "base_url",
-        "batch_size",
-        "block_size",
-        "compilation_config",
-        "concurrency",
-        "cpu_offload_gb",
-        "cudagraph_capture_sizes",
-        "data_parallel_size",
-        "device",
-        "disable_custom_all_reduce",
-        "disable_log_stats",
-        "distributed_executor_backend",
-        "enable_chunked_prefill",
-        "enable_expert_parallel",
-        "enable_prefix_caching",
-        "enforce_eager",
-        "gpu_memory_utilization",
-        "kv_cache_memory_bytes",
-        "limit_mm_per_prompt",
-        "load_format",
-        "max_model_len",
-        "max_n",
-        "max_num_batched_tokens",
-        "max_num_seqs",
-        "max_parallel_loading_workers",
-        "patience",
-        "pipeline_parallel_size",
-        "swap_space",
-        "tensor_parallel_size",
-        "threads",
-        "timeout",
-        "wait",
-    }
-)
+PLACEMENT_ARGS = frozenset([
+    "async_scheduling", "attention_backend", "attention_config", "base_url", "batch_size", "block_size",
+    "compilation_config", "concurrency", "cpu_offload_gb", "cpu_offload_params", "cudagraph_capture_sizes",
+    "cudagraph_metrics", "data_parallel_size", "device", "device_ids", "disable_cascade_attn",
+    "disable_custom_all_reduce", "disable_log_stats", "distributed_executor_backend",
+    "distributed_timeout_seconds", "download_dir", "enable_chunked_prefill", "enable_dbo", "enable_eplb",
+    "enable_expert_parallel", "enable_flashinfer_autotune", "enable_prefix_caching", "enforce_eager",
+    "eplb_config", "fully_sharded_loras", "gpu_memory_utilization", "kernel_config",
+    "kv_cache_memory_bytes", "limit_mm_per_prompt", "linear_backend", "load_format", "log_level",
+    "master_addr", "master_port", "max_cpu_loras", "max_cudagraph_capture_size", "max_loras",
+    "max_model_len", "max_n", "max_num_active_seqs", "max_num_batched_tokens", "max_num_scheduled_tokens",
+    "max_num_seqs", "max_parallel_loading_workers", "moe_backend", "nnodes", "node_rank",
+    "num_gpu_blocks_override", "numa_bind", "numa_bind_cpus", "numa_bind_nodes", "offload_backend",
+    "optimization_level", "patience", "performance_mode", "pipeline_parallel_size",
+    "prefix_caching_hash_algo", "safetensors_load_strategy", "scheduling_policy", "stream_interval",
+    "swap_space", "tensor_parallel_size", "threads", "timeout", "use_tqdm_on_load", "wait",
+])  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

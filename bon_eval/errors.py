@@ -15,13 +15,16 @@ Each message says on one line what was given, why it fails and what to do. The c
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
+from collections.abc import Collection
 from contextlib import ContextDecorator
 from pathlib import Path
 from types import TracebackType
 
 _LONGEST_REASON = 300
+_MOST_NAMES = 20
 
 
 class BonEvalError(Exception):
@@ -113,10 +116,22 @@ class Boundary(ContextDecorator):
     """
 
     def __init__(
-        self, kind: type[BonEvalError], what: str, remedy: str, *, log: str | os.PathLike[str] | None = None
+        self,
+        kind: type[BonEvalError],
+        what: str,
+        remedy: str,
+        *,
+        log: str | os.PathLike[str] | None = None,
+        passing: tuple[type[Exception], ...] = (),
     ) -> None:
-        """What failed and what to do about it, as an error of `kind`; `log` is the file for the traceback, if any."""
+        """What failed and what to do about it, as an error of `kind`.
+
+        Args:
+            log: the file for the traceback, if any.
+            passing: errors that the caller has words of its own for.
+        """
         self._kind, self._what, self._remedy, self._log = kind, what, remedy, log
+        self._passing: tuple[type[Exception], ...] = (BonEvalError, *passing)
 
     def __enter__(self) -> None:
         pass
@@ -124,7 +139,7 @@ class Boundary(ContextDecorator):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, BonEvalError):
+        if isinstance(error, Exception) and not isinstance(error, self._passing):
             kept = log_traceback(error, self._log)
             raise self._kind(f"{self._what}: {reason(error)}{kept}; {self._remedy}") from error
 
@@ -139,6 +154,23 @@ def log_traceback(error: BaseException, log: str | os.PathLike[str] | None) -> s
     except OSError:
         return ""  # the error itself is what the user needs; a disk that is full is found by what writes a result
     return f" (traceback in {os.fspath(log)})"
+
+
+def listed(names: Collection[str]) -> str:
+    """Names from elsewhere, the first of many, each of bounded length.
+
+    >>> listed(["a", "b"]), listed([str(i) for i in range(22)])[-15:]
+    ('a, b', '19 and 2 others')
+    """
+    shown = [shortened(name) for name in list(names)[:_MOST_NAMES]]
+    return ", ".join(shown) + (f" and {len(names) - _MOST_NAMES} others" if len(names) > _MOST_NAMES else "")
+
+
+def regular(path: Path) -> Path:
+    """The path, unless it is a pipe or a device, whose end may never come: that is an `OSError` as of opening it."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "it is a pipe or a device and no regular file; save its content to one", str(path))
+    return path
 
 
 def counted(n: int, what: str = "problem") -> str:

@@ -8,7 +8,7 @@ under other rules, and `results` says what all of them are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +22,7 @@ from bon_eval.analysis.families import arm_pairs, selected_scorer
 from bon_eval.analysis.responses import Array, Drawn, Responses
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.settings import DEFAULT_SCORERS, Settings, resolve_settings
+from bon_eval.analysis.shapes import repeated_prompts, special_in_problems, unknown_tokens
 from bon_eval.analysis.unrun_arms import replay
 from bon_eval.analysis.variants import variants
 from bon_eval.analysis.vote_rules import get_vote
@@ -32,6 +33,7 @@ from bon_eval.records import Pool, Problem
 from bon_eval.scorers import Scorer, get_scorer
 from bon_eval.stats.clusters import clusters_of
 from bon_eval.store.extent import session_extents
+from bon_eval.tasks.ends import unclosed
 
 
 class AnalysedRun(Protocol):
@@ -142,15 +144,7 @@ def analyse(
         arms=arms,
         curves=tuple(tables.curve_points(data, cells)),
         problems=tuple(tables.problem_rows(data, settings)),
-        facts=tables.facts(
-            data,
-            settings,
-            cells,
-            arms,
-            pairs,
-            unknown=_of_prompts(run, "prompts_with_unknown"),
-            repeated=_of_prompts(run, "repeated_prompts"),
-        ),
+        facts=tables.facts(data, settings, cells, arms, pairs, also=_of_prompts(run, settings)),
         explanation=explain(data, settings, cells),
         pairs=pairs,
         selected=selected_scorer(data, settings, cells),
@@ -246,10 +240,16 @@ def _chance(run: AnalysedRun, golds: Sequence[str]) -> Array | None:
     return found if found.any() else None
 
 
-def _of_prompts(run: AnalysedRun, count: str) -> int:
-    """What was counted of the prompts; 0 where the run does not tell."""
-    tokenizer = run.meta.get("tokenizer")
-    return int(tokenizer.get(count, 0)) if isinstance(tokenizer, Mapping) else 0
+def _of_prompts(run: AnalysedRun, settings: Settings) -> Iterator[str]:
+    """Cautions about the prompts, of what the run noted of them; an older one noted less."""
+    noted = run.meta.get("tokenizer")
+    if not isinstance(noted, Mapping):
+        return
+    yield from unknown_tokens(noted.get("prompts_with_unknown", 0))
+    yield from special_in_problems(noted.get("problems_with_special", 0))
+    if settings.cluster is None:
+        yield from repeated_prompts(noted.get("repeated_prompts", 0))
+    yield from unclosed(noted.get("open_turn"))
 
 
 def _scores(scorer: Scorer, pool: Pool) -> Array:

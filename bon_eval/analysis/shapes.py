@@ -209,7 +209,7 @@ def cautions(greedy: Pool, pool: Pool, units: tuple[int, str]) -> Iterator[str]:
         yield "no response is correct: look at some of them before the numbers (prompt, grader, end tokens)"
     unread = _of_all(pool.answer_class < 0, greedy.answer_class < 0)
     if unread > MOST_UNREAD:
-        yield f"no answer was found in {100 * unread:.0f} % of responses: does the prompt ask for the task's format?"
+        yield f"no answer was found in {100 * unread:.0f} % of responses: let the prompt ask for the task's format"
     if pool.n_bytes is not None and greedy.n_bytes is not None:
         empty = _of_all(pool.n_bytes == 0, greedy.n_bytes == 0)
         if empty > MOST_EMPTY:
@@ -253,6 +253,15 @@ def unknown_tokens(prompts: int) -> Iterator[str]:
         yield (
             f"unknown tokens in {counted(prompts, 'prompt')}: the tokenizer does not know all of their characters or "
             "words, and the model does not see them"
+        )
+
+
+def special_in_problems(problems: int) -> Iterator[str]:
+    """A sentence about problems that hold the name of a special token; none where there are none."""
+    if problems:
+        yield (
+            f"special tokens in {counted(problems)}: their text holds the name of one, and the model sees the token in "
+            "its place: reword those rows"
         )
 
 

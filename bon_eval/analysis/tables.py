@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -34,7 +34,7 @@ from bon_eval.analysis.results import (
     ProblemRow,
 )
 from bon_eval.analysis.settings import Settings
-from bon_eval.analysis.shapes import cautions, reasoning_rows, repeated_prompts, unknown_tokens, unlike_guessing
+from bon_eval.analysis.shapes import cautions, reasoning_rows, unlike_guessing
 from bon_eval.errors import counted
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
@@ -209,13 +209,11 @@ def facts(
     arms: tuple[ArmRow, ...],
     pairs: tuple[ArmPair, ...],
     *,
-    unknown: int = 0,
-    repeated: int = 0,
+    also: Iterable[str] = (),
 ) -> Facts:
     """The verdicts against greedy and against one sample, and how often the pool is sharper than greedy.
 
-    `unknown`: prompts with a token that stands for what the tokenizer does not know. `repeated`: problems whose prompt
-    is that of another one before.
+    `also`: cautions about the prompts.
     """
     scorer, last = settings.primary_scorer, settings.ns[-1]
     duplicates, inside = data.responses.duplicates, data.responses.pool.special_inside
@@ -243,8 +241,7 @@ def facts(
         cautions=(
             *cautions(responses.greedy, responses.pool, responses.units),
             *unlike_guessing(single, level, guessers, last),
-            *unknown_tokens(unknown),
-            *repeated_prompts(repeated if settings.cluster is None else 0),
+            *also,
         ),
     )
 

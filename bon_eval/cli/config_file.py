@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from bon_eval.draws import DrawSpec
-from bon_eval.errors import ConfigError, reason, unknown_name
+from bon_eval.errors import ConfigError, reason, regular, unknown_name
 
 # What a stored configuration calls other than its option, as in `RunConfig`; None: what follows from the rest.
 _OF_RUN: dict[str, str | None] = {
@@ -60,7 +60,7 @@ def _read(path: Path) -> Mapping[Any, Any]:
     from bon_eval.tasks.yaml_file import load_yaml
 
     try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
+        content = load_yaml(regular(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
             f"--config {path} cannot be read: {error.strerror}; give a YAML file or a run.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -162,7 +163,7 @@ def allowed(names: tuple[str, ...], prompts: bool) -> tuple[str, ...]:
 
 
 def engine_args(pairs: tuple[str, ...]) -> dict[str, object]:
-    """KEY=VALUE pairs with YAML values; raises `ConfigError` for others."""
+    """KEY=VALUE pairs with YAML values, an empty one an empty text; raises `ConfigError` for others."""
     given = _key_values("--engine-arg", pairs, "tensor_parallel_size=2")
     return {name.replace("-", "_"): value for name, value in given.items()}
 
@@ -186,9 +187,15 @@ def _key_values(option: str, pairs: tuple[str, ...], example: str) -> dict[str, 
         if not sign or not name:
             raise ConfigError(f"{option} {pair!r} is not KEY=VALUE, for example {example}")
         try:
-            parsed[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            found = yaml.safe_load(value) if value else ""
+            json.dumps(found)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise ConfigError(f"{option} {name}: value {value!r} cannot be read; quote it") from error
+        except TypeError:  # what YAML reads as a date, which JSON has not, is meant as it stands there
+            found = value
+        if name in parsed and parsed[name] != found:
+            raise ConfigError(f"{option} {name} is given twice, as {parsed[name]!r} and {found!r}; drop one")
+        parsed[name] = found
     return parsed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -60,6 +61,10 @@ from bon_eval.run.console.signals import Stopped, stopping_at_once
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 
+_LONGEST = 4_000
+"""Characters of an error's line."""
+
+
 class _Group(click.Group):
     """Turns a user's errors into one line and exit code 2, Ctrl-C into exit code 130 and SIGTERM into 143.
 
@@ -67,6 +72,8 @@ class _Group(click.Group):
     """
 
     def main(self, *args: Any, **extra: Any) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal need not have every letter of a prompt
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().main(*args, **extra)
         except OSError as error:  # of --help and --version, which are printed before any command
@@ -79,7 +86,7 @@ class _Group(click.Group):
             with stopping_at_once():
                 return super().invoke(ctx)
         except BonEvalError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(f"error: {_bounded(str(error))}", err=True)
             ctx.exit(2)
         except OSError as error:
             if not is_of_output(error):
@@ -88,6 +95,12 @@ class _Group(click.Group):
         except KeyboardInterrupt as stop:
             click.echo("stopped; the same command goes on where this one stopped", err=True)
             ctx.exit(stop.exit_code if isinstance(stop, Stopped) else 130)
+
+
+def _bounded(message: str) -> str:
+    """Without its middle where that is a cell or a name of many thousand characters."""
+    spare = len(message) - _LONGEST
+    return message if spare <= 0 else f"{message[: _LONGEST // 2]} [{spare:,} characters] {message[-_LONGEST // 2 :]}"
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

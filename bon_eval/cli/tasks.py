@@ -60,6 +60,7 @@ def tasks_show(task: str, model: str | None, **given: Any) -> None:
         from bon_eval.engines.models import resolve_model
         from bon_eval.run.options import RunOptions
         from bon_eval.run.prepare import prepare_prompts
+        from bon_eval.tasks.ends import unclosed
 
         options = RunOptions(model=model, task=task, limit=1, **chat_of(given))
         ready = prepare_prompts(options, model=resolve_model(model, weights=False))
@@ -74,6 +75,8 @@ def tasks_show(task: str, model: str | None, **given: Any) -> None:
             click.echo(f"token {end.token_id} {end.text!r} ({', '.join(end.sources)})")
         for text in ready.stop:
             click.echo(f"text {text!r}")
+        for caution in unclosed(ready.open_turn):
+            click.echo(f"caution: {caution}")
 
 
 @tasks.command("check")

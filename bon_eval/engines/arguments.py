@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from bon_eval.engines.model_files import names_in
+from bon_eval.engines.weights import tensor_names
 from bon_eval.errors import Boundary, ConfigError, ModelError
 from bon_eval.records import Sampling
 
@@ -22,12 +24,22 @@ _OWN = {
     "config_format": "the model is the one of config.json",
     "enable_lora": "use --adapter",
     "lora_modules": "use --adapter",
+    "logits_processors": "responses are drawn from the model's own distribution",
+    "watermark_config": "responses are drawn from the model's own distribution",
+    "model_weights": "the model is the one that --model names",
+    "hf_config_path": "the model is the one of its own config.json",
+    "ignore_patterns": "all weights are loaded that the run is named by",
+    "skip_tokenizer_init": "responses are graded by their text",
+    "tokens_only": "responses are graded by their text",
+    "hf_token": "arguments are stored with the run; set HF_TOKEN, or log in with `hf auth login`",
 }
 """Of vLLM: what bon-eval sets itself, and why or by which option."""
 _LOAD_FORMATS = frozenset({"auto", "hf", "safetensors", "fastsafetensors", "instanttensor", "runai_streamer"})
 """Of vLLM: ways to read the weights that the run's hash is of."""
 _VLLM_HOTTEST = 2.0
-_HEADS = ("lm_head", "embed_tokens", "wte", "embed_out")
+_HEADS = (
+    *("lm_head", "embed_tokens", "wte", "embed_in", "embed_out", "word_embeddings", "tok_embeddings", "output_layer"),
+)
 
 
 def check_arguments(engine: str, given: Mapping[str, object]) -> None:
@@ -65,11 +77,14 @@ def check_adapter_for_scoring(engine: str, adapter_dir: Path | str | None) -> No
 
 
 def adapted_head(adapter_dir: Path) -> tuple[str, ...]:
-    """The output or input embeddings that a PEFT adapter changes."""
+    """The output or input embeddings that a PEFT adapter changes: by its configuration, and by its weights' names,
+    since a pattern may stand for modules there."""
     named: list[str] = []
     with Boundary(ModelError, f"adapter {adapter_dir}: adapter_config.json cannot be read", "save it again with PEFT"):
         config = json.loads((adapter_dir / "adapter_config.json").read_text(encoding="utf-8"))
         for key in ("target_modules", "modules_to_save"):
             value = config.get(key) or []
             named += [value] if isinstance(value, str) else [str(name) for name in value]
+    files = [name for name in names_in(adapter_dir) if name.startswith("adapter_model.")]
+    named += [name.split(".lora_")[0] for name in tensor_names(adapter_dir, files) if ".lora_" in name]
     return tuple(dict.fromkeys(head for head in _HEADS for name in named if name.split(".")[-1] == head))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import os
 import warnings
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.errors import Boundary, ConfigError, EngineError, ModelError
+from bon_eval.engines.adapters import check_adapted, no_peft
+from bon_eval.engines.base import stderr_to
+from bon_eval.engines.weights import check_whole
+from bon_eval.errors import Boundary, ConfigError, ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-_LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
-"""The number of a layer in the name of its weights."""
 
 
 def load_tokenizer(
@@ -23,14 +22,22 @@ def load_tokenizer(
     """The tokenizer of a local model directory.
 
     Raises `ConfigError` with the pip command when transformers is missing and `ModelError` when there is no usable
-    tokenizer. Code that comes with the model runs only with `trust_remote_code`. `log` gets the traceback.
+    tokenizer. Code that comes with the model runs only with `trust_remote_code`. `log` gets the traceback and what
+    transformers prints.
     """
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise ConfigError(f"tokenizing needs transformers ({error}): pip install 'bon-eval[transformers]'") from error
-    with Boundary(ModelError, f"cannot load a tokenizer from {model_dir}", "give a complete model directory", log=log):
-        return AutoTokenizer.from_pretrained(str(model_dir), trust_remote_code=trust_remote_code, local_files_only=True)
+    what = f"cannot load a tokenizer from {model_dir}"
+    # What it warns of comes again where an engine loads it, and stands in that run's log.
+    with stderr_to(log or os.devnull), Boundary(ModelError, what, "give a complete model directory", log=log):
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(model_dir), trust_remote_code=trust_remote_code, local_files_only=True
+        )
+        # A prompt beyond the context is an error of ours; transformers' warning before it says the same less well.
+        getattr(tokenizer, "deprecation_warnings", {})["sequence-length-is-longer-than-the-specified-maximum"] = True
+        return tokenizer
 
 
 def load_causal_lm(
@@ -60,7 +67,7 @@ def load_causal_lm(
             output_loading_info=True,
             **options,
         )
-        _check_whole(f"model {directory}", report["missing_keys"], report["unexpected_keys"], model.state_dict())
+        check_whole(f"model {directory}", report["missing_keys"], report["unexpected_keys"], model.state_dict())
         return model
 
 
@@ -74,37 +81,11 @@ def load_adapter(model: Any, directory: Path | str, *, log: str | None = None, *
     try:
         import peft
     except ImportError as error:
-        raise EngineError(
-            f"an adapter needs peft, which cannot be imported ({error}); pip install 'bon-eval[transformers]'"
-        ) from error
+        raise no_peft(error) from error
     remedy = "give a complete directory as saved by PEFT for this model"
     with Boundary(ModelError, f"adapter {directory} does not fit the model", remedy, log=log):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Found missing adapter keys")  # an error below
             adapted = peft.PeftModel.from_pretrained(model, str(directory), **options)
-        own = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
-        stored = peft.utils.load_peft_weights(str(directory), device="cpu")
-        low_rank = {name for name in own if "lora_" in name}
-        spare = {name for name in stored if "lora_" in name} - set(own)
-        _check_whole(f"adapter {directory}", low_rank - set(stored), spare, own)
+        check_adapted(adapted, directory)
         return adapted
-
-
-def _check_whole(what: str, missing: Collection[str], spare: Collection[str], own: Collection[str]) -> None:
-    """Raise `ModelError` where weights are missing, which would be random, or left over of layers like the model's.
-
-    Other weights that are left over belong to parts that are not used here, as a vision tower.
-    """
-    if missing:
-        raise ModelError(
-            f"{what} is not complete: its files hold no {min(missing)}"
-            + (f" and {len(missing) - 1} more weights" if len(missing) > 1 else "")
-            + ", which its configuration wants; give files and configuration of one model"
-        )
-    kinds = {_LAYER.sub("#", name) for name in own}
-    if more := [name for name in spare if _LAYER.sub("#", name) in kinds]:
-        raise ModelError(
-            f"{what} has more weights than its configuration: {min(more)}"
-            + (f" and {len(more) - 1} more" if len(more) > 1 else "")
-            + " would be left out; give files and configuration of one model"
-        )

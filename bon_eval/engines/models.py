@@ -11,6 +11,7 @@ from typing import Any
 from bon_eval.engines import REMOTE
 from bon_eval.engines.hashes import content_hash
 from bon_eval.engines.hub import hub_model
+from bon_eval.engines.weights import check_depth
 from bon_eval.errors import Boundary, ModelError
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -71,6 +72,8 @@ def _resolved(name: str, directory: Path, commit: str | None, weights: bool) -> 
             f"model {name!r} holds an adapter besides ({directory / 'adapter_config.json'}), and engines differ in "
             "what they make of both; give the base model, and the adapter as --adapter from a folder of its own"
         )
+    if weights:
+        check_depth(directory)
     return ResolvedModel(name, directory, commit, content_hash(directory, weights=weights))
 
 
@@ -118,7 +121,8 @@ def stated_context(directory: Path) -> int | None:
     path = directory / "config.json"
     with Boundary(ModelError, f"{path} cannot be read", "give a directory saved by transformers"):
         config = json.loads(path.read_text(encoding="utf-8"))
-        value = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+        nested = config.get("text_config") or {}
+        value = config.get("max_position_embeddings") or nested.get("max_position_embeddings")
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 1 or value != int(value):

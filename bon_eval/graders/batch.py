@@ -180,8 +180,12 @@ class BatchGrader:
     def _pool(self, questions: int) -> WorkerPool:
         """The workers for so many questions: a few go to those that single decisions use."""
         own = self._workers
-        few = questions < _PAIRS_PER_WORKER and own.memory_mb == MEMORY_MB and not own.all
-        return shared_pool() if few else own
+        if own.memory_mb != MEMORY_MB or own.all:
+            return own
+        if questions < _PAIRS_PER_WORKER:
+            return shared_pool()
+        shared_pool().lend(own)
+        return own
 
     def _settle(
         self,

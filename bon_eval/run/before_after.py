@@ -32,6 +32,7 @@ from bon_eval.store.forced import ForcedBy, forced_responses, is_inexact, is_sco
 from bon_eval.store.prompts import check_same_prompts, load_prompt_texts, load_prompts
 from bon_eval.store.reader import iter_responses
 from bon_eval.store.writer import RunStore, read_meta
+from bon_eval.tasks.ends import check_same_ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ def prepare_before_after(
         allow_different_prompts: go on where the two models see different tokens.
 
     Raises:
-        ConfigError: the prompts differ (the message shows where), the tuned model is the base model.
+        ConfigError: the prompts differ (the message shows where) or what ends a response, the tuned model is the base
+            model.
         BonEvalError: as `prepare` does.
     """
     if options.out is not None:
@@ -82,6 +84,7 @@ def prepare_before_after(
     if (before.config.model_hash, None) == (tuned.config.model_hash, tuned.config.adapter_hash):
         raise ConfigError(f"--after {after} is the base model itself: there is nothing to compare")
     check_adapter_for_scoring(tuned.config.engine, tuned.adapter_dir)
+    check_same_ends(before.ends, tuned.ends, f"--after {after}")
     if not allow_different_prompts:
         check_same_prompts(
             {p.problem_id: p.token_ids for p in before.prompts},

@@ -26,6 +26,7 @@ from bon_eval.run.sampling import check_adapter, requests, sample
 from bon_eval.run.versions import versions
 from bon_eval.store.files import lock
 from bon_eval.store.writer import RunStore
+from bon_eval.tasks.ends import unclosed
 from bon_eval.tasks.prompts import RenderedPrompt, check_context
 
 
@@ -51,12 +52,16 @@ def open_store(prepared: PreparedRun, *, fresh: bool = False, quiet: bool = Fals
         set_aside(prepared.directory, quiet=quiet)
     if prepared.config.date is not None:
         say(f"the chat template writes the date {prepared.config.date}, which stays that of this run", quiet)
+    for caution in unclosed(prepared.open_turn):
+        say(f"caution: {caution}", quiet)
     store = RunStore(
         prepared.directory, prepared.config, prepared.problems, prompt_table(prepared.prompts), prepared.order
     )
     store.meta["tokenizer"] = {
         "ends": [asdict(end) for end in prepared.ends],
         "special_token_ids": list(prepared.special_ids),
+        "open_turn": prepared.open_turn,
+        "problems_with_special": prepared.with_special,
         "prompts_with_unknown": sum(prepared.unknown_id in p.token_ids for p in prepared.prompts),
         "repeated_prompts": len(prepared.prompts) - len({p.token_ids for p in prepared.prompts}),
     }

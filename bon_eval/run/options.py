@@ -84,5 +84,9 @@ def served(options: RunOptions) -> RunOptions:
         if given:
             raise ConfigError(f"{name} is the server's to set with engine {REMOTE}; {remedy}")
     args = {"served_model": options.model, **options.engine_args}
-    ServerSettings.of(args)
+    if ServerSettings.of(args).api == "chat" and (options.chat.template is not None or options.chat.arguments):
+        raise ConfigError(
+            "--chat-template and its arguments do not reach the server with api=chat, which renders the messages by "
+            "its own copy; use api=completions, which sends the prompt as it is rendered here"
+        )
     return replace(options, engine_args=args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from bon_eval.records import Problem
 from bon_eval.run.options import RunOptions, served
 from bon_eval.store.writer import read_meta
 from bon_eval.tasks.chat import ChatTemplate, today
-from bon_eval.tasks.ends import End, find_ends, special_ids, split_stops
+from bon_eval.tasks.ends import End, count_special, find_ends, open_turn, special_ids, split_stops
 from bon_eval.tasks.load import load_task
 from bon_eval.tasks.problems import load_problems, load_train_problems, spec_hash, task_hash
 from bon_eval.tasks.prompts import (
@@ -54,6 +55,10 @@ class PreparedRun:
     """Tokens that a response's text leaves out."""
     unknown_id: int | None = None
     """The token that stands for all that the tokenizer does not know, if it has one."""
+    open_turn: str | None = None
+    """What the chat template writes behind a turn, where no end of turn can be told from it."""
+    with_special: int = 0
+    """Problems whose own text holds the name of a special token."""
     order: tuple[str, ...] | None = None
     """Of a shard: the ids of the whole run's problems, in task order."""
 
@@ -79,6 +84,10 @@ class PreparedPrompts:
     """The token that stands for all that the tokenizer does not know, if it has one."""
     date: str | None
     """The day that the chat template writes into the prompts; None where it writes none."""
+    open_turn: str | None
+    """What the chat template writes behind a turn, where no end of turn can be told from it and none was given."""
+    with_special: int
+    """Problems whose own text holds the name of a special token."""
 
 
 def prepare_prompts(
@@ -139,6 +148,8 @@ def prepare_prompts(
         special_ids=special_ids(tokenizer),
         unknown_id=tokenizer.unk_token_id,
         date=date if template is not None and template.wrote_date else None,
+        with_special=count_special(tokenizer, _own_texts(spec, problems)),
+        open_turn=None if template is None or options.stop or options.stop_tokens else open_turn(tokenizer, template),
     )
 
 
@@ -191,6 +202,11 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
     get_grader(spec.grader)  # one that there is not is found before anything is sampled
     engine, reason = choose_engine(options.engine)
     check_arguments(engine, options.engine_args)
+    if ready.date is not None and engine == REMOTE and options.engine_args.get("api") == "chat":
+        raise ConfigError(
+            "the chat template writes the date, and with api=chat the server writes its own, another one each day; use "
+            "api=completions, which sends the prompt as it is rendered here"
+        )
     config = RunConfig(
         task=spec.name,
         model=options.model,
@@ -248,8 +264,16 @@ def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTok
         ends=ready.ends,
         special_ids=ready.special_ids,
         unknown_id=ready.unknown_id,
+        open_turn=ready.open_turn,
+        with_special=ready.with_special,
     )
     return prepared if options.shard is None else _shard(prepared, Shard.parse(options.shard), options.out)
+
+
+def _own_texts(spec: TaskSpec, problems: Sequence[Problem]) -> Iterator[str]:
+    """What each problem brings to its prompt."""
+    columns = spec.template_columns()["prompt"]
+    return ("\n".join(problem.fields[name] for name in columns) for problem in problems)
 
 
 def _shard(prepared: PreparedRun, shard: Shard, out: Path | None) -> PreparedRun:

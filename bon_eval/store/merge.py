@@ -208,9 +208,10 @@ def _build(directory: Path, sources: Sequence[_Source], order: Sequence[str], *,
         **{name: meta[name] for name in ("versions", "engine") if name in meta},
     }
     if all("tokenizer" in source.meta for source in sources):
-        unknown = sum(source.meta["tokenizer"].get("prompts_with_unknown", 0) for source in sources)
+        summed = ("prompts_with_unknown", "problems_with_special")
+        counts = {name: sum(s.meta["tokenizer"].get(name, 0) for s in sources) for name in summed}
         prompts = problem_rows(directory, ["prompt"])["prompt"]
-        counts = {"prompts_with_unknown": unknown, "repeated_prompts": len(prompts) - len(prompts.unique())}
+        counts["repeated_prompts"] = len(prompts) - len(prompts.unique())
         whole["tokenizer"] = meta["tokenizer"] | counts
     # Last: without it the directory is no run.
     write_text(directory / "run.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ from bon_eval.tasks.chat import ChatTemplate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+_MOST_CHARS = 60
+"""Of what a template writes, in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,9 @@ def find_ends(
     """Every token that ends a response, by id: the union of what tokenizer, model and chat template say.
 
     Read are the tokenizer's end token, ``eos_token_id`` in config.json (its text_config too) and in
-    generation_config.json, and the token with which the chat template closes an assistant's turn. They disagree for
-    many models (end of text against end of turn), and an engine that took only one of them would sample on after the
-    answer.
+    generation_config.json, and the token with which the chat template closes an assistant's turn, or where it closes
+    none the one with which it begins the user's next. They disagree for many models (end of text against end of turn),
+    and an engine that took only one of them would sample on after the answer.
 
     Args:
         template: of a run in chat style.
@@ -52,8 +57,8 @@ def find_ends(
     for name in ("config.json", "generation_config.json"):
         for token_id in _stated(Path(model_dir) / name):
             found.setdefault(token_id, []).append(name)
-    if template is not None and (closing := closing_token(tokenizer, template)) is not None:
-        found.setdefault(closing, []).append("chat template")
+    if template is not None and (turn := _turn_end(tokenizer, template)) is not None:
+        found.setdefault(turn[0], []).append(turn[1])
     for text in given:
         found.setdefault(_token_id(tokenizer, text), []).append("as given")
     return tuple(
@@ -63,8 +68,65 @@ def find_ends(
 
 
 def closing_token(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> int | None:
-    """The token with which a chat template closes an assistant's turn; None where it closes it with plain text."""
-    rest = template.closing.lstrip()
+    """The token with which a chat template closes an assistant's turn; None where it closes it with plain text.
+
+    It may stand behind text that closes the turn as well, where it is a special one.
+    """
+    rest = template.closing
+    if (first := _first_token(tokenizer, rest)) is not None:
+        return first
+    texts = {_token_text(tokenizer, i): i for i in special_ids(tokenizer) if i != tokenizer.unk_token_id}
+    places = [(rest.find(text), -len(text), i) for text, i in texts.items() if text and text in rest]
+    return min(places)[2] if places else None
+
+
+def open_turn(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> str | None:
+    """What a chat template writes behind an assistant's turn, where no end of turn can be told from it; else None."""
+    if _turn_end(tokenizer, template) is not None:
+        return None
+    return template.closing if template.closing.strip() else template.following
+
+
+def unclosed(closing: str | None) -> Iterator[str]:
+    """A sentence about a template whose end of turn is not known; none where it is.
+
+    Args:
+        closing: as `open_turn` gives it.
+
+    >>> print(*unclosed("\\n\\nUser:"))
+    end of turn unknown: the chat template closes a turn with plain text ('\\n\\nUser:'), so that responses end where \
+the model's files say and may run on into the next turn; look at some, and name the end with --stop or --stop-token
+    """
+    if closing is not None:
+        text = repr(closing if len(closing) <= _MOST_CHARS else closing[:_MOST_CHARS] + "...")
+        how = f"closes a turn with plain text ({text})" if closing.strip() else "does not show how it closes a turn"
+        yield (
+            f"end of turn unknown: the chat template {how}, so that responses end where the model's files say and may "
+            "run on into the next turn; look at some, and name the end with --stop or --stop-token"
+        )
+
+
+def count_special(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> int:
+    """How many texts hold the name of a special token, which the model then sees in its place."""
+    names = [text for i in special_ids(tokenizer) if (text := _token_text(tokenizer, i))]
+    if not names:
+        return 0
+    found = re.compile("|".join(map(re.escape, names)))
+    return sum(found.search(text) is not None for text in texts)
+
+
+def _turn_end(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> tuple[int, str] | None:
+    """The token that ends an assistant's turn, and where it is from."""
+    if (closing := closing_token(tokenizer, template)) is not None:
+        return closing, "chat template"
+    # Some close no turn, and the model ends its own with the token that begins the user's.
+    following = None if template.closing.strip() else _first_token(tokenizer, template.following)
+    return None if following is None else (following, "chat template, next turn")
+
+
+def _first_token(tokenizer: PreTrainedTokenizerBase, text: str) -> int | None:
+    """The added token that a text begins with, blanks apart; the longest of several."""
+    rest = text.lstrip()
     fits = [(token, i) for token, i in tokenizer.get_added_vocab().items() if token and rest.startswith(token)]
     return max(fits, key=lambda pair: len(pair[0]))[1] if fits else None
 
@@ -80,6 +142,29 @@ def response_end(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | No
     if end is None:
         raise ConfigError("the model's tokenizer has no end token, so a response cannot be closed")
     return int(end)
+
+
+def check_same_ends(base: Sequence[End], other: Sequence[End], what: str) -> None:
+    """Raise `ConfigError` where a token ends the responses of one of two models that are compared, and not the other's.
+
+    The one runs on where the other stops, so that lengths and likelihoods differ by that.
+
+    Args:
+        base, other: what ends their responses.
+        what: the other model, for the message.
+    """
+    both = {end.token_id for end in base} & {end.token_id for end in other}
+    apart = [end for end in (*base, *other) if end.token_id not in both]
+    if apart:
+        options = " ".join(f"--stop-token {end.token_id}" for end in apart)
+        raise ConfigError(
+            f"{what} ends its responses at other tokens ({_listed(other)}) than the base model ({_listed(base)}); give "
+            f"{options}, so that both end alike"
+        )
+
+
+def _listed(ends: Sequence[End]) -> str:
+    return " ".join(f"{end.token_id} {end.text!r}" for end in ends) or "none"
 
 
 def split_stops(tokenizer: PreTrainedTokenizerBase, stop: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

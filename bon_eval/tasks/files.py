@@ -8,20 +8,30 @@ into a time stamp; and its cache on disk could serve the rows of a file that has
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
-from bon_eval.errors import TaskError, one_line
+from bon_eval.errors import Boundary, TaskError, one_line, regular, shortened
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from datasets import Dataset
 
 Record = dict[str, object]
+_MOST_COLUMNS = 5_000
+"""Far more are records by key, or a file of another kind that happens to parse."""
+_OWN_WORDS = (OSError, UnicodeDecodeError, UnicodeEncodeError)
+"""What reading raises that has words of its own."""
+_PLAIN = (str, int, float, Decimal, datetime.date, datetime.time, datetime.timedelta, NoneType)
+"""Types of cells that read as what they say."""
 
 
 def read_rows(path: Path, texts: Collection[str] = ()) -> Dataset:
@@ -45,7 +55,8 @@ def read_rows(path: Path, texts: Collection[str] = ()) -> Dataset:
     from datasets.table import InMemoryTable
 
     try:
-        table = reader(path, frozenset(texts))
+        with Boundary(TaskError, f"cannot read data file {path}", "write it again as JSON Lines", passing=_OWN_WORDS):
+            return Dataset(InMemoryTable(reader(regular(path), frozenset(texts))))
     except OSError as error:
         reason = error.strerror or one_line(error)
         raise TaskError(f"cannot read data file {path}: {reason}; give a readable file") from error
@@ -53,10 +64,6 @@ def read_rows(path: Path, texts: Collection[str] = ()) -> Dataset:
         raise TaskError(f"data file {path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     except UnicodeEncodeError as error:
         raise TaskError(f"data file {path} holds half of a surrogate pair, which is no text; remove it") from error
-    try:
-        return Dataset(InMemoryTable(table))
-    except Exception as error:  # datasets has its own ideas of types
-        raise TaskError(f"cannot read data file {path}: {one_line(error)}; write it again as JSON Lines") from error
 
 
 class _Decimal(float):
@@ -74,10 +81,22 @@ class _Digits(str):
     """A whole number of a JSON file, with as many digits as it was written with."""
 
 
+class _Object(dict[str, object]):
+    """An object of a JSON file, which knows whether a name stands in it twice."""
+
+    twice: str | None
+
+    def __init__(self, pairs: Sequence[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        times = Counter(name for name, _ in pairs) if len(pairs) > len(self) else {}
+        self.twice = next((name for name, n in times.items() if n > 1), None)
+
+
 def check_text(value: object, column: str, row: int, where: str) -> None:
     """Raise `TaskError` for a cell that is no text: what a list or bytes would read as, nobody meant."""
-    if isinstance(value, bytes | list | tuple | dict | set):
-        kind = "bytes" if isinstance(value, bytes) else "a list" if isinstance(value, list | tuple) else "an object"
+    if not isinstance(value, _PLAIN):
+        kinds = ((bytes, "bytes"), ((list, tuple), "a list"), ((dict, set), "an object"))
+        kind = next((word for types, word in kinds if isinstance(value, types)), f"a {type(value).__name__}")
         raise TaskError(
             f"{where}: row {row} has {kind} in column {column!r}, where a text is needed; write one text per row"
         )
@@ -100,11 +119,13 @@ def _text_table(rows: Iterable[Record], path: Path, texts: frozenset[str]) -> pa
     import pyarrow as pa
 
     cells = []
+    names: dict[str, None] = {}
     for number, row in enumerate(rows):
         for name in texts & row.keys():
             check_text(row[name], name, number, f"data file {path}")
         cells.append({name: as_text(value) for name, value in row.items()})
-    names = list(dict.fromkeys(name for row in cells for name in row))
+        names |= dict.fromkeys(row)
+        _check_width(len(names), path)
     return pa.table({name: pa.array([row.get(name) for row in cells], type=pa.string()) for name in names})
 
 
@@ -129,7 +150,9 @@ def _parse_json(text: str, path: Path, what: str) -> object:
         raise ValueError(f"{constant} is not a JSON value")
 
     try:
-        return json.loads(text, parse_float=_Decimal, parse_int=_Digits, parse_constant=refuse)
+        return json.loads(
+            text, parse_float=_Decimal, parse_int=_Digits, parse_constant=refuse, object_pairs_hook=_Object
+        )
     except (ValueError, RecursionError) as error:
         raise TaskError(f"data file {path}: {what}is not JSON ({error}); write one object per line") from error
 
@@ -137,6 +160,8 @@ def _parse_json(text: str, path: Path, what: str) -> object:
 def _object(value: object, path: Path, what: str) -> Record:
     if not isinstance(value, dict):
         raise TaskError(f"data file {path}: {what} is not an object with named columns")
+    if isinstance(value, _Object) and value.twice is not None:
+        raise TaskError(f"data file {path}: {what} has two values of {shortened(value.twice)!r}; drop one")
     return value
 
 
@@ -162,9 +187,7 @@ def _long_fields() -> Iterator[None]:
 
 def _csv_rows(lines: Iterator[list[str]], path: Path) -> Iterator[Record]:
     header = next(lines, [])
-    for name in header:
-        if header.count(name) > 1:
-            raise TaskError(f"data file {path} has two columns named {name!r}; rename one")
+    _check_columns(header, path)
     for number, cells in enumerate(line for line in lines if line):
         if len(cells) != len(header):
             raise TaskError(
@@ -181,9 +204,7 @@ def _read_parquet(path: Path, texts: frozenset[str]) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
-            for name in schema.names:
-                if schema.names.count(name) > 1:
-                    raise TaskError(f"data file {path} has two columns named {name!r}; rename one")
+            _check_columns(schema.names, path)
             kept = [field.name for field in schema if _is_known(field.type)]
             if lost := sorted(texts & set(schema.names) - set(kept)):
                 raise TaskError(
@@ -193,6 +214,21 @@ def _read_parquet(path: Path, texts: frozenset[str]) -> pa.Table:
             return file.read(columns=kept)
     except pa.ArrowException as error:
         raise TaskError(f"data file {path} is not Parquet ({one_line(error)}); write it again") from error
+
+
+def _check_columns(names: Sequence[str], path: Path) -> None:
+    """Raise `TaskError` for two columns of one name, and for too many."""
+    _check_width(len(names), path)
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise TaskError(f"data file {path} has two columns named {shortened(twice[0])!r}; rename one")
+
+
+def _check_width(columns: int, path: Path) -> None:
+    if columns > _MOST_COLUMNS:
+        raise TaskError(
+            f"data file {path} has more than {_MOST_COLUMNS:,} columns; write one problem per row, with the same "
+            "columns in all of them"
+        )
 
 
 def _is_known(kind: pa.DataType) -> bool:

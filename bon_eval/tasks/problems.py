@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bon_eval.config import digest
-from bon_eval.errors import TaskError, one_line
+from bon_eval.errors import Boundary, TaskError, listed, one_line
 from bon_eval.graders.reading.boxes import last_box
 from bon_eval.records import Problem
 from bon_eval.tasks.choices import choice_golds
@@ -180,7 +180,8 @@ def _problems(spec: TaskSpec, rows: Dataset, where: str) -> tuple[Problem, ...]:
     texts = _texts(spec)
     cells: dict[str, list[str | None]] = {}
     for name in columns:
-        values = rows[name]
+        with Boundary(TaskError, f"{where}: column {name!r} cannot be read", "write it as texts"):
+            values = list(rows[name])
         if name in texts:
             for row, value in enumerate(values):
                 check_text(value, name, row, where)
@@ -236,12 +237,12 @@ def _needed_columns(spec: TaskSpec, rows: Dataset, where: str) -> list[str]:
     named |= {f"rows.{name}": name for name, _ in spec.rows} | {"cluster": spec.cluster}
     for key, name in named.items():
         if name is not None and name not in there:
-            raise TaskError(f"{where} has no column {name!r} ({key} of task {spec.name}); it has: {', '.join(there)}")
+            raise TaskError(f"{where} has no column {name!r} ({key} of task {spec.name}); it has: {listed(there)}")
     for key, names in spec.template_columns().items():
         for name in names:
             if name not in there:
                 raise TaskError(
-                    f"{where} has no column {name!r}, which {key} of task {spec.name} names; it has: {', '.join(there)}"
+                    f"{where} has no column {name!r}, which {key} of task {spec.name} names; it has: {listed(there)}"
                 )
     needed = {*named.values(), spec.columns.solution, *(n for names in spec.template_columns().values() for n in names)}
     return [name for name in there if name in needed]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from bon_eval.errors import TaskError, one_line
+from bon_eval.errors import TaskError, one_line, regular
 
 
 class _Loader(yaml.SafeLoader):
@@ -35,7 +35,7 @@ def load_yaml(text: str) -> object:
 def read_yaml(path: Path, kind: str) -> Node:
     """The top mapping of a ``task`` or ``group`` file. Raises `TaskError` for anything but a mapping in UTF-8."""
     try:
-        content = load_yaml(path.read_text(encoding="utf-8"))
+        content = load_yaml(regular(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise TaskError(f"cannot read {kind} file {path}: {error.strerror}; give the path of a .yaml file") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -51,6 +51,15 @@ def test_a_pipe_that_is_closed_is_no_error() -> None:
     assert process.wait() == 141
 
 
+def test_a_terminal_without_the_letters_of_a_prompt(tmp_path: Path) -> None:
+    task = tmp_path / "own.yaml"
+    task.write_text((ROOT / "tasks" / "arith.yaml").read_text().replace("description: ", "description: \u20ac "))
+    process = start("tasks", "show", task, PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    printed, error = process.communicate()
+    assert process.returncode == 0, error
+    assert r"\u20ac" in printed
+
+
 def test_a_notebooks_backend_that_is_not_there(copy: Path) -> None:
     process = start("report", copy, "--draws", "200", MPLBACKEND="module://no_such_package.backend_inline")
     _, error = process.communicate()

@@ -19,7 +19,9 @@ from click.testing import CliRunner
 from example_run import FAST, LIMIT, RUN, N
 
 from bon_eval.cli import main
+from bon_eval.cli.options import chat_of, engine_args
 from bon_eval.engines.models import ASSETS
+from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
 from bon_eval.graders import grade_gsm8k
 from bon_eval.store.reader import iter_responses, load_run
@@ -281,3 +283,19 @@ def test_doctor_scores_every_engine_by_every_engine(bon_eval: Command, dtype: st
     assert re.search(rf"^vllm .*cpu, {dtype}, model runner V1, attention backend automatic", done.stdout, re.MULTILINE)
     assert "given: max_num_seqs=32" in done.stdout
     assert re.search(rf"^transformers .*cpu, {dtype}, .*given: nothing$", done.stdout, re.MULTILINE)
+
+
+def test_values_of_keys_are_what_was_written() -> None:
+    pairs = ("today=2026-11-29", "at=2026-11-29 10:00:00", "empty=", "none=null", "flag=false", "size=2", "list=[1, x]")
+    assert chat_of({"chat_template": None, "chat_template_arg": pairs, "date": None})["chat"].arguments == {
+        "today": "2026-11-29",
+        "at": "2026-11-29 10:00:00",
+        "empty": "",
+        "none": None,
+        "flag": False,
+        "size": 2,
+        "list": [1, "x"],
+    }
+    for bad, named in ((("a=1", "a=2"), "a is given twice, as 1 and 2"), (("a={",), "cannot be read")):
+        with pytest.raises(ConfigError, match=named):
+            engine_args(bad)

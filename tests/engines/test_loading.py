@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bon_eval.engines import open_engine
+from bon_eval.engines.adapters import check_adapter
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.load import load_tokenizer
-from bon_eval.engines.models import ASSETS, resolve_adapter, stated_context
+from bon_eval.engines.models import ASSETS, resolve_adapter, resolve_model, stated_context
 from bon_eval.errors import BonEvalError, EngineError, ModelError
 from bon_eval.records import ForcedSequence
 
@@ -78,6 +82,31 @@ def test_no_weights_are_random_and_no_layers_left_out(
         transformers_engine(broken(tmp_path, MIXED, change), tmp_path / "engine.log")
 
 
+@pytest.mark.parametrize(
+    ("layers", "said"),
+    [
+        (0, "num_hidden_layers is 0; it must be a whole number of layers, at least 1"),
+        (-1, "num_hidden_layers is -1; it must be"),
+        ("four", "num_hidden_layers is 'four'; it must be"),
+        (True, "num_hidden_layers is True; it must be"),
+        (10**9, "num_hidden_layers is 1000000000, and the weights beside it are of 4"),
+    ],
+)
+def test_a_number_of_layers_that_cannot_be(layers: object, said: str, tmp_path: Path) -> None:
+    folder = broken(tmp_path, MIXED, lambda f: edit(f / "config.json", num_hidden_layers=layers))
+    with pytest.raises(ModelError, match=said) as caught:
+        resolve_model(str(folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_number_of_layers_beside_weights_that_do_not_tell(tmp_path: Path) -> None:
+    folder = broken(tmp_path, MIXED, lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin") and None)
+    resolve_model(str(folder))
+    edit(folder / "config.json", num_hidden_layers=10_001)
+    with pytest.raises(ModelError, match=r"num_hidden_layers is 10001, more than the 10,000 of any model"):
+        resolve_model(str(folder))
+
+
 def test_weights_of_another_part_are_left_alone(tmp_path: Path) -> None:
     def tower(tensors: dict[str, Any]) -> None:
         tensors["vision_tower.encoder.weight"] = tensors[NORM].clone()
@@ -91,6 +120,7 @@ def test_weights_of_another_part_are_left_alone(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)])
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -99,14 +129,53 @@ def test_weights_of_another_part_are_left_alone(tmp_path: Path) -> None:
             lambda t: t.update({k.replace("layers.2.", "layers.9."): v.clone() for k, v in t.items() if ".2." in k}),
             r"more weights than its configuration: .*layers\.9\.",
         ),
+        (
+            lambda t: t.update(
+                {k.replace("self_attn.q_proj", "mlp.up_proj"): v.clone() for k, v in t.items() if "q_proj" in k}
+            ),
+            r"more weights than its configuration: .*mlp\.up_proj",
+        ),
+        (
+            lambda t: t.update({k: v[:, :7].clone() for k, v in t.items() if "layers.1.self_attn.q_proj.lora_A" in k}),
+            r"does not fit the model: .*layers\.1\..*lora_A.* is of shape \[\d+, 7\], and the model's is \[\d+, 128\]",
+        ),
     ],
 )
 def test_an_adapter_that_fits_in_part(
-    change: Callable[[dict[str, Any]], None], said: str, lora_adapter: Path, tmp_path: Path
+    change: Callable[[dict[str, Any]], None], said: str, engine: str, lora_adapter: Path, tmp_path: Path
 ) -> None:
     folder = broken(tmp_path, lora_adapter, lambda f: change_weights(f / "adapter_model.safetensors", change))
-    with pytest.raises(ModelError, match=said):
-        transformers_engine(MIXED, tmp_path / "engine.log", adapter_dir=str(folder))
+    with pytest.raises(ModelError, match=said) as caught:
+        open_engine(engine, EngineSpec(str(MIXED), adapter_dir=str(folder), log_path=str(tmp_path / "engine.log")))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_adapter_of_another_part_is_left_alone(lora_adapter: Path, tmp_path: Path) -> None:
+    def tower(tensors: dict[str, Any]) -> None:
+        tensors |= {k.replace("layers.", "vision_tower.layers."): v.clone() for k, v in tensors.items() if ".2." in k}
+
+    check_adapter(
+        MIXED, broken(tmp_path, lora_adapter, lambda f: change_weights(f / "adapter_model.safetensors", tower))
+    )
+
+
+def test_what_transformers_warns_of_stands_in_the_log(tmp_path: Path) -> None:
+    folder = broken(tmp_path, MIXED, lambda f: edit(f / "tokenizer_config.json", model_max_length=4))
+    code = (
+        "import sys\n"
+        "from bon_eval.engines.load import load_tokenizer\n"
+        "tokenizer = load_tokenizer(sys.argv[1])\n"
+        "assert len(tokenizer('1+1=2 1+1=2')['input_ids']) > 4\n"
+        "import transformers\n"
+        "warn = transformers.utils.logging.get_logger('transformers.models').warning\n"
+        "transformers.AutoTokenizer.from_pretrained = lambda *args, **options: warn('an odd configuration')\n"
+        "load_tokenizer(sys.argv[1])\n"
+        "load_tokenizer(sys.argv[1], log=sys.argv[2])\n"
+    )
+    command = [sys.executable, "-c", code, str(folder), str(tmp_path / "engine.log")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert (tmp_path / "engine.log").read_text().count("an odd configuration") == 1
 
 
 @pytest.mark.parametrize(

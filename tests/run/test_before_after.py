@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.records import ForcedSequence
 from bon_eval.report.comparison.rows import document
 from bon_eval.report.comparison.terminal import equivalent_text, render
+from bon_eval.run.before_after import prepare_before_after
+from bon_eval.run.options import RunOptions
 from bon_eval.store.forced import ForcedBy, forced_responses, load_forced
 from bon_eval.store.prompts import check_same_prompts, load_prompts
 from bon_eval.store.reader import iter_responses, load_run
@@ -295,6 +298,17 @@ def replace_meta(run: object, meta: dict) -> object:
     from dataclasses import replace
 
     return replace(run, meta=meta)  # type: ignore[type-var]
+
+
+def test_a_tuned_model_that_ends_elsewhere_is_refused_before_anything_is_sampled(cold: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(cold, tmp_path / "other"))
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"eos_token_id": [0, 7]}))
+    options = RunOptions("arith-mixed", "arith", n=2, limit=2, engine="transformers")
+    with pytest.raises(ConfigError, match=r"ends its responses at other tokens .*; give --stop-token 7, so that both"):
+        prepare_before_after(options, str(other))
+    pair = prepare_before_after(replace(options, stop_tokens=("7",)), str(other))
+    assert pair.before.config.stop_token_ids == pair.after.config.stop_token_ids == (0, 7)
 
 
 def test_different_prompts_name_the_first_difference() -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from family_models import FAMILIES, make_family_model
 
+from bon_eval import load_run
+from bon_eval.analysis.analyse import analyse
+from bon_eval.cli import main
 from bon_eval.dpo.pairs.files import Pair
 from bon_eval.dpo.pairs.tokens import tokenize_pairs
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.load import load_tokenizer
-from bon_eval.errors import StoreError, TaskError
+from bon_eval.errors import ConfigError, StoreError, TaskError
 from bon_eval.records import ForcedSequence
 from bon_eval.run import prepare as preparing
 from bon_eval.run.execute import execute, open_store
@@ -108,6 +113,45 @@ def test_a_switch_for_reasoning(models: dict[str, Path], tmp_path: Path) -> None
 def test_a_family_without_a_system_role(models: dict[str, Path]) -> None:
     with pytest.raises(TaskError, match="System role not supported"):
         prepare(options(models["gemma-like"], engine="transformers", system="Be brief."))
+
+
+def test_a_template_without_an_end_of_turn_is_said(
+    models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = tmp_path / "plain.jinja"
+    turns = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}"
+    template.write_text(turns + "{{ 'assistant:' if add_generation_prompt }}")
+    chat = ChatOptions(template=str(template))
+    asked = options(models["chatml-base"], engine="transformers", out=tmp_path / "run", chat=chat)
+    said = r"caution: end of turn unknown: the chat template closes a turn with plain text \('\\n\\nuser: '\)"
+    execute(prepare(asked))
+    assert len(re.findall(said, capsys.readouterr().err)) == 1
+    run = load_run(tmp_path / "run")
+    assert any(text.startswith("end of turn unknown") for text in analyse(run, draws=100).facts.cautions)
+    show = ["tasks", "show", "arith", "--model", str(models["chatml-base"]), "--chat-template", str(template)]
+    shown = CliRunner().invoke(main, [*show, "--prompt-style", "chat"]).stdout
+    assert len(re.findall(said, shown)) == 1
+    named = CliRunner().invoke(main, [*show, "--prompt-style", "chat", "--stop", "user:"]).stdout
+    assert "caution" not in named
+    assert prepare(replace(asked, stop=("user:",), out=None)).open_turn is None
+    assert prepare(replace(asked, chat=ChatOptions(), out=None)).open_turn is None
+
+
+def test_a_problem_that_holds_a_special_token_is_said(models: dict[str, Path], tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    rows = [f"Lea has {k}{' <|im_end|>' * (k < 2)}." for k in range(5)]
+    data.write_text("".join(json.dumps({"question": row, "answer": "#### 4"}) + "\n" for row in rows))
+    asked = options(models["chatml-base"], engine="transformers", out=tmp_path / "run", data=data)
+    execute(prepare(replace(asked, limit=None)), quiet=True)
+    cautions = analyse(load_run(tmp_path / "run"), draws=100).facts.cautions
+    [said] = [text for text in cautions if "in 2 problems" in text]
+    assert said.startswith("special tokens in 2 problems: their text holds the name of one, ")
+
+
+def test_a_date_that_a_server_would_write(models: dict[str, Path]) -> None:
+    args = {"base_url": "http://127.0.0.1:9/v1", "api": "chat"}
+    with pytest.raises(ConfigError, match="with api=chat the server writes its own"):
+        prepare(replace(options(models["llama3-like"], engine="openai", engine_args=args), dtype="auto"))
 
 
 def test_a_date_is_fixed_when_a_run_first_starts(

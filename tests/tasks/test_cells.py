@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import datasets
+import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -60,12 +65,41 @@ def test_json_by_column_is_refused(tmp_path: Path) -> None:
         assert "row 0 has" in refused(tmp_path / "data.json")
 
 
+def test_a_picture_is_no_text(tmp_path: Path) -> None:
+    """`datasets` decodes it, and what it reads as nobody meant."""
+    image = datasets.Image()
+    pixels = io.BytesIO()
+    PIL.Image.new("RGB", (2, 2)).save(pixels, "PNG")
+    rows = {"question": [{"bytes": pixels.getvalue(), "path": None}], "answer": ["#### 2"]}
+    features = datasets.Features({"question": image, "answer": datasets.Value("string")})
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "data.parquet")
+    assert "in column 'question', where a text is needed" in refused(tmp_path / "data.parquet")
+
+
+def test_what_no_list_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise ArithmeticError("odd\nand long")
+
+    pq.write_table(pa.Table.from_pylist([GOOD]), tmp_path / "data.parquet")
+    for target in ("pyarrow.parquet.ParquetFile", "datasets.Dataset.__init__", "datasets.Dataset.__getitem__"):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, fail)
+            assert "ArithmeticError: odd and long" in refused(tmp_path / "data.parquet")
+
+
 def test_two_columns_of_one_name(tmp_path: Path) -> None:
     table = pa.Table.from_arrays(
         [pa.array(["1+1?"]), pa.array(["#### 2"]), pa.array(["#### 3"])], ["question"] + ["answer"] * 2
     )
     pq.write_table(table, tmp_path / "data.parquet")
     assert "two columns named 'answer'" in refused(tmp_path / "data.parquet")
+
+
+def test_two_values_of_one_name_in_a_row(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text(json.dumps(GOOD) + '\n{"question": "?", "answer": "1", "answer": "2"}\n')
+    assert "line 2 has two values of 'answer'; drop one" in refused(tmp_path / "data.jsonl")
+    (tmp_path / "data.jsonl").write_text('{"question": "?", "answer": "#### 2", "tags": {"x": 1, "x": 2}}')
+    assert [p.gold for p in load_problems(SPEC, data=tmp_path / "data.jsonl")] == ["2"], "nobody reads the tags"
 
 
 def test_what_no_one_reads_may_be_anything(tmp_path: Path) -> None:
@@ -99,3 +133,33 @@ def test_numbers_keep_their_digits(tmp_path: Path) -> None:
     assert [p.gold for p in load_problems(spec, data=tmp_path / "data.jsonl")] == ["1.50", "0"]
     (tmp_path / "data.jsonl").write_text('{"question": "?", "answer": ' + "9" * 5_000 + "}\n")
     assert [p.gold for p in load_problems(spec, data=tmp_path / "data.jsonl")] == ["9" * 5_000]
+
+
+def test_a_pipe_or_a_device_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "endless.csv").symlink_to("/dev/zero")
+    for name in ("pipe.jsonl", "endless.csv"):
+        assert "is a pipe or a device and no regular file" in refused(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_a_file_of_columns_without_end(tmp_path: Path, ending: str) -> None:
+    path, n = tmp_path / f"data.{ending}", 200_000
+    if ending == "csv":
+        path.write_text(",".join(f"c{i}" for i in range(n)) + "\n")
+    elif ending == "json":  # by key, as some tools write records
+        path.write_text(json.dumps({f"q{i}": GOOD for i in range(n)}))
+    else:
+        pq.write_table(pa.table({f"c{i}": [0] for i in range(6_000)}), path)
+    began = time.process_time()
+    assert "has more than 5,000 columns; write one problem per row" in refused(path)
+    assert time.process_time() - began < 20
+
+
+def test_a_message_names_a_few_of_many_columns(tmp_path: Path) -> None:
+    row = {"x" * 10_000: "1"} | {f"c{i}": "1" for i in range(4_000)}
+    (tmp_path / "data.jsonl").write_text(json.dumps(row))
+    message = refused(tmp_path / "data.jsonl")
+    assert "has no column" in message
+    assert message.endswith("and 3981 others")
+    assert len(message) < 1_000

@@ -12,7 +12,15 @@ from transformers import PreTrainedTokenizerFast
 
 from bon_eval.errors import ConfigError, ModelError
 from bon_eval.tasks.chat import ChatTemplate
-from bon_eval.tasks.ends import closing_token, find_ends, response_end, special_ids, split_stops
+from bon_eval.tasks.ends import (
+    closing_token,
+    find_ends,
+    open_turn,
+    response_end,
+    special_ids,
+    split_stops,
+    unclosed,
+)
 
 WORDS = ["?", "</s>", "[user]", "[bot]", "[end]", "[note]", "sum", "Stop", "stop"]
 ID = {word: k for k, word in enumerate(WORDS)}
@@ -73,6 +81,8 @@ def test_a_base_model_with_a_chat_template_stops_at_the_end_of_its_turn(tmp_path
         (CHAT.replace("[end]", "[note]"), "[note]"),  # the longest
         (CHAT.replace("[end]", "</s>"), "</s>"),
         (CHAT.replace("[end]", ". Next:"), None),
+        (CHAT.replace("[end]", ". Next: [note]"), None),
+        (CHAT.replace("[end]", ". Next: [note] [end] [bot]"), "[end]"),  # the first special one
         (CHAT.replace("[end]", ""), None),
         ("{{ messages[0].content }}", None),
         ("{{ raise_exception('no') if messages | length > 1 else 'x' }}", None),
@@ -111,3 +121,38 @@ def test_a_stop_string_that_is_a_special_token_becomes_an_end_token() -> None:
     with pytest.raises(ConfigError, match=r"holds the special token \[end\].*use --stop-token '\[end\]'"):
         split_stops(tokenizer, ["sum [end]"])
     assert special_ids(tokenizer) == (0, 1, 2, 3, 4)
+
+
+NEXT = CHAT.replace("[end]\n", "")
+"""Closes no turn: the user's next one begins with a token of its own."""
+
+
+def test_a_template_that_closes_no_turn_ends_it_where_the_next_one_begins(tmp_path: Path) -> None:
+    tokenizer = make_tokenizer(NEXT)
+    template = ChatTemplate(tokenizer)
+    found = find_ends(save(tmp_path), tokenizer, template)
+    assert [(e.text, e.sources) for e in found] == [
+        ("</s>", ("tokenizer",)),
+        ("[user]", ("chat template, next turn",)),
+    ]
+    assert open_turn(tokenizer, template) is None
+    assert response_end(tokenizer, template) == ID["</s>"], "a pair's response begins no next turn"
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (CHAT, None),
+        (CHAT.replace("[end]", " END [end]"), None),
+        (CHAT.replace("[end]", ". Next:"), ". Next:\n"),
+        ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n\n{% endfor %}", "\n\nuser: "),
+        ("{{ messages[0].content }}", ""),
+        ("{{ raise_exception('no') if messages | length > 1 else 'x' }}", ""),
+    ],
+)
+def test_a_template_whose_end_of_turn_is_not_known(template: str, expected: str | None) -> None:
+    tokenizer = make_tokenizer(template)
+    assert open_turn(tokenizer, ChatTemplate(tokenizer)) == expected
+    said = list(unclosed(expected))
+    assert len(said) == (expected is not None)
+    assert all("\n" not in text and "--stop-token" in text for text in said)

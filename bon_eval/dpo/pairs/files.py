@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, regular
 from bon_eval.store.files import make_directory, write_text
 
 Message = Mapping[str, str]
@@ -83,17 +83,26 @@ def read_records(path: Path, what: str, remedy: str = "") -> Iterator[tuple[obje
     """
     try:
         # Not splitlines(): texts may hold other line separators, such as U+2028, unescaped.
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = regular(path).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {what} {path}: {error}{remedy}") from error
     for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{path}, line {number}"
             try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
+                record = json.loads(line, object_pairs_hook=_once)
+            except (ValueError, RecursionError) as error:
                 raise ConfigError(f"{where} is not JSON: {error}") from error
             yield record, where, str(number)
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """An object in which no name stands twice: one of the values would be dropped silently."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for k, (name, _) in enumerate(pairs) if name in dict(pairs[:k]))
+        raise ValueError(f"{twice!r} stands there twice")
+    return found
 
 
 def pair_of(record: object, where: str, number: str) -> Pair:

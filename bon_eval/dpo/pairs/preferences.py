@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bon_eval.dpo.pairs.files import Pair, checked, pair_of, read_pairs
-from bon_eval.errors import ConfigError, one_line
+from bon_eval.errors import Boundary, ConfigError, regular
 from bon_eval.tasks.problems import without_progress_bars
 
 HUB = "hub:"
@@ -42,29 +42,22 @@ def _pairs_of(rows: Iterable[Mapping[str, object]], source: str) -> tuple[Pair, 
 
 
 def _parquet_rows(path: Path) -> list[dict[str, object]]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        rows: list[dict[str, object]] = pq.ParquetFile(path).read().to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise ConfigError(f"cannot read preferences {path}: {one_line(error)}; give a Parquet file") from error
-    return rows
+    with Boundary(ConfigError, f"cannot read preferences {path}", "give a Parquet file"):
+        table = pq.ParquetFile(regular(path)).read()
+        if twice := [name for name in table.column_names if table.column_names.count(name) > 1]:
+            raise ConfigError(f"preferences {path} have two columns named {twice[0]!r}; rename one")
+        rows: list[dict[str, object]] = table.to_pylist()
+        return rows
 
 
 def _hub_pairs(spec: str) -> tuple[Pair, ...]:
     import datasets
-    from datasets.exceptions import DatasetsError
 
     name, _, split = spec.removeprefix(HUB).partition(":")
     if not name:
         raise ConfigError(f"{spec!r} names no data set; give {HUB}NAME or {HUB}NAME:SPLIT")
-    with without_progress_bars():
-        try:
-            rows = datasets.load_dataset(name, split=split or "train")
-        except (OSError, ValueError, DatasetsError) as error:
-            raise ConfigError(
-                f"cannot load the preferences {spec} from the hub: {one_line(error)}; "
-                "without the hub, give a .jsonl or .parquet file"
-            ) from error
-    return _pairs_of(rows, spec)
+    remedy = "without the hub, give a .jsonl or .parquet file"
+    with Boundary(ConfigError, f"cannot load the preferences {spec} from the hub", remedy), without_progress_bars():
+        return _pairs_of(datasets.load_dataset(name, split=split or "train"), spec)

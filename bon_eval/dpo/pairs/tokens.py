@@ -112,11 +112,15 @@ def response_token_ids(
 ) -> tuple[int, ...]:
     """A plain response's tokens, tokenized by itself, with the end token after it unless the text has one.
 
+    Blanks behind an end in the text are no part of the response: a template's line break, for example.
+
     `template`: whose closing token is an end token, too, where the text has it.
     """
-    ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
     end = response_end(tokenizer)
-    return ids if ids and ids[-1] in (end, response_end(tokenizer, template)) else (*ids, end)
+    trimmed = tuple(tokenizer(text.rstrip(), add_special_tokens=False)["input_ids"])
+    if trimmed and trimmed[-1] in (end, response_end(tokenizer, template)):
+        return trimmed
+    return (*tokenizer(text, add_special_tokens=False)["input_ids"], end)
 
 
 def prompt_token_ids(
@@ -185,8 +189,13 @@ def _response(
         )
     rest = whole[len(prompt) :]
     end = response_end(tokenizer, template)
-    # What the template writes after the end token is no part of the response.
-    return rest[: len(rest) - rest[::-1].index(end)] if end in rest else (*rest, end)
+    # What the template writes after the end token is no part of the response; nor are blanks where it writes none.
+    if end in rest:
+        return rest[: len(rest) - rest[::-1].index(end)]
+    assert template is not None
+    blanks = "" if template.closing.strip() else template.closing
+    behind = tuple(tokenizer(blanks, add_special_tokens=False)["input_ids"])
+    return (*(rest[: len(rest) - len(behind)] if rest[len(rest) - len(behind) :] == behind else rest), end)
 
 
 def _templated(

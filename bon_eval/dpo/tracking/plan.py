@@ -22,6 +22,7 @@ from bon_eval.store.prompts import differing_text, with_first_text
 from bon_eval.store.reader import stored_problems
 from bon_eval.store.writer import read_meta
 from bon_eval.tasks.chat import template_of
+from bon_eval.tasks.ends import check_same_ends
 
 _Tokens = TypeVar("_Tokens", TokenPair, TokenResponse)
 
@@ -123,6 +124,7 @@ def prepare_track(
                 f"{first}; its likelihoods cannot be compared"
             )
         check_adapter_for_scoring(prepared.config.engine, prepared.adapter_dir)
+        check_same_ends(base.ends, prepared.ends, str(checkpoint.path))
         runs.append((checkpoint, prepared))
     if not runs:
         raise ConfigError(f"{checkpoints} holds no checkpoint after step 0; train further")

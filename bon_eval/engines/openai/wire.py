@@ -13,7 +13,7 @@ from typing import Any
 
 from bon_eval.engines.openai.logprobs import count, pairs, read_ids, read_logprobs
 from bon_eval.engines.servers import Server, ServerSettings
-from bon_eval.errors import Boundary, EngineError
+from bon_eval.errors import Boundary, EngineError, counted
 from bon_eval.records import TOPK, ForcedSequence, Request, Response
 
 SHAPE = "it is of another shape than OpenAI's API has; check --base-url, or use another version or server"
@@ -109,19 +109,20 @@ def read_answer(body: object, request: Request, n: int, end_texts: frozenset[str
         raise EngineError(f"the server's answer is no completion ({_short(body)}); check --base-url")
     found = body["choices"]
     if len(found) != n:
-        raise EngineError(
-            f"the server gave {len(found)} choices where {n} were asked for; give --engine-arg max_n={len(found) or 1}"
-        )
+        fewer = f"give --engine-arg max_n={len(found)}"
+        other = "look into its log, and use another version or server"
+        remedy = fewer if 0 < len(found) < n else other
+        raise EngineError(f"the server gave {counted(len(found), 'choice')} where {n} were asked for; {remedy}")
     usage = body.get("usage")
-    counted = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
-    if isinstance(counted, int) and counted != len(request.prompt_token_ids):
-        raise EngineError(_other_prompt(request, counted))
+    read = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
+    if isinstance(read, int) and read != len(request.prompt_token_ids):
+        raise EngineError(_other_prompt(request, read))
     made = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
     given = sum(map(count, found))
     if isinstance(made, int) and given and given != made:
         raise EngineError(_other_count(request, given, made))
     choices = tuple(_choice(c, request, end_texts) for c in sorted(found, key=_index))
-    return Answer(choices, counted if isinstance(counted, int) else None)
+    return Answer(choices, read if isinstance(read, int) else None)
 
 
 def _index(choice: object) -> int:
@@ -196,6 +197,7 @@ def _choice(choice: object, request: Request, end_texts: frozenset[str]) -> Choi
     if isinstance(choice.get("stop_reason"), str):
         reason = "stop"  # a stop string completed by the last allowed token
     sampling = request.sampling
+    _check_inside(request, ids, found.tokens, end_texts, where)
     if reason == "length":
         if size != sampling.max_tokens:
             raise EngineError(
@@ -246,18 +248,23 @@ def _check_end(
     ends = request.sampling.stop_token_ids
     if not ends:
         return
-    if ids:
-        ended = ids[-1] in ends
-        if any(token in ends for token in ids[:-1]):
-            raise EngineError(
-                f"{where}: the server went on after an end token of the model; serve it with its generation_config.json"
-            )
-    else:
-        ended = bool(tokens) and tokens[-1] in end_texts
+    ended = ids[-1] in ends if ids else bool(tokens) and tokens[-1] in end_texts
     if not ended and not any(stop in "".join(tokens) for stop in request.sampling.stop):
         raise EngineError(
             f"{where}: the server's log-probs end before the response's end token, so its log-likelihood cannot be "
             "told; use a server that returns it, such as vLLM's"
+        )
+
+
+def _check_inside(
+    request: Request, ids: Sequence[int], tokens: Sequence[str], end_texts: frozenset[str], where: str
+) -> None:
+    """A response that goes on behind an end token, cut or not, is more than the model's answer."""
+    names = end_texts - {""}
+    if any(i in request.sampling.stop_token_ids for i in ids[:-1]) if ids else any(t in names for t in tokens[:-1]):
+        raise EngineError(
+            f"{where}: the server went on after an end token of the model; serve it with its generation_config.json, "
+            "or use a server that takes stop_token_ids, such as vLLM's"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from bon_eval.engines.adapters import check_adapter
 from bon_eval.engines.base import AGAIN, EngineSpec, LoadedEngine, Order, Pulse, Tally, no_adapter, stderr_to
 from bon_eval.engines.load import load_adapter, load_causal_lm, load_tokenizer
 from bon_eval.engines.precision import float32_products
@@ -53,6 +54,8 @@ class TransformersEngine(LoadedEngine):
 
         self._spec = spec
         device = _device(torch, args.get("device"))
+        if spec.adapter_dir is not None:
+            self._check_adapter(spec.adapter_dir)
         with stderr_to(spec.log_path):
             self._model: Any = load_causal_lm(
                 spec.model_dir,
@@ -137,6 +140,7 @@ class TransformersEngine(LoadedEngine):
         """Put another LoRA adapter in force. See `Engine.load_adapter`."""
         if not self._adapted:
             raise no_adapter()
+        self._check_adapter(directory)
         base = self._model.unload()
         # PEFT leaves its configuration on the base model, where the next adapter would count as a second one.
         if hasattr(base, "peft_config"):
@@ -157,6 +161,10 @@ class TransformersEngine(LoadedEngine):
         tokens = _SCORE_TOKENS.get(self._device.type, 8192)
         with self._working():
             yield from statistics(self._model, self._device, sequences, names, tokens, self._context, self._tally)
+
+    def _check_adapter(self, directory: str) -> None:
+        spec = self._spec
+        check_adapter(spec.model_dir, directory, trust_remote_code=spec.trust_remote_code, log=spec.log_path)
 
     def _with_adapter(self, model: Any, directory: str, device: torch.device) -> Any:
         with stderr_to(self._spec.log_path):

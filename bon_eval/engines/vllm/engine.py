@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bon_eval.engines.adapters import check_adapter
 from bon_eval.engines.arguments import check_adapter_for_scoring, check_arguments, check_sampling
 from bon_eval.engines.base import EngineSpec, LoadedEngine, Order, Pulse, no_adapter, stderr_to
 from bon_eval.engines.models import stated_context
@@ -43,6 +44,7 @@ class VllmEngine(LoadedEngine):
     """
 
     def __init__(self, spec: EngineSpec) -> None:
+        self._spec = spec
         if spec.engine_args.get("data_parallel_size", 1) != 1:
             raise EngineError(
                 "engine vllm runs one replica, so data_parallel_size must be 1; use --shard I/K with one GPU each, or "
@@ -89,6 +91,7 @@ class VllmEngine(LoadedEngine):
                     "vLLM's adapter kernels on a GPU compute in half precision alone, and --dtype is float32; use "
                     "--dtype bfloat16, --engine transformers, or merge the adapter into the model"
                 )
+            self._check_adapter(spec.adapter_dir)
             self._lora = lora_request(spec.adapter_dir, spec.adapter_hash or spec.adapter_dir)
             args |= {"enable_lora": True, "max_lora_rank": lora_rank(spec.adapter_dir)}
         check_arguments("vllm", spec.engine_args)
@@ -175,7 +178,12 @@ class VllmEngine(LoadedEngine):
         most = int(self._engine.vllm_config.lora_config.max_lora_rank)
         if lora_rank(directory) > most:
             raise ModelError(f"adapter {directory} has a higher rank than the engine was opened for ({most})")
+        self._check_adapter(directory)
         self._lora, self._adapter_dir = lora_request(directory, adapter_hash), directory
+
+    def _check_adapter(self, directory: str) -> None:
+        spec = self._spec
+        check_adapter(spec.model_dir, directory, trust_remote_code=spec.trust_remote_code, log=spec.log_path)
 
     def _forced(
         self, sequences: Iterable[ForcedSequence], top: int, use_adapter: bool

@@ -54,6 +54,18 @@ class WorkerPool:
             if not self.all and not self.closed:
                 self.idle.append(self._start())
 
+    def lend(self, other: WorkerPool) -> None:
+        """Give an idle worker for good to a pool of the same limits, which then starts one less."""
+        with self.lock:
+            worker = self.idle.pop(0) if self.idle else None
+            if worker is not None:
+                self.all.remove(worker)
+        if worker is not None:
+            worker.loaded = other._library_loaded
+            with other.lock:
+                other.idle.append(worker)
+                other.all.append(worker)
+
     def ask_again(self, question: dict[str, Any], deadline: float | None = None) -> dict[str, Any]:
         """The reply of a fresh worker with `MORE` times the deadline, to a question whose reply says ``again``."""
         return self.ask(question, MORE * (deadline or self.deadline), fresh=True)

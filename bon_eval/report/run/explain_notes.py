@@ -98,6 +98,8 @@ def _saturation(row: ScorerRow, analysis: Analysis) -> list[str]:
     verdict = test.verdict(alpha=analysis.settings.alpha)
     if verdict == "lower":
         return [f"saturation: falling at n = {last}: {doubling} adds {numbers}."]
+    if verdict != "higher" and round(100 * test.difference, 1) <= 0.0:
+        return [f"saturation: undecided at n = {last}: {doubling} adds {numbers}."]
     looks = analysis.settings.looks
     unsure = "" if verdict == "higher" else ", for all that is shown"
     unsure += f" at one of {looks} looks" if unsure and looks > 1 else ""

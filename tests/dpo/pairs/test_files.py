@@ -61,6 +61,10 @@ def test_a_users_file_has_its_lines_as_ids_and_its_prompts_as_problems(tmp_path:
 CASES: dict[str, tuple[list[Any], str]] = {
     "empty file": ([], "holds no pair"),
     "not JSON": ([ROW, "{"], "line 2 is not JSON"),
+    "two values of a column": (
+        [ROW, '{"prompt": "p", "chosen": "c", "chosen": "d", "rejected": "r"}'],
+        "line 2 is not JSON: 'chosen' stands there twice",
+    ),
     "not an object": ([[1]], "line 1 is no JSON object"),
     "no prompt": ([{"chosen": "c", "rejected": "r"}], "line 1 has no column prompt"),
     "same sides": ([ROW, {**ROW, "rejected": "c"}], "line 2: chosen equals rejected"),
@@ -94,6 +98,25 @@ def test_parquet(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([ROW, {**ROW, "chosen": None}]), path)
     with pytest.raises(ConfigError, match="row 1 has no column chosen"):
         load_pairs(str(path))
+
+
+def test_two_columns_of_one_name(tmp_path: Path) -> None:
+    columns = [pa.array([text]) for text in ("p", "c", "d", "r")]
+    table = pa.Table.from_arrays(columns, ["prompt", "chosen", "chosen", "rejected"])
+    pq.write_table(table, tmp_path / "pairs.parquet")
+    with pytest.raises(ConfigError, match="two columns named 'chosen'"):
+        load_pairs(str(tmp_path / "pairs.parquet"))
+
+
+@pytest.mark.parametrize("target", ["pyarrow.parquet.ParquetFile", "datasets.load_dataset"])
+def test_what_no_list_names(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise ArithmeticError("odd\nand long")
+
+    pq.write_table(pa.Table.from_pylist([ROW]), tmp_path / "pairs.parquet")
+    monkeypatch.setattr(target, fail)
+    with pytest.raises(ConfigError, match="ArithmeticError: odd and long"):
+        load_pairs("hub:some/pairs" if "datasets" in target else str(tmp_path / "pairs.parquet"))
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,22 @@ def test_a_template_that_closes_a_turn_in_plain_text() -> None:
     assert found.chosen == ids("four thanks </s>"), "the tokenizer's end token closes the response"
 
 
+def test_blanks_behind_a_response_are_no_part_of_it() -> None:
+    vocabulary = {char: k for k, char in enumerate("?su4~!\n ")}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="?"))
+    tokenizer.add_special_tokens([AddedToken("!", special=True), AddedToken("~", special=True)])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="!", unk_token="?")
+    turns = "{% for m in messages %}~{{ m.content }}\n\n{% endfor %}"
+    fast.chat_template = turns + "{% if add_generation_prompt %}~{% endif %}"
+    user, four = {"role": "user", "content": "su"}, vocabulary["4"]
+    talk = Pair("c/0", "c", (user,), said("4"), said("44"), "file")
+    [found] = tokenize_pairs([talk], fast, 256)
+    assert (found.chosen, found.rejected) == ((four, vocabulary["!"]), (four, four, vocabulary["!"]))
+    for text in ("4!", "4!\n", "4! \n\n"):
+        assert response_token_ids(text, fast) == (four, vocabulary["!"]), "no second end"
+    assert response_token_ids("4\n", fast) == (four, vocabulary["\n"], vocabulary["!"])
+
+
 STRIPPED = CHATML.replace("m.content }}", "m.content.split('four')[-1] }}")
 """Leaves out a part of a turn, as templates strip reasoning."""
 

@@ -398,7 +398,7 @@ def page(answer: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("spoil", "named"),
     [
-        (fewer, "gave 1 choices where 8 were asked for; give --engine-arg max_n=1"),
+        (fewer, "gave 1 choice where 8 were asked for; give --engine-arg max_n=1"),
         (without_logprobs, "no log-prob for each token"),
         (longer_prompt, "another tokenizer or chat template"),
         (only_own, "cannot be told whether"),

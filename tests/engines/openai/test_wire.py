@@ -121,6 +121,18 @@ def test_an_end_without_ids_is_told_by_its_text() -> None:
         read_answer(body, REQUEST, 2, END)
 
 
+def test_a_cut_response_that_went_on_behind_an_end() -> None:
+    """A server ends at what its own copy of the model names, which may be fewer tokens."""
+    with pytest.raises(EngineError, match="went on after an end token of the model"):
+        read_answer(completion(token_ids=[9, 0, 7], finish_reason="length"), REQUEST, 2, END)
+    body = completion(ids=False, finish_reason="length")
+    body["choices"][1]["logprobs"] = body["choices"][1]["logprobs"] | {"tokens": ["4", "<end>", "2"]}
+    with pytest.raises(EngineError, match="went on after an end token of the model"):
+        read_answer(body, REQUEST, 2, END)
+    body["choices"][1]["logprobs"]["tokens"] = ["4", "", "2"]  # half a character reads as nothing
+    read_answer(body, REQUEST, 2, END)
+
+
 def test_a_stop_string_ends_without_an_end_token() -> None:
     for how in ({"stop_reason": "\n\n", "token_ids": [9, 8, 7]}, {"token_ids": [9, 8, 7]}):
         body = completion(**how)
@@ -136,7 +148,9 @@ def test_a_stop_string_ends_without_an_end_token() -> None:
     [
         ("<html>busy</html>", "is no completion"),
         ({"error": "no"}, "is no completion"),
-        ({"choices": []}, "0 choices where 2 were asked for; give --engine-arg max_n=1"),
+        ({"choices": []}, "0 choices where 2 were asked for; look into its log"),
+        ({"choices": [{}]}, "1 choice where 2 were asked for; give --engine-arg max_n=1"),
+        ({"choices": [{}] * 3}, "3 choices where 2 were asked for; look into its log"),
         ({"choices": [{}, {}], "usage": {"prompt_tokens": 4}}, "read 4 tokens in the prompt of problem p, which has 3"),
     ],
 )

@@ -52,6 +52,11 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
     return condition()
 
 
+def answers(n: int) -> list[tuple[str, str]]:
+    """Pairs that a worker must decide, all different."""
+    return [(rf"\boxed{{\sqrt{{{9 * k + 18}}}}}", rf"3\sqrt{{{k + 2}}}") for k in range(n)]
+
+
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc to see processes")
 
 
@@ -340,3 +345,17 @@ def test_vote_classes_survive_hostile_answers(answer_classes: Classes) -> None:
     answers = [r"9^{9^{9^{9}}}!", "5", r"9^{9^{9^{9}}}!", r"\frac{", "5.0"]
     assert answer_classes("math", answers) == [0, 1, 0, 2, 1]
     assert shared_pool().size >= 1
+
+
+def test_no_more_workers_are_started_than_asked_for() -> None:
+    """The one that is started at the first undecided answer is one of them."""
+    code = (
+        "from bon_eval.graders.batch import grade_many\n"
+        "from bon_eval.graders.workers import process\n"
+        "started, start = [], process.Worker.start\n"
+        "process.Worker.start = lambda self: (started.append(self), start(self))[1]\n"
+        f"grades = grade_many('math', {answers(20)!r}, workers=1)\n"
+        "print(len(started), sum(g.correct for g in grades))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "1 20\n", done.stderr
