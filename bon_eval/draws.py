@@ -21,6 +21,8 @@ PARAMETERS = {"temperature": float, "top_p": float, "top_k": int, "min_p": float
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}(@[0-9.e+-]{1,24})*")
 _EXAMPLE = "low=temperature:0.25,n:8"
 _RESERVED = (GREEDY, SAMPLE, "best-of-n", "vote", "oracle", "adaptive")
+_LIKE_AN_ARM = re.compile(r"(best|vote|oracle)-of-.*")
+"""What tables call arms of the pool, such as ``vote-of-8``."""
 _MOST = 64
 
 
@@ -117,11 +119,24 @@ def with_own(of_task: Iterable[DrawSpec], own: Iterable[DrawSpec]) -> tuple[Draw
 
 def check_same_parameters(stored: Mapping[str, Mapping[str, float]], given: Iterable[DrawSpec]) -> str | None:
     """Why draws cannot join those that a run stores, by name: one has other parameters; None where all can."""
-    for draw in given:
-        old = stored.get(draw.name)
-        if old is not None and dict(old) != draw.parameters:
-            changed = ", ".join(f"{k} {old[k]:g} -> {v:g}" for k, v in draw.parameters.items() if old[k] != v)
-            return f"draw {draw.name!r} is stored with other parameters ({changed}); give the new one another name"
+    if changed := changed_parameters(stored, {draw.name: draw.parameters for draw in given}):
+        name, how = changed
+        return f"draw {name!r} is stored with other parameters ({how}); give the new one another name"
+    return None
+
+
+def changed_parameters(
+    one: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]
+) -> tuple[str, str] | None:
+    """The first draw that has one name and other parameters in two runs, and which; None where there is none.
+
+    Args:
+        one, other: by the draw's name, its parameters.
+    """
+    for name in (name for name in other if name in one):
+        old, new = one[name], other[name]
+        if changed := ", ".join(f"{k} {old[k]:g} -> {v:g}" for k, v in new.items() if old[k] != v):
+            return name, changed
     return None
 
 
@@ -135,10 +150,10 @@ def _expanded(text: str) -> Iterator[DrawSpec]:
     name, sign, rest = text.partition("=")
     if not sign or not rest:
         raise ConfigError(f"--draw {text!r} is not NAME=parameter:value,...,n:N, for example {_EXAMPLE}")
-    if not _NAME.fullmatch(name) or name in _RESERVED:
+    if not _NAME.fullmatch(name) or name in _RESERVED or _LIKE_AN_ARM.fullmatch(name):
         raise ConfigError(
             f"--draw {text!r}: {name!r} cannot name a draw; give lower-case letters, digits, - and _, 32 at most, that "
-            f"begin with a letter and are none of {', '.join(_RESERVED)}"
+            f"begin with a letter and are none of {', '.join(_RESERVED)}, nor an arm such as vote-of-8"
         )
     values: dict[str, list[float]] = {}
     for part in rest.split(","):

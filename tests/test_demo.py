@@ -53,7 +53,9 @@ def test_the_readme_shows_the_committed_report() -> None:
         assert comparison["sentence"] in " ".join(BLOCK.split())
 
 
-@pytest.mark.parametrize("table", ["report", "draws", "draw_pairs", "compute", "curves", "problems"])
+@pytest.mark.parametrize(
+    "table", ["report", "draws", "draw_pairs", "draw_curves", "draw_problems", "compute", "curves", "problems"]
+)
 def test_every_table_of_the_demo_is_committed(table: str) -> None:
     assert (ROOT / "results" / "demo" / f"{table}.csv").is_file()
     assert f"{table}.csv" in BLOCK

@@ -41,6 +41,8 @@ def test_a_grid_is_a_draw_for_each_value_and_each_can_be_given_again() -> None:
         (["greedy=temperature:1,n:2"], "'greedy' cannot name a draw"),
         (["sample=temperature:1,n:2"], "'sample' cannot name a draw"),
         (["best-of-n=temperature:1,n:2"], "cannot name a draw"),
+        (["vote-of-8=temperature:1,n:2"], "'vote-of-8' cannot name a draw"),
+        (["best-of-2=temperature:0.5/1,n:2"], "nor an arm such as vote-of-8"),
         (["Low=temperature:1,n:2"], "cannot name a draw"),
         (["a/b=temperature:1,n:2"], "cannot name a draw"),
         (["low=temperature:0.5"], "does not say how many responses"),

@@ -16,7 +16,10 @@ import numpy as np
 from bon_eval.analysis import tables
 from bon_eval.analysis.arms import compute_cells, compute_data
 from bon_eval.analysis.compute import compute_rows
-from bon_eval.analysis.draws import draw_facts
+from bon_eval.analysis.curves import curve_points
+from bon_eval.analysis.draws.arms import draw_curves, draw_facts
+from bon_eval.analysis.draws.pairs import draw_pairs
+from bon_eval.analysis.draws.values import draw_values, pool_values
 from bon_eval.analysis.explain import explain
 from bon_eval.analysis.families import arm_pairs, selected_scorer
 from bon_eval.analysis.responses import Array, Drawn, Responses
@@ -127,9 +130,11 @@ def analyse(
             )
     data = compute_data(responses, settings, curves=True)
     specs = draw_specs(_mapping(run.meta, "config")) if responses.others else ()
-    drawn, draw_pairs = draw_facts(data, settings, specs)
+    found = draw_values(data, settings, curves=True)
+    drawn = draw_facts(data, settings, specs, found)
     cells = compute_cells(data, settings)
-    others, reasons = variants(responses, settings)
+    others, reasons = variants(responses, settings, specs)
+    greedy = cells.accuracy["greedy"].estimate
     arms = tables.arm_rows(data, settings, cells)
     pairs = arm_pairs(data, settings, cells, arms)
     replayed = replay(data, settings, _mapping(run.meta, "config").get("temperature"))
@@ -142,7 +147,7 @@ def analyse(
         n_excluded=len(run.pool.problem_ids) - len(responses.golds),
         n_missing=len(run.problems) - len(run.pool.problem_ids),
         arms=arms,
-        curves=tuple(tables.curve_points(data, cells)),
+        curves=tuple(curve_points(data, cells.accuracy, cells.lift, greedy)),
         problems=tuple(tables.problem_rows(data, settings)),
         facts=tables.facts(data, settings, cells, arms, pairs, also=_of_prompts(run, settings)),
         explanation=explain(data, settings, cells),
@@ -151,7 +156,9 @@ def analyse(
         replayed=replayed,
         compute=compute_rows(data, settings, cells, replayed.stopping, drawn),
         draws=drawn,
-        draw_pairs=draw_pairs,
+        draw_pairs=draw_pairs(data, settings, found),
+        draw_curves=draw_curves(found, drawn, greedy),
+        draw_problems=(*pool_values(data, settings), *(arm for draw in found for arm in draw.arms)) if found else (),
         variants=others,
         variant_reasons=reasons,
     )

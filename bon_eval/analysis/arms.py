@@ -115,8 +115,12 @@ def stacked(pool: Pool) -> Array:
     return np.stack([getattr(pool, name).astype(np.float64) for name in QUANTITIES])
 
 
-def compute_data(responses: Responses, settings: Settings, *, curves: bool) -> Data:
-    """What each arm is worth on each problem, at every n for `curves`, else at n = 1 and the table's n only."""
+def compute_data(responses: Responses, settings: Settings, *, curves: bool, votes_at_last: bool | None = None) -> Data:
+    """What each arm is worth on each problem, at every n for `curves`, else at n = 1 and the table's n only.
+
+    `votes_at_last`: whether weighted votes are taken at the table's last n alone; default: where there are no curves.
+    """
+    votes_at_last = not curves if votes_at_last is None else votes_at_last
     pool = responses.pool
     n_problems, shown = len(responses.golds), tuple(sorted({1, *settings.ns}))
     curve_ns = tuple(range(1, pool.n + 1)) if curves else shown
@@ -136,7 +140,9 @@ def compute_data(responses: Responses, settings: Settings, *, curves: bool) -> D
         oracle=dict(zip(curve_ns, pass_at_n(pool.correct, curve_ns), strict=True)),
         curve_ns=curve_ns,
         interval_ns=interval_ns,
-        weighted={name: _vote(responses, settings, name, shown if curves else shown[-1:]) for name in settings.votes},
+        weighted={
+            name: _vote(responses, settings, name, shown[-1:] if votes_at_last else shown) for name in settings.votes
+        },
     )
 
 

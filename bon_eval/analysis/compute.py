@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 
 from bon_eval.analysis.arms import Cells, Data, cell_label, row_label, stream
-from bon_eval.analysis.draws import DrawFacts
+from bon_eval.analysis.draws.facts import DrawFacts
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.unrun_arms import StoppingRow
 from bon_eval.stats import Interval, bootstrap_cis

@@ -72,6 +72,11 @@ class Responses:
         return rows_of(self.clusters, kept)
 
     @property
+    def pools(self) -> tuple[Pool, ...]:
+        """The responses of every draw, greedy and the pool first."""
+        return (self.greedy, self.pool, *(drawn.pool for drawn in self.others.values()))
+
+    @property
     def knows_reasoning(self) -> bool:
         """Whether the grades say where reasoning ends."""
         return self.pool.answer_chars is not None and self.greedy.answer_chars is not None
@@ -83,8 +88,7 @@ class Responses:
 
     def untruncated(self) -> NDArray[np.intp]:
         """Rows of the problems of which no response of any draw was truncated."""
-        pools = [self.greedy, self.pool, *(drawn.pool for drawn in self.others.values())]
-        return np.flatnonzero(~np.any([pool.truncated.any(axis=1) for pool in pools], axis=0))
+        return np.flatnonzero(~np.any([pool.truncated.any(axis=1) for pool in self.pools], axis=0))
 
 
 def sharper_than_greedy(responses: Responses) -> NDArray[np.bool_]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from bon_eval.analysis.compute import ComputeRow
-from bon_eval.analysis.draws import DrawFacts, DrawPair
+from bon_eval.analysis.curves import CurvePoint
+from bon_eval.analysis.draws.facts import DrawFacts, DrawPair
+from bon_eval.analysis.draws.values import ArmValues
 from bon_eval.analysis.explain import Explanation
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.shapes import ReasoningRow
@@ -87,29 +89,6 @@ class ArmRow:
         if self.arm == "best-of-n":
             return f"best-of-{self.n} {self.scorer}"
         return f"{self.arm}-of-{self.n}" + (f" {self.scorer}" if self.scorer else "")
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePoint:
-    """Best-of-n by one scorer at one n."""
-
-    scorer: str
-    """A scorer, or ``vote`` (with the name of a weighted vote behind it) or ``oracle``: those pick answers and have no
-    likelihood, length or shares."""
-    n: Size
-    accuracy: Share
-    interval: Annotated[Interval, SHARE] | None
-    """Of `accuracy`; at n = 1 and the table's n, at every n in a small run, otherwise None."""
-    difference: float
-    """Accuracy minus greedy's, as a fraction."""
-    lift: PairedTest | None
-    """The same with interval and test, where `interval` is."""
-    log_likelihood: LogLikelihood | None
-    n_tokens: NotNegative | None
-    truncated: Share | None
-    unfinished: Share | None
-    unscored: Share | None
-    monte_carlo_error: Positive | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +221,8 @@ class Variant:
     """What the rule is and what it leaves out."""
     n_problems: Size
     arms: tuple[ArmRow, ...]
+    draws: tuple[DrawFacts, ...] = ()
+    """The draws under the same rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +260,10 @@ class Analysis:
     """Besides greedy and the pool."""
     draw_pairs: tuple[DrawPair, ...] = ()
     """Their arms against those of the pool, and of one another."""
+    draw_curves: Mapping[str, tuple[CurvePoint, ...]] = field(default_factory=dict)
+    """By draw, as `curves`; the majority vote at powers of two, and intervals where `draws` has the arm."""
+    draw_problems: tuple[ArmValues, ...] = ()
+    """Where there are draws, every arm on each problem, in the order of `problems`: greedy, the pool's, the draws'."""
     variants: tuple[Variant, ...] = ()
     variant_reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a variant that is not there -> why."""

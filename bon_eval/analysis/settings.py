@@ -99,15 +99,16 @@ def default_ns(pool_size: int) -> tuple[int, ...]:
 
 
 def check_comparison_draws(draws: int) -> None:
-    """Raise `ConfigError` for fewer draws than a comparison needs to show any difference in accuracy.
+    """Raise `ConfigError` for fewer bootstrap draws than any one difference in accuracy needs to be shown.
 
     A bootstrap p-value is at least 2 / (draws + 1), and Holm's correction multiplies it by the accuracies of the table.
+    Tests in closed form do without the bootstrap, but which they are depends on the values.
     """
     least = math.ceil(2 * COMPARED_ACCURACIES / 0.05)
     if draws < least:
         raise ConfigError(
-            f"{draws} draws cannot show a difference between two runs: over {COMPARED_ACCURACIES} accuracies no "
-            f"p-value could be below 0.05; give --draws {least} or more"
+            f"{draws} bootstrap draws are too few to compare two runs: their p-values are 2 / {draws + 1} at least, "
+            f"which over {COMPARED_ACCURACIES} accuracies is no difference; give --draws {least} or more"
         )
 
 

@@ -10,11 +10,7 @@ import numpy as np
 
 from bon_eval.analysis.arms import (
     CORRECT,
-    LOG_LIKELIHOOD,
     N_TOKENS,
-    TRUNCATED,
-    UNFINISHED,
-    UNSCORED,
     Cells,
     Data,
     Picks,
@@ -28,7 +24,6 @@ from bon_eval.analysis.results import (
     ArmKind,
     ArmPair,
     ArmRow,
-    CurvePoint,
     Facts,
     Headline,
     ProblemRow,
@@ -138,40 +133,6 @@ def _arm_row(
         unscored=unscored,
         monte_carlo_error=error or None,
         null_reasons=reasons,
-    )
-
-
-def curve_points(data: Data, cells: Cells) -> Iterator[CurvePoint]:
-    """Every scorer and the oracle at n = 1..N, the vote at n = 1 and the table's n."""
-    for scorer, picks in data.picks.items():
-        for n, means in picks.means.items():
-            yield _curve_point(data, cells, scorer, n, float(means[CORRECT]), means)
-    for n in sorted(data.vote):
-        yield _curve_point(data, cells, "vote", n, float(data.vote[n].mean()), None, error=data.vote_error[n])
-    for name, vote in data.weighted.items():
-        for n, value in vote.values.items():
-            yield _curve_point(data, cells, f"vote {name}", n, float(value.mean()), None, error=vote.error[n])
-    for n, value in data.oracle.items():
-        yield _curve_point(data, cells, "oracle", n, float(value.mean()), None)
-
-
-def _curve_point(
-    data: Data, cells: Cells, scorer: str, n: int, accuracy: float, means: Array | None, *, error: float = 0.0
-) -> CurvePoint:
-    label = cell_label(scorer, n)
-    return CurvePoint(
-        scorer=scorer,
-        n=n,
-        accuracy=accuracy,
-        interval=cells.accuracy.get(label),
-        difference=accuracy - cells.accuracy["greedy"].estimate,
-        lift=cells.lift.get(label),
-        log_likelihood=None if means is None else float(means[LOG_LIKELIHOOD]),
-        n_tokens=None if means is None else float(means[N_TOKENS]),
-        truncated=None if means is None else float(means[TRUNCATED]),
-        unfinished=float(means[UNFINISHED]) if means is not None and data.responses.knows_reasoning else None,
-        unscored=None if means is None else float(means[UNSCORED]),
-        monte_carlo_error=error or None,
     )
 
 

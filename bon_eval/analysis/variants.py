@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
 from bon_eval.analysis import tables
 from bon_eval.analysis.arms import compute_cells, compute_data
+from bon_eval.analysis.draws.arms import draw_facts
+from bon_eval.analysis.draws.values import draw_values
 from bon_eval.analysis.responses import Responses
 from bon_eval.analysis.results import Variant, VariantName
 from bon_eval.analysis.settings import Settings
+from bon_eval.draws import DrawSpec
 from bon_eval.errors import counted
 
 WITHOUT_TRUNCATED: VariantName = "without truncated"
@@ -21,13 +27,18 @@ _NO_STRICT = "the grades hold no verdicts under a strict format"
 _SAME_VERDICTS = "every verdict is the same under the strict format: the table would be the same"
 
 
-def variants(responses: Responses, settings: Settings) -> tuple[tuple[Variant, ...], dict[str, str]]:
-    """The variants that differ from the main table, and for each of the others (by name) why it is not there."""
+def variants(
+    responses: Responses, settings: Settings, specs: Sequence[DrawSpec] = ()
+) -> tuple[tuple[Variant, ...], dict[str, str]]:
+    """The variants that differ from the main table, and for each of the others (by name) why it is not there.
+
+    `specs`: how the draws besides greedy and the pool were drawn.
+    """
     found: list[Variant] = []
     reasons: dict[str, str] = {}
     for name, result in (
-        (WITHOUT_TRUNCATED, _without_truncated(responses, settings)),
-        (STRICT_FORMAT, _strict_format(responses, settings)),
+        (WITHOUT_TRUNCATED, _without_truncated(responses, settings, specs)),
+        (STRICT_FORMAT, _strict_format(responses, settings, specs)),
     ):
         if isinstance(result, Variant):
             found.append(result)
@@ -36,7 +47,7 @@ def variants(responses: Responses, settings: Settings) -> tuple[tuple[Variant, .
     return tuple(found), reasons
 
 
-def _without_truncated(responses: Responses, settings: Settings) -> Variant | str:
+def _without_truncated(responses: Responses, settings: Settings, specs: Sequence[DrawSpec]) -> Variant | str:
     """Whole problems are left out, for the reasons that `analyse.analyse` gives under `exclude_truncated`."""
     if settings.exclude_truncated:
         return _LEFT_OUT_ALREADY
@@ -49,25 +60,23 @@ def _without_truncated(responses: Responses, settings: Settings) -> Variant | st
         f"only the {len(rows)} of {counted(total)} of which no response, greedy or sampled, was truncated; those left "
         "out tend to have long answers, so compare arms within this table"
     )
-    return _variant(WITHOUT_TRUNCATED, note, responses.take(rows), settings)
+    return _variant(WITHOUT_TRUNCATED, note, responses.take(rows), settings, specs)
 
 
-def _strict_format(responses: Responses, settings: Settings) -> Variant | str:
-    pool, greedy = responses.pool, responses.greedy
-    if pool.correct_strict is None or greedy.correct_strict is None:
+def _strict_format(responses: Responses, settings: Settings, specs: Sequence[DrawSpec]) -> Variant | str:
+    if any(pool.correct_strict is None for pool in responses.pools):
         return _NO_STRICT
-    strict = Responses(
-        golds=responses.golds,
-        greedy=greedy.under_strict_format(),
-        pool=pool.under_strict_format(),
-        scores=responses.scores,
-        duplicates=responses.duplicates,
-        clusters=responses.clusters,
-        vote_scores=responses.vote_scores,
+    strict = replace(
+        responses,
+        greedy=responses.greedy.under_strict_format(),
+        pool=responses.pool.under_strict_format(),
+        others={
+            name: replace(drawn, pool=drawn.pool.under_strict_format()) for name, drawn in responses.others.items()
+        },
     )
     same = all(
         np.array_equal(getattr(one, name), getattr(other, name))
-        for one, other in ((pool, strict.pool), (greedy, strict.greedy))
+        for one, other in zip(responses.pools, strict.pools, strict=True)
         for name in ("correct", "unscored")
     )
     if same:
@@ -76,10 +85,12 @@ def _strict_format(responses: Responses, settings: Settings) -> Variant | str:
         "a response counts as correct only where its answer stands in the format that the task asks for; the vote "
         "still groups answers as the lenient grader reads them"
     )
-    return _variant(STRICT_FORMAT, note, strict, settings)
+    return _variant(STRICT_FORMAT, note, strict, settings, specs)
 
 
-def _variant(name: VariantName, note: str, responses: Responses, settings: Settings) -> Variant:
+def _variant(
+    name: VariantName, note: str, responses: Responses, settings: Settings, specs: Sequence[DrawSpec]
+) -> Variant:
     data = compute_data(responses, settings, curves=False)
     rows = tables.arm_rows(data, settings, compute_cells(data, settings))
     return Variant(
@@ -87,4 +98,5 @@ def _variant(name: VariantName, note: str, responses: Responses, settings: Setti
         note=note,
         n_problems=len(responses.golds),
         arms=rows,
+        draws=draw_facts(data, settings, specs, draw_values(data, settings, curves=False)),
     )

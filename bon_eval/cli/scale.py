@@ -61,7 +61,7 @@ def plan(
     from bon_eval.engines.no_torch import leave_out_torch
     from bon_eval.run.growing import Growing
     from bon_eval.run.options import RunOptions
-    from bon_eval.run.plan import Figure, Job, Rates, make_plan, measured, render
+    from bon_eval.run.plan import Figure, Job, Rates, make_plan, measured, render, sizes_text
     from bon_eval.run.prepare import prepare_prompts
     from bon_eval.tasks.groups import find_group
     from bon_eval.tasks.load import load_task
@@ -97,8 +97,7 @@ def plan(
     if as_json:
         click.echo(json.dumps(asdict(made), indent=2))
         return
-    sizes = ", ".join(dict.fromkeys(job.sizes for job in jobs))
-    click.echo(render(f"{options.model} on {options.task}, {sizes}", made), nl=False)
+    click.echo(render(f"{options.model} on {options.task}, {sizes_text(jobs)}", made), nl=False)
 
 
 @click.command()

@@ -88,6 +88,7 @@ def open_model(
     *,
     longest: int = 0,
     probe: Request | None = None,
+    others: Sequence[PreparedRun] = (),
     quiet: bool = False,
 ) -> OpenEngine:
     """Load the run's model, adapter included, into its engine; use the result as a context manager.
@@ -95,6 +96,7 @@ def open_model(
     Args:
         longest: tokens of the longest sequence that is scored besides, prompt and response together.
         probe: what a served model is tried with. [default: the pool of the run's first problem]
+        others: runs that the engine samples after this one.
     """
     config = prepared.config
     say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
@@ -109,7 +111,7 @@ def open_model(
         trust_remote_code=config.trust_remote_code,
         engine_args=config.engine_args,
         probe=probe or first_pool(prepared),
-        samplings=tuple(r.sampling for r in requests(config, prepared.prompts[:1])),
+        samplings=tuple(r.sampling for run in (prepared, *others) for r in requests(run.config, run.prompts[:1])),
     )
     return open_engine(config.engine, spec)
 

@@ -97,7 +97,10 @@ def execute_group(prepared: PreparedGroup, *, fresh: bool = False, quiet: bool =
             seed = stores[first].session_seed
             # The same one whatever is owed, so that a resumed group finds the served model that it began with.
             probe = max((first_pool(run) for run in prepared.runs), key=lambda request: request.n)
-            opened = open_model(prepared.runs[first], stores[first], longest=length, probe=probe, quiet=quiet)
+            others = [prepared.runs[k] for k in owing[1:]]
+            opened = open_model(
+                prepared.runs[first], stores[first], longest=length, probe=probe, others=others, quiet=quiet
+            )
             engine = stack.enter_context(opened)
         else:
             say("all responses are stored; nothing to sample", quiet)

@@ -173,6 +173,23 @@ def make_plan(jobs: Sequence[Job], rates: Rates, shards: int = 1) -> Plan:
     )
 
 
+def sizes_text(jobs: Sequence[Job]) -> str:
+    """The draws of all jobs in words, by their tasks where they are not the same for all.
+
+    >>> same, low = {"greedy": 1, "sample": 32}, {"greedy": 1, "sample": 32, "low": 8}
+    >>> sizes_text([Job("a", (), (), same, 9), Job("b", (), (), same, 9)])
+    'n 32'
+    >>> sizes_text([Job("a", (), (), same, 9), Job("b", (), (), low, 9), Job("c", (), (), same, 9)])
+    'a and c: n 32; b: n 32, low 8'
+    """
+    tasks: dict[str, list[str]] = {}
+    for job in jobs:
+        tasks.setdefault(job.sizes, []).append(job.task)
+    if len(tasks) == 1:
+        return next(iter(tasks))
+    return "; ".join(f"{' and '.join(names)}: {sizes}" for sizes, names in tasks.items())
+
+
 def measured(path: Path) -> Rates:
     """The rates of a stored run: speed over its sessions, mean response, bytes on disk.
 

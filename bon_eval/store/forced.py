@@ -99,22 +99,31 @@ def load_forced(
     Raises:
         StoreError: the run was not scored by that model, or not all of it.
     """
+    return _load(path, by, problem_ids, {arm: n}, source)[arm]
+
+
+def _load(
+    path: Path, by: ForcedBy, problem_ids: Sequence[str], sizes: Mapping[Draw, int], source: Path
+) -> dict[Draw, NDArray[np.float64]]:
+    """`load_forced` of several draws, draw -> n, with every part read once."""
     meta = read_meta(path)
     directory = path / "scores" / by.id
     stored = parts.list_parts(directory, digest({"run": meta["identity"], "by": by.id}), SCHEMA)
-    row_of = {problem: row for row, problem in enumerate(problem_ids)}
-    out = np.full((len(problem_ids), n), np.nan)
+    ids = pa.array(problem_ids, pa.string())
+    out = {draw: np.full((len(problem_ids), n), np.nan) for draw, n in sizes.items()}
     for table in parts.read_parts(stored, ["problem_id", "arm", "index", "log_likelihood"]):
-        rows = table.filter(pc.and_(pc.equal(table["arm"], arm), pc.less(table["index"], n)))
-        row = np.array([row_of.get(problem, -1) for problem in rows["problem_id"].to_pylist()], dtype=np.int64)
-        there = row >= 0
-        out[row[there], rows["index"].to_numpy()[there]] = rows["log_likelihood"].to_numpy()[there]
-    missing = np.argwhere(np.isnan(out))
-    if len(missing):
-        raise StoreError(
-            f"{path}: {arm} response {missing[0, 1]} of problem {problem_ids[missing[0, 0]]} was not scored by "
-            f"{by.model} ({by.engine}, {by.dtype}); run: bon-eval score {path} --by {source}"
-        )
+        for draw, n in sizes.items():
+            rows = table.filter(pc.and_(pc.equal(table["arm"], draw), pc.less(table["index"], n)))
+            row = pc.fill_null(pc.index_in(rows["problem_id"], value_set=ids), -1).to_numpy()
+            there = row >= 0
+            out[draw][row[there], rows["index"].to_numpy()[there]] = rows["log_likelihood"].to_numpy()[there]
+    for draw, values in out.items():
+        missing = np.argwhere(np.isnan(values))
+        if len(missing):
+            raise StoreError(
+                f"{path}: {draw} response {missing[0, 1]} of problem {problem_ids[missing[0, 0]]} was not scored by "
+                f"{by.model} ({by.engine}, {by.dtype}); run: bon-eval score {path} --by {source}"
+            )
     return out
 
 
@@ -125,10 +134,8 @@ def load_forced_by(run: Run, other: Run) -> dict[Draw, NDArray[np.float64]]:
         StoreError: the run was not scored by that model, or not all of it.
     """
     by = ForcedBy.of(other.meta["config"])
-    return {
-        draw: load_forced(run.path, by, pool.problem_ids, draw, pool.n, source=other.path)
-        for draw, pool in run.draws.items()
-    }
+    sizes = {draw: pool.n for draw, pool in run.draws.items()}
+    return _load(run.path, by, run.pool.problem_ids, sizes, other.path)
 
 
 LikelihoodSource = Literal["forced", "sampled"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from bon_eval.errors import ConfigError, unknown_name
+from bon_eval.estimators import best_of_n, majority_vote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,8 +33,38 @@ def frame(problems: Sequence[Problem], draws: Mapping[Draw, Pool], table: Table)
             "finished": [p.id in finished for p in problems],
         }
         fields = dict.fromkeys(name for p in problems for name in p.fields)
-        return pd.DataFrame(columns | {f"fields.{name}": [p.fields.get(name) for p in problems] for name in fields})
+        columns |= {f"fields.{name}": [p.fields.get(name) for p in problems] for name in fields}
+        return pd.DataFrame(columns | _of_draws([p.id for p in problems], draws))
     return pd.concat([_responses(draw, pool) for draw, pool in draws.items()], ignore_index=True)
+
+
+def _of_draws(problem_ids: Sequence[str], draws: Mapping[Draw, Pool]) -> dict[str, NDArray[np.float64]]:
+    """What each draw gives on each problem, ``QUANTITY.DRAW``; NaN where the problem is not finished."""
+    found: dict[str, dict[str, NDArray[np.float64]]] = {}
+    for draw, pool in draws.items():
+        row_of = {problem: row for row, problem in enumerate(pool.problem_ids)}
+        rows = np.array([row_of.get(problem, -1) for problem in problem_ids])
+        for name, values in _quantities(pool).items():
+            found.setdefault(name, {})[draw] = np.where(rows < 0, np.nan, values[rows])
+    return {f"{name}.{draw}": values for name, of_draws in found.items() for draw, values in of_draws.items()}
+
+
+def _quantities(pool: Pool) -> dict[str, NDArray[np.float64]]:
+    """Means over a draw's responses, and the arms of all of them; (P,) each."""
+    correct = pool.correct.astype(np.float64)
+    found: dict[str, NDArray[Any]] = {
+        "accuracy": correct,
+        "log_likelihood": pool.log_likelihood,
+        "n_tokens": pool.n_tokens,
+        "truncated": pool.truncated,
+        "unscored": pool.unscored,
+    }
+    means = {name: values.mean(axis=1) for name, values in found.items()}
+    if pool.n == 1:
+        return means
+    vote, _ = majority_vote(pool.answer_class, correct, [pool.n], rng=np.random.default_rng(0))  # exact: none is drawn
+    best = np.round(best_of_n(pool.log_likelihood, correct, [pool.n])[0], 12)
+    return means | {"best_of_n": best, "vote": vote[0], "oracle": correct.max(axis=1)}
 
 
 def _responses(draw: Draw, pool: Pool) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bon_eval.config import Shard, differences, digest, draws, shard_index
+from bon_eval.draws import changed_parameters
 from bon_eval.errors import StoreError
 from bon_eval.store import parts
 from bon_eval.store.extent import Held, in_order, problem_rows, write_problems
@@ -103,6 +104,12 @@ def _sources(directories: Sequence[Path]) -> list[_Source]:
                 raise StoreError(
                     f"{other.path} and {path} are not equally far: {'; '.join(far)} "
                     "responses a problem; run the command of the larger one for the other shard, too"
+                )
+            if changed_draw := changed_parameters(other.meta.get("draws", {}), meta.get("draws", {})):
+                name, how = changed_draw
+                raise StoreError(
+                    f"{other.path} and {path} hold draws {name!r} with other parameters ({how}); sample it for both "
+                    "with the same ones under another name, or one of them again with --fresh"
                 )
             if other.shard.of != source.shard.of:
                 raise StoreError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,39 +77,79 @@ def make_pool(
 
 
 def with_tokens(
-    directory: Path, sources: Mapping[str, tuple[Sequence[parts.Part], str]], pool: Pool, arm: Draw
-) -> Pool:
-    """The pool with numbers of its tokens: name -> (parts, column), read a batch at a time into their places."""
+    directory: Path, sources: Mapping[str, tuple[Sequence[parts.Part], str]], pools: Mapping[Draw, Pool]
+) -> dict[Draw, Pool]:
+    """The pools, all of the same problems, with numbers of their tokens: name -> (parts, column).
+
+    Each source is read once, a batch at a time into the places of all pools.
+
+    Raises:
+        StoreError: a response lacks one of the numbers; the message names all numbers that are lacking.
+    """
     if not sources:
-        return pool
-    ids = pa.array(pool.problem_ids, pa.string())
-    lengths = pool.n_tokens.ravel()
-    offsets = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-    found: dict[str, NDArray[np.float32]] = {}
+        return dict(pools)
+    ids = pa.array(next(iter(pools.values())).problem_ids, pa.string())
+    places = {draw: _Places.of(pool) for draw, pool in pools.items()}
+    found: dict[Draw, dict[str, NDArray[np.float32]]] = {draw: {} for draw in pools}
+    lacking: dict[str, str] = {}
     for name, (stored, column) in sources.items():
-        flat = found[name] = np.empty(offsets[-1], dtype=np.float32)
-        there = np.zeros(len(lengths), dtype=np.bool_)
+        there = {draw: np.zeros(len(own.lengths), dtype=np.bool_) for draw, own in places.items()}
+        for draw, own in places.items():
+            found[draw][name] = np.empty(own.offsets[-1], dtype=np.float32)
         for batch in parts.read_parts(stored, ["problem_id", "arm", "index", column], batch_bytes=parts.BATCH_BYTES):
-            rows, cells = _cells(batch, ids, arm, pool.n)
-            counts = pc.list_value_length(rows[column]).to_numpy()
-            if not np.array_equal(counts, lengths[cells]):
-                raise StoreError(
-                    f"the stored token counts of {arm} responses are not those of their {name}; "
-                    "restore the parts or run with --fresh"
-                )
-            starts = np.cumsum(counts) - counts
-            places = np.repeat(offsets[cells] - starts, counts) + np.arange(counts.sum())
-            flat[places] = pc.list_flatten(rows[column]).to_numpy()
-            there[cells] = True
-        if not there.all():
-            problem, index = divmod(int(np.flatnonzero(~there)[0]), pool.n)
-            raise StoreError(
-                f"{directory}: {arm} response {index} of problem {pool.problem_ids[problem]} has no {name}; "
-                f"run: bon-eval score {directory} --stats {name}"
-            )
-    statistics = {name: flat for name, flat in found.items() if name != "token_logprobs"}
-    own = found.get("token_logprobs")
-    return replace(pool, token_logprobs=own, token_offsets=offsets, token_stats=statistics)
+            for draw, own in places.items():
+                rows, cells = _cells(batch, ids, draw, pools[draw].n)
+                if not own.fill(found[draw][name], rows[column], cells):
+                    raise StoreError(
+                        f"the stored token counts of {draw} responses are not those of their {name}; "
+                        "restore the parts or run with --fresh"
+                    )
+                there[draw][cells] = True
+        for draw, of_draw in there.items():
+            if not of_draw.all():
+                problem, index = divmod(int(np.flatnonzero(~of_draw)[0]), pools[draw].n)
+                lacking.setdefault(name, f"{draw} response {index} of problem {pools[draw].problem_ids[problem]}")
+    if lacking:
+        first, *others = lacking
+        also = f", and some have no {', '.join(others)}" if others else ""
+        raise StoreError(
+            f"{directory}: {lacking[first]} has no {first}{also}; run: bon-eval score {directory} --stats "
+            f"{','.join(lacking)}"
+        )
+    return {
+        draw: replace(
+            pool,
+            token_logprobs=found[draw].pop("token_logprobs", None),
+            token_offsets=places[draw].offsets,
+            token_stats=found[draw],
+        )
+        for draw, pool in pools.items()
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Places:
+    """Where the numbers of each response's tokens lie in one flat array."""
+
+    lengths: NDArray[np.int32]
+    """Tokens of each cell, row-major in (P, n)."""
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pool: Pool) -> _Places:
+        lengths = pool.n_tokens.ravel()
+        return cls(lengths, np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))))
+
+    def fill(self, flat: NDArray[np.float32], lists: pa.ChunkedArray, cells: NDArray[np.int64]) -> bool:
+        """Put the numbers of some responses into their places; False where their counts are others."""
+        counts = pc.list_value_length(lists).to_numpy()
+        if not np.array_equal(counts, self.lengths[cells]):
+            return False
+        starts = np.cumsum(counts) - counts
+        flat[np.repeat(self.offsets[cells] - starts, counts) + np.arange(counts.sum())] = pc.list_flatten(
+            lists
+        ).to_numpy()
+        return True
 
 
 def _cells(table: pa.Table, ids: pa.Array, arm: Draw, n: int) -> tuple[pa.Table, NDArray[np.int64]]:

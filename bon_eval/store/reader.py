@@ -73,7 +73,10 @@ class Run:
                 ``answer_class`` (-1: no answer), ``correct_strict``, ``reasoning_chars`` (-1: no reasoning),
                 ``answer_chars`` (-1: reasoning not finished) and ``n_bytes`` where they are known, and ``score.NAME``
                 for each scorer of one's own that was loaded. ``problems``: a row for each problem, with
-                ``problem_id``, ``gold``, ``finished`` and ``fields.NAME`` for each column of the task.
+                ``problem_id``, ``gold``, ``finished``, ``fields.NAME`` for each column of the task, and for each draw
+                ``accuracy.DRAW``, ``log_likelihood.DRAW``, ``n_tokens.DRAW``, ``truncated.DRAW`` and ``unscored.DRAW``
+                (means over its responses), of draws of several ``best_of_n.DRAW`` (by log-likelihood), ``vote.DRAW``
+                and ``oracle.DRAW`` (of all of them); NaN where the problem is not finished.
 
         Raises:
             ConfigError: another table.
@@ -169,7 +172,7 @@ def load_run(
         tokens["token_logprobs"] = stored, "token_logprobs"
     for stat in dict.fromkeys(stat for scorer in wanted for stat in scorer.stats):
         tokens[stat] = token_stats.source(directory, meta, stat)
-    pools = {arm: with_tokens(directory, tokens, pool, arm) for arm, pool in pools.items()}
+    pools = with_tokens(directory, tokens, pools)
     own = [scorer for scorer in wanted if isinstance(scorer, PluginScorer)]
     if own:
         pools = _with_plugin_scores(directory, own, pools)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_run import MadeRun
 
 from bon_eval.analysis.analyse import analyse
-from bon_eval.analysis.draws import DrawArm, DrawFacts
+from bon_eval.analysis.draws.facts import DrawArm, DrawFacts
 from bon_eval.draws import as_stored, parse_draws
 from bon_eval.errors import StoreError
 from bon_eval.estimators.distinct import answer_entropy
+from bon_eval.report.run.write import write_report
 
 SPECS = parse_draws(["low=temperature:0.25,n:4", "hot=temperature:1.3,top_p:0.9,n:5", "one=top_k:3,n:1"])
 DRAWS = 300
+OF_DRAWS = ("draws", "draw_pairs", "draw_curves", "draw_problems")
+"""Of an analysis."""
 
 
 class DrawnRun(MadeRun):
@@ -122,12 +126,135 @@ def test_nothing_else_sees_them(run: DrawnRun, found: Any) -> None:
     plain.meta["config"] |= {"n": 8}
     without = analyse(plain, draws=DRAWS)
     for field in fields(found):
-        if field.name not in ("run", "draws", "draw_pairs", "compute"):
+        if field.name not in ("run", *OF_DRAWS, "compute"):
             assert str(getattr(found, field.name)) == str(getattr(without, field.name)), field.name
     of_pool = [row for row in found.compute if row.draw is None]
     assert [(r.name, r.tokens, r.accuracy) for r in of_pool] == [
         (r.name, r.tokens, r.accuracy) for r in without.compute
     ]
+
+
+def subsets(run: DrawnRun, draw: str, n: int) -> Any:
+    """Best-of-n by log-likelihood on each problem, by every subset: (P,) of correct and of log-likelihood."""
+    pool = run.pool if draw == "sample" else run.others[draw]
+    right, likely = [], []
+    for row in range(len(pool.problem_ids)):
+        score, correct = pool.log_likelihood[row], pool.correct[row]
+        chosen = [list(subset) for subset in combinations(range(pool.n), n)]
+        right.append(np.mean([correct[s][score[s] == score[s].max()].mean() for s in chosen]))
+        likely.append(np.mean([score[s].max() for s in chosen]))
+    return np.array(right), np.array(likely)
+
+
+@pytest.fixture(scope="module")
+def tables(found: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """File -> frame, as a user reads them."""
+    folder = tmp_path_factory.mktemp("tables")
+    write_report(found, folder)
+    return lambda name: pd.read_csv(folder / f"{name}.csv", dtype={"problem_id": str})
+
+
+def test_every_arm_stands_on_every_problem(run: DrawnRun, found: Any, tables: Any) -> None:
+    rows = tables("draw_problems")
+    assert len(rows) == 40 * len(found.draw_problems) == rows.groupby(["problem_id", "name"]).ngroups
+    assert list(dict.fromkeys(rows["problem_id"])) == list(run.pool.problem_ids)
+    wide = rows.pivot(index="problem_id", columns="name").loc[list(run.pool.problem_ids)]
+    for name, pool in (("greedy", run.greedy), ("sample", run.pool), *run.others.items()):
+        assert wide["accuracy", name].to_numpy() == pytest.approx(pool.correct.mean(axis=1))
+        assert wide["log_likelihood", name].to_numpy() == pytest.approx(pool.log_likelihood.mean(axis=1))
+        assert wide["n_tokens", name].to_numpy() == pytest.approx(pool.n_tokens.mean(axis=1))
+        assert wide["truncated", name].eq(pool.truncated.mean(axis=1)).all()
+        assert wide["unscored", name].eq(pool.unscored.mean(axis=1)).all()
+    for draw, name, n in (("low", "low best-of-2", 2), ("hot", "hot best-of-5", 5), ("sample", "best-of-4", 4)):
+        right, likely = subsets(run, draw, n)
+        assert wide["accuracy", f"{name} log_likelihood"].to_numpy() == pytest.approx(right)
+        assert wide["log_likelihood", f"{name} log_likelihood"].to_numpy() == pytest.approx(likely)
+    assert wide["accuracy", "low oracle-of-4"].eq(run.others["low"].correct.any(axis=1)).all()
+    assert wide["log_likelihood", "low vote-of-4"].isna().all()
+    assert rows["unfinished"].isna().all(), "the grades of this run do not tell"
+
+
+def test_a_user_pairs_any_two_arms_himself(found: Any, tables: Any) -> None:
+    wide = tables("draw_problems").pivot(index="problem_id", columns="name", values="accuracy")
+    pairs = tables("draw_pairs")
+    for pair in pairs.itertuples():
+        difference = 100 * (wide[pair.arm] - wide[pair.other])
+        assert difference.mean() == pytest.approx(pair.difference_points, abs=1e-9), pair
+        assert (difference.abs() > 1e-9).sum() == pair.contested
+    for arm in tables("draws").itertuples():
+        [name] = [
+            a.name
+            for d in found.draws
+            for a in d.arms
+            if (a.draw, a.arm, a.n, a.scorer or "")
+            == (arm.draw, arm.arm, arm.n, "" if isinstance(arm.scorer, float) else arm.scorer)
+        ]
+        assert wide[name].mean() == pytest.approx(arm.accuracy)
+        assert 100 * (wide[name] - wide["greedy"]).mean() == pytest.approx(arm.lift_points, abs=1e-9)
+    for arm in tables("report").itertuples():
+        kind = {"best-of-n": f"best-of-{arm.n} {arm.scorer}"}.get(arm.arm, arm.arm)
+        assert wide[f"{kind}-of-{arm.n}" if kind in ("vote", "oracle") else kind].mean() == pytest.approx(arm.accuracy)
+
+
+def test_curves_of_draws_are_those_of_every_subset(run: DrawnRun, tables: Any) -> None:
+    curves, pool, arms = tables("draw_curves"), tables("curves"), tables("draws")
+    assert list(curves.columns) == ["draw", *pool.columns], "one below the other they are one frame"
+    of = curves.set_index(["draw", "scorer", "n"]).sort_index()
+    for draw, drawn in run.others.items():
+        for scorer in ("log_likelihood", "mean_log_likelihood", "shortest", "random", "oracle"):
+            assert of.loc[(draw, scorer)].index.tolist() == list(range(1, drawn.n + 1))
+        for n in range(1, drawn.n + 1):
+            right, likely = subsets(run, draw, n)
+            row = of.loc[(draw, "log_likelihood", n)]
+            assert row["accuracy"] == pytest.approx(right.mean())
+            assert row["log_likelihood"] == pytest.approx(likely.mean())
+            assert row["lift_points"] == pytest.approx(100 * (right.mean() - run.greedy.correct.mean()), abs=1e-9)
+            some = [drawn.correct[:, list(s)].any(axis=1).mean() for s in combinations(range(drawn.n), n)]
+            assert of.loc[(draw, "oracle", n)]["accuracy"] == pytest.approx(np.mean(some))
+    for arm in arms[arms["arm"].isin(["best-of-n", "mean"])].itertuples():
+        row = of.loc[(arm.draw, "log_likelihood" if arm.arm == "mean" else arm.scorer, arm.n)]
+        assert (row["accuracy_low"], row["accuracy_high"]) == (arm.accuracy_low, arm.accuracy_high)
+    assert of.loc[("hot", "log_likelihood", 3)].isna()["accuracy_low"]
+
+
+def test_draws_under_other_rules() -> None:
+    made = DrawnRun()
+    rng = np.random.default_rng(5)
+    for name, pool in {"greedy": made.greedy, "pool": made.pool, **made.others}.items():
+        strict = pool.correct & (rng.random(pool.correct.shape) < 0.7)
+        one = replace(pool, correct_strict=strict, unscored_strict=np.zeros_like(strict))
+        if name in made.others:
+            made.others[name] = one
+        else:
+            setattr(made, name, one)
+    made.others["low"].truncated[3, 1] = made.pool.truncated[7, 0] = True
+    found = analyse(made, draws=DRAWS)
+    variants = {variant.name: variant for variant in found.variants}
+    kept = [row for row in range(40) if row not in (3, 7)]
+    assert variants["without truncated"].n_problems == 38
+    for facts in variants["without truncated"].draws:
+        expected = made.others[facts.draw].correct[kept].mean()
+        assert arm(facts, "mean", 1).accuracy.estimate == pytest.approx(expected)
+    again = analyse(made, draws=DRAWS, exclude_truncated=True)
+    assert str(again.draws) == str(variants["without truncated"].draws)
+    low = variants["strict format"].draws[0]
+    pool = made.others["low"]
+    assert pool.correct_strict is not None
+    assert arm(low, "mean", 1).accuracy.estimate == pytest.approx(pool.correct_strict.mean())
+    best = [pool.correct_strict[k][score == score.max()].mean() for k, score in enumerate(pool.log_likelihood)]
+    assert arm(low, "best-of-n", 4, "log_likelihood").accuracy.estimate == pytest.approx(np.mean(best))
+
+
+def test_draws_alone_can_have_other_verdicts_under_the_strict_format() -> None:
+    made = DrawnRun()
+    for name, pool in {"greedy": made.greedy, "pool": made.pool, **made.others}.items():
+        one = replace(pool, correct_strict=pool.correct & (name != "hot"), unscored_strict=pool.unscored)
+        if name in made.others:
+            made.others[name] = one
+        else:
+            setattr(made, name, one)
+    [strict] = analyse(made, draws=DRAWS).variants
+    assert [arm(facts, "mean", 1).accuracy.estimate > 0 for facts in strict.draws] == [True, False, True]
 
 
 def test_draws_stand_on_the_axis_of_tokens(run: DrawnRun, found: Any) -> None:

@@ -30,6 +30,7 @@ LATER = {(".arms", "unfinished"), (".variants.arms", "unfinished"), (".curves", 
 LATER |= {(".facts", name) for name in ("special_inside", "cautions", "chance", "chance_oracle")}
 LATER |= {
     *(("", name) for name in ("compute", "draws", "draw_pairs")),
+    (".variants", "draws"),
     (".compute", "draw"),
     *((".replayed.stopping", f"tokens{end}") for end in ("", "_low", "_high", "_method", "_marked")),
 }

@@ -377,7 +377,7 @@ def test_forced_log_probs_that_cannot_be_true_are_refused(pair: tuple[Path, Path
 
 
 def test_too_few_draws_are_refused_before_anything_is_sampled(cold: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"100 draws cannot show a difference.*give --draws 240 or more"):
+    with pytest.raises(ConfigError, match=r"100 bootstrap draws are too few.*give --draws 240 or more"):
         check_comparison_draws(100)
     command = [*RUN, *ON_TRANSFORMERS, "--after", str(cold), "--draws", "200"]
     done = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "none")])

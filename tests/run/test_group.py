@@ -129,6 +129,18 @@ def _as_dict(options: RunOptions) -> dict[str, Any]:
     return {name: getattr(options, name) for name in options.__dataclass_fields__}
 
 
+def test_a_plan_says_which_task_has_which_draws(two_tasks: Path) -> None:
+    second = two_tasks / "second.yaml"
+    content = yaml.safe_load(second.read_text(encoding="utf-8")) | {"draws": ["low=temperature:0.25,n:2"]}
+    second.write_text(yaml.safe_dump(content), encoding="utf-8")
+    asked = ["plan", "--model", "arith-mixed", "--task", str(two_tasks / "group.yaml")]
+    done = CliRunner().invoke(main, asked)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[0].endswith("group.yaml, first: n 3; second: n 3, low 2")
+    both = CliRunner().invoke(main, [*asked, "--draw", "low=temperature:0.25,n:2"])
+    assert both.stdout.splitlines()[0].endswith("group.yaml, n 3, low 2")
+
+
 def test_two_tasks_of_one_name_are_refused(two_tasks: Path) -> None:
     other = two_tasks / "other"
     other.mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -141,6 +142,53 @@ def test_what_was_stored_is_not_computed_again(scored: Path, tmp_path: Path) -> 
     before = sorted(p.name for p in folder.iterdir())
     force_statistics(path, ["entropy"], quiet=True)
     assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_what_a_grown_run_lacks_is_named_in_one_line(scored: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(scored, path)
+    done = CliRunner().invoke(
+        main, [*RUN, "--out", str(path), "--n", "4", "--draw", "low=temperature:0.5,n:2", "--arms", "all"]
+    )
+    assert done.exit_code == 2
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert line.endswith(
+        f"has no topk, and some have no entropy, self_certainty; run: bon-eval score {path} --stats "
+        "topk,entropy,self_certainty"
+    )
+    bon_eval("score", path, "--stats", "topk,entropy,self_certainty", "--quiet")
+    assert "by self certainty" in bon_eval("report", path, "--draws", "100", "--no-html", "--arms", "all")
+
+
+def test_parts_are_read_once_however_many_draws_there_are(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    shutil.copytree(plain, path)
+    grid = "grid=temperature:0.3/0.6/0.9/1.2,n:2"
+    bon_eval(*RUN, "--out", path, "--draw", grid)
+    read: list[list[str]] = []
+    from bon_eval.store import pools
+
+    original = pools.parts.read_parts
+
+    def counted(stored: Any, columns: Any, **rest: Any) -> Any:
+        read.append(list(columns))
+        return original(stored, columns, **rest)
+
+    monkeypatch.setattr(pools.parts, "read_parts", counted)
+    run = load_run(path, token_logprobs=True)
+    monkeypatch.undo()
+    assert len(run.others) == 4
+    assert [columns[-1] for columns in read].count("token_logprobs") == 1
+    stored = {(r.arm, r.problem_id, r.index): r.token_logprobs for r in iter_responses(path)}
+    for draw, pool in run.draws.items():
+        assert pool.token_logprobs is not None
+        assert pool.token_offsets is not None
+        for cell in range(pool.n_tokens.size):
+            row, index = divmod(cell, pool.n)
+            own = pool.token_logprobs[pool.token_offsets[cell] : pool.token_offsets[cell + 1]]
+            assert own.tolist() == list(stored[draw, pool.problem_ids[row], index])
 
 
 def test_a_pool_that_lacks_them_says_which_command_makes_them(plain: Path) -> None:

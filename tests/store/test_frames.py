@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bon_eval.analysis.analyse import analyse
 from bon_eval.errors import ConfigError
 from bon_eval.store.reader import Run
 
@@ -61,6 +62,26 @@ def test_problems_finished_and_not(make_hand_run: Callable[[], Run]) -> None:
     assert frame["gold"].tolist() == [p.gold for p in run.problems]
     assert frame["finished"].tolist() == [True, False, True]
     assert frame["fields.question"].tolist() == ["q", "q", "q"]
+
+
+def test_draws_on_each_problem(make_hand_run: Callable[[], Run]) -> None:
+    run = make_hand_run()
+    other = run.pool.take([0, 1, 2])
+    run = replace(run, others={"low": replace(other, correct=~other.correct & ~other.unscored)})
+    frame = run.to_pandas("problems")
+    for draw, pool in run.draws.items():
+        assert frame[f"accuracy.{draw}"].to_numpy() == pytest.approx(pool.correct.mean(axis=1))
+        assert frame[f"log_likelihood.{draw}"].to_numpy() == pytest.approx(pool.log_likelihood.mean(axis=1))
+        assert frame[f"n_tokens.{draw}"].to_numpy() == pytest.approx(pool.n_tokens.mean(axis=1))
+        assert (f"vote.{draw}" in frame) == (pool.n > 1)
+        if pool.n > 1:
+            best = pool.log_likelihood == pool.log_likelihood.max(axis=1, keepdims=True)
+            assert frame[f"best_of_n.{draw}"].to_numpy() == pytest.approx((pool.correct * best).sum(1) / best.sum(1))
+            assert frame[f"oracle.{draw}"].to_numpy() == pytest.approx(pool.correct.max(axis=1).astype(float))
+    found = {row.problem_id: row for row in analyse(replace(run, others={}), draws=100).problems}
+    assert frame["vote.sample"].to_numpy() == pytest.approx([found[p].vote for p in frame["problem_id"]])
+    part = replace(run, pool=run.pool.take([0, 2]), greedy=run.greedy.take([0, 2]), others={})
+    assert part.to_pandas("problems")["accuracy.sample"].isna().tolist() == [False, True, False]
 
 
 def test_another_table_is_refused(make_hand_run: Callable[[], Run]) -> None:

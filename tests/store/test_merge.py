@@ -128,6 +128,17 @@ def test_a_merge_without_a_whole_shard_can_be_finished(shards: list[Path], tmp_p
     assert len(list(iter_responses(out))) == 24 * 4
 
 
+def test_shards_with_another_draw_under_one_name_are_refused(shards: list[Path], tmp_path: Path) -> None:
+    """Their identities are the same, and so are names and n: only the parameters tell."""
+    given = copies(shards, tmp_path)
+    for path, temperature in zip(given, (0.5, 0.7, 0.5), strict=True):
+        draw = f"low=temperature:{temperature},n:2"
+        run("run", *JOB, "--draw", draw, "--shard", f"{given.index(path) + 1}/3", "--out", path)
+    line = refused("merge", *given, "--out", tmp_path / "new")
+    assert "hold draws 'low' with other parameters (temperature 0.5 -> 0.7); sample it for both" in line
+    assert not (tmp_path / "new").exists()
+
+
 def test_merges_that_are_refused(shards: list[Path], tmp_path: Path) -> None:
     given = copies(shards, tmp_path)
     whole = tmp_path / "one"

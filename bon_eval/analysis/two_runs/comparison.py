@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bon_eval.analysis.responses import Array
 from bon_eval.analysis.settings import check_comparison_draws
+from bon_eval.analysis.two_runs.draws import draw_changes
 from bon_eval.analysis.two_runs.findings import Change, Finding, findings
 from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, best_responses, quantities, support, unit
 from bon_eval.errors import counted
@@ -59,6 +60,8 @@ class Comparison:
     seed: Count
     accuracies: tuple[Change, ...]
     quantities: tuple[Change, ...]
+    draw_accuracies: tuple[Change, ...]
+    """Of the draws besides greedy and the pool that both runs have: a family of its own."""
     divergences: Mapping[str, Divergence]
     """``KL(after || before)`` and ``KL(before || after)``, nats per response."""
     equivalent_n: Mapping[str, EquivalentN]
@@ -118,7 +121,8 @@ def compare_runs(
         second = Side.of(
             after, own=likelihoods.tuned, base=likelihoods.tuned_by_base, base_under=likelihoods.base_by_tuned
         )
-    second = second.rows(align(first.pool.problem_ids, second.pool.problem_ids))
+    order = align(first.pool.problem_ids, second.pool.problem_ids)
+    second = second.rows(order)
     together = common_clusters(before, after, first.pool.problem_ids, cluster)
     column, clusters = together or (None, None)
     units, word = sampling_units(len(first.pool.problem_ids), clusters)
@@ -144,6 +148,7 @@ def compare_runs(
         if best.left_out:
             reasons["log_likelihood_best"] = f"{counted(best.left_out)} without a response that was not truncated"
     accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws, clusters)
+    of_draws = draw_changes(before, after, order, (first.base, second.base), streams(seed), draws, clusters)
     divergences, equivalent, explained = {}, {}, None
     verdicts = {change.name: change.verdict for change in (*accuracy_changes, *quantity_changes)}
     amortised = amortised_share(
@@ -203,13 +208,14 @@ def compare_runs(
         seed=seed,
         accuracies=accuracy_changes,
         quantities=quantity_changes,
+        draw_accuracies=of_draws.accuracies,
         divergences=divergences,
         equivalent_n=equivalent,
         amortised=amortised,
         explained=explained,
         findings=findings((*accuracy_changes, *quantity_changes), explained, n, (units, word)),
         log_coverage=coverage,
-        reasons=reasons,
+        reasons=reasons | of_draws.reasons,
     )
 
 

@@ -33,18 +33,26 @@ class Change:
     """After minus before."""
     p_holm: Share | None
     """Holm-adjusted over the accuracies of the table; None for other quantities."""
+    p_joint: Share | None = None
+    """Step-down p-value over the accuracies of all draws besides greedy and the pool (`bon_eval.stats.step_down`); None
+    for what is not of one."""
+
+    @property
+    def p_family(self) -> float | None:
+        """The p-value within its family, for accuracies; None for other quantities."""
+        return self.p_holm if self.p_joint is None else self.p_joint
 
     @property
     def shown_p(self) -> float | None:
         """The p-value of the table, adjusted for accuracies; None where the difference has no interval."""
         if math.isnan(self.difference.low):
             return None
-        return self.difference.p_value if self.p_holm is None else self.p_holm
+        return self.difference.p_value if self.p_family is None else self.p_family
 
     @property
     def verdict(self) -> Verdict:
-        """What the difference's test says, for accuracies after Holm's correction: every sentence goes by it."""
-        return self.difference.verdict(p_value=self.p_holm)
+        """What the difference's test says, for accuracies within their family: every sentence goes by it."""
+        return self.difference.verdict(p_value=self.p_family)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,20 +69,21 @@
     return [...boxes.values()];
   };
 
-  const response = (p, n, [k, ...alike]) => {
+  // `of`: name, n and pick of the draw that the responses are of.
+  const response = (p, of, [k, ...alike]) => {
     const greedy = p.index[k] === -1;
-    const pick = p.index[k] === p.pick;
+    const pick = p.index[k] === of.pick;
     const box = make("article", pick ? "response pick" : "response");
     const head = make("div", "head");
-    head.append(make("b", "", greedy ? "greedy" : `sample ${p.index[k]}`));
-    if (pick) head.append(make("b", "", `best-of-${n} pick`));
+    head.append(make("b", "", greedy ? "greedy" : `${visible(of.name)} ${p.index[k]}`));
+    if (pick) head.append(make("b", "", `best-of-${of.n} pick`));
     head.append(grade(p.correct[k]));
     const answer = p.answers[p.answer[k]];
     head.append(make("span", "text", answer === null ? "no answer read" : `answer: ${visible(answer)}`));
     head.append(make("span", "soft", visible(p.reasons[p.reason[k]])));
     const perToken = (p.ll[k] / p.tokens[k]).toFixed(3);
     head.append(make("span", "soft", `${p.ll[k].toFixed(2)} nats, ${perToken} per token, ${p.tokens[k]} tokens`));
-    if (alike.length) head.append(make("span", "soft", `the same text: samples ${alike.map((a) => p.index[a]).join(", ")}`));
+    if (alike.length) head.append(make("span", "soft", `the same text: ${visible(of.many)} ${alike.map((a) => p.index[a]).join(", ")}`));
     if (p.finish[k] === "length") head.append(make("span", "no", "cut at the token limit"));
     box.append(head);
     if (p.text[k] === -1) {
@@ -108,22 +109,43 @@
     for (const [name, text] of Object.entries(p.fields)) box.append(labelled(name, text));
     box.append(labelled("gold answer", p.gold));
     const columns = make("div", "sides");
-    p.sides.forEach((s, k) => columns.append(side(s, labels[k], data.n[k])));
+    p.sides.forEach((s, k) => columns.append(side(s, labels[k], data.n[k], data.draws[k])));
     box.append(columns);
     return box;
   };
 
-  const side = (p, label, n) => {
+  const side = (p, label, n, draws) => {
     const box = make("section");
     if (label) box.append(make("h3", "", visible(label)));
-    const order = p.index.map((_, k) => k).sort((a, b) => {
-      const first = (k) => (p.index[k] === -1 ? 2 : p.index[k] === p.pick ? 1 : 0);
+    box.append(responses(p, { name: "sample", many: "samples", n, pick: p.pick, size: n + 1 }, 0));
+    draws.forEach((draw, k) => box.append(another(p, draw, k)));
+    return box;
+  };
+
+  // Another draw's responses are made when they are looked at.
+  const another = (p, draw, k) => {
+    const box = make("details", "draw");
+    const [sample, best] = p.worth[k];
+    const worth = `${sample.toFixed(2)}${best === undefined ? "" : `, best-of-${draw.n} ${best.toFixed(2)}`}`;
+    const head = make("summary", "", `${visible(draw.name)} ${worth} `);
+    head.append(make("span", "soft", visible(draw.how)));
+    box.append(head);
+    const of = { name: draw.name, many: draw.name, n: draw.n, pick: draw.n > 1 ? p.picks[k] : null, size: draw.n };
+    box.addEventListener("toggle", () => box.append(responses(p, of, k + 1)), { once: true });
+    return box;
+  };
+
+  const responses = (p, of, draw) => {
+    const box = make("div");
+    const own = p.index.map((_, k) => k).filter((k) => (p.draw ? p.draw[k] : 0) === draw);
+    const order = own.sort((a, b) => {
+      const first = (k) => (p.index[k] === -1 ? 2 : p.index[k] === of.pick ? 1 : 0);
       return first(b) - first(a) || p.ll[b] - p.ll[a];
     });
     const boxes = grouped(p, order);
     const holder = make("div");
     const some = (from) => {
-      for (const rows of boxes.slice(from, from + 12)) holder.append(response(p, n, rows));
+      for (const rows of boxes.slice(from, from + 12)) holder.append(response(p, of, rows));
       return from + 12;
     };
     let at = some(0);
@@ -136,8 +158,8 @@
       });
       box.append(more);
     }
-    if (p.index.length < n + 1) {
-      box.append(make("p", "soft", `${n + 1 - p.index.length} more responses are in the run's Parquet files.`));
+    if (own.length < of.size) {
+      box.append(make("p", "soft", `${of.size - own.length} more responses are in the run's Parquet files.`));
     }
     return box;
   };

@@ -39,7 +39,7 @@ class ChangeRow:
     after: Interval
     difference: PairedTest
     p: float | None
-    """Holm-adjusted where the table is."""
+    """Within the family of its table, where that is one."""
 
 
 def write_comparison_page(
@@ -68,6 +68,7 @@ def write_comparison_page(
         "title": title,
         "found": found,
         "accuracies": [_change(c) for c in found.accuracies],
+        "draw_accuracies": [_change(c) for c in found.draw_accuracies],
         "quantities": [_change(c) for c in found.quantities],
         "samples": samples_text(found),
         "clusters": None if found.n_clusters is None else clusters_text(found.n_clusters, found.cluster),
@@ -79,6 +80,7 @@ def write_comparison_page(
             for name, figure in comparison_figures(*analyses, _groups(runs[0], likelihoods))
         ],
         "left_out": left_out(head),
+        "with_draws": any(head["draws"]),
     }
     path = directory / "compare.html"
     write_pieces(path, render_pieces("compare.html.jinja", values, pieces(head, _side_by_side(first, second))))
@@ -96,7 +98,7 @@ def _head(before: BrowserData, after: BrowserData) -> dict[str, Any]:
     return {
         "reasons": [before.head["reasons"], after.head["reasons"]],
         **{name: before.head[name] + after.head[name] for name in counts},
-        **{name: [before.head[name][0], after.head[name][0]] for name in ("n", "best_of")},
+        **{name: [before.head[name][0], after.head[name][0]] for name in ("n", "best_of", "draws")},
         "text_chars": before.head["text_chars"],
         "sides": ["before", "after"],
     }

@@ -22,6 +22,7 @@ from bon_eval.report.formats.columns import (
     Row,
     Stored,
     interval,
+    later,
     limits,
     marked,
     own,
@@ -84,6 +85,7 @@ CHANGE = Row[Change](
             for name, side in (("rose", "above"), ("fell", "below"))
         ),
         *where_tested(own(Change, "difference.p_value", "p_holm"), "difference"),
+        *later(*where_tested(own(Change, "p_joint"), "difference")),
     ),
     finite=True,
 )
@@ -220,6 +222,14 @@ DOCUMENT = Row[Comparison](
         ),
         Column("accuracies", Many(CHANGE, 5), lambda found: found.accuracies),
         Column("quantities", Many(CHANGE), lambda found: found.quantities),
+        *later(
+            Column(
+                "draw_accuracies",
+                Many(CHANGE),
+                lambda found: found.draw_accuracies,
+                description="Of draws that both runs have under one name with one set of parameters.",
+            )
+        ),
         Column("divergences", Keyed(_DIVERGENCE, _Direction), lambda found: found.divergences),
         Column("equivalent_n", Keyed(_EQUIVALENT_N, _Curve), _equivalent),
         Column("amortised_share", Maybe(Row("limits", _ends("share"))), _amortised),

@@ -34,7 +34,10 @@ def render(found: Comparison) -> str:
     ]
     if found.n_clusters is not None:
         header.append(clusters_text(found.n_clusters, found.cluster))
-    lines = [*header, "", *_table("accuracy", found.accuracies), "", *_table("quantity", found.quantities), ""]
+    lines = [*header, "", *_table("accuracy", found.accuracies), ""]
+    if found.draw_accuracies:
+        lines += [*_table("accuracy of draws", found.draw_accuracies), ""]
+    lines += [*_table("quantity", found.quantities), ""]
     return "\n".join([*lines, *wrapped(_notes(found))]) + "\n"
 
 
@@ -98,11 +101,12 @@ def _notes(found: Comparison) -> Iterator[str]:
         yield f"{label}: {text}."
     yield from (f"not compared: {name}; {reason}." for name, reason in found.reasons.items())
     yield from not_the_same(found)
-    yield "p: paired by problem; Holm-adjusted over the accuracies, unadjusted for the other quantities."
+    of_draws = ", those of draws over all of theirs (max-t)" if found.draw_accuracies else ""
+    yield f"p: paired by problem; Holm-adjusted over the accuracies{of_draws}, unadjusted for the other quantities."
     if (mark := marked_text(found)) is not None:
         yield f"†: {mark}"
     without: dict[str, list[str]] = {}
-    for change in (*found.accuracies, *found.quantities):
+    for change in (*found.accuracies, *found.draw_accuracies, *found.quantities):
         if change.difference.reason is not None:
             without.setdefault(change.difference.reason, []).append(change.label)
     for why, labels in without.items():
@@ -113,7 +117,7 @@ def _notes(found: Comparison) -> Iterator[str]:
 
 def marked_text(found: Comparison) -> str | None:
     """What a dagger means, from its second word on; None where nothing has one."""
-    changes = (*found.accuracies, *found.quantities)
+    changes = (*found.accuracies, *found.draw_accuracies, *found.quantities)
     marks = [c.difference.marked or c.before.marked or c.after.marked for c in changes]
     if found.units[0] >= LEAST_PROBLEMS:
         marks += [kl.marked for kl in found.divergences.values()]
@@ -196,4 +200,5 @@ def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
 
 def _all_changes(found: Comparison) -> Iterator[tuple[str, Change]]:
     yield from (("accuracy", c) for c in found.accuracies)
+    yield from (("accuracy of draws", c) for c in found.draw_accuracies)
     yield from (("quantity", c) for c in found.quantities)

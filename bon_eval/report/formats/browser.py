@@ -7,23 +7,20 @@ is all that is held of a run. What does not fit the budget stays in the Parquet 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy as np
+from numpy.typing import NDArray
 
-from bon_eval.analysis.results import Analysis, ProblemRow
+from bon_eval.analysis.results import Analysis
+from bon_eval.draws import SAMPLE
 from bon_eval.errors import StoreError
-from bon_eval.estimators import chosen_index
+from bon_eval.report.formats.browser_rows import FIRST, Entry, Shown, entries, filled, read_grades
 from bon_eval.report.formats.page_json import members
-from bon_eval.scorers import get_scorer
-from bon_eval.store import parts
-from bon_eval.store.reader import Run, stored_tables
-
-_SHOWN = ("greedy", "sample")
-_GRADE_ROWS = 8_192
+from bon_eval.report.formats.text import sampled_with
+from bon_eval.store.reader import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Budget:
     text_chars: int = 4_000
     """Of one text; the rest is cut, and the page says how much."""
     responses: int = 70_000
-    """Rows of the browser, shared equally by the problems; greedy and the best-of-N pick always have one."""
+    """Rows of the browser, shared equally by the problems; greedy and the pool's best-of-N pick always have one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,47 +59,6 @@ class BrowserData:
     """By problem id, in the order of the analysis."""
 
 
-@dataclass(slots=True)
-class _Entry:
-    """One problem while it is filled; the lists have a place for each row of the browser."""
-
-    row: ProblemRow
-    best: int
-    kept: list[int]
-    """Pool indexes that have a row; -1 is greedy."""
-    place: dict[int, int]
-    """Pool index -> its place in the lists."""
-    answers: list[str | None]
-    correct: list[int | None]
-    """1, 0, and -1 for an unscored response; None until its grade is read."""
-    reasons: list[str]
-    thought: list[int]
-    """Characters of each response that no grader read: its reasoning."""
-    responses: dict[int, _Response] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    text: str
-    """Its start."""
-    more: int
-    """Characters that are cut."""
-
-    @classmethod
-    def of(cls, text: str, most_chars: int) -> _Shown:
-        return cls(text[:most_chars], max(0, len(text) - most_chars))
-
-
-@dataclass(frozen=True, slots=True)
-class _Response:
-    text: _Shown
-    reasoning: _Shown | None
-    """What was cut away before grading; None: nothing."""
-    finish: str
-    log_likelihood: float
-    n_tokens: int
-
-
 def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> BrowserData:
     """The content of the browser.
 
@@ -115,19 +71,20 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
         StoreError: a part is damaged, or the grades are of other responses.
     """
     limits = budget or Budget()
-    entries = {entry.row.problem_id: entry for entry in _entries(run, analysis, limits)}
-    _read_grades(run, entries)
-    reasons = {reason: k for k, reason in enumerate(sorted({r for e in entries.values() for r in e.reasons}))}
+    of_problem = entries(run, analysis, limits.responses)
+    read_grades(run, of_problem)
+    reasons = {reason: k for k, reason in enumerate(sorted({r for e in of_problem.values() for r in e.reasons}))}
+    others = _Others.of(run, analysis)
     fields = {problem.id: problem.fields for problem in run.problems}
     scorer = analysis.settings.primary_scorer
-    share = limits.text_bytes // max(1, len(entries))
-    total = len(entries) * sum(pool.n for pool in run.draws.values())
-    rows = sum(len(entry.kept) for entry in entries.values())
-    packed: dict[str, BrowserProblem | None] = dict.fromkeys(entries)
+    share = limits.text_bytes // max(1, len(of_problem))
+    total = len(of_problem) * sum(pool.n for pool in run.draws.values())
+    rows = sum(len(entry.kept) for entry in of_problem.values())
+    packed: dict[str, BrowserProblem | None] = dict.fromkeys(of_problem)
     left_out = cut = 0
-    for entry in _filled(run, entries, limits.text_chars):
+    for entry in filled(run, of_problem, limits.text_chars):
         problem = entry.row.problem_id
-        own, missing, shortened = _own(entry, scorer, reasons, share, limits.text_chars)
+        own, missing, shortened = _own(entry, scorer, reasons, others, share, limits.text_chars)
         packed[problem] = BrowserProblem(
             members(
                 {
@@ -148,6 +105,7 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
         "n": [analysis.pool_size],
         "best_of": [analysis.settings.ns[-1]],
         "scorer": scorer,
+        "draws": [others.head],
         "reasons": list(reasons),
         "responses": total,
         "rows": rows,
@@ -158,89 +116,57 @@ def browser_data(run: Run, analysis: Analysis, budget: Budget | None = None) -> 
     return BrowserData(head, problems)
 
 
-def _entries(run: Run, analysis: Analysis, limits: Budget) -> Iterator[_Entry]:
-    name, n = analysis.settings.primary_scorer, analysis.pool_size
-    best = chosen_index(get_scorer(name, seed=analysis.settings.seed).over(run.pool))
-    at = {problem: row for row, problem in enumerate(run.pool.problem_ids)}
-    most = max(2, limits.responses // max(1, len(analysis.problems)))
-    for row in analysis.problems:
-        pick = int(best[at[row.problem_id]])
-        kept = [-1, pick, *[index for index in range(n) if index != pick][: most - 2]]
-        place = {index: k for k, index in enumerate(kept)}
-        yield _Entry(row, pick, kept, place, [None] * len(kept), [None] * len(kept), [""] * len(kept), [0] * len(kept))
+@dataclass(frozen=True, slots=True)
+class _Others:
+    """What the browser says of the draws besides greedy and the pool."""
 
+    head: list[dict[str, object]]
+    """Of each its name, how it was sampled, and n."""
+    worth: Mapping[str, list[list[float]]]
+    """Problem -> of each draw its accuracy and, of more than one response, that of best-of-n of all of them."""
+    flagged: Mapping[str, frozenset[str]]
+    """Problem -> ``cut``, ``unfinished``, ``unscored`` where a response of such a draw is."""
 
-def _read_grades(run: Run, entries: Mapping[str, _Entry]) -> None:
-    path = run.path / "grades.parquet"
-    columns = ["problem_id", "arm", "index", "correct", "answer", "reason"]
-    columns += [] if run.pool.reasoning_chars is None else ["reasoning_chars"]
-    known: dict[str, str] = {}  # one object for each reason, not one for each row
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(_GRADE_ROWS, columns=columns):
-                for entry, index, row in _wanted(batch, entries):
-                    k = entry.place[index]
-                    entry.correct[k] = -1 if row["correct"] is None else int(row["correct"])
-                    entry.answers[k] = row["answer"]
-                    entry.thought[k] = row.get("reasoning_chars") or 0
-                    entry.reasons[k] = known.setdefault(row["reason"][:200], row["reason"][:200])
-    except (pa.ArrowInvalid, OSError) as error:
-        raise StoreError(f"{path} is damaged; run: bon-eval grade {run.path}") from error
-    for problem, entry in entries.items():
-        if None in entry.correct:
-            raise StoreError(f"{run.path}: problem {problem} lacks grades; run: bon-eval grade {run.path}")
-
-
-def _filled(run: Run, entries: Mapping[str, _Entry], most_chars: int) -> Iterator[_Entry]:
-    """Each problem once its responses are read; those are dropped afterwards."""
-    columns = ["problem_id", "arm", "index", "text", "finish_reason", "log_likelihood", "n_tokens"]
-    for table in stored_tables(run.path, run.meta, columns, batch_bytes=parts.BATCH_BYTES):
-        for entry, index, row in _wanted(table, entries):
-            text, thought = row["text"], entry.thought[entry.place[index]]
-            entry.responses[index] = _Response(
-                _Shown.of(text[thought:], most_chars),
-                _Shown.of(text[:thought], most_chars) if thought else None,
-                row["finish_reason"],
-                row["log_likelihood"],
-                row["n_tokens"],
-            )
-            if len(entry.responses) == len(entry.kept):
-                yield entry
-                entry.responses.clear()
-
-
-def _wanted(
-    table: pa.Table | pa.RecordBatch, entries: Mapping[str, _Entry]
-) -> Iterator[tuple[_Entry, int, dict[str, Any]]]:
-    """The rows that have a place in the browser, with entry and index (-1: greedy)."""
-    ids, arms = table.column("problem_id").to_pylist(), table.column("arm").to_pylist()
-    indexes = table.column("index").to_pylist()
-    chosen: list[int] = []
-    found: list[tuple[_Entry, int]] = []
-    for position, (problem, arm, index) in enumerate(zip(ids, arms, indexes, strict=True)):
-        entry = entries.get(problem)
-        key = -1 if arm == "greedy" else index
-        if entry is not None and arm in _SHOWN and key in entry.place:
-            chosen.append(position)
-            found.append((entry, key))
-    rows = table.take(pa.array(chosen, pa.int64())).to_pylist()
-    yield from ((entry, key, row) for (entry, key), row in zip(found, rows, strict=True))
+    @classmethod
+    def of(cls, run: Run, analysis: Analysis) -> _Others:
+        ids = [row.problem_id for row in analysis.problems]
+        columns: list[list[NDArray[np.float64]]] = []
+        for facts in analysis.draws:
+            best = ("best-of-n", facts.n, analysis.settings.primary_scorer)
+            arms = [arm for arm in analysis.draw_problems if arm.draw == facts.draw]
+            columns.append([a.correct for a in arms if a.arm == "mean" or (a.arm, a.n, a.scorer) == best])
+        pools = run.others.values()
+        flags: dict[str, set[str]] = {problem: set() for problem in run.pool.problem_ids}
+        for name, of_pools in (
+            ("cut", [pool.truncated for pool in pools]),
+            ("unfinished", [pool.unfinished for pool in pools]),
+            ("unscored", [pool.unscored for pool in pools]),
+        ):
+            for values in of_pools:
+                for row in np.flatnonzero(values.any(axis=1)):
+                    flags[run.pool.problem_ids[row]].add(name)
+        return cls(
+            [{"name": facts.draw, "how": sampled_with(facts), "n": facts.n} for facts in analysis.draws],
+            {p: [[round(float(c[k]), 4) for c in of_draw] for of_draw in columns] for k, p in enumerate(ids)},
+            {problem: frozenset(names) for problem, names in flags.items()},
+        )
 
 
 def _own(
-    entry: _Entry, scorer: str, reasons: Mapping[str, int], budget: int, most_chars: int
+    entry: Entry, scorer: str, reasons: Mapping[str, int], others: _Others, budget: int, most_chars: int
 ) -> tuple[dict[str, object], int, int]:
     """One problem's columns; how many of its rows have no text, and how many texts are cut."""
-    responses = [entry.responses[index] for index in entry.kept]
-    texts: dict[tuple[_Shown, _Shown | None], int] = {}
+    responses = [entry.responses[key] for key in entry.kept]
+    always = (FIRST, (SAMPLE, entry.picks[SAMPLE]))
+    texts: dict[tuple[Shown, Shown | None], int] = {}
     text_of, spent, left_out = [], 0, 0
-    for index, response in zip(entry.kept, responses, strict=True):
+    for key, response in zip(entry.kept, responses, strict=True):
         text = response.text, response.reasoning
         if text not in texts:
             # What JSON makes of it: control characters take six bytes.
             both = text[0].text + (text[1].text if text[1] is not None else "")
             size = len(json.dumps(both, ensure_ascii=False).encode("utf-8", "replace")) + 8
-            if spent + size > budget and index != -1 and index != entry.best:
+            if spent + size > budget and key not in always:
                 text_of.append(-1)
                 left_out += 1
                 continue
@@ -248,21 +174,21 @@ def _own(
             texts[text] = len(texts)
         text_of.append(texts[text])
     answers: dict[str | None, int] = {}
-    row = entry.row
-    kept: Sequence[int] = entry.kept
+    row, flagged = entry.row, others.flagged[entry.row.problem_id]
     return (
         {
             "greedy": int(row.greedy_correct),
             "best": round(row.best_of_n[scorer], 4),
             "sample": round(row.pool_accuracy, 4),
-            "cut": int(row.greedy_truncated or row.pool_truncated > 0),
-            "unfinished": int(bool(row.greedy_unfinished or row.pool_unfinished)),
-            "unscored": int(row.greedy_unscored or row.pool_unscored > 0),
-            "pick": entry.best,
+            "cut": int(row.greedy_truncated or row.pool_truncated > 0 or "cut" in flagged),
+            "unfinished": int(bool(row.greedy_unfinished or row.pool_unfinished or "unfinished" in flagged)),
+            "unscored": int(row.greedy_unscored or row.pool_unscored > 0 or "unscored" in flagged),
+            "pick": entry.picks[SAMPLE],
+            **_of_others(entry, others),
             "texts": [text.text for text, _ in texts],
             "more": [text.more for text, _ in texts],
             **_reasoning([reasoning for _, reasoning in texts]),
-            "index": kept,
+            "index": [-1 if key == FIRST else key[1] for key in entry.kept],
             "text": text_of,
             "ll": [round(r.log_likelihood, 3) for r in responses],
             "tokens": [r.n_tokens for r in responses],
@@ -277,7 +203,20 @@ def _own(
     )
 
 
-def _reasoning(found: Sequence[_Shown | None]) -> dict[str, object]:
+def _of_others(entry: Entry, others: _Others) -> dict[str, object]:
+    """Which rows are of which draw (0: greedy and the pool), the others' picks and worth; nothing without others."""
+    if not others.head:
+        return {}
+    names = [str(draw["name"]) for draw in others.head]
+    number = {name: k for k, name in enumerate(names, 1)}
+    return {
+        "draw": [number.get(draw, 0) for draw, _ in entry.kept],
+        "picks": [entry.picks[name] for name in names],
+        "worth": others.worth[entry.row.problem_id],
+    }
+
+
+def _reasoning(found: Sequence[Shown | None]) -> dict[str, object]:
     """The reasoning before each text; nothing where there is none."""
     if not any(found):
         return {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bon_eval.analysis.results import Analysis, CurvePoint
+from bon_eval.analysis.curves import CurvePoint
+from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.figures import GRID
 
 if TYPE_CHECKING:

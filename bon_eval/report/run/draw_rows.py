@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from bon_eval.analysis.draws import DrawArm, DrawFacts, DrawPair
+from bon_eval.analysis.arms import LOG_LIKELIHOOD, N_TOKENS, TRUNCATED, UNFINISHED, UNSCORED
+from bon_eval.analysis.draws.facts import DrawArm, DrawFacts, DrawPair
+from bon_eval.analysis.draws.values import ArmValues
 from bon_eval.report.formats.columns import (
     REASONS,
     Column,
@@ -76,3 +78,31 @@ def draw_cells(facts: DrawFacts) -> Iterator[CsvRow]:
         own_cells = DRAW_ARM.cells(arm)
         del own_cells["name"]
         yield {f"draw_{k}" if k == "n" or k.startswith("tokens") else k: v for k, v in shared.items()} | own_cells
+
+
+_OF_PICKS = {
+    "log_likelihood": LOG_LIKELIHOOD,
+    "n_tokens": N_TOKENS,
+    "truncated": TRUNCATED,
+    "unfinished": UNFINISHED,
+    "unscored": UNSCORED,
+}
+
+
+def draw_problem_cells(problem_ids: Sequence[str], arms: Sequence[ArmValues]) -> Iterator[CsvRow]:
+    """For CSV a row for each arm of each problem; what a cell's arm or grades do not have is empty."""
+    none = [None] * len(problem_ids)
+    columns: list[tuple[CsvRow, list[list[float] | list[None]]]] = []
+    for arm in arms:
+        of_picks: list[list[float] | list[None]] = [
+            none
+            if arm.quantities is None or (quantity == UNFINISHED and not arm.knows_reasoning)
+            else arm.quantities[quantity].tolist()
+            for quantity in _OF_PICKS.values()
+        ]
+        names: CsvRow = {"name": arm.name, "draw": arm.draw, "arm": arm.arm, "n": arm.n, "scorer": arm.scorer}
+        columns.append((names, [arm.correct.tolist(), *of_picks]))
+    for k, problem in enumerate(problem_ids):
+        for names, values in columns:
+            cells = (of_arm[k] for of_arm in values)
+            yield {"problem_id": problem, **names, **dict(zip(("accuracy", *_OF_PICKS), cells, strict=True))}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from bon_eval.analysis.draws import DrawArm, DrawFacts
+from bon_eval.analysis.draws.facts import DrawArm, DrawFacts
 from bon_eval.report.formats.figures import BLUE, GREEN, INK, VERMILLION, legend_below, new_figure
 from bon_eval.stats import Interval
 
@@ -39,9 +38,12 @@ class Grid:
 def grids(draws: Iterable[DrawFacts]) -> tuple[Grid, ...]:
     """The grids among the draws: ``name@value``, two or more, of which one parameter has several values."""
     found = []
-    named = [draw for draw in draws if "@" in draw.draw]
-    for name, members in groupby(named, lambda draw: draw.draw.partition("@")[0]):
-        own = tuple(members)
+    named: dict[str, list[DrawFacts]] = {}
+    for draw in draws:
+        name, at, _ = draw.draw.partition("@")
+        if at:
+            named.setdefault(name, []).append(draw)
+    for name, own in named.items():
         varied = [p for p in _PARAMETERS if len({getattr(draw, p) for draw in own}) > 1]
         if len(varied) == 1:
             parameter = varied[0]

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bon_eval.analysis.compute import ComputeRow
+from bon_eval.analysis.draws.facts import DrawArm, DrawFacts
 from bon_eval.analysis.results import Analysis
+from bon_eval.analysis.settings import Settings
 from bon_eval.errors import counted
 from bon_eval.estimators.reweighting import BELIEVABLE
 from bon_eval.report.formats.browser import Budget, browser_data
@@ -19,6 +21,7 @@ from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
+from bon_eval.report.run.affected import affected
 from bon_eval.report.run.figures import MOST_SCORERS, figures
 from bon_eval.report.run.terminal import chance_text, engine_label, grown_text, is_main, reasoning_text, redrawn_text
 from bon_eval.store.files import write_pieces
@@ -108,7 +111,7 @@ def page(
         for caption in [_CAPTIONS.get(name, _GRID_CAPTION)]
     }
     grids = [panels.pop(name) for name in list(panels) if name not in _CAPTIONS]
-    drawn_arms = [(draw, arm) for draw in analysis.draws for arm in draw.arms]
+    main_draws, other_draws = _by_weight(analysis.draws, analysis.settings)
     values = {
         "title": title,
         "sent": sent,
@@ -116,13 +119,19 @@ def page(
         if analysis.n_clusters is None
         else clusters_text(analysis.n_clusters, analysis.settings.cluster),
         "analysis": analysis,
+        "affected": {
+            "truncated": affected(analysis, "truncated"),
+            "unfinished": affected(analysis, "unfinished"),
+            "unscored": affected(analysis, "unscored"),
+        },
         "marked": any(row.log_likelihood is not None and row.log_likelihood.marked for row in analysis.arms),
         "reasoning": [*chance_text(analysis), *reasoning_text(analysis.facts)],
         "primary": analysis.settings.primary_scorer,
         "last": analysis.settings.ns[-1],
         "grids": grids,
-        "main_draws": [pair for pair in drawn_arms if is_main(*pair, analysis.settings)],
-        "other_draws": [pair for pair in drawn_arms if not is_main(*pair, analysis.settings)],
+        "main_draws": main_draws,
+        "other_draws": other_draws,
+        "variant_draws": {v.name: _by_weight(v.draws, analysis.settings)[0] for v in analysis.variants},
         "grown": [*grown_text(analysis.run, analysis.settings.looks), *redrawn_text(analysis)],
         "compute": panels.pop("compute"),
         "main_costs": [row for row in analysis.compute if not _of_another_scorer(row, analysis)],
@@ -135,6 +144,14 @@ def page(
     }
     listed = None if data is None else pieces(data.head, (problem.joined() for problem in data.problems.values()))
     yield from render_pieces("report.html.jinja", values, listed)
+
+
+def _by_weight(
+    draws: Iterable[DrawFacts], settings: Settings
+) -> tuple[list[tuple[DrawFacts, DrawArm]], list[tuple[DrawFacts, DrawArm]]]:
+    """The arms of draws, each with its draw: those of the main table, and the others."""
+    arms = [(draw, arm) for draw in draws for arm in draw.arms]
+    return [pair for pair in arms if is_main(*pair, settings)], [pair for pair in arms if not is_main(*pair, settings)]
 
 
 def _of_another_scorer(row: ComputeRow, analysis: Analysis) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated
 
+from bon_eval.analysis.curves import CurvePoint
 from bon_eval.analysis.results import (
     Analysis,
     ArmPair,
     ArmRow,
-    CurvePoint,
     Facts,
     Headline,
     ProblemRow,
@@ -186,6 +186,7 @@ _VARIANT = Row[Variant](
         *own(Variant, "name", "note"),
         *renamed(Variant, problems="n_problems"),
         Column("arms", Many(ARM, 5), lambda variant: variant.arms),
+        *later(Column("draws", Many(DRAW), lambda variant: variant.draws)),
     ),
 )
 

@@ -6,15 +6,17 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from bon_eval.analysis.draws import DrawArm, DrawFacts
+from bon_eval.analysis.draws.facts import DrawArm, DrawFacts
 from bon_eval.analysis.results import Analysis, ArmRow, Facts, Variant
 from bon_eval.analysis.settings import Settings
 from bon_eval.errors import counted
 from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, sampled_with, text_table
+from bon_eval.report.run.affected import affected
 from bon_eval.report.run.explain_notes import FEW_SCORERS, NONE, explained, lift_text, ranking, resampled, spoken
 from bon_eval.stats import Interval
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
+_NAME_WIDTH = 19
 _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut %", "open %", "unsc. %")
 
 
@@ -63,8 +65,19 @@ def _row(row: ArmRow, settings: Settings, units: int) -> tuple[str, ...]:
 
 
 def _draw_row(arm: DrawArm, settings: Settings, units: int) -> tuple[str, ...]:
-    name = arm.draw if arm.arm == "mean" else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}"
+    name = (
+        _shortened(arm.draw) if arm.arm == "mean" else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}"
+    )
     return (name, *_cells(arm, settings.shows(arm.p_joint, units)))
+
+
+def _shortened(name: str) -> str:
+    """A draw's name with its middle left out where it would make the table too wide; the notes have all of it.
+
+    >>> _shortened("nucleus"), _shortened("a-long-name-of-a-grid@0.25@0.95")
+    ('nucleus', 'a-long-n…@0.25@0.95')
+    """
+    return name if len(name) <= _NAME_WIDTH else f"{name[:8]}…{name[8 - _NAME_WIDTH + 1 :]}"
 
 
 def _cells(row: ArmRow | DrawArm, starred: bool) -> tuple[str, ...]:
@@ -253,7 +266,6 @@ def _strict(strict: Variant, analysis: Analysis) -> list[str]:
 
 
 def _warnings(analysis: Analysis) -> list[str]:
-    greedy, sample = analysis.arms[0], analysis.arms[1]
     out = []
     if analysis.n_missing or analysis.run.get("state") == "sampling":
         have = "has" if analysis.n_missing == 1 else "have"
@@ -269,21 +281,15 @@ def _warnings(analysis: Analysis) -> list[str]:
             f"without truncated responses: {counted(analysis.n_problems)} of which none was cut; {analysis.n_excluded} "
             "were left out, which tend to be those with long answers."
         )
-    if greedy.truncated or sample.truncated:
+    if cut := affected(analysis, "truncated"):
         out.append(
-            f"cut: {_share(sample.truncated)} % of the pool and {_share(greedy.truncated)} % of greedy reached the "
-            "token limit; their log-likelihood lacks the end token and is inflated (see --exclude-truncated)."
+            f"cut: {cut} reached the token limit; their log-likelihood lacks the end token and is inflated (see "
+            "--exclude-truncated)."
         )
-    if greedy.unfinished or sample.unfinished:
-        out.append(
-            f"open: {_share(sample.unfinished)} % of the pool and {_share(greedy.unfinished)} % of greedy have "
-            "reasoning that was not finished, so no answer; they count as wrong."
-        )
-    if greedy.unscored or sample.unscored:
-        out.append(
-            f"unscored: {_share(sample.unscored)} % of the pool and {_share(greedy.unscored)} % of greedy got no "
-            "verdict; they count as not correct."
-        )
+    if unfinished := affected(analysis, "unfinished"):
+        out.append(f"open: {unfinished} have reasoning that was not finished, so no answer; they count as wrong.")
+    if unscored := affected(analysis, "unscored"):
+        out.append(f"unscored: {unscored} got no verdict; they count as not correct.")
     return out
 
 

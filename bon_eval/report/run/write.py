@@ -6,10 +6,13 @@ from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.csv_json import document_text, to_csv
-from bon_eval.report.run.draw_rows import DRAW_PAIR, draw_cells
+from bon_eval.report.run.draw_rows import DRAW_PAIR, draw_cells, draw_problem_cells
 from bon_eval.report.run.explain_rows import COMPUTE, REWEIGHTED, SCORER, STOPPING, length_cells
 from bon_eval.report.run.rows import ARM, CURVE, PAIR, document, problem_cells
 from bon_eval.store.files import replace_all
+
+_OF_DRAWS = frozenset({"draws.csv", "draw_pairs.csv", "draw_curves.csv", "draw_problems.csv"})
+"""The tables that only a run with draws has."""
 
 
 def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
@@ -44,8 +47,16 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         texts = {
             "draws.csv": to_csv(cells for facts in analysis.draws for cells in draw_cells(facts)),
             "draw_pairs.csv": to_csv(DRAW_PAIR.cells(pair) for pair in analysis.draw_pairs),
+            "draw_curves.csv": to_csv(
+                {"draw": draw, **CURVE.cells(point)}
+                for draw, points in analysis.draw_curves.items()
+                for point in points
+            ),
+            "draw_problems.csv": to_csv(
+                draw_problem_cells([row.problem_id for row in analysis.problems], analysis.draw_problems)
+            ),
         } | texts
     replace_all({directory / name: text.encode() for name, text in texts.items()})
-    for name in {"draws.csv", "draw_pairs.csv"} - texts.keys():
+    for name in _OF_DRAWS - texts.keys():
         (directory / name).unlink(missing_ok=True)  # of an earlier report, of an extent with draws
     return {name: directory / name for name in texts}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from itertools import combinations
 from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
@@ -329,3 +331,77 @@ def test_clusters_from_the_command_line(unequal: tuple[Run, Run], tmp_path: Path
     page = (tmp_path / "compare.html").read_text()
     assert "Resampled are 12 clusters of problems with one question." in page
     assert "intervals are 95 % over clusters" in page
+
+
+# --- draws
+
+
+@pytest.fixture(scope="module")
+def drawn(twin: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Run]:
+    """Draws that both runs have, at two n; that differ in a parameter; that one alone has."""
+    place = tmp_path_factory.mktemp("drawn")
+    both = ["--n", "3", "--dtype", "float32", "--draw"]
+    low, one = "low=temperature:0.25,n:4", ["--draw", "one=top_k:2,n:1"]
+    before = stored(place / "before", "--model", "arith-mixed", *both, low, *one, "--draw", "cut=top_k:5,n:2")
+    gone = ["--draw", "cut=top_k:6,n:2", "--draw", "new=top_p:0.5,n:2"]
+    after = stored(place / "after", "--model", twin, "--seed", "5", *both, low.replace(":4", ":2"), *one, *gone)
+    call("score", after, "--by", before, "--quiet")
+    call("score", before, "--by", after, "--quiet")
+    return load_run(before), load_run(after)
+
+
+def best_of_two(run: Run, scores: Any) -> float:
+    """Accuracy of best-of-2 of the draw `low` by every pair of responses."""
+    values = [
+        right[list(pair)][score[list(pair)] == score[list(pair)].max()].mean()
+        for right, score in zip(run.others["low"].correct, scores, strict=True)
+        for pair in combinations(range(score.size), 2)
+    ]
+    return float(np.mean(values))
+
+
+def test_draws_that_both_runs_have_are_a_family_of_their_own(drawn: tuple[Run, Run], tmp_path: Path) -> None:
+    before, after = drawn
+    found = compare_runs(before, after, draws=500)
+    changes = {change.name: change for change in found.draw_accuracies}
+    arms = ("mean", "best_own", "best_base", "vote")
+    assert list(changes) == [*(f"accuracy.low.{arm}" for arm in arms), "accuracy.one.mean"]
+    for name in ("low", "one"):
+        first, second = (run.others[name].correct.mean() for run in drawn)
+        mean = changes[f"accuracy.{name}.mean"]
+        assert (mean.before.estimate, mean.after.estimate) == (pytest.approx(first), pytest.approx(second))
+        assert mean.difference.difference == pytest.approx(second - first)
+    best = changes["accuracy.low.best_own"]
+    assert best.label == "low best-of-2, own likelihood"
+    for run, interval in ((before, best.before), (after, best.after)):
+        assert interval.estimate == pytest.approx(best_of_two(run, run.others["low"].log_likelihood))
+    of_base = load_forced_by(after, before)["low"]
+    assert changes["accuracy.low.best_base"].after.estimate == pytest.approx(best_of_two(after, of_base))
+    for change in changes.values():
+        assert change.p_holm is None
+        assert change.p_joint is not None
+        assert change.p_joint >= change.difference.p_value - 1e-12
+        assert change.shown_p in (change.p_joint, None)
+    assert found.reasons["draw cut"] == "it has other parameters after than before"
+    assert found.reasons["draw new"] == "only the run after has it"
+    plain = compare_runs(*(replace(run, others={}) for run in drawn), draws=500)
+    assert plain.draw_accuracies == ()
+    assert (str(plain.accuracies), str(plain.quantities)) == (str(found.accuracies), str(found.quantities))
+
+
+def test_a_comparison_of_draws_is_written_and_printed(drawn: tuple[Run, Run], tmp_path: Path) -> None:
+    done = call("compare", *(run.path for run in drawn), "--draws", "500", "--out", tmp_path)
+    assert "accuracy of draws" in done.output
+    assert "not compared: draw new; only the run after has it." in done.output
+    assert "those of draws over all of theirs (max-t)" in " ".join(done.output.split())
+    rows = json.loads((tmp_path / "compare.json").read_text())["draw_accuracies"]
+    frame = pd.read_csv(tmp_path / "compare.csv").set_index("name")
+    for row in rows:
+        assert frame.loc[row["name"], "table"] == "accuracy of draws"
+        assert frame.loc[row["name"], "difference"] == pytest.approx(row["difference"])
+        assert f"{row['after']:.3f}" in next(
+            line for line in done.output.splitlines() if line.startswith(f"{row['label']} ")
+        )
+    text = (tmp_path / "compare.html").read_text(encoding="utf-8")
+    assert "Draws that both runs have." in text
+    assert '"draws":[[{"name":"low","how":"temperature 0.25","n":4}' in text

@@ -38,6 +38,14 @@ def found() -> Analysis:
     return analyse(GridRun(), draws=200)
 
 
+def test_a_grid_that_is_given_in_two_texts_is_one(found: Analysis) -> None:
+    hot, *others = found.draws
+    heat = [draw for draw in others if draw.draw.startswith("heat")]
+    cut = [draw for draw in others if draw.draw.startswith("cut")]
+    apart = grids([heat[0], *cut, hot, *heat[1:]])
+    assert [(grid.name, len(grid.draws)) for grid in apart] == [("heat", 3), ("cut", 2)]
+
+
 def test_a_grid_varies_in_one_parameter(found: Analysis) -> None:
     heat, cut = grids(found.draws)
     assert (heat.name, heat.parameter, [d.draw for d in heat.draws]) == (

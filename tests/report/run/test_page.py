@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from example_config import CONFIG as EXAMPLE
 
 from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.results import Analysis
+from bon_eval.draws import DrawSpec, parse_draws
 from bon_eval.records import Problem, Response
 from bon_eval.report.formats.browser import Budget, browser_data
 from bon_eval.report.formats.figures import inline_svg
@@ -48,23 +50,28 @@ NAMES = ["compute", "lift", "accuracy", "log_likelihood", "sharpening"]
 CONFIG = replace(EXAMPLE, task="<b>task</b>", model="m</title><script>window.pwned=7</script>")
 
 
-def store_run(directory: Path, problems: list[Problem], texts: list[str], n: int) -> Path:
+DRAWS = parse_draws(["cold=temperature:0.5,n:5", "many=top_p:0.9,n:40", "one=top_k:3,n:1"])
+
+
+def store_run(
+    directory: Path, problems: list[Problem], texts: list[str], n: int, draws: tuple[DrawSpec, ...] = ()
+) -> Path:
     prompts = pa.table(
         {"prompt": ["?"] * len(problems), "prompt_token_ids": pa.array([[1]] * len(problems), pa.list_(pa.int32()))}
     )
-    with RunStore(directory, replace(CONFIG, n=n), problems, prompts) as store:
+    with RunStore(directory, replace(CONFIG, n=n, draws=draws), problems, prompts) as store:
         store.begin_session("now", {"python": "3"}, {"name": "none", "version": "<i>0</i>"})
         for k, problem in enumerate(problems):
-            for arm, size in (("greedy", 1), ("sample", n)):
+            for arm, size in (("greedy", 1), ("sample", n), *((draw.name, draw.n) for draw in draws)):
                 store.append(
                     [
                         Response(
                             problem.id,
                             arm,  # type: ignore[arg-type]
                             i,
-                            texts[(i + k) % len(texts)],
+                            texts[(i + k + 3 * len(arm)) % len(texts)],
                             (5, 2),
-                            (-0.1 * ((i * 7 + k) % 11) - 0.1, -0.5),
+                            (-0.1 * ((i * 7 + k + len(arm)) % 11) - 0.1, -0.5),
                             "length" if i % 5 == 4 else "stop",
                         )
                         for i in range(size)
@@ -126,6 +133,92 @@ def test_hostile_texts_run_nothing_and_are_shown_as_they_are(
     assert len(tab.query_selector_all("script")) == 2
     assert trouble == []
     tab.close()
+
+
+@pytest.fixture(scope="module")
+def with_draws(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Analysis, Path]:
+    problems = [Problem(f"<i>p{k}</i>", {"question": "?"}, "1") for k in range(12)]
+    run = load_run(store_run(tmp_path_factory.mktemp("draws") / "run", problems, HOSTILE, N, DRAWS))
+    analysis = analyse(run, draws=200, duplicates=run.duplicates)
+    return run, analysis, write_page(run, analysis, run.path)
+
+
+def test_the_browser_shows_every_draw_when_it_is_opened(with_draws: tuple[Run, Analysis, Path], open_page: Any) -> None:
+    run, analysis, path = with_draws
+    tab, trouble = open_page(path)
+    tab.click(".problem > button >> nth=0")
+    problem = run.pool.problem_ids[0]
+    stored = {(r.arm, r.index): r for r in iter_responses(run.path) if r.problem_id == problem}
+    worth = {(a.draw, a.arm, a.n): a.correct[0] for a in analysis.draw_problems if a.scorer in (None, "log_likelihood")}
+    details = tab.query_selector_all(".problem details.draw")
+    mean, best = ({k: f"{v:.2f}" for (k, arm, _), v in worth.items() if arm == of} for of in ("mean", "best-of-n"))
+    assert [d.query_selector("summary").text_content() for d in details] == [
+        f"cold {mean['cold']}, best-of-5 {best['cold']} temperature 0.5",
+        f"many {mean['many']}, best-of-40 {best['many']} temperature 1, top_p 0.9",
+        f"one {mean['one']} temperature 1, top_k 3",
+    ]
+    assert tab.query_selector_all("details.draw .response") == [], "made when they are looked at"
+    for box in details:
+        box.query_selector("summary").click()
+    tab.wait_for_selector("details.draw:last-of-type .response")
+    while tab.query_selector("text=more responses"):
+        tab.click("text=more responses")
+    seen: dict[tuple[str, int], str] = {}
+    for spec, holder in zip(DRAWS, tab.query_selector_all("details.draw"), strict=True):
+        picked = [box for box in holder.query_selector_all(".response") if "pick" in box.get_attribute("class")]
+        assert len(picked) == (spec.n > 1)
+        for box in holder.query_selector_all(".response"):
+            names = box.query_selector(".head b").text_content().rsplit(" ", 1)
+            alike = re.search(rf"the same text: {spec.name} ([\d, ]+)", box.text_content())
+            for index in [names[1], *(alike[1].split(", ") if alike else [])]:
+                key = (names[0], int(index))
+                assert names[0] == spec.name
+                assert box.query_selector(":scope > .text").text_content() == shown(stored[key].text[:4000])
+                seen[key] = box.text_content()
+        if spec.n > 1:
+            index = int(picked[0].query_selector(".head b").text_content().split()[1])
+            highest = max(r.log_likelihood for key, r in stored.items() if key[0] == spec.name)
+            assert stored[spec.name, index].log_likelihood == highest
+            assert f"best-of-{spec.n} pick" in picked[0].text_content()
+    assert set(seen) == {key for key in stored if key[0] not in ("greedy", "sample")}
+    assert len(tab.query_selector_all(".problem section > div .response")) == 1 + N, "greedy and the pool as before"
+    assert tab.evaluate("window.pwned") is None
+    assert tab.query_selector_all("img, iframe, object, embed") == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280
+    tab.click(".problem > button >> nth=0")
+    assert tab.query_selector_all(".response") == [], "one problem at a time"
+    assert trouble == []
+    tab.close()
+
+
+def test_rows_of_draws_share_the_budget_with_the_pools(with_draws: tuple[Run, Analysis, Path]) -> None:
+    run, analysis, _ = with_draws
+    data = browser_data(run, analysis, Budget(responses=12 * 9))
+    small: Any = json.loads("".join(pieces(data.head, (problem.joined() for problem in data.problems.values()))))
+    assert [draw["name"] for draw in small["draws"][0]] == ["cold", "many", "one"]
+    assert (small["rows"], small["responses"]) == (12 * 9, 12 * (1 + N + 46))
+    for problem in small["problems"]:
+        assert problem["draw"][:5] == [0, 0, 1, 2, 3]
+        assert problem["index"][:5] == [-1, problem["pick"], *problem["picks"]]
+        assert {(d, i) for d, i in zip(problem["draw"], problem["index"], strict=True) if i == 0} >= {
+            (0, 0),
+            (1, 0),
+            (2, 0),
+        }
+    text = "".join(page(run, analysis, Budget(responses=12 * 9)))
+    assert "108 of the 732 responses have a row here" in text
+
+
+def test_a_response_of_a_draw_that_was_cut_is_found(with_draws: tuple[Run, Analysis, Path]) -> None:
+    run, analysis, _ = with_draws
+    low = replace(run.others["one"], truncated=np.arange(12)[:, None] == 4)
+    none = {name: replace(pool, truncated=np.zeros_like(pool.truncated)) for name, pool in run.draws.items()}
+    one = replace(run, pool=none["sample"], greedy=none["greedy"], others={**none, "one": low})
+    del one.others["greedy"], one.others["sample"]  # type: ignore[attr-defined]
+    found = browser_data(one, analyse(one, draws=200))
+    cut = [json.loads(problem.joined())["cut"] for problem in found.problems.values()]
+    assert cut == [int(k == 4) for k in range(12)]
+    assert analysis.n_problems == 12
 
 
 def test_filters_and_search(hostile: tuple[Run, Analysis, Path], open_page: Any) -> None:

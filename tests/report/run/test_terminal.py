@@ -10,8 +10,10 @@ import pytest
 from made_run import MadeRun
 
 from bon_eval.analysis.analyse import analyse
+from bon_eval.analysis.draws.facts import DrawFacts
 from bon_eval.analysis.results import Analysis, Variant
 from bon_eval.draws import as_stored, parse_draws
+from bon_eval.report.run.affected import affected
 from bon_eval.report.run.figures import write_figures
 from bon_eval.report.run.terminal import WIDTH, render
 from bon_eval.stats import Interval
@@ -110,6 +112,33 @@ def test_a_star_that_only_a_draw_has_is_explained() -> None:
     assert not [line for line in text.splitlines() if "]*" in line and not line.startswith("low ")]
     assert "arms of draws over all of theirs (max-t)." in " ".join(text.split())
     assert "draws: low is temperature 0.25, n 1; log-lik is the model's own" in " ".join(text.split())
+
+
+def test_long_names_of_draws_fit_and_stand_whole_in_the_notes() -> None:
+    name = "a-very-long-name-of-some-draws"
+    found = drawn(f"{name}=temperature:0.25/0.5,top_p:0.9/0.95,n:1")
+    text = render(found)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert len({line.split()[0] for line in text.splitlines() if line.startswith("a-very-l…")}) == 4
+    assert all(f"{draw.draw} is temperature" in " ".join(text.split()) for draw in found.draws)
+
+
+def test_what_was_cut_in_draws_is_said_too() -> None:
+    found = drawn("low=temperature:0.25,n:1", *(f"d{k}=top_k:{k},n:1" for k in range(2, 8)))
+    assert affected(found, "truncated") is None
+    assert "cut:" not in render(found)
+
+    def some(draw: DrawFacts, share: float) -> DrawFacts:
+        return replace(draw, arms=(replace(draw.arms[0], truncated=share), *draw.arms[1:]))
+
+    low, *others = found.draws
+    one = replace(found, draws=(some(low, 0.25), *others))
+    assert "cut: 0.0 % of the pool, 0.0 % of greedy and 25.0 % of low reached" in " ".join(render(one).split())
+    many = replace(found, draws=tuple(some(draw, 0.5) for draw in found.draws))
+    assert affected(many, "truncated") == (
+        "0.0 % of the pool, 0.0 % of greedy, 50.0 % of low, 50.0 % of d2, 50.0 % of d3, 50.0 % of d4 and some of "
+        "3 more draws"
+    )
 
 
 def test_figures_of_a_grid_go_with_it(tmp_path: Path) -> None:
