@@ -28,6 +28,8 @@ RESERVED = frozenset([
 
 _PROBE = "What is it?"
 _EXCERPT_CHARS = 60
+_ANY_DATE = datetime.datetime(2000, 1, 1)
+"""For what no date changes: how a turn is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +112,21 @@ class ChatTemplate:
         """What the template writes behind the last words of an assistant's turn; empty where it cannot be told."""
         talk = ({"role": "user", "content": _PROBE}, {"role": "assistant", "content": _PROBE[::-1]})
         try:
-            text = self._rendered(talk, "a conversation of two turns", False)
+            text = self._rendered(talk, "a conversation of two turns", False, any_date=True)
         except TaskError:
             return ""  # a template for prompts alone
         at = text.rfind(_PROBE[::-1])
         return "" if at < 0 else text[at + len(_PROBE) :]
 
-    def _rendered(self, messages: Sequence[Message], what: str, open_answer: bool) -> str:
+    def _rendered(self, messages: Sequence[Message], what: str, open_answer: bool, *, any_date: bool = False) -> str:
+        date = _ANY_DATE.strftime if any_date and self._date is None else self._strftime_now
         try:
             text = self._tokenizer.apply_chat_template(
                 [dict(message) for message in messages],
                 tokenize=False,
                 add_generation_prompt=open_answer,
                 chat_template=self._text,
-                **(self._arguments | {"strftime_now": self._strftime_now}),
+                **(self._arguments | {"strftime_now": date}),
             )
         except ConfigError:
             raise
