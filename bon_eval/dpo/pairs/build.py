@@ -110,11 +110,11 @@ def _grid(
     rules = [Rule("of different texts", (text_c[:, None] != text_r) & (ids_c[:, None] != ids_r))]
     if order == "distance":
         assert pool.right is not None  # else the recipe has no sides
-        numbers = ([s.number for s in side] for side in (sides.chosen, sides.rejected))
-        rules += distance_rules(pool.right, *numbers, options.margin)
+        near, far = ([s.number for s in side] for side in (sides.chosen, sides.rejected))
+        rules += distance_rules(pool.right, near, far, options.margin)
     elif order is not None and order != "random":
-        values = ([s.value for s in side] for side in (sides.chosen, sides.rejected))
-        rules += lead_rules(order, *values, options.margin)
+        high, low = ([s.value for s in side] for side in (sides.chosen, sides.rejected))
+        rules += lead_rules(order, high, low, options.margin)
     if options.match_length is not None:
         longer, shorter = np.maximum(length_c[:, None], length_r), np.minimum(length_c[:, None], length_r)
         near = longer <= (options.match_length + ROUNDING) * shorter

@@ -60,7 +60,7 @@ def other(own: tuple[str, str], known: Sequence[tuple[str, str]], rng: np.random
         rng: the random stream.
     """
     prompt, text = own
-    for k in rng.permutation(len(known)):
+    for k in map(int, rng.permutation(len(known))):
         if known[k][0] != prompt and known[k][1].strip() != text.strip():
             return known[k][1]
     return None

@@ -1,4 +1,4 @@
-"""The orders of wrong-wrong: distance by brute force, a fair coin, the same couples, no likelihood where none counts."""
+"""The orders of wrong-wrong: distance by brute force, a fair coin, the same couples, likelihood kept out."""
 
 from __future__ import annotations
 
