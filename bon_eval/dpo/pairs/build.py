@@ -110,8 +110,8 @@ def _grid(
     rules = [Rule("of different texts", (text_c[:, None] != text_r) & (ids_c[:, None] != ids_r))]
     if order == "distance":
         assert pool.right is not None  # else the recipe has no sides
-        near, far = ([s.number for s in side] for side in (sides.chosen, sides.rejected))
-        rules += distance_rules(pool.right, near, far, options.margin)
+        nearer, farther = ([s.number for s in side] for side in (sides.chosen, sides.rejected))
+        rules += distance_rules(pool.right, nearer, farther, options.margin)
     elif order is not None and order != "random":
         high, low = ([s.value for s in side] for side in (sides.chosen, sides.rejected))
         rules += lead_rules(order, high, low, options.margin)
