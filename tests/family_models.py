@@ -124,3 +124,28 @@ def make_family_model(name: str, folder: Path) -> Path:
     generation = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
     assert generation["eos_token_id"] == model.generation_config.eos_token_id
     return folder
+
+
+def make_renumbered_model(folder: Path) -> Path:
+    """The embedded model with its tokens numbered backwards: it says the same, in other ids of the same range."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model: Any = AutoModelForCausalLM.from_pretrained(str(ASSETS / "arith-mixed"))
+    content = json.loads((ASSETS / "arith-mixed" / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary: dict[str, int] = content["model"]["vocab"]
+    size = len(vocabulary)
+    assert sorted(vocabulary.values()) == list(range(size))
+    content["model"]["vocab"] = {token: size - 1 - i for token, i in vocabulary.items()}
+    for token in content["added_tokens"]:
+        token["id"] = size - 1 - token["id"]
+    with torch.no_grad():
+        rows = model.get_input_embeddings().weight
+        rows[:size] = rows[:size].flip(0).clone()
+    for config in (model.config, model.generation_config):
+        config.eos_token_id, config.pad_token_id = size - 1, size - 2
+    model.save_pretrained(str(folder))
+    (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    settings = (ASSETS / "arith-mixed" / "tokenizer_config.json").read_text(encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(settings, encoding="utf-8")
+    return folder

@@ -39,7 +39,7 @@ from bon_eval.cli.options import (
     with_server,
 )
 from bon_eval.cli.output import is_of_output, report_output
-from bon_eval.cli.pairs import pairs
+from bon_eval.cli.pairs import pairs, probes
 from bon_eval.cli.scale import merge, plan
 from bon_eval.cli.stored import (
     check_stored,
@@ -229,5 +229,5 @@ def doctor(model: str, engines: tuple[str, ...], dtype: str, engine_arg: tuple[s
         click.echo(line)
 
 
-for _command in (report, grade, score, compare, summary, scorers, plan, merge, tasks, pairs, dpo, sft, track):
+for _command in (report, grade, score, compare, summary, scorers, plan, merge, tasks, pairs, probes, dpo, sft, track):
     main.add_command(_command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from fractions import Fraction
 from typing import Any
 
 from bon_eval.graders.base import UNDECIDED, Decision, Grade, as_decision
@@ -51,6 +52,13 @@ class AnswerGrader(ABC):
     def key(self, answer: str) -> str | None:
         """The vote key of an answer in normal form, equal for equivalent ones; None when only a worker can tell."""
         return answer
+
+    def number(self, answer: str) -> Fraction | None:
+        """The rational number that an answer in normal form, or a gold that went through `self.gold`, states.
+
+        None where it states none that is found without a worker, and of graders whose answers are no numbers.
+        """
+        return None
 
     @abstractmethod
     def strict(self, response: str) -> str | None:

@@ -54,6 +54,14 @@ def read_flat(text: str) -> str:
     return flat(text)
 
 
+def fraction_of(key: str) -> Fraction | None:
+    """The rational number of a form's key; None for every other key."""
+    if not key.startswith("q"):
+        return None
+    top, _, bottom = key[1:].partition("/")
+    return Fraction(int(top, 16), int(bottom, 16))
+
+
 class MathGrader(AnswerGrader):
     r"""Competition mathematics: the answer in ``\boxed{}``, golds in LaTeX."""
 
@@ -150,6 +158,11 @@ class MathGrader(AnswerGrader):
             return form_key(form, EXACT)
         except UndecidedError:
             return None
+
+    def number(self, answer: str) -> Fraction | None:
+        """The value of an answer whose vote key is a rational number's."""
+        key = MathGrader.key(self, answer)
+        return None if key is None else fraction_of(key)
 
     def strict(self, response: str) -> str | None:
         """The answer under the strict format: boxed."""

@@ -14,7 +14,7 @@ from bon_eval.graders.answers.tree import MAX_DIGITS, Expr
 from bon_eval.graders.base import Decision
 from bon_eval.graders.extract import Extract, extract
 from bon_eval.graders.language.numerals import leading_words, value_text
-from bon_eval.graders.math import BEYOND, EXACT, TOO_DEEP, MathGrader, read_form
+from bon_eval.graders.math import BEYOND, EXACT, TOO_DEEP, MathGrader, fraction_of, read_form
 from bon_eval.graders.reading.numbers import STATED_NUMBER, one_of_several, scale_at
 
 _REMARK = re.compile(r"(?<=[\w%)])\s{1,3}\([^()]*\)(?=[\s.,;:]*$)")
@@ -70,6 +70,11 @@ class NumericGrader(MathGrader):
         if len(answer) <= MAX_ANSWER_CHARS and (value := number_in(answer)) is not None:
             return decimal_text(value)
         return super().key(answer)
+
+    def number(self, answer: str) -> Fraction | None:
+        """The number that is read."""
+        value = number_in(answer) if len(answer) <= MAX_ANSWER_CHARS else None
+        return super().number(answer) if value is None else value
 
     def strict(self, response: str) -> str | None:
         """The answer under the strict format: the number after the last ``####``."""
@@ -129,7 +134,7 @@ def number_in(text: str) -> Fraction | None:
         form = form[2]
     if form is not None and form[0] == "expr":
         try:
-            return _fraction(form_key(form, EXACT))
+            return fraction_of(form_key(form, EXACT))
         except UndecidedError:
             if not _counted(form[1]):
                 return None
@@ -176,13 +181,6 @@ def _several(form: Form) -> bool:
     if form[0] in ("list", "set", "tuple"):
         return len(form[1]) > 1 and not any(item[0] == "text" for item in form[1])
     return form[0] in ("interval", "ratio", "union", "matrix", "rel")
-
-
-def _fraction(key: str) -> Fraction | None:
-    if not key.startswith("q"):
-        return None
-    top, _, bottom = key[1:].partition("/")
-    return Fraction(int(top, 16), int(bottom, 16))
 
 
 def decimal_text(value: Fraction) -> str:

@@ -30,6 +30,8 @@ _PROBE = "What is it?"
 _EXCERPT_CHARS = 60
 _TRIES = 20
 """Further renderings of a template's first text: one that picks of two by chance passes them once in a million."""
+_ANY_DATE = datetime.datetime(2000, 1, 1)
+"""For what no date changes: how a turn is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,20 +122,21 @@ class ChatTemplate:
     def _behind_the_answer(self, more: tuple[Message, ...]) -> str:
         talk = ({"role": "user", "content": _PROBE}, {"role": "assistant", "content": _PROBE[::-1]}, *more)
         try:
-            text = self._rendered(talk, f"a conversation of {len(talk)} turns", False)
+            text = self._rendered(talk, f"a conversation of {len(talk)} turns", False, any_date=True)
         except TaskError:
             return ""  # a template for prompts alone
         at = text.rfind(_PROBE[::-1])
         return "" if at < 0 else text[at + len(_PROBE) :]
 
-    def _rendered(self, messages: Sequence[Message], what: str, open_answer: bool) -> str:
+    def _rendered(self, messages: Sequence[Message], what: str, open_answer: bool, *, any_date: bool = False) -> str:
+        date = _ANY_DATE.strftime if any_date and self._date is None else self._strftime_now
         try:
             text = self._tokenizer.apply_chat_template(
                 [dict(message) for message in messages],
                 tokenize=False,
                 add_generation_prompt=open_answer,
                 chat_template=self._text,
-                **(self._arguments | {"strftime_now": self._strftime_now}),
+                **(self._arguments | {"strftime_now": date}),
             )
         except ConfigError:
             raise

@@ -30,7 +30,7 @@ class End:
 
 
 def find_ends(
-    model_dir: Path | str,
+    model_dir: Path | str | None,
     tokenizer: PreTrainedTokenizerBase,
     template: ChatTemplate | None = None,
     *,
@@ -44,6 +44,7 @@ def find_ends(
     and an engine that took only one of them would sample on after the answer.
 
     Args:
+        model_dir: with the model's files; None: none are read.
         template: of a run in chat style.
         given: more, as the user names them: a token's text, or its id.
 
@@ -55,7 +56,7 @@ def find_ends(
     if tokenizer.eos_token_id is not None:
         found.setdefault(int(tokenizer.eos_token_id), []).append("tokenizer")
     for name in ("config.json", "generation_config.json"):
-        for token_id in _stated(Path(model_dir) / name):
+        for token_id in () if model_dir is None else _stated(Path(model_dir) / name):
             found.setdefault(token_id, []).append(name)
     if template is not None and (turn := _turn_end(tokenizer, template)) is not None:
         found.setdefault(turn[0], []).append(turn[1])

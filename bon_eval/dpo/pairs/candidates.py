@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from bon_eval.dpo.pairs.files import Text
 
@@ -14,8 +15,8 @@ class Candidate:
     index: int
     """Within the pool."""
     text: str
-    token_ids: tuple[int, ...]
-    """As sampled, end token included."""
+    token_ids: tuple[int, ...] | None
+    """As sampled, end token included; None of another model's response: the text is tokenized for the trained one."""
     log_likelihood: float
     """In nats, under the model that sampled it."""
     correct: bool
@@ -24,6 +25,8 @@ class Candidate:
     vote_share: float
     """Share of the whole pool in the response's answer class; 0 where no answer was read, since it does not vote."""
     truncated: bool
+    number: Fraction | None = None
+    """What its answer states; None where it states no number, or no recipe asks for it."""
 
     @property
     def fit(self) -> bool:
@@ -49,3 +52,21 @@ class CandidatePool:
     """None: the model's tokenizer decides."""
     solution: str | None = None
     """As a response to the prompt; only `gold-sample` uses it. None: not known."""
+    right: Fraction | None = None
+    """The number that the right answer is; only the order by distance uses it. None: it is no number."""
+    others: tuple[Candidate, ...] | None = None
+    """What is rejected, where that is another run's pool; None: `candidates`."""
+    end_token_id: int | None = None
+    """What the trained model's samples end with, for responses without token ids; None: not known."""
+    stop: tuple[str, ...] = ()
+    """Strings that may have ended a response with token ids."""
+
+    @property
+    def rejectable(self) -> tuple[Candidate, ...]:
+        """What may be rejected."""
+        return self.candidates if self.others is None else self.others
+
+    @property
+    def tokens_known(self) -> bool:
+        """Whether all responses have token ids, so that lengths are those in tokens."""
+        return all(c.token_ids is not None for c in (*self.candidates, *self.rejectable))

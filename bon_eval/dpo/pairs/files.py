@@ -38,6 +38,10 @@ class Pair:
     chosen_token_ids: tuple[int, ...] | None = None
     """As sampled, end token included; None: the tokenizer decides, and the end token is added."""
     rejected_token_ids: tuple[int, ...] | None = None
+    end_token_id: int | None = None
+    """What plain responses without token ids end with, as the run's samples do; None: the tokenizer decides."""
+    stop: tuple[str, ...] = ()
+    """Strings that may have ended a sampled response: its token ids hold one, its text ends before it."""
 
 
 def to_record(pair: Pair) -> dict[str, Any]:
@@ -53,6 +57,10 @@ def to_record(pair: Pair) -> dict[str, Any]:
     for name in _IDS:
         if (ids := getattr(pair, name)) is not None:
             record[name] = list(ids)
+    if pair.end_token_id is not None:
+        record["end_token_id"] = pair.end_token_id
+    if pair.stop:
+        record["stop"] = list(pair.stop)
     return record
 
 
@@ -125,6 +133,8 @@ def pair_of(record: object, where: str, number: str) -> Pair:
         prompt=prompt,
         chosen=texts["chosen"],
         rejected=texts["rejected"],
+        end_token_id=_token_id(record.get("end_token_id"), f"{where}: end_token_id"),
+        stop=_strings(record.get("stop"), f"{where}: stop"),
         **ids,
     )
     for name, side in (("chosen", pair.chosen), ("rejected", pair.rejected)):
@@ -168,6 +178,20 @@ def _token_ids(value: object, where: str) -> tuple[int, ...] | None:
         return None
     if not isinstance(value, list) or not value or not all(type(v) is int and v >= 0 for v in value):
         raise ConfigError(f"{where} is not a list of token ids")
+    return tuple(value)
+
+
+def _token_id(value: object, where: str) -> int | None:
+    if value is None or (type(value) is int and value >= 0):
+        return value
+    raise ConfigError(f"{where} is no token id")
+
+
+def _strings(value: object, where: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        raise ConfigError(f"{where} is not a list of texts")
     return tuple(value)
 
 

@@ -1,34 +1,27 @@
-"""Preference pairs from a stored run: its pools, grades and prompts, without the model."""
+"""Preference pairs from stored runs: their pools, grades and prompts, without a model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from bon_eval.dpo.pairs.build import build_pairs
 from bon_eval.dpo.pairs.candidates import Candidate, CandidatePool
 from bon_eval.dpo.pairs.files import Pair, Text
-from bon_eval.dpo.pairs.recipes import PairOptions, check_options
-from bon_eval.errors import ConfigError, TaskError
-from bon_eval.store.prompts import check_token_ids, load_rendered_prompts
-from bon_eval.store.reader import Run, load_run, stored_tables
-from bon_eval.tasks.load import list_tasks, load_task
-from bon_eval.tasks.problems import task_hash
+from bon_eval.dpo.pairs.recipes import PairOptions, check_options, order_of
+from bon_eval.dpo.pairs.solutions import run_solutions
+from bon_eval.dpo.pairs.stored_pools import answer_numbers, right_numbers, stored_candidates, usual_end
+from bon_eval.errors import ConfigError
+from bon_eval.records import Problem
+from bon_eval.store.prompts import load_rendered_prompts
+from bon_eval.store.reader import Run, load_run
 from bon_eval.tasks.prompts import RenderedPrompt
-from bon_eval.tasks.spec import TaskSpec
-from bon_eval.tasks.templates import render_template, template_names
 
 PairFormat = Literal["plain", "conversational"]
 """TRL's formats: texts, or messages."""
-
-_COLUMNS = ("problem_id", "arm", "index", "text", "token_ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +36,39 @@ class RunPairs:
     n_responses: int
     n_truncated: int
     """Of `n_responses`; they are never used."""
+    trained: Run
+    """Of the model that the pairs are for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """The run of the model that the pairs are for: its prompts, and how its responses end."""
+
+    run: Run
+    heads: Mapping[str, tuple[Text, tuple[int, ...] | None]]
+    solutions: Mapping[str, str]
+    right: Mapping[str, Fraction]
+    end_token_id: int | None
+    stop: tuple[str, ...]
 
 
 def pairs_of_run(
-    path: Path, recipe: str, options: PairOptions, *, form: PairFormat = "plain", task: str | None = None
+    path: Path,
+    recipe: str,
+    options: PairOptions,
+    *,
+    form: PairFormat = "plain",
+    task: str | None = None,
+    trained: Path | None = None,
+    rejected: Path | None = None,
 ) -> RunPairs:
     """Build a recipe's pairs from the pool and the grades of a stored run.
 
     Plain: the prompt is the text that the model was prompted with, chat template included. Conversational: the
     messages of a chat-style run; of a plain-style run one user message with the prompt's text, stripped, whose tokens
-    are then the tokenizer's business. The responses' token ids are those of the run in both.
+    are then the tokenizer's business. Prompts, and the token that closes a response which is not sampled, are those of
+    the trained model's run. Its own responses keep their token ids, in both forms; responses of other runs are texts
+    alone, since another tokenizer's ids would be other words.
 
     Args:
         path: the run directory.
@@ -61,109 +77,78 @@ def pairs_of_run(
         form: of prompt, chosen and rejected.
         task: name or YAML file of the run's task, for `gold-sample`; None: the task of that name that comes with
             bon-eval, if it is the one that the run was made with.
+        trained: a run of the model that is to be trained on the same problems; None: `path` is one.
+        rejected: a run on the same problems whose pool is rejected from; None: `path`.
 
     Raises:
-        ConfigError: options that do not fit the recipe, a chat-style run without stored messages in conversational
-            form, or not a single pair.
+        ConfigError: options that do not fit the recipe, runs that give one id to two problems, a chat-style run
+            without stored messages in conversational form, right answers that are no numbers in the order by distance,
+            or not a single pair.
         TaskError: a task that does not state its solution as a response, or that is not the run's.
         StoreError: as `load_run` does.
     """
-    check_options(recipe, options)
+    check_options(recipe, options, two_pools=rejected is not None)
     if task is not None and recipe != "gold-sample":
         raise ConfigError(f"a task was given for recipe {recipe}; only gold-sample reads the task")
-    run = load_run(path)
-    prompts = load_rendered_prompts(path)
-    chat = run.meta["config"]["prompt_style"] == "chat"
-    solutions: Mapping[str, str] = {}
-    if recipe == "gold-sample":
-        solutions = run_solutions(run, prompts, task, strip=chat or form == "conversational")
-    heads = {problem: _prompt(prompt, form, chat, path) for problem, prompt in prompts.items()}
-    pairs, skipped = build_pairs(_pools(run, heads, solutions), recipe, options)
-    place = {problem: i for i, problem in enumerate(run.pool.problem_ids)}
+    runs: dict[Path, Run] = {}
+    for place in (path, trained or path, rejected or path):
+        if place.resolve() not in runs:
+            runs[place.resolve()] = load_run(place)
+    run, other = runs[path.resolve()], None if rejected is None else runs[rejected.resolve()]
+    home = _home(runs[(trained or path).resolve()], recipe, options, form, task)
+    sources = [run] if other is None else [run, other]
+    problems = [p.id for p in run.problems]
+    missing: dict[str, tuple[str, ...]] = {}
+    for there in dict.fromkeys((home.run, *sources[1:])):
+        missing |= _missing(run, there)
+    gone = {problem for ids in missing.values() for problem in ids}
+    distance = order_of(recipe, options) == "distance"
+    pairs, skipped = build_pairs(_pools(sources, home, gone, distance=distance), recipe, options)
+    skipped = missing | skipped
+    place_of = {problem: i for i, problem in enumerate(problems)}
     if not pairs:
-        reasons = "; ".join(f"{reason} ({len(ids)} of {len(place)} problems)" for reason, ids in skipped.items())
+        reasons = "; ".join(f"{reason} ({len(ids)} of {len(place_of)} problems)" for reason, ids in skipped.items())
         raise ConfigError(
             f"{recipe} builds no pair from {path}: {reasons}; ask for less or use another recipe or a larger run"
         )
     return RunPairs(
         # Sorting is stable: the pairs of a problem keep their order.
-        pairs=tuple(sorted(pairs, key=lambda pair: place[pair.problem_id])),
-        skipped={reason: tuple(sorted(ids, key=place.__getitem__)) for reason, ids in skipped.items()},
-        n_problems=len(place),
-        n_responses=run.pool.correct.size,
-        n_truncated=int(run.pool.truncated.sum()),
+        pairs=tuple(sorted(pairs, key=lambda pair: place_of[pair.problem_id])),
+        skipped={reason: tuple(sorted(ids, key=place_of.__getitem__)) for reason, ids in skipped.items()},
+        n_problems=len(place_of),
+        n_responses=sum(source.pool.correct.size for source in sources),
+        n_truncated=sum(int(source.pool.truncated.sum()) for source in sources),
+        trained=home.run,
     )
 
 
-def vote_shares(answer_class: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Share of each pool that has the response's answer; shape (P, N) as `answer_class`, whose -1 (none) gets 0.
+def _home(run: Run, recipe: str, options: PairOptions, form: PairFormat, task: str | None) -> _Home:
+    prompts = load_rendered_prompts(run.path)
+    chat = run.meta["config"]["prompt_style"] == "chat"
+    gold = recipe == "gold-sample"
+    return _Home(
+        run=run,
+        heads={problem: _prompt(prompt, form, chat, run.path) for problem, prompt in prompts.items()},
+        solutions=run_solutions(run, prompts, task, strip=chat or form == "conversational") if gold else {},
+        right=right_numbers(run) if order_of(recipe, options) == "distance" else {},
+        end_token_id=usual_end(run),
+        stop=tuple(run.meta["config"].get("stop") or ()),
+    )
 
-    >>> vote_shares(np.array([[0, 1, 0, -1]], dtype=np.int32)).tolist()
-    [[0.5, 0.25, 0.5, 0.0]]
-    """
-    shares = np.zeros(answer_class.shape, dtype=np.float64)
-    for row, classes in enumerate(answer_class):
-        _, number, counts = np.unique(classes, return_inverse=True, return_counts=True)
-        shares[row] = np.where(classes < 0, 0, counts[number]) / len(classes)
-    return shares
 
-
-def run_solutions(run: Run, prompts: Mapping[str, RenderedPrompt], task: str | None, *, strip: bool) -> dict[str, str]:
-    """The data set's own solution of each problem that has one, as a response to the run's prompt.
-
-    It is the task's few_shot.response template, or its column of solutions where the examples are demonstrations of the
-    task's own: in plain style the very text that follows the prompt, in chat style
-    without surrounding blanks, as in a few-shot example.
-
-    Raises:
-        TaskError: no worked solutions, a column that the run did not store, or a task that is not the run's.
-    """
-    spec = _task(run, task)
-    template = spec.few_shot.response
-    if spec.few_shot.demonstrations and template is not None:
-        # The template is over the demonstrations' own texts; the data's are in the column of worked solutions.
-        column = spec.columns.solution
-        template = None if column is None else template.replace("{response}", f"{{{column}}}")
-    if template is None:
-        raise TaskError(
-            f"task {spec.name} has no worked solutions (a few_shot.response template over the data, or "
-            "columns.solution); give --task a YAML file of this task with one"
-        )
-    where = f"{spec.path}: few_shot.response"
-    optional = {spec.columns.solution}
-    solutions = {}
+def _missing(run: Run, other: Run) -> dict[str, tuple[str, ...]]:
+    """The problems of a run that another lacks, by reason; raises `ConfigError` where one id names two problems."""
+    there: dict[str, Problem] = {p.id: p for p in other.problems}
     for problem in run.problems:
-        _check_prompt(spec, prompts[problem.id], problem.fields)
-        if not optional.intersection(set(template_names(template, where)).difference(problem.fields)):
-            text = render_template(template, problem.fields, where)
-            solutions[problem.id] = text.strip() if strip else text
-    return solutions
-
-
-def _task(run: Run, task: str | None) -> TaskSpec:
-    if task is not None:
-        return load_task(task)
-    config = run.meta["config"]
-    if config["task"] in list_tasks():
-        spec = load_task(config["task"])
-        if task_hash(spec, run.problems) == config["task_hash"]:
-            return spec
-    raise TaskError(
-        f"{run.path} was made with a task {config['task']!r} that is not one that comes with this bon-eval; "
-        "give its YAML file with --task"
-    )
-
-
-def _check_prompt(spec: TaskSpec, prompt: RenderedPrompt, fields: Mapping[str, str]) -> None:
-    """A solution to another question than the model was asked would be a wrong pair without a sign of it."""
-    question = render_template(spec.prompt, fields, f"{spec.path}: prompt")
-    # The chat template of a run without messages may have changed the text; plain style ends with it as it is.
-    asked = prompt.text if prompt.messages is None else prompt.messages[-1]["content"]
-    if question.strip() not in asked:
-        raise TaskError(
-            f"the prompt of problem {prompt.problem_id!r} is not what {spec.path} makes of it; "
-            "give the task that the run was made with"
-        )
+        same = there.get(problem.id, problem)
+        both = problem.fields.keys() & same.fields.keys()
+        if problem.gold != same.gold or any(problem.fields[name] != same.fields[name] for name in both):
+            raise ConfigError(
+                f"problem {problem.id!r} of {run.path} is another one in {other.path}; pairs of two runs need the same "
+                "problems: give both runs the same --task and --data"
+            )
+    lacking = tuple(p.id for p in run.problems if p.id not in there)
+    return {f"not in {other.path}": lacking} if lacking else {}
 
 
 def _prompt(prompt: RenderedPrompt, form: PairFormat, chat: bool, path: Path) -> tuple[Text, tuple[int, ...] | None]:
@@ -177,43 +162,26 @@ def _prompt(prompt: RenderedPrompt, form: PairFormat, chat: bool, path: Path) ->
     return prompt.messages, prompt.token_ids
 
 
-def _pools(
-    run: Run, prompts: Mapping[str, tuple[Text, tuple[int, ...] | None]], solutions: Mapping[str, str]
-) -> Iterator[CandidatePool]:
-    """The run's pools one at a time in stored order: held are one row group's texts, and those of pools that have
-    grown until their last ones come."""
-    pool = run.pool
-    begun: dict[str, dict[int, tuple[str, tuple[int, ...]]]] = {}
-    shares = vote_shares(pool.answer_class)
-    row_of = {problem: row for row, problem in enumerate(pool.problem_ids)}
-    for table in stored_tables(run.path, run.meta, _COLUMNS):
-        sampled = table.filter(pc.equal(table["arm"], "sample"))
-        for problem in sampled["problem_id"].unique().to_pylist():
-            found = begun.setdefault(problem, {})
-            found |= _texts(sampled.filter(pc.equal(sampled["problem_id"], problem)))
-            if len(found) < pool.n:
-                continue
-            texts = [text for _, text in sorted(begun.pop(problem).items())]
-            check_token_ids(run.path, problem, [token_ids for _, token_ids in texts])
-            row = row_of[problem]
-            prompt, prompt_ids = prompts[problem]
-            candidates = tuple(
-                Candidate(
-                    index=i,
-                    text=text,
-                    token_ids=token_ids,
-                    log_likelihood=float(pool.log_likelihood[row, i]),
-                    correct=bool(pool.correct[row, i]),
-                    unscored=bool(pool.unscored[row, i]),
-                    vote_share=float(shares[row, i]),
-                    truncated=bool(pool.truncated[row, i]),
-                )
-                for i, (text, token_ids) in enumerate(texts)
+def _pools(sources: Sequence[Run], home: _Home, gone: set[str], *, distance: bool) -> Iterator[CandidatePool]:
+    """The pools of a run one at a time, each with the pool of the second run, if any, to reject from."""
+
+    def candidates(run: Run) -> Iterator[tuple[str, tuple[Candidate, ...]]]:
+        numbers = answer_numbers(run) if distance else None
+        return stored_candidates(run, token_ids=run is home.run, numbers=numbers)
+
+    # The second run's pools are held: the runs were stored in different order.
+    others = dict(candidates(sources[1])) if len(sources) > 1 else {}
+    for problem, pool in candidates(sources[0]):
+        if problem not in gone:
+            prompt, token_ids = home.heads[problem]
+            yield CandidatePool(
+                problem,
+                prompt,
+                pool,
+                token_ids,
+                home.solutions.get(problem),
+                right=home.right.get(problem),
+                others=others.get(problem),
+                end_token_id=home.end_token_id,
+                stop=home.stop,
             )
-            yield CandidatePool(problem, prompt, candidates, prompt_ids, solutions.get(problem))
-
-
-def _texts(table: pa.Table) -> dict[int, tuple[str, tuple[int, ...]]]:
-    """Text and token ids of one pool's responses by index."""
-    texts = zip(table["text"].to_pylist(), map(tuple, table["token_ids"].to_pylist()), strict=True)
-    return dict(zip(table["index"].to_pylist(), texts, strict=True))

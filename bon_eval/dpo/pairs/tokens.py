@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bon_eval.dpo.pairs.files import Pair, Text
+from bon_eval.dpo.pairs.own_ids import REMEDY, check_end, check_ids, ends_of, own_prompt
 from bon_eval.engines.models import stated_context
 from bon_eval.errors import ConfigError
 from bon_eval.tasks.chat import ChatTemplate, Message, template_of
@@ -58,10 +59,10 @@ def tokenize_pairs(
 ) -> tuple[TokenPair, ...]:
     """Token ids of pairs for a model.
 
-    Ids that a pair brings along are kept, after a check that they are this tokenizer's. Texts without ids: the prompt
-    as the harness renders prompts, the response tokenized by itself with the tokenizer's end token after it (plain), or
-    what the chat template adds to the prompt, up to the token that closes an assistant's turn (conversational): a
-    sampled response ends with the same.
+    Ids that a pair brings along are kept, after a check that they spell its texts with this tokenizer and end as
+    responses of this model end. Texts without ids: the prompt as the harness renders prompts, the response tokenized by
+    itself with the pair's end token after it, or else the tokenizer's (plain), or what the chat template adds to the
+    prompt, up to the token that closes an assistant's turn (conversational): a sampled response ends with the same.
 
     Args:
         pairs: as `read_pairs` gives them.
@@ -70,12 +71,13 @@ def tokenize_pairs(
         template: of conversations; default: the model's own, which may not write a date then.
 
     Raises:
-        ConfigError: the pairs were made with another tokenizer, a pair exceeds the context, or its two responses are
-            the same tokens; the message names the pair.
+        ConfigError: the pairs' ids are another tokenizer's or end with another model's end token, a pair exceeds the
+            context, or its two responses are the same tokens; the message names the pair.
         TaskError: the chat template fails on a pair, or leaves out what a turn says.
     """
     given = template or template_of(tokenizer)
-    return tuple(_token_pair(pair, tokenizer, given, context) for pair in pairs)
+    ends = ends_of(tokenizer, given)
+    return tuple(_token_pair(pair, tokenizer, given, ends, context) for pair in pairs)
 
 
 def tokenize_chosen(
@@ -87,13 +89,15 @@ def tokenize_chosen(
     """Token ids of the chosen sides alone, as `tokenize_pairs` gives them; rejected is not looked at.
 
     Raises:
-        ConfigError: the pairs were made with another tokenizer, or a prompt with chosen exceeds the context.
+        ConfigError: the ids are another tokenizer's or end with another model's end token, or a prompt with chosen
+            exceeds the context.
     """
     given = template or template_of(tokenizer)
+    ends = ends_of(tokenizer, given)
     found = []
     for pair in pairs:
         prompt = _prompt(pair, tokenizer, given)
-        response = _side(pair, "chosen", prompt, tokenizer, given, context)
+        response = _side(pair, "chosen", prompt, tokenizer, given, ends, context)
         found.append(TokenResponse(pair.id, pair.problem_id, prompt, response))
     return tuple(found)
 
@@ -108,15 +112,23 @@ def fits(what: str, prompt: Sequence[int], response: Sequence[int], context: int
 
 
 def response_token_ids(
-    text: str, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None = None
+    text: str,
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate | None = None,
+    *,
+    end: int | None = None,
 ) -> tuple[int, ...]:
     """A plain response's tokens, tokenized by itself, with the end token after it unless the text has one.
 
     Blanks behind an end in the text are no part of the response: a template's line break, for example.
 
-    `template`: whose closing token is an end token, too, where the text has it.
+    Args:
+        text: the response.
+        tokenizer: of the model.
+        template: whose closing token is an end token, too, where the text has it.
+        end: the end token; default: the tokenizer's.
     """
-    end = response_end(tokenizer)
+    end = response_end(tokenizer) if end is None else end
     trimmed = tuple(tokenizer(text.rstrip(), add_special_tokens=False)["input_ids"])
     if trimmed and trimmed[-1] in (end, response_end(tokenizer, template)):
         return trimmed
@@ -133,10 +145,16 @@ def prompt_token_ids(
 
 
 def _token_pair(
-    pair: Pair, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate | None, context: int
+    pair: Pair,
+    tokenizer: PreTrainedTokenizerBase,
+    template: ChatTemplate | None,
+    ends: frozenset[int],
+    context: int,
 ) -> TokenPair:
     prompt = _prompt(pair, tokenizer, template)
-    chosen, rejected = (_side(pair, name, prompt, tokenizer, template, context) for name in ("chosen", "rejected"))
+    chosen, rejected = (
+        _side(pair, name, prompt, tokenizer, template, ends, context) for name in ("chosen", "rejected")
+    )
     if chosen == rejected:
         raise ConfigError(f"pair {pair.id!r}: chosen and rejected are the same tokens; drop this pair")
     return TokenPair(pair.id, pair.problem_id, prompt, chosen, rejected)
@@ -146,16 +164,12 @@ def _prompt(pair: Pair, tokenizer: PreTrainedTokenizerBase, template: ChatTempla
     prompt = prompt_token_ids(pair.prompt, tokenizer, template, f"the prompt of pair {pair.id!r}")
     if not prompt:
         raise ConfigError(f"pair {pair.id!r}: the prompt is empty, and a likelihood needs something before it; drop it")
-    if pair.prompt_token_ids is None or pair.prompt_token_ids == prompt:
-        return prompt
-    # A chat prompt in plain form: the template wrote its special tokens already.
-    bare = isinstance(pair.prompt, str) and tuple(tokenizer(pair.prompt, add_special_tokens=False)["input_ids"])
-    if bare != pair.prompt_token_ids:
-        raise ConfigError(
-            f"pair {pair.id!r} was made with another tokenizer: its prompt has other token ids than the model's "
-            "tokenizer gives; make the pairs from a run of this model"
-        )
-    return pair.prompt_token_ids
+    if pair.prompt_token_ids is None or own_prompt(pair.prompt, pair.prompt_token_ids, prompt, tokenizer):
+        return pair.prompt_token_ids or prompt
+    raise ConfigError(
+        f"pair {pair.id!r} was made with another tokenizer or chat template: its prompt has other token ids than the "
+        f"model's own gives; {REMEDY}"
+    )
 
 
 def _side(
@@ -164,12 +178,15 @@ def _side(
     prompt: tuple[int, ...],
     tokenizer: PreTrainedTokenizerBase,
     template: ChatTemplate | None,
+    ends: frozenset[int],
     context: int,
 ) -> tuple[int, ...]:
     given: tuple[int, ...] | None = getattr(pair, f"{name}_token_ids")
+    if given is not None:
+        check_ids(f"pair {pair.id!r}: {name}", getattr(pair, name), given, tokenizer, ends, pair.stop)
+    elif pair.end_token_id is not None:
+        check_end(f"pair {pair.id!r}", pair.end_token_id, tokenizer, ends)
     ids = given or _response(pair, name, prompt, tokenizer, template)
-    if max(ids) >= len(tokenizer):
-        raise ConfigError(f"pair {pair.id!r}: {name} has a token id beyond the model's vocabulary: another tokenizer")
     fits(f"pair {pair.id!r}: {name}", prompt, ids, context)
     return ids
 
@@ -179,7 +196,7 @@ def _response(
 ) -> tuple[int, ...]:
     response: Text = getattr(pair, name)
     if isinstance(response, str):
-        return response_token_ids(response, tokenizer, template)
+        return response_token_ids(response, tokenizer, template, end=pair.end_token_id)
     assert not isinstance(pair.prompt, str)
     whole = _templated(tokenizer, template, (*pair.prompt, *response), f"{name} of pair {pair.id!r}", open_answer=False)
     if whole[: len(prompt)] != prompt:

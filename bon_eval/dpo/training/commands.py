@@ -12,9 +12,17 @@ import numpy as np
 
 from bon_eval.dpo.pairs.files import Pair, pair_of, read_records
 from bon_eval.dpo.pairs.from_run import pairs_of_run
+from bon_eval.dpo.pairs.own_ids import REMEDY, check_ids, ends_of, own_prompt
 from bon_eval.dpo.pairs.preferences import load_pairs
 from bon_eval.dpo.pairs.recipes import PairOptions, check_options
-from bon_eval.dpo.pairs.tokens import TokenResponse, context_of, fits, tokenize_chosen, tokenize_pairs
+from bon_eval.dpo.pairs.tokens import (
+    TokenResponse,
+    context_of,
+    fits,
+    prompt_token_ids,
+    tokenize_chosen,
+    tokenize_pairs,
+)
 from bon_eval.dpo.training.rounds import train_rounds
 from bon_eval.dpo.training.settings import DEFAULTS, TrainSettings, resolve
 from bon_eval.dpo.training.train import train
@@ -24,9 +32,8 @@ from bon_eval.errors import ConfigError, unknown_name
 from bon_eval.estimators import chosen_index
 from bon_eval.run.console.progress import say
 from bon_eval.run.options import RunOptions
-from bon_eval.store.prompts import check_token_ids, load_prompts
+from bon_eval.store.prompts import check_token_ids, load_prompt_texts, load_prompts
 from bon_eval.store.reader import iter_responses, load_run
-from bon_eval.store.writer import read_meta
 from bon_eval.tasks.chat import ChatOptions, template_of
 
 SELECTIONS = ("best", "greedy", "sample", "correct")
@@ -140,20 +147,33 @@ def selected_responses(run_dir: Path, select: str, model: ResolvedModel, *, seed
         else:
             picks[problem] = int(np.random.default_rng([seed, row]).choice(np.flatnonzero(allowed)))
     context = context_of(model.directory)
-    found = []
+    found, texts = [], {}
     for r in iter_responses(run_dir):
         wanted = r.arm == "greedy" if select == "greedy" else r.arm == "sample" and picks.get(r.problem_id) == r.index
         if wanted and not r.truncated:
             check_token_ids(run_dir, r.problem_id, [r.token_ids])
             fits(f"problem {r.problem_id!r}", prompts[r.problem_id], r.token_ids, context)
             found.append(TokenResponse(r.problem_id, r.problem_id, prompts[r.problem_id], r.token_ids))
+            texts[r.problem_id] = r.text
     if not found:
         raise ConfigError(f"{run_dir} has no {select} response that is whole; sample again with more --max-tokens")
-    config = read_meta(run_dir)["config"]
-    vocabulary = len(load_tokenizer(model.directory))
-    if max(max(r.response) for r in found) >= vocabulary:
-        raise ConfigError(f"{run_dir} (model {config['model']}) has token ids beyond {model.name}'s vocabulary")
+    if run.meta["config"]["model_hash"] != model.content_hash:
+        _check_own(run_dir, model, found, texts, run.meta["config"].get("stop") or ())
     return sorted(found, key=lambda r: r.id)
+
+
+def _check_own(
+    run_dir: Path, model: ResolvedModel, found: Sequence[TokenResponse], texts: Mapping[str, str], stop: Sequence[str]
+) -> None:
+    """Raise `ConfigError` where another model's run has other token ids than this model has for the same texts."""
+    tokenizer = load_tokenizer(model.directory)
+    ends = ends_of(tokenizer, template_of(tokenizer))
+    asked = dict(load_prompt_texts(run_dir))
+    for r in found:
+        what = f"{run_dir}, problem {r.problem_id!r}"
+        if not own_prompt(asked[r.problem_id], r.prompt, prompt_token_ids(asked[r.problem_id], tokenizer), tokenizer):
+            raise ConfigError(f"{what}: the prompt has other token ids than {model.name}'s tokenizer gives; {REMEDY}")
+        check_ids(what, texts[r.problem_id], r.response, tokenizer, ends, stop)
 
 
 def named_pairs(given: Sequence[str]) -> dict[str, tuple[Pair, ...]]:
@@ -202,6 +222,9 @@ def _read_probe(path: Path) -> tuple[Pair, ...]:
     return tuple(probe)
 
 
+_PROBE_KEYS = ("id", "problem_id", "prompt", "prompt_token_ids", "end_token_id", "stop")
+
+
 def _as_pair(record: object, where: str) -> Mapping[str, object]:
     if not isinstance(record, Mapping):
         raise ConfigError(f"{where} is no JSON object; a probe has the columns prompt and response")
@@ -212,7 +235,7 @@ def _as_pair(record: object, where: str) -> Mapping[str, object]:
             mark = "+" if side == "-" else "-"
             other = [{"role": "nobody", "content": mark}] if isinstance(side, list) else mark
             ids = record.get(f"{column}_token_ids")
-            kept = {k: v for k, v in record.items() if k in ("id", "problem_id", "prompt", "prompt_token_ids")}
+            kept = {k: v for k, v in record.items() if k in _PROBE_KEYS}
             return kept | {"chosen": side, "rejected": other} | ({} if ids is None else {"chosen_token_ids": ids})
     raise ConfigError(f"{where} has no column response; a probe has the columns prompt and response")
 

@@ -25,6 +25,7 @@ from bon_eval.run.console.progress import say
 from bon_eval.run.execute import execute
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import prepare
+from bon_eval.tasks.chat import template_of
 
 MakePairs = Callable[[Path, int], tuple[Pair, ...]]
 """(run directory, seed) -> pairs; what could not be built is its to say."""
@@ -88,7 +89,8 @@ def train_rounds(
         path = folder / "pairs.jsonl"
         if not path.is_file():
             write_pairs(path, make_pairs(run, seed))
-        pairs = tokenize_pairs(read_pairs(path), tokenizer, context_of(base.directory))
+        template = template_of(tokenizer, options.chat)
+        pairs = tokenize_pairs(read_pairs(path), tokenizer, context_of(base.directory), template)
         settings = make_settings(len(pairs), seed)
         # A process of its own: its memory is free again when the engine samples the next round.
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:

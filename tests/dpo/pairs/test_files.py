@@ -17,7 +17,7 @@ from bon_eval.errors import ConfigError, StoreError
 
 USER = ({"role": "user", "content": "2+2?"},)
 PAIRS = (
-    Pair("a/0", "a", "2+2?\n", "4\u2028\n", "5", "best-random", (1, 2), (3, 0), (4, 0)),
+    Pair("a/0", "a", "2+2?\n", "4\u2028\n", "5", "best-random", (1, 2), (3, 0), (4, 0), 0, ("\n\n", "Q")),
     Pair("a/1", "a", "2+2?\n", "#### 4 é", "\x85 5", "gold-sample", (1, 2), None, (4, 0)),
     Pair(
         "b/0",
@@ -77,6 +77,9 @@ CASES: dict[str, tuple[list[Any], str]] = {
     "number as text": ([{**ROW, "chosen": 4}], "line 1: chosen is neither text nor"),
     "messages without content": ([{**ROW, "chosen": [{"role": "assistant"}]}], "line 1: chosen is neither"),
     "token ids": ([{**ROW, "chosen_token_ids": [1, -1]}], "line 1: chosen_token_ids is not a list of token ids"),
+    "end token": ([{**ROW, "end_token_id": "0"}], "line 1: end_token_id is no token id"),
+    "negative end token": ([{**ROW, "end_token_id": -1}], "line 1: end_token_id is no token id"),
+    "stop strings": ([{**ROW, "stop": "Q"}], "line 1: stop is not a list of texts"),
     "one id twice": ([{**ROW, "id": "x"}, {**ROW, "id": "x", "chosen": "d"}], "two pairs with the id 'x'"),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from bon_eval.dpo.pairs.build import build_pairs
 from bon_eval.dpo.pairs.candidates import Candidate, CandidatePool
 from bon_eval.dpo.pairs.files import Pair
-from bon_eval.dpo.pairs.from_run import vote_shares
 from bon_eval.dpo.pairs.recipes import RECIPES, PairOptions, check_options
+from bon_eval.dpo.pairs.stored_pools import vote_shares
 from bon_eval.errors import ConfigError
 
 R, W, U = "right", "wrong", "unscored"
@@ -26,17 +27,21 @@ def candidate(
 ) -> Candidate:
     said = f"{verdict} {index}" if text is None else text
     ids = (*map(ord, said), 0)
-    return Candidate(index, said, ids, log_likelihood, verdict == R, verdict == U, votes, more.pop("truncated", False))
+    number = more.pop("number", None)
+    cut = more.pop("truncated", False)
+    return Candidate(index, said, ids, log_likelihood, verdict == R, verdict == U, votes, cut, number)
 
 
-def pool(*rows: tuple[Any, ...], problem: str = "p", solution: str | None = None) -> CandidatePool:
+def pool(
+    *rows: tuple[Any, ...], problem: str = "p", solution: str | None = None, right: Fraction | None = None
+) -> CandidatePool:
     """Rows: verdict, log-likelihood, votes, and a mapping of other fields."""
     candidates = []
     for index, (verdict, log_likelihood, *rest) in enumerate(rows):
         votes = next((x for x in rest if isinstance(x, float)), 0.0)
         more = next((x for x in rest if isinstance(x, dict)), {})
         candidates.append(candidate(index, verdict, log_likelihood, votes, **more))
-    return CandidatePool(problem, "question\n", tuple(candidates), (7, 8), solution)
+    return CandidatePool(problem, "question\n", tuple(candidates), (7, 8), solution, right)
 
 
 def texts(pairs: tuple[Pair, ...]) -> list[tuple[Any, Any]]:
@@ -164,6 +169,31 @@ SHORT: dict[str, tuple[CandidatePool, str, dict[str, Any], list[str]]] = {
         {"margin": 1.5},
         ["fewer than 1 pair with a gap of at least 1.5 (nats)"],
     ),
+    "no number": (
+        pool((W, -1.0, {"number": Fraction(1)}), (W, -2.0), right=Fraction(0)),
+        "wrong-wrong",
+        {"order": "distance"},
+        ["fewer than 1 pair whose answers are both numbers"],
+    ),
+    "as far on the other side": (
+        pool((W, -1.0, {"number": Fraction(3)}), (W, -2.0, {"number": Fraction(7)}), right=Fraction(5)),
+        "wrong-wrong",
+        {"order": "distance"},
+        ["fewer than 1 pair not tied in distance"],
+    ),
+    "distance margin": (
+        pool((W, -1.0, {"number": Fraction(3)}), (W, -2.0, {"number": Fraction(8)}), right=Fraction(5)),
+        "wrong-wrong",
+        {"order": "distance", "margin": 1.5},
+        ["fewer than 1 pair with a gap of at least 1.5 (distance to the right answer)"],
+    ),
+    "right answer no number": (
+        pool((W, -1.0, {"number": Fraction(3)}), (W, -2.0, {"number": Fraction(8)})),
+        "wrong-wrong",
+        {"order": "distance"},
+        ["the right answer is no number"],
+    ),
+    "random of one": (pool((W, 0.0), (R, 0.0)), "wrong-wrong", {"order": "random"}, ["fewer than two wrong responses"]),
     "one response": (pool((W, 0.0), (R, 0.0, CUT)), "best-random", {}, ["fewer than two responses" + UNFIT]),
     "one text": (
         pool((W, 0.0, {"text": "a"}), (W, 0.0, {"text": "a"})),
@@ -190,7 +220,11 @@ def test_why_there_are_fewer(made: CandidatePool, recipe: str, options: dict[str
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "unknown recipe": ("best", {}, "unknown recipe 'best'; valid: best-random, correct-wrong"),
     "order of another": ("best-random", {"order": "votes"}, "only wrong-wrong takes an order"),
-    "unknown order": ("wrong-wrong", {"order": "length"}, "unknown order 'length'; valid: likelihood, votes"),
+    "unknown order": (
+        "wrong-wrong",
+        {"order": "length"},
+        "unknown order 'length'; valid: distance, likelihood, random",
+    ),
     "margin without order": ("correct-wrong", {"margin": 0.0}, "orders nothing; .* one of: best-random, wrong-wrong"),
     "shuffled margin": ("shuffled", {"margin": 1.0}, "orders nothing"),
     "gold margin": ("gold-sample", {"margin": 1.0}, "orders nothing"),
@@ -198,6 +232,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "endless margin": ("wrong-wrong", {"margin": float("inf")}, "give nats, at least 0"),
     "margin nan": ("wrong-wrong", {"margin": float("nan")}, "give nats, at least 0"),
     "share above 1": ("wrong-wrong", {"margin": 2.0, "order": "votes"}, "a vote share from 0 to 1"),
+    "random margin": ("wrong-wrong", {"margin": 1.0, "order": "random"}, "in random direction, which orders nothing"),
+    "negative distance": ("wrong-wrong", {"margin": -1.0, "order": "distance"}, "a distance in the answers' own units"),
     "no pairs": ("shuffled", {"per_problem": 0}, "0 pairs per problem"),
     "seed": ("shuffled", {"seed": -1}, "seed -1 is negative"),
     "ratio": ("shuffled", {"match_length": 0.9}, "match length 0.9 .* at least 1"),
@@ -223,12 +259,17 @@ def pools(draw: st.DrawFn) -> CandidatePool:
                 st.sampled_from((0.0, 0.25, 0.5)),
                 st.fixed_dictionaries({"text": st.sampled_from(["a", "aa", "b", "bb", "ccc", "c\n", "d", ""])}),
                 st.booleans(),
+                st.sampled_from((None, Fraction(-1), Fraction(1, 3), Fraction(2, 3), Fraction(2))),
             ),
             min_size=1,
             max_size=12,
         )
     )
-    made = pool(*((v, ll, votes, more | {"truncated": cut}) for v, ll, votes, more, cut in rows), solution="aa")
+    made = pool(
+        *((v, ll, votes, more | {"truncated": cut, "number": number}) for v, ll, votes, more, cut, number in rows),
+        solution="aa",
+        right=Fraction(1, 3),
+    )
     return replace(made, problem_id=draw(st.sampled_from("xyz")))
 
 
@@ -238,13 +279,13 @@ OPTIONS = st.builds(
     margin=st.sampled_from((None, 0.0, 0.25, 2.0)),
     match_length=st.sampled_from((None, 1.0, 1.5)),
     seed=st.integers(0, 3),
-    order=st.sampled_from((None, "likelihood", "votes")),
+    order=st.sampled_from((None, "likelihood", "votes", "distance", "random")),
 )
 
 
 def fitting(recipe: str, options: PairOptions) -> PairOptions:
     order = options.order if recipe == "wrong-wrong" else None
-    margin = options.margin if RECIPES[recipe].order else None
+    margin = options.margin if RECIPES[recipe].order and order != "random" else None
     return replace(options, order=order, margin=min(margin, 1.0) if margin and order == "votes" else margin)
 
 
@@ -285,9 +326,15 @@ def _holds(recipe: str, options: PairOptions, chosen: Candidate, rejected: Candi
         return (chosen.correct and wrong[1]) or (rejected.correct and wrong[0])
     if recipe == "best-random":
         return chosen.log_likelihood == max(c.log_likelihood for c in fit) and lead > 0 and lead >= margin
+    if options.order == "random":
+        return all(wrong)
     if options.order == "votes":
         lead = chosen.vote_share - rejected.vote_share
-    return all(wrong) and lead > 0 and lead >= margin
+    if options.order == "distance":
+        if chosen.number is None or rejected.number is None:
+            return False
+        lead = float(abs(rejected.number - Fraction(1, 3)) - abs(chosen.number - Fraction(1, 3)))
+    return all(wrong) and lead > 0 and lead >= margin - 1e-9
 
 
 @given(made=pools(), options=OPTIONS, recipe=st.sampled_from(sorted(RECIPES)))
@@ -296,7 +343,8 @@ def test_more_pairs_keep_the_first_and_other_problems_change_nothing(
 ) -> None:
     options = fitting(recipe, options)
     alone, _ = build_pairs([made], recipe, options)
-    others = [replace(MIXED, problem_id="before", solution="s"), made, replace(MIXED, problem_id="after", solution="s")]
+    around = replace(MIXED, solution="s", right=Fraction(1))
+    others = [replace(around, problem_id="before"), made, replace(around, problem_id="after")]
     among, _ = build_pairs(others, recipe, options)
     assert tuple(p for p in among if p.problem_id == made.problem_id) == alone
     more, _ = build_pairs([made], recipe, replace(options, per_problem=options.per_problem + 3))

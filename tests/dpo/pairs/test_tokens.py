@@ -94,14 +94,18 @@ def test_the_end_token_is_added_once(arith: Any) -> None:
 def test_given_ids_are_kept_as_they_are(arith: Any) -> None:
     # A response cut by max_tokens has no end token, and none is added to it.
     given = replace(
-        PLAIN, prompt_token_ids=(TWO, PLUS, THREE, EQUALS), chosen_token_ids=(FOUR, FIVE), rejected_token_ids=(SIX, END)
+        PLAIN,
+        chosen="45",
+        prompt_token_ids=(TWO, PLUS, THREE, EQUALS),
+        chosen_token_ids=(FOUR, FIVE),
+        rejected_token_ids=(SIX, END),
     )
     [found] = tokenize_pairs([given], arith, 256)
     assert (found.chosen, found.rejected) == ((FOUR, FIVE), (SIX, END))
 
 
 def test_one_side_with_ids(arith: Any) -> None:
-    [found] = tokenize_pairs([replace(PLAIN, rejected_token_ids=(SIX, SIX, END))], arith, 256)
+    [found] = tokenize_pairs([replace(PLAIN, rejected="66", rejected_token_ids=(SIX, SIX, END))], arith, 256)
     assert (found.chosen, found.rejected) == ((FIVE, END), (SIX, SIX, END))
 
 
@@ -126,7 +130,7 @@ def test_the_same_pair_under_two_tokenizers(arith: Any) -> None:
 @pytest.mark.parametrize("side", ["chosen", "rejected"])
 def test_ids_beyond_the_vocabulary_are_refused(arith: Any, side: str) -> None:
     last = len(arith) - 1
-    inside: dict[str, Any] = {f"{side}_token_ids": (last, END)}
+    inside: dict[str, Any] = {side: arith.decode([last]), f"{side}_token_ids": (last, END)}
     beyond: dict[str, Any] = {f"{side}_token_ids": (last + 1, END)}
     tokenize_pairs([replace(PLAIN, **inside)], arith, 256)
     message = refused(replace(PLAIN, **beyond), arith)
@@ -150,7 +154,7 @@ def test_fits_at_its_limit() -> None:
 
 SAME = {
     "texts that differ by the end token": replace(PLAIN, chosen="5", rejected="5<|end|>"),
-    "ids against a text": replace(PLAIN, chosen="5", rejected="five", rejected_token_ids=(FIVE, END)),
+    "ids against a text": replace(PLAIN, chosen="5", rejected=" 5", rejected_token_ids=(FIVE, END)),
 }
 
 
@@ -288,3 +292,72 @@ def test_chosen_alone_does_not_look_at_rejected(arith: Any) -> None:
         tokenize_chosen(pairs, arith, 5)
     with pytest.raises(ConfigError, match=r"^pair 'q/0' was made with another tokenizer"):
         tokenize_chosen([replace(PLAIN, prompt_token_ids=(TWO,))], arith, 256)
+
+
+FOREIGN: dict[str, tuple[dict[str, Any], str]] = {
+    "other words": ({"chosen_token_ids": (SIX, END)}, "chosen has token ids that spell '6' .* and not '5'"),
+    "a word less": ({"rejected": "66", "rejected_token_ids": (SIX, END)}, "rejected has token ids that spell '6'"),
+    "a word more": ({"rejected_token_ids": (SIX, SIX, END)}, "rejected has token ids that spell '66'"),
+    "a word in place of the end": ({"chosen_token_ids": (FIVE, PLUS)}, "chosen has token ids that spell '5[+]'"),
+    "no stop string of the run": ({"chosen_token_ids": (FIVE, PLUS), "stop": ("=",)}, "spell '5[+]'"),
+    "padding as end": ({"chosen_token_ids": (FIVE, 1)}, r"chosen ends with '<\|pad\|>', which ends no response"),
+    "another end of texts": ({"end_token_id": 1}, r"ends with '<\|pad\|>', which ends no response of this model"),
+    "an end that is no token": ({"end_token_id": 10_000}, "ends with token 10000, which ends no response"),
+}
+
+
+@pytest.mark.parametrize(("fields", "message"), FOREIGN.values(), ids=FOREIGN)
+def test_ids_that_are_not_the_models(arith: Any, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        tokenize_pairs([replace(PLAIN, **fields)], arith, 256)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("pair 'q/0'")
+
+
+def test_a_stop_string_ends_a_response_without_an_end_token(arith: Any) -> None:
+    given = replace(PLAIN, chosen_token_ids=(FIVE, PLUS, PLUS), stop=("=", "++"))
+    [found] = tokenize_pairs([given], arith, 256)
+    assert (found.chosen, found.rejected) == ((FIVE, PLUS, PLUS), (SIX, END))
+
+
+def test_blanks_and_special_tokens_of_the_text_do_not_count(arith: Any) -> None:
+    for text in ("5", " 5\n", "5<|end|>"):
+        [found] = tokenize_pairs([replace(PLAIN, chosen=text, chosen_token_ids=(FIVE, END))], arith, 256)
+        assert found.chosen == (FIVE, END)
+
+
+def test_a_conversations_ids_spell_its_messages() -> None:
+    tokenizer = chat_tokenizer()
+    given = replace(CHAT, chosen_token_ids=ids("four <|im_end|>"))
+    assert tokenize_pairs([given], tokenizer, 256) == tokenize_pairs([CHAT], tokenizer, 256)
+    assert "spell 'five' with this model's tokenizer and not 'four'" in refused(
+        replace(CHAT, chosen_token_ids=ids("five <|im_end|>")), tokenizer
+    )
+    assert "ends with '</s>', which ends no response of this model (its ends: '<|im_end|>')" in refused(
+        replace(CHAT, chosen_token_ids=ids("four </s>")), tokenizer
+    )
+    talk = (*said("four"), {"role": "user", "content": "two"}, *said("five"))
+    spoken = ids("four <|im_end|> <|im_start|> user two <|im_end|> <|im_start|> assistant five <|im_end|>")
+    [found] = tokenize_pairs([replace(CHAT, chosen=talk, chosen_token_ids=spoken)], tokenizer, 256)
+    assert found.chosen == spoken
+    assert "another tokenizer's" in refused(
+        replace(CHAT, chosen=talk, chosen_token_ids=(*spoken[4:], *spoken)[: len(spoken)]), tokenizer
+    )
+
+
+def test_texts_end_with_the_end_token_of_the_pair() -> None:
+    tokenizer = chat_tokenizer(end="</s>")
+    pair = Pair("c/2", "c", "sum", "four", "five <|im_end|>", "file", end_token_id=ID["<|im_end|>"])
+    [found] = tokenize_pairs([pair], tokenizer, 256)
+    assert (found.chosen, found.rejected) == (ids("four <|im_end|>"), ids("five <|im_end|>"))
+    [found] = tokenize_pairs([replace(pair, end_token_id=None)], tokenizer, 256)
+    assert (found.chosen, found.rejected) == (ids("four </s>"), ids("five <|im_end|>"))
+
+
+def test_plain_pairs_need_no_date_of_a_template_that_writes_one() -> None:
+    tokenizer = chat_tokenizer("{{ strftime_now('%d') }} " + CHATML, end="</s>")
+    pair = Pair(
+        "c/3", "c", "sum", "four", "five", "file", (ID["<s>"], ID["sum"]), ids("four <|im_end|>"), ids("five </s>")
+    )
+    [found] = tokenize_pairs([pair], tokenizer, 256)
+    assert (found.chosen, found.rejected) == (ids("four <|im_end|>"), ids("five </s>"))

@@ -1,0 +1,1 @@
+"""Probes: responses beside those of pairs, by which a training is followed."""
