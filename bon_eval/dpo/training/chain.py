@@ -48,8 +48,8 @@ def find_chain(directories: Sequence[Path]) -> CheckpointSeries:
         if link is None:
             steps = ", ".join(str(c.step - first[-1]) for c in candidates) or "none"
             raise ModelError(
-                f"{zero.path} is no checkpoint of {before} (steps {steps}), so the chain is broken; give the trainings in "
-                "their order, each started from a checkpoint of the one before"
+                f"{zero.path} is no checkpoint of {before} (steps {steps}), so the chain is broken; give the trainings "
+                "in their order, each started from a checkpoint of the one before"
             )
         on = link.on if link.is_adapter else link.path if zero.is_adapter else None
         kept = [c for c in kept if c.step <= link.step]

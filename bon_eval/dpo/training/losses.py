@@ -1,6 +1,7 @@
 """The losses of preference training: TRL's own under TRL's names, which of them go together, and TRL's arguments.
 
-One is not TRL's: ``dpop`` is its ``sigmoid`` with another reference (`trainers.penalised_reference`). `LOSSES` says where each comes from; docs/training.md says what TRL makes of each, as a formula.
+One is not TRL's: ``dpop`` is its ``sigmoid`` with another reference (`trainers.penalised_reference`). `LOSSES` says
+where each comes from; docs/training.md says what TRL makes of each, as a formula.
 """
 
 from __future__ import annotations
@@ -177,9 +178,7 @@ def _check_smoothing(loss: str, names: list[str], smoothing: float) -> None:
         raise ConfigError(f"--label-smoothing of sigmoid and of {taking[1]} do not go together; leave one of them out")
 
 
-def dpo_arguments(
-    loss: str, *, beta: float | None, label_smoothing: float, ld_alpha: float | None
-) -> dict[str, Any]:
+def dpo_arguments(loss: str, *, beta: float | None, label_smoothing: float, ld_alpha: float | None) -> dict[str, Any]:
     """Arguments of TRL's DPOConfig.
 
     The sigmoid loss of TRL 1.16 takes no label smoothing. Its ``robust`` loss is ((1 - e) L(d) - e L(-d)) / (1 - 2 e)

@@ -87,7 +87,9 @@ def train_rounds(
         pairs = tokenize_pairs(read_pairs(path), tokenizer, context_of(base.directory))
         settings = make_settings(len(pairs), seed)
         # A process of its own: its memory is free again when the engine samples the next round.
-        died = Boundary(TrainingError, f"{folder}: the training's process died", "look for what ended it; memory, often")
+        died = Boundary(
+            TrainingError, f"{folder}: the training's process died", "look for what ended it; memory, often"
+        )
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor, died:
             last = executor.submit(
                 train,

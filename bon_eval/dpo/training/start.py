@@ -54,8 +54,8 @@ def resolve_start(path: Path, model: ResolvedModel) -> Start:
     file = path.resolve().parent / TRAINING_FILE
     if not file.is_file():
         raise ModelError(
-            f"--start {path} has no {TRAINING_FILE} beside it, so that the model it was trained from is unknown; give a "
-            "checkpoint of `bon-eval sft` or `bon-eval dpo`, or another program's whole model as --model"
+            f"--start {path} has no {TRAINING_FILE} beside it, so that the model it was trained from is unknown; give "
+            "a checkpoint of `bon-eval sft` or `bon-eval dpo`, or another program's whole model as --model"
         )
     stored = read_training(file)
     if origin_of(stored) != model.content_hash:

@@ -151,7 +151,7 @@ def _simpo_trainer(
     import datasets
     from trl.experimental.cpo import CPOConfig, CPOTrainer
 
-    class TokenCPOTrainer(CPOTrainer):  # type: ignore[misc]
+    class TokenCPOTrainer(CPOTrainer):
         """TRL's trainer on token ids as they are, in place of texts that it would tokenize again and cut."""
 
         def tokenize_row(self, feature: Any, model: Any = None) -> Any:

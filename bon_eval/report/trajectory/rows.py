@@ -67,8 +67,8 @@ _CHES = Row[tuple[Interval, Interval]](
 )
 
 _STAGES = (
-    "The trainings of a chain in their order, each with the steps before it and with the last of it; left out where one "
-    "training was followed."
+    "The trainings of a chain in their order, each with the steps before it and with the last of it; left out where "
+    "one training was followed."
 )
 _STAGE = Row[Stage]("", own(Stage, "directory", "method", "loss", "first", "last"))
 

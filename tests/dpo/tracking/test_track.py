@@ -316,7 +316,9 @@ def test_a_chain_of_trainings(place: Path, rows: dict[int, dict[str, str]]) -> N
         assert [found[step][name] for step in (0, 4)] == [rows[step][name] for step in (0, 4)]
         assert float(found[7][name]) == pytest.approx(float(found[0][name]), abs=1e-6)
     stages = json.loads((out / "trajectory.json").read_text())["stages"]
-    assert [(stage["directory"], stage["method"], stage["loss"], stage["first"], stage["last"]) for stage in stages] == [
+    assert [
+        (stage["directory"], stage["method"], stage["loss"], stage["first"], stage["last"]) for stage in stages
+    ] == [
         (str(place / "training"), None, None, 0, 4),
         (str(place / "second"), "dpo", "sigmoid,sft", 4, 7),
     ]

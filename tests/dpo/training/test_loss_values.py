@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def base(place: Path) -> Sides:
     found = list(token_scores(place / "pairs.jsonl", BASE).values())
     assert len(found) == 12
-    assert all(len(chosen) != len(rejected) for chosen, rejected in found[:3])
+    assert sum(len(chosen) != len(rejected) for chosen, rejected in found) >= 6
     return found
 
 
@@ -143,10 +143,7 @@ CASES: dict[str, tuple[list[str], Formula, float | None]] = {
     "aot": (
         ["--loss", "aot", *SMOOTH],
         lambda n: smoothed(
-            B
-            * (
-                np.sort(n.sums(n.now, 0) - n.sums(n.now, 1)) - np.sort(n.sums(n.before, 0) - n.sums(n.before, 1))
-            ),
+            B * (np.sort(n.sums(n.now, 0) - n.sums(n.now, 1)) - np.sort(n.sums(n.before, 0) - n.sums(n.before, 1))),
             0.2,
         ),
         LN2,

@@ -194,5 +194,3 @@ def test_the_page_has_a_row_for_each_loss() -> None:
     page = (Path(__file__).parents[3] / "docs/training.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| `(\w+)` \|.*?(\d{4}\.\d{5})", page, flags=re.M)
     assert dict(table) == {name: loss.source[-10:] for name, loss in LOSSES.items()}
-
-

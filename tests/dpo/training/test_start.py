@@ -170,7 +170,19 @@ def test_a_chain_is_tracked_as_one(place: Path, kind: str) -> None:
 
     sft, after = (place / "sft-lora", place / "dpo-lora") if kind == "lora" else (place / "sft", place / "dpo-new")
     out = place / f"track-{kind}"
-    track = ["track", "--base", "arith-mixed", "--task", "arith", "--limit", "6", "--n", "4", "--engine", "transformers"]
+    track = [
+        "track",
+        "--base",
+        "arith-mixed",
+        "--task",
+        "arith",
+        "--limit",
+        "6",
+        "--n",
+        "4",
+        "--engine",
+        "transformers",
+    ]
     track += ["--pairs", place / "pairs.jsonl", "--checkpoints", sft, "--checkpoints", after, "--out", out]
     text = " ".join(good(*track, "--draws", "200", "--quiet").split())
     assert f"stage 1, steps 0 to 6: {sft} (sft); stage 2, steps 6 to 12: {after} (dpo, sigmoid)." in text
