@@ -50,6 +50,9 @@ _training_options = option_block(
     quiet_option,
 )
 _model_option = click.option("--model", required=True, help="The model to train: hub id, directory or embedded model.")
+_start_option = click.option(
+    "--start", type=PATH, help="A checkpoint of an earlier training of --model to go on from; DPO's reference, too."
+)
 _out_option = click.option(
     "--out", type=PATH, required=True, help="Training directory; the same command goes on where it stopped."
 )
@@ -59,7 +62,15 @@ _out_option = click.option(
 @_model_option
 @click.option("--pairs", help="Pairs: a file of `bon-eval pairs`, or a preference file of your own.")
 @_out_option
-@click.option("--beta", default=0.1, show_default=True, help="Of the DPO loss.")
+@_start_option
+@click.option("--beta", type=float, help="Of the loss. [default: 0.1; sigmoid_norm 5, simpo 2]")
+@click.option(
+    "--loss", multiple=True, metavar="NAME[:WEIGHT]", help="Repeatable, a sum; docs/training.md. [default: sigmoid]"
+)
+@click.option("--label-smoothing", default=0.0, show_default=True, help="Below 0.5, of the losses that take it.")
+@click.option("--ld-alpha", type=float, help="Weight of log-probs beyond the shorter side's length (LD-DPO), 0 to 1.")
+@click.option("--simpo-gamma", type=float, help="Target margin of --loss simpo. [default: 1]")
+@click.option("--dpop-lambda", type=float, help="Weight of the penalty of --loss dpop, which needs one.")
 @click.option("--rounds", type=int, help="On-policy: in each round sample afresh from the current policy, then train.")
 @click.option("--task", help="With --rounds: what is sampled; task name or YAML.")
 @click.option("--recipe", default="correct-wrong", show_default=True, help="With --rounds: how pairs are made.")
@@ -75,8 +86,8 @@ _out_option = click.option(
 @data_options
 @chat_options
 @_training_options
-def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | None, **given: Any) -> None:
-    """Train with DPO (TRL's DPOTrainer) on preference pairs; checkpoints from step 0 on."""
+def dpo(model: str, pairs: str | None, out: Path, rounds: int | None, **given: Any) -> None:
+    """Train with DPO or another preference loss (TRL's) on preference pairs; checkpoints from step 0 on."""
     from bon_eval.dpo.pairs.recipes import PairOptions
     from bon_eval.dpo.training.commands import run_dpo, run_dpo_rounds
     from bon_eval.run.options import RunOptions
@@ -89,7 +100,7 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
     if rounds is None:
         if pairs is None:
             raise ConfigError("no pairs: give --pairs FILE, or --rounds R with --task T to make them on the way")
-        run_dpo(model, pairs, out, beta=beta, **given)
+        run_dpo(model, pairs, out, **given)
         return
     if pairs is not None or sampled["task"] is None:
         raise ConfigError("--rounds samples its own pairs: give --task and no --pairs")
@@ -97,7 +108,7 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
     names = ("revision", "trust_remote_code", "seed")
     shared = {n: given[n] for n in names} | {"chat": given.pop("chat")}
     options = RunOptions(model=model, dtype="float32", task_draws=False, **shared, **sampled)
-    run_dpo_rounds(rounds, options, recipe, PairOptions(**made, seed=given["seed"]), out, beta=beta, **given)
+    run_dpo_rounds(rounds, options, recipe, PairOptions(**made, seed=given["seed"]), out, **given)
 
 
 @click.command()
@@ -111,6 +122,7 @@ def dpo(model: str, pairs: str | None, out: Path, beta: float, rounds: int | Non
 )
 @click.option("--pairs", help="With --select chosen: pairs whose chosen responses are trained on.")
 @_out_option
+@_start_option
 @chat_options
 @_training_options
 def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: Path, **given: Any) -> None:
@@ -122,7 +134,13 @@ def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: P
 
 @click.command()
 @click.option("--base", required=True, help="The model that was trained.")
-@click.option("--checkpoints", type=PATH, required=True, help="Training directory with checkpoint-<step> folders.")
+@click.option(
+    "--checkpoints",
+    type=PATH,
+    required=True,
+    multiple=True,
+    help="Training directory with checkpoint-<step> folders; repeatable, each started from the one before.",
+)
 @click.option("--task", required=True, help="Task name, or the path of your own YAML.")
 @click.option("--pairs", "pair_sets", multiple=True, metavar="[NAME=]PAIRS", help="Pairs to follow; repeatable.")
 @click.option("--probe", "probes", multiple=True, metavar="NAME=FILE", help="Responses to follow; repeatable.")
@@ -147,7 +165,7 @@ def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: P
 @quiet_option
 def track(
     base: str,
-    checkpoints: Path,
+    checkpoints: tuple[Path, ...],
     pair_sets: tuple[str, ...],
     probes: tuple[str, ...],
     out: Path,

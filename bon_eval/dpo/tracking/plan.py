@@ -10,7 +10,8 @@ from typing import TypeVar
 from bon_eval.config import differences, digest
 from bon_eval.dpo.pairs.files import Pair
 from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, context_of, slots, tokenize_chosen, tokenize_pairs
-from bon_eval.dpo.training.checkpoints import Checkpoint, check_start, find_checkpoints
+from bon_eval.dpo.training.chain import find_chain
+from bon_eval.dpo.training.checkpoints import Checkpoint, Stage, check_start
 from bon_eval.engines import REMOTE
 from bon_eval.engines.arguments import check_adapter_for_scoring
 from bon_eval.engines.load import load_tokenizer
@@ -44,6 +45,8 @@ class TrackPlan:
     skipped: tuple[str, ...]
     base_run: Path | None = None
     """A stored run of the base model to copy in place of sampling again."""
+    stages: tuple[Stage, ...] = ()
+    """Of a chain of trainings."""
 
     @property
     def identity(self) -> dict[str, object]:
@@ -66,7 +69,7 @@ class TrackPlan:
 
 def prepare_track(
     options: RunOptions,
-    checkpoints: Path,
+    checkpoints: Sequence[Path],
     pairs: Mapping[str, Sequence[Pair]],
     probes: Mapping[str, Sequence[Pair]],
     *,
@@ -78,7 +81,7 @@ def prepare_track(
 
     Args:
         options: of the base model's run; every checkpoint is run the same way.
-        checkpoints: a training directory.
+        checkpoints: a training directory, or those of a chain of trainings in their order.
         pairs: named pair sets.
         probes: named sets of responses, each given as pairs whose rejected side is not looked at.
         beta: of the DPO loss that is reported.
@@ -91,7 +94,7 @@ def prepare_track(
     """
     if options.engine == REMOTE:
         raise ConfigError(f"tracking loads every checkpoint, which engine {REMOTE} cannot; use vllm or transformers")
-    series = find_checkpoints(checkpoints)
+    series = find_chain(checkpoints)
     if base_run is not None:
         options = options.dated(read_meta(base_run)["config"].get("date"))
     base = prepare(replace(options, out=out / "runs" / "base"))
@@ -109,11 +112,10 @@ def prepare_track(
             check_start(checkpoint, base.model_dir)
             continue
         where = replace(options, out=out / "runs" / f"step-{checkpoint.step:06d}")
-        tuned = (
-            replace(where, adapter=str(checkpoint.path))
-            if checkpoint.is_adapter
-            else replace(where, model=str(checkpoint.path), revision=None)
-        )
+        whole = checkpoint.on if checkpoint.is_adapter else checkpoint.path
+        tuned = where if whole is None else replace(where, model=str(whole), revision=None)
+        if checkpoint.is_adapter:
+            tuned = replace(tuned, adapter=str(checkpoint.path))
         prepared = prepare(tuned)
         if prepared.config.prompts_hash != base.config.prompts_hash:
             texts = zip(base.prompts, prepared.prompts, strict=True)
@@ -127,7 +129,7 @@ def prepare_track(
         check_same_ends(base.ends, prepared.ends, str(checkpoint.path))
         runs.append((checkpoint, prepared))
     if not runs:
-        raise ConfigError(f"{checkpoints} holds no checkpoint after step 0; train further")
+        raise ConfigError(f"{checkpoints[0]} holds no checkpoint after step 0; train further")
     tokenizer = load_tokenizer(base.model_dir, trust_remote_code=options.trust_remote_code)
     context = context_of(base.model_dir)
     template = template_of(tokenizer, options.chat)
@@ -146,7 +148,7 @@ def prepare_track(
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
     if both := set(token_pairs) & set(token_probes):
         raise ConfigError(f"{sorted(both)[0]!r} names a pair set and a probe; use two names")
-    return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, series.skipped, base_run)
+    return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, series.skipped, base_run, series.stages)
 
 
 def of_its_problem(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import asdict
 
 from bon_eval.config import differences
 from bon_eval.dpo.tracking.hidden import ches_scores
@@ -52,7 +53,7 @@ def _claim(plan: TrackPlan) -> None:
 
 
 def _track_json(plan: TrackPlan, *, complete: bool) -> str:
-    content = {
+    content: dict[str, object] = {
         "format": FORMAT,
         "identity": plan.identity,
         "complete": complete,
@@ -62,6 +63,8 @@ def _track_json(plan: TrackPlan, *, complete: bool) -> str:
         "pairs": {name: {"problem_ids": [p.problem_id for p in pairs]} for name, pairs in plan.pairs.items()},
         "probes": {name: {"problem_ids": [p.problem_id for p in probe]} for name, probe in plan.probes.items()},
     }
+    if plan.stages:
+        content["stages"] = [asdict(stage) for stage in plan.stages]
     return json.dumps(content, indent=2) + "\n"
 
 

@@ -20,6 +20,7 @@ from bon_eval.dpo.tracking.measures import PAIR_MEASURES, pair_measures, problem
 from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
 from bon_eval.dpo.tracking.points import NO_CLUSTERS, Clusters, Measured, Point, make_points
 from bon_eval.dpo.tracking.track import FORMAT
+from bon_eval.dpo.training.checkpoints import Stage
 from bon_eval.errors import StoreError
 from bon_eval.estimators import chosen_index, within_problem_auroc
 from bon_eval.stats.bootstrap import NOT_ABOVE_0, UNBOUNDED, UNIT, Interval
@@ -59,6 +60,8 @@ class Trajectory:
     """The column whose equal values mark them."""
     unclustered: Count = 0
     """Problems behind pairs and probes that the runs do not hold: with clusters, each of them is one of its own."""
+    stages: tuple[Stage, ...] = ()
+    """Of a chain of trainings, in their order."""
 
     @property
     def by_place(self) -> dict[tuple[int, str], Point]:
@@ -151,6 +154,7 @@ def load_trajectory(
         base=base_run.meta,
         base_source=base_source,
         skipped=tuple(stored["skipped"]),
+        stages=tuple(Stage(**stage) for stage in stored.get("stages", ())),
     )
 
 

@@ -26,7 +26,7 @@ from bon_eval.store.writer import RunStore, read_meta
 
 
 def measure(plan: TrackPlan, *, quiet: bool = False) -> None:
-    """Do what is owed. LoRA checkpoints share one engine with the base model; full checkpoints get one each.
+    """Do what is owed. LoRA checkpoints on the base model share one engine with it; others get one each.
 
     Raises:
         BonEvalError: as sampling and scoring do; what was stored before is kept.
@@ -34,7 +34,7 @@ def measure(plan: TrackPlan, *, quiet: bool = False) -> None:
     work = _Work(plan, quiet)
     if plan.base_run is not None and not plan.base.directory.exists():
         copy_run(plan.base_run, plan.base.directory)
-    if plan.runs[0][0].is_adapter:
+    if all(checkpoint.is_adapter and checkpoint.on is None for checkpoint, _ in plan.runs):
         work.adapters()
     else:
         work.models()

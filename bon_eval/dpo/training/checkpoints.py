@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.errors import ModelError, StoreError
+from bon_eval.stats.units import Count
 
 TRAINING_FILE = "training.json"
 TRAINING_FORMAT = 1
@@ -26,15 +27,33 @@ class Checkpoint:
     """Optimizer steps since the base model, over all rounds."""
     path: Path
     is_adapter: bool
+    on: Path | None = None
+    """The checkpoint that an adapter is on, where an earlier training of a chain made it; None: the base model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One training of a chain, by the optimizer steps that it took in it."""
+
+    directory: str
+    method: str | None
+    """``sft`` or ``dpo``; None where another program trained."""
+    loss: str | None
+    """Of DPO."""
+    first: Count
+    """Steps before it: its checkpoint-0 is the chain's checkpoint there."""
+    last: Count
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointSeries:
-    """All checkpoints of one training, by step."""
+    """All checkpoints of one training, or of a chain of them, by step."""
 
     checkpoints: tuple[Checkpoint, ...]
     skipped: tuple[str, ...]
     """One line for each checkpoint that is half-written or missing."""
+    stages: tuple[Stage, ...] = ()
+    """Of a chain; none of one training."""
 
 
 def find_checkpoints(directory: Path) -> CheckpointSeries:
@@ -114,33 +133,56 @@ def check_start(checkpoint: Checkpoint, base: Path) -> None:
 
     A stored base in lower precision equals its float32 copy, since widening is exact.
     """
-    from safetensors import safe_open
-
-    def tensors(directory: Path) -> dict[str, Path]:
-        names: dict[str, Path] = {}
-        for file in sorted(directory.glob("*.safetensors")):
-            with safe_open(str(file), framework="pt") as opened:
-                names |= dict.fromkeys(opened.keys(), file)
-        return names
-
-    found = tensors(checkpoint.path)
-    if checkpoint.is_adapter:
-        # An adapter adds B A (embeddings: B A too), so B = 0 leaves the base model as it is.
-        effects = [n for n in found if ".lora_B." in n or ".lora_embedding_B" in n]
-        if not effects:
-            raise ModelError(f"{checkpoint.path} has no LoRA weight (lora_B); give a checkpoint of a LoRA training")
-        moved = [n for n in effects if bool(_tensor(found[n], n).any())]
-    else:
-        known = tensors(base)
-        shared = sorted(found.keys() & known.keys())
-        moved = [n for n in shared if not _equal(_tensor(found[n], n), _tensor(known[n], n))]
-        if not shared:
-            raise ModelError(f"{checkpoint.path} and the base model {base} have no weight in common; give its own base")
-    if moved:
+    moved = first_effect(checkpoint.path) if checkpoint.is_adapter else first_difference(checkpoint.path, base)
+    if moved is not None:
         raise ModelError(
-            f"{checkpoint.path} is not the base model {base} ({moved[0]} differs), so the trajectory does not start "
+            f"{checkpoint.path} is not the base model {base} ({moved} differs), so the trajectory does not start "
             "there; give the model that was trained as --base"
         )
+
+
+def first_effect(adapter: Path) -> str | None:
+    """A weight by which a LoRA adapter changes its model; None where it changes nothing.
+
+    Raises:
+        ModelError: it has no LoRA weight.
+    """
+    found = _tensors(adapter)
+    # An adapter adds B A (embeddings: B A too), so B = 0 leaves the model as it is.
+    effects = [n for n in found if ".lora_B." in n or ".lora_embedding_B" in n]
+    if not effects:
+        raise ModelError(f"{adapter} has no LoRA weight (lora_B); give a checkpoint of a LoRA training")
+    return next((n for n in effects if bool(_tensor(found[n], n).any())), None)
+
+
+def first_difference(one: Path, other: Path) -> str | None:
+    """A weight that a model has in common with its base and that differs; None where there is none.
+
+    Raises:
+        ModelError: they have no weight in common.
+    """
+    found, known = _tensors(one), _tensors(other)
+    shared = sorted(found.keys() & known.keys())
+    if not shared:
+        raise ModelError(f"{one} and the base model {other} have no weight in common; give its own base")
+    return next((n for n in shared if not _equal(_tensor(found[n], n), _tensor(known[n], n))), None)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two directories hold the same weights, as names and values."""
+    found, known = _tensors(one), _tensors(other)
+    return found.keys() == known.keys() and all(_equal(_tensor(found[n], n), _tensor(known[n], n)) for n in found)
+
+
+def _tensors(directory: Path) -> dict[str, Path]:
+    """Name of a weight -> its file."""
+    from safetensors import safe_open
+
+    names: dict[str, Path] = {}
+    for file in sorted(directory.glob("*.safetensors")):
+        with safe_open(str(file), framework="pt") as opened:
+            names |= dict.fromkeys(opened.keys(), file)
+    return names
 
 
 def _tensor(file: Path, name: str) -> Any:

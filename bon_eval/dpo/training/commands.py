@@ -16,6 +16,7 @@ from bon_eval.dpo.pairs.own_ids import REMEDY, check_ids, ends_of, own_prompt
 from bon_eval.dpo.pairs.preferences import load_pairs
 from bon_eval.dpo.pairs.recipes import PairOptions, check_options
 from bon_eval.dpo.pairs.tokens import (
+    TokenPair,
     TokenResponse,
     context_of,
     fits,
@@ -23,9 +24,12 @@ from bon_eval.dpo.pairs.tokens import (
     tokenize_chosen,
     tokenize_pairs,
 )
+from bon_eval.dpo.training.losses import DEFAULT_LOSS, source_text
 from bon_eval.dpo.training.rounds import train_rounds
 from bon_eval.dpo.training.settings import DEFAULTS, TrainSettings, resolve
+from bon_eval.dpo.training.start import Start, resolve_start, with_lora_of
 from bon_eval.dpo.training.train import train
+from bon_eval.dpo.training.trainers import Standing
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_model
 from bon_eval.errors import ConfigError, unknown_name
@@ -44,7 +48,7 @@ def run_dpo(
     pairs: str,
     out: Path,
     *,
-    beta: float,
+    start: Path | None,
     chat: ChatOptions,
     revision: str | None,
     trust_remote_code: bool,
@@ -53,12 +57,13 @@ def run_dpo(
 ) -> Path:
     """DPO on a pair file; returns the last checkpoint. Raises `BonEvalError`."""
     resolved = resolve_model(model, revision)
+    begun = None if start is None else resolve_start(start, resolved)
     tokenizer = load_tokenizer(resolved.directory, trust_remote_code)
     template = template_of(tokenizer, chat)
     examples = tokenize_pairs(load_pairs(pairs), tokenizer, context_of(resolved.directory), template)
-    settings = resolve("dpo", len(examples), beta=beta, **given)
+    settings = resolve("dpo", len(examples), **with_lora_of(begun, given))
     _say_settings(settings, len(examples), "pairs", quiet)
-    return train(settings, resolved, examples, out, trust_remote_code=trust_remote_code, quiet=quiet)
+    return _train(settings, resolved, begun, examples, out, trust_remote_code=trust_remote_code, quiet=quiet)
 
 
 def run_dpo_rounds(
@@ -68,7 +73,7 @@ def run_dpo_rounds(
     pair_options: PairOptions,
     out: Path,
     *,
-    beta: float,
+    start: Path | None,
     revision: str | None,
     trust_remote_code: bool,
     quiet: bool,
@@ -77,6 +82,8 @@ def run_dpo_rounds(
     """On-policy DPO; returns the last checkpoint. Raises `BonEvalError`."""
     check_options(recipe, pair_options)
     gold = options.task if recipe == "gold-sample" else None
+    begun = None if start is None else resolve_start(start, resolve_model(options.model, revision))
+    given = with_lora_of(begun, given)
 
     def make_pairs(run: Path, seed: int) -> tuple[Pair, ...]:
         built = pairs_of_run(run, recipe, replace(pair_options, seed=seed), task=gold)
@@ -84,11 +91,11 @@ def run_dpo_rounds(
         return built.pairs
 
     def make_settings(examples: int, seed: int) -> TrainSettings:
-        settings = resolve("dpo", examples, beta=beta, **(given | {"seed": seed}))
+        settings = resolve("dpo", examples, **(given | {"seed": seed}))
         _say_settings(settings, examples, "pairs", quiet)
         return settings
 
-    return train_rounds(rounds, options, make_pairs, make_settings, out, quiet=quiet)
+    return train_rounds(rounds, options, make_pairs, make_settings, out, start=begun, quiet=quiet)
 
 
 def run_sft(
@@ -98,6 +105,7 @@ def run_sft(
     pairs: str | None,
     out: Path,
     *,
+    start: Path | None,
     chat: ChatOptions,
     revision: str | None,
     trust_remote_code: bool,
@@ -106,6 +114,7 @@ def run_sft(
 ) -> Path:
     """SFT on selected responses; returns the last checkpoint. Raises `BonEvalError`."""
     resolved = resolve_model(model, revision)
+    begun = None if start is None else resolve_start(start, resolved)
     if select == "chosen":
         if pairs is None or run_dir is not None:
             raise ConfigError("--select chosen takes the responses of --pairs, and no --run; give --pairs alone")
@@ -117,9 +126,33 @@ def run_sft(
         if run_dir is None or pairs is not None:
             raise ConfigError(f"--select {select} takes the responses of a stored --run; give --run and no --pairs")
         examples = selected_responses(run_dir, select, resolved, seed=int(given["seed"]))
-    settings = resolve("sft", len(examples), beta=None, **given)
+    settings = resolve("sft", len(examples), beta=None, **with_lora_of(begun, given))
     _say_settings(settings, len(examples), f"responses ({select})", quiet)
-    return train(settings, resolved, examples, out, trust_remote_code=trust_remote_code, quiet=quiet)
+    return _train(settings, resolved, begun, examples, out, trust_remote_code=trust_remote_code, quiet=quiet)
+
+
+def _train(
+    settings: TrainSettings,
+    model: ResolvedModel,
+    start: Start | None,
+    examples: Sequence[TokenPair] | Sequence[TokenResponse],
+    out: Path,
+    *,
+    trust_remote_code: bool,
+    quiet: bool,
+) -> Path:
+    if start is not None:
+        say(f"starts from {start.path}, which is DPO's reference, too", quiet or settings.method != "dpo")
+    return train(
+        settings,
+        Standing(model) if start is None else start.standing,
+        examples,
+        out,
+        start=start,
+        origin_hash=model.content_hash,
+        trust_remote_code=trust_remote_code,
+        quiet=quiet,
+    )
 
 
 def selected_responses(run_dir: Path, select: str, model: ResolvedModel, *, seed: int) -> list[TokenResponse]:
@@ -253,6 +286,10 @@ def _say_settings(settings: TrainSettings, examples: int, what: str, quiet: bool
     if quiet:
         return
     values = {k: v for k, v in settings.as_dict().items() if v is not None and k != "method"}
+    if not settings.label_smoothing:
+        del values["label_smoothing"]
     text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
     print(f"{settings.method} on {examples:,} {what}: {text}", file=sys.stderr)
     print(f"defaults: {DEFAULTS[settings.method].source}", file=sys.stderr)
+    if settings.loss not in (None, DEFAULT_LOSS):
+        print(f"loss: {source_text(settings.loss)}", file=sys.stderr)

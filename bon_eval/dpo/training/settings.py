@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from bon_eval.dpo.training.losses import (
+    DEFAULT_LOSS,
+    SIMPO_GAMMA,
+    check_loss,
+    default_beta,
+    is_batchwise,
+    is_simpo,
+    loss_text,
+)
 from bon_eval.errors import ConfigError
 
 Method = Literal["dpo", "sft"]
@@ -41,6 +51,15 @@ class TrainSettings:
     """Of the weights that are trained: bfloat16 rounds small updates away."""
     gradient_checkpointing: bool = False
     seed: int = 0
+    loss: str | None = DEFAULT_LOSS
+    """Of DPO, as `losses.loss_text` writes it; None for SFT."""
+    label_smoothing: float = 0.0
+    ld_alpha: float | None = None
+    """Weight of log-probs beyond the shorter side's length (LD-DPO: Liu et al. 2024, arXiv 2409.06411)."""
+    simpo_gamma: float | None = None
+    """Target margin of SimPO."""
+    dpop_lambda: float | None = None
+    """Weight of DPOP's penalty."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "save_every", "batch_size", "micro_batch"):
@@ -66,10 +85,34 @@ class TrainSettings:
                 raise ConfigError(f"{_option(name)} must be at least 1, got {value}")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"--seed must be in [0, 2**31), got {self.seed}")
+        if self.loss is not None:
+            check_loss(
+                self.loss,
+                label_smoothing=self.label_smoothing,
+                ld_alpha=self.ld_alpha,
+                simpo_gamma=self.simpo_gamma,
+                dpop_lambda=self.dpop_lambda,
+                micro_batch=self.micro_batch,
+            )
 
     def as_dict(self) -> dict[str, object]:
         """JSON-ready, every field."""
         return asdict(self)
+
+    def identity(self) -> dict[str, object]:
+        """What the numbers depend on: what a stored training must agree with.
+
+        Fields that came later are left out at their defaults, so that older trainings agree.
+        """
+        found = self.as_dict()
+        left_out = {name for name, default in _LATER.items() if found[name] in (default, None)}
+        left_out.add("gradient_checkpointing")
+        if self.loss is None or not is_batchwise(self.loss):
+            left_out.add("micro_batch")
+        return {name: value for name, value in found.items() if name not in left_out}
+
+
+_LATER = {"loss": DEFAULT_LOSS, "label_smoothing": 0.0, "ld_alpha": None, "simpo_gamma": None, "dpop_lambda": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +152,15 @@ def resolve(
     beta: float | None,
     lora_rank: int | None,
     lora_alpha: int | None,
+    loss: Sequence[str] = (),
+    simpo_gamma: float | None = None,
     **others: object,
 ) -> TrainSettings:
     """Settings with every default filled in.
 
     Args:
         examples: pairs or responses that there are; an epoch is one pass over them.
+        loss: of DPO, ``NAME`` or ``NAME:WEIGHT`` each; none: DPO's own.
         others: fields of `TrainSettings` as they are.
 
     Raises:
@@ -131,6 +177,7 @@ def resolve(
     if batch < 1:
         raise ConfigError(f"--batch-size must be at least 1, got {batch}")
     total = steps if steps is not None else max(1, math.ceil((epochs or 1.0) * examples / batch))
+    text = None if method == "sft" else loss_text(loss)
     rate = chosen.learning_rate if lora_rank is None else chosen.learning_rate_lora
     return TrainSettings(
         method=method,
@@ -141,9 +188,11 @@ def resolve(
         batch_size=batch,
         micro_batch=_divisor(batch, 8) if micro_batch is None else micro_batch,
         optimizer=optimizer or chosen.optimizer,
-        beta=None if method == "sft" else (0.1 if beta is None else beta),
+        beta=None if text is None else (default_beta(text) if beta is None else beta),
         lora_rank=lora_rank,
         lora_alpha=None if lora_rank is None else (2 * lora_rank if lora_alpha is None else lora_alpha),
+        loss=text,
+        simpo_gamma=SIMPO_GAMMA if simpo_gamma is None and is_simpo(text) else simpo_gamma,
         **others,  # type: ignore[arg-type]
     )
 

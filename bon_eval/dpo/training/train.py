@@ -8,7 +8,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
@@ -16,11 +16,12 @@ from typing import Any, TextIO
 from bon_eval.config import differences, digest
 from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, slots
 from bon_eval.dpo.training.checkpoints import TRAINING_FILE, TRAINING_FORMAT, broken, read_training, step_of
+from bon_eval.dpo.training.losses import is_simpo
 from bon_eval.dpo.training.settings import TrainSettings
-from bon_eval.dpo.training.trainers import INSTALL, Policy, make_trainer
+from bon_eval.dpo.training.start import Start
+from bon_eval.dpo.training.trainers import INSTALL, Standing, make_trainer
 from bon_eval.engines.base import stderr_to
-from bon_eval.engines.models import ResolvedModel
-from bon_eval.errors import BonEvalError, ConfigError, StoreError
+from bon_eval.errors import BonEvalError, Boundary, ConfigError, StoreError
 from bon_eval.run.console.progress import say
 from bon_eval.store.files import lock, make_directory, write_text
 
@@ -31,12 +32,13 @@ class TrainingError(BonEvalError):
 
 def train(
     settings: TrainSettings,
-    model: ResolvedModel,
+    standing: Standing,
     examples: Sequence[TokenPair] | Sequence[TokenResponse],
     out: Path,
     *,
-    reference_dir: Path | None = None,
-    policy: Policy | None = None,
+    reference: Standing | None = None,
+    start: Start | None = None,
+    origin_hash: str | None = None,
     trust_remote_code: bool = False,
     quiet: bool = False,
 ) -> Path:
@@ -46,23 +48,31 @@ def train(
 
     Args:
         settings: everything that the result depends on, but the data.
-        model: what is trained.
+        standing: what is trained: a model, or an adapter on it that training goes on from.
         examples: pairs for DPO, responses for SFT, as token ids; trained on as they are, nothing is cut.
         out: the training directory.
-        reference_dir: DPO's reference model; None: the model itself as it is before the first step.
-        policy: a LoRA adapter on the model to go on from.
+        reference: DPO's reference; None: `standing` itself, as it is before the first step.
+        start: the checkpoint that `standing` is, where an earlier training made it.
+        origin_hash: content hash of the model that the first training of a chain began with; None: of this one's model.
 
     Returns:
         The last checkpoint's directory.
 
     Raises:
-        ConfigError: trl is missing, or `out` holds another training (the message names what differs).
+        ConfigError: trl is missing, or refuses the settings.
+        StoreError: `out` holds another training (the message names what differs).
         ModelError: the model cannot be loaded.
-        TrainingError: the loss or the gradient is not finite; the last good checkpoint stays.
+        TrainingError: the loss or the gradient is not finite, or TRL fails; the last good checkpoint stays.
     """
     trl = _import_trl()
-    identity = _identity(settings, model.content_hash, examples, policy)
-    _claim(out, settings, identity)
+    identity = _identity(settings, standing, examples, start)
+    content = {
+        "format": TRAINING_FORMAT,
+        "settings": settings.as_dict(),
+        "identity": identity,
+        "origin_hash": origin_hash or standing.model.content_hash,
+    }
+    _claim(out, identity, content if start is None else content | {"start": start.record()})
     with ExitStack() as stack:
         stack.enter_context(closing(lock(out)))
         resume = _last_whole(out, quiet)
@@ -70,27 +80,32 @@ def train(
         if resume == final:
             say(f"{out}: trained already, {settings.steps} steps", quiet)
             return final
-        with stderr_to(str(out / "training.log")):
-            trainer = make_trainer(
-                trl, settings, model.directory, examples, out, reference_dir, policy, trust_remote_code
-            )
+        log = str(out / "training.log")
+        refused = Boundary(ConfigError, "TRL refuses this training", _REMEDY, log=log)
+        with stderr_to(log), refused:
+            try:
+                trainer = make_trainer(trl, settings, standing, examples, out, reference, trust_remote_code, log)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                raise TrainingError(f"{out}: {_TOO_LARGE}") from error
         # Progress still goes to the terminal while standard error goes to the log.
         terminal = stack.enter_context(os.fdopen(os.dup(2), "w"))
         trainer.add_callback(_watch(settings, out, terminal, quiet))
-        start = resume is None or resume.name == _START
-        with stderr_to(str(out / "training.log")), redirect_stdout(io.StringIO()):
-            if resume is None:
-                _save_start(trainer, out)
+        fresh = resume is None or resume.name == _START
+        stopped: str | None = None
+        failed = Boundary(TrainingError, f"{out}: training stopped", _GO_ON, log=log)
+        with stderr_to(log), redirect_stdout(io.StringIO()), failed:
             try:
-                trainer.train(resume_from_checkpoint=None if start else str(resume))
+                if resume is None:
+                    _save_start(trainer, out)
+                trainer.train(resume_from_checkpoint=None if fresh else str(resume))
             except _NotFiniteError as error:
-                stopped: str | None = str(error)
+                stopped = str(error)
             except RuntimeError as error:
-                if "out of memory" not in str(error):
+                if not _is_out_of_memory(error):
                     raise
-                stopped = "the device's memory does not suffice; lower --micro-batch or add --gradient-checkpointing"
-            else:
-                stopped = None
+                stopped = _TOO_LARGE
         if stopped is not None:
             last = _last_whole(out, quiet=True)
             kept = last.name if last is not None else "none"
@@ -99,35 +114,44 @@ def train(
 
 
 _START = "checkpoint-0"
+_REMEDY = "change the options that it names, or the model's files"
+_GO_ON = "the checkpoints saved before are whole; mend the cause, and the same command goes on from the last"
+_TOO_LARGE = "the device's memory does not suffice; lower --micro-batch or add --gradient-checkpointing"
 
 
 class _NotFiniteError(Exception):
     pass
 
 
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    return "out of memory" in str(error)
+
+
+@Boundary(ConfigError, "training needs TRL, which cannot be imported", INSTALL)
 def _import_trl() -> Any:
     # TRL's own telemetry and hub calls have no place in a measurement.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("WANDB_DISABLED", "true")
-    try:
-        import trl
-    except ImportError as error:
-        raise ConfigError(f"training needs TRL, which cannot be imported ({error}); {INSTALL}") from error
+    # SimPO's trainer is one of TRL's experimental ones; a notice of it each time is no news to a user.
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    import trl
+
     return trl
 
 
 def _identity(
-    settings: TrainSettings, model_hash: str, examples: Sequence[Any], policy: Policy | None
+    settings: TrainSettings, standing: Standing, examples: Sequence[Any], start: Start | None
 ) -> dict[str, object]:
-    return {
-        **{k: v for k, v in settings.as_dict().items() if k not in ("micro_batch", "gradient_checkpointing")},
-        "model_hash": model_hash,
-        "adapter_hash": None if policy is None else policy.content_hash,
+    found: dict[str, object] = {
+        **settings.identity(),
+        "model_hash": standing.model.content_hash,
+        "adapter_hash": None if standing.policy is None else standing.policy.content_hash,
         "examples_hash": digest([slots(e) for e in examples]),
     }
+    return found if start is None else found | {"start": start.content_hash}
 
 
-def _claim(out: Path, settings: TrainSettings, identity: dict[str, object]) -> None:
+def _claim(out: Path, identity: dict[str, object], content: dict[str, object]) -> None:
     """Own the directory for this training, or refuse it."""
     path = out / TRAINING_FILE
     if path.is_file():
@@ -136,7 +160,6 @@ def _claim(out: Path, settings: TrainSettings, identity: dict[str, object]) -> N
     elif out.is_dir() and any(step_of(path) is not None for path in out.iterdir()):
         raise StoreError(f"{out} holds checkpoints of another program; give --out another directory")
     make_directory(out)
-    content = {"format": TRAINING_FORMAT, "settings": settings.as_dict(), "identity": identity}
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -170,6 +193,25 @@ _COLUMNS = {
     "logps/chosen": "log_likelihood_chosen",
     "logps/rejected": "log_likelihood_rejected",
 }
+_SIMPO_COLUMNS = _COLUMNS | {
+    "rewards/accuracies": "ranking_accuracy_per_token",
+    "logps/chosen": "log_likelihood_per_token_chosen",
+    "logps/rejected": "log_likelihood_per_token_rejected",
+}
+_DPOP_COLUMNS = _COLUMNS | {
+    "rewards/accuracies": "penalised_reward_accuracy",
+    "rewards/margins": "penalised_reward_margin",
+}
+_LD_COLUMNS = {name: f"weighted_{column}" if "/" in name else column for name, column in _COLUMNS.items()}
+
+
+def _columns(settings: TrainSettings) -> dict[str, str]:
+    """What TRL logs, under the name of what it is: SimPO's are of means per token, LD-DPO's of weighted sums."""
+    if is_simpo(settings.loss):
+        return _SIMPO_COLUMNS
+    if settings.dpop_lambda is not None:
+        return _DPOP_COLUMNS
+    return _COLUMNS if settings.ld_alpha is None else _LD_COLUMNS
 
 
 def _watch(settings: TrainSettings, out: Path, terminal: TextIO, quiet: bool) -> Any:
@@ -196,7 +238,7 @@ def _watch(settings: TrainSettings, out: Path, terminal: TextIO, quiet: bool) ->
                     )
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            _write_log(out, state.log_history)
+            _write_log(out, state.log_history, _columns(settings))
             loss = next((entry["loss"] for entry in reversed(state.log_history) if "loss" in entry), "unknown")
             if not quiet:
                 print(f"training: {state.global_step}/{settings.steps} steps, loss {loss}", file=terminal, flush=True)
@@ -204,11 +246,11 @@ def _watch(settings: TrainSettings, out: Path, terminal: TextIO, quiet: bool) ->
     return Watch()
 
 
-def _write_log(out: Path, history: Sequence[dict[str, Any]]) -> None:
+def _write_log(out: Path, history: Sequence[dict[str, Any]], columns: Mapping[str, str]) -> None:
     rows = [entry for entry in history if "loss" in entry]
-    names = [name for name in _COLUMNS if any(name in row for row in rows)]
+    names = [name for name in columns if any(name in row for row in rows)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_COLUMNS[name] for name in names])
+    writer.writerow([columns[name] for name in names])
     writer.writerows([row.get(name, "") for name in names] for row in rows)
     write_text(out / "log.csv", text.getvalue())

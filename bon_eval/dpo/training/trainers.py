@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bon_eval.dpo.training.losses import dpo_arguments, is_simpo, simpo_arguments
 from bon_eval.dpo.training.settings import TrainSettings
-from bon_eval.engines.load import load_adapter, load_causal_lm
-from bon_eval.errors import ConfigError, one_line
+from bon_eval.engines.load import load_adapter, load_causal_lm, load_tokenizer
+from bon_eval.engines.models import ResolvedModel
 
 INSTALL = "pip install 'bon-eval[dpo]'"
 
@@ -22,28 +24,166 @@ class Policy:
     content_hash: str
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Weights as they stand: those of a model, or of an adapter on it."""
+
+    model: ResolvedModel
+    policy: Policy | None = None
+
+
 def make_trainer(
     trl: Any,
     settings: TrainSettings,
-    model_dir: Path,
+    standing: Standing,
     examples: Sequence[Any],
     out: Path,
-    reference_dir: Path | None,
-    policy: Policy | None,
+    reference: Standing | None,
     trust_remote_code: bool,
+    log: str | None = None,
 ) -> Any:
     """A TRL trainer, ready to train; see `bon_eval.dpo.training.train.train` for the arguments.
 
+    `log` gets the traceback where a model cannot be loaded.
+
     Raises:
-        ConfigError: TRL refuses the settings.
         ModelError: a model cannot be loaded.
+        Exception: whatever TRL raises, where it refuses the settings.
     """
     import datasets
+
+    model = _load(standing, settings.dtype, trust_remote_code, log, is_trainable=True)
+    tokenizer = load_tokenizer(standing.model.directory, trust_remote_code, log=log)
+    if tokenizer.pad_token is None:  # TRL's own choice, too late in one of its trainers
+        tokenizer.pad_token = tokenizer.eos_token
+    common = _common(settings, out)
+    given = {
+        "model": model,
+        "processing_class": tokenizer,
+        "peft_config": _new_adapter(settings) if standing.policy is None else None,
+    }
+    if settings.method == "sft":
+        rows = [
+            {"input_ids": [*e.prompt, *e.response], "completion_mask": [0] * len(e.prompt) + [1] * len(e.response)}
+            for e in examples
+        ]
+        config = trl.SFTConfig(**common, completion_only_loss=True, packing=False)
+        return trl.SFTTrainer(args=config, train_dataset=datasets.Dataset.from_list(rows), **given)
+    if is_simpo(settings.loss):
+        return _simpo_trainer(settings, common, examples, given)
+    ref_model = None
+    if reference is not None and reference != standing:
+        ref_model = _load(reference, settings.dtype, trust_remote_code, log)
+    return _dpo_trainer(trl, settings, common, examples, given, ref_model)
+
+
+def _dpo_trainer(
+    trl: Any,
+    settings: TrainSettings,
+    common: dict[str, Any],
+    examples: Sequence[Any],
+    given: dict[str, Any],
+    ref_model: Any,
+) -> Any:
+    import datasets
+
+    class TokenDPOTrainer(trl.DPOTrainer):  # type: ignore[misc]
+        """TRL's trainer on token ids as they are, in place of texts that it would tokenize again."""
+
+        def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
+            return dataset
+
+        def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+            if settings.dpop_lambda is None:
+                return super()._compute_loss(model, inputs, return_outputs)
+            with penalised_reference(model, inputs, settings.dpop_lambda):
+                return super()._compute_loss(model, inputs, return_outputs)
+
+    assert settings.loss is not None
+    losses = dpo_arguments(
+        settings.loss, beta=settings.beta, label_smoothing=settings.label_smoothing, ld_alpha=settings.ld_alpha
+    )
+    rows = [
+        {"prompt_ids": list(e.prompt), "chosen_ids": list(e.chosen), "rejected_ids": list(e.rejected)} for e in examples
+    ]
+    trainer = TokenDPOTrainer(
+        ref_model=ref_model,
+        args=trl.DPOConfig(**common, **losses, precompute_ref_log_probs=True),
+        train_dataset=datasets.Dataset.from_list(rows),
+        **given,
+    )
+    if "ref" in getattr(trainer.model, "peft_config", {}):
+        # TRL's copy of the adapter that is gone on from. Its log-probs are known now, and it would be saved each time.
+        trainer.model.delete_adapter("ref")
+    return trainer
+
+
+@contextmanager
+def penalised_reference(model: Any, inputs: dict[str, Any], weight: float) -> Iterator[None]:
+    """DPOP by TRL's sigmoid loss: while it is computed, the reference likes chosen more where the policy fell below it.
+
+    DPOP's margin is d - weight * max(0, log pi_ref(chosen) - log pi(chosen)) (Pal et al. 2024, arXiv 2402.13228):
+    DPO's margin d against a reference with that much more on chosen. TRL reads the reference's log-probs
+    from `inputs` after the policy's forward pass, whose hook sets them; the gradient goes through.
+
+    Args:
+        model: the policy; the first half of a batch is chosen.
+        inputs: a batch with ``ref_chosen_logps``, (pairs,).
+        weight: lambda.
+    """
+    before = inputs["ref_chosen_logps"]
+
+    def raise_it(_model: Any, _args: Any, output: Any) -> None:
+        now = output.log_probs.sum(dim=1).chunk(2, dim=0)[0]
+        inputs["ref_chosen_logps"] = before + weight * (before - now).relu()
+
+    hook = model.register_forward_hook(raise_it)
+    try:
+        yield
+    finally:
+        hook.remove()
+        inputs["ref_chosen_logps"] = before
+
+
+def _simpo_trainer(
+    settings: TrainSettings, common: dict[str, Any], examples: Sequence[Any], given: dict[str, Any]
+) -> Any:
+    import datasets
+    from trl.experimental.cpo import CPOConfig, CPOTrainer
+
+    class TokenCPOTrainer(CPOTrainer):
+        """TRL's trainer on token ids as they are, in place of texts that it would tokenize again and cut."""
+
+        def tokenize_row(self, feature: Any, model: Any = None) -> Any:
+            return feature
+
+    assert settings.loss is not None
+    losses = simpo_arguments(
+        settings.loss,
+        beta=settings.beta,
+        label_smoothing=settings.label_smoothing,
+        simpo_gamma=settings.simpo_gamma,
+    )
+    rows = []
+    for e in examples:
+        row: dict[str, list[int]] = {}
+        for side, response in (("chosen", e.chosen), ("rejected", e.rejected)):
+            row[f"{side}_input_ids"] = [*e.prompt, *response]
+            row[f"{side}_attention_mask"] = [1] * (len(e.prompt) + len(response))
+            row[f"{side}_labels"] = [-100] * len(e.prompt) + list(response)
+        rows.append(row)
+    return TokenCPOTrainer(
+        args=CPOConfig(**common, **losses, remove_unused_columns=False),
+        train_dataset=datasets.Dataset.from_list(rows),
+        **given,
+    )
+
+
+def _common(settings: TrainSettings, out: Path) -> dict[str, Any]:
+    """Arguments that all of TRL's trainers take."""
     import torch
 
-    from bon_eval.engines.load import load_tokenizer
-
-    common: dict[str, Any] = {
+    return {
         "output_dir": str(out),
         "max_steps": settings.steps,
         "per_device_train_batch_size": settings.micro_batch,
@@ -68,61 +208,29 @@ def make_trainer(
         "max_length": None,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
-    model = load_causal_lm(model_dir, settings.dtype, trust_remote_code=trust_remote_code)
-    tokenizer = load_tokenizer(model_dir, trust_remote_code)
-    peft_config = None
-    if policy is not None:
-        model = load_adapter(model, policy.directory, is_trainable=True)
-    elif settings.lora_rank is not None:
-        import peft
 
-        targets = settings.lora_targets
-        peft_config = peft.LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=settings.lora_alpha,
-            lora_dropout=0.0,
-            target_modules=targets if targets == "all-linear" else targets.split(","),
-            task_type="CAUSAL_LM",
-        )
-    reference = None
-    if reference_dir is not None:
-        reference = load_causal_lm(reference_dir, settings.dtype, trust_remote_code=trust_remote_code)
-    try:
-        if settings.method == "sft":
-            rows = [
-                {
-                    "input_ids": [*e.prompt, *e.response],
-                    "completion_mask": [0] * len(e.prompt) + [1] * len(e.response),
-                }
-                for e in examples
-            ]
-            config = trl.SFTConfig(**common, completion_only_loss=True, packing=False)
-            return trl.SFTTrainer(
-                model=model,
-                args=config,
-                train_dataset=datasets.Dataset.from_list(rows),
-                processing_class=tokenizer,
-                peft_config=peft_config,
-            )
 
-        class TokenDPOTrainer(trl.DPOTrainer):  # type: ignore[misc]
-            """TRL's trainer on token ids as they are, in place of texts that it would tokenize again."""
+def _load(
+    standing: Standing, dtype: str, trust_remote_code: bool, log: str | None, *, is_trainable: bool = False
+) -> Any:
+    model = load_causal_lm(standing.model.directory, dtype, trust_remote_code=trust_remote_code, log=log)
+    if standing.policy is None:
+        return model
+    adapted = load_adapter(model, standing.policy.directory, log=log, is_trainable=is_trainable)
+    # TRL reads a reference's output layer from the model itself; the adapter's layers are in it either way.
+    return adapted if is_trainable else adapted.get_base_model()
 
-            def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
-                return dataset
 
-        rows = [
-            {"prompt_ids": list(e.prompt), "chosen_ids": list(e.chosen), "rejected_ids": list(e.rejected)}
-            for e in examples
-        ]
-        config = trl.DPOConfig(**common, beta=settings.beta, precompute_ref_log_probs=True)
-        return TokenDPOTrainer(
-            model=model,
-            ref_model=reference,
-            args=config,
-            train_dataset=datasets.Dataset.from_list(rows),
-            processing_class=tokenizer,
-            peft_config=peft_config,
-        )
-    except ValueError as error:
-        raise ConfigError(f"TRL refuses this training: {one_line(error)}") from error
+def _new_adapter(settings: TrainSettings) -> Any:
+    if settings.lora_rank is None:
+        return None
+    import peft
+
+    targets = settings.lora_targets
+    return peft.LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=0.0,
+        target_modules=targets if targets == "all-linear" else targets.split(","),
+        task_type="CAUSAL_LM",
+    )

@@ -150,5 +150,7 @@ def draw_lines(ax: Axes, found: Trajectory, lines: Sequence[Line], scale: float)
         )
         low, high = [scale * p.value.low for p in points], [scale * p.value.high for p in points]
         ax.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+    for stage in found.stages[1:]:
+        ax.axvline(stage.first, color=INK, linewidth=0.8, linestyle=":")
     ax.set_xlabel("optimizer steps")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

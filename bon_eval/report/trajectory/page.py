@@ -20,6 +20,7 @@ from bon_eval.report.trajectory.terminal import (
     mark,
     skewed_text,
     source_text,
+    stage_notes,
     without_intervals,
 )
 from bon_eval.stats import Interval
@@ -63,6 +64,7 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
         "title": f"{config['model']} on {config['task']} through training",
         "found": found,
         "source": " ".join([*cluster_notes(found), source_text(found)]),
+        "stages": stage_notes(found),
         "panels": panels,
         "steps": tuple(f"step {step}" for step in found.steps),
         "groups": list(measure_groups(found)),

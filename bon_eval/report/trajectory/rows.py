@@ -6,6 +6,7 @@ from typing import Any
 
 from bon_eval.dpo.tracking.points import Point
 from bon_eval.dpo.tracking.trajectory import Trajectory
+from bon_eval.dpo.training.checkpoints import Stage
 from bon_eval.report.formats.columns import (
     Column,
     Keyed,
@@ -13,6 +14,7 @@ from bon_eval.report.formats.columns import (
     Maybe,
     Row,
     Stored,
+    later,
     limits,
     own,
     renamed,
@@ -64,6 +66,12 @@ _CHES = Row[tuple[Interval, Interval]](
     ),
 )
 
+_STAGES = (
+    "The trainings of a chain in their order, each with the steps before it and with the last of it; left out where "
+    "one training was followed."
+)
+_STAGE = Row[Stage]("", own(Stage, "directory", "method", "loss", "first", "last"))
+
 DOCUMENT = Row[Trajectory](
     "",
     (
@@ -74,6 +82,7 @@ DOCUMENT = Row[Trajectory](
         *own(Trajectory, "cluster", "n_clusters"),
         *renamed(Trajectory, pairs="pair_counts", probes="probe_counts"),
         *own(Trajectory, "beta", "steps", "skipped", "base_source"),
+        *later(Column("stages", Many(_STAGE, 2), lambda found: found.stages, description=_STAGES)),
         Column("ches", Keyed(_CHES), lambda found: found.ches),
         Column("points", Many(_POINT), lambda found: found.points),
     ),
@@ -84,4 +93,7 @@ DOCUMENT = Row[Trajectory](
 
 def document(found: Trajectory) -> dict[str, Any]:
     """The content of trajectory.json."""
-    return DOCUMENT.json(found)
+    content = DOCUMENT.json(found)
+    if not found.stages:
+        del content["stages"]
+    return content

@@ -49,6 +49,7 @@ def render(found: Trajectory) -> str:
         f"{counted(found.n_problems)} x {counted(found.n, 'sample')} each; 95 % intervals over {found.word}s in "
         "trajectory.csv",
         *cluster_notes(found),
+        *wrapped(stage_notes(found)),
         "",
         *_table(found, "accuracy and log-likelihood of what each checkpoint says", _ARMS),
         "",
@@ -131,6 +132,22 @@ def cluster_notes(found: Trajectory) -> list[str]:
     return lines
 
 
+def stage_notes(found: Trajectory) -> list[str]:
+    """Sentences on the trainings of a chain; none of one training."""
+    if not found.stages:
+        return []
+    parts = []
+    for number, stage in enumerate(found.stages, start=1):
+        made = ", ".join(part for part in (stage.method, stage.loss) if part is not None)
+        parts.append(
+            f"stage {number}, steps {stage.first} to {stage.last}: {stage.directory}{f' ({made})' if made else ''}"
+        )
+    return [
+        f"{'; '.join(parts)}.",
+        "Changes, rewards and margins are from the base model in every stage, whatever was a training's own reference.",
+    ]
+
+
 def skewed_text(found: Trajectory) -> str:
     """What a dagger means, from its second word on."""
     return (
@@ -181,6 +198,8 @@ def _rows(found: Trajectory) -> Iterator[Mapping[str, object]]:
     points = found.by_place
     for step in found.steps:
         row: dict[str, object] = {"step": step}
+        if found.stages:
+            row["stage"] = next(k for k, stage in enumerate(found.stages, start=1) if step <= stage.last)
         for name in names:
             point = points.get((step, name))
             value = None if point is None else point.value

@@ -103,8 +103,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def run_track(place: Path, out: Path, *more: str) -> Any:
-    arguments = ["track", "--base", str(place / "base"), "--checkpoints", str(place / "training")]
+def run_track(place: Path, out: Path, *more: str, trainings: tuple[str, ...] = ("training",)) -> Any:
+    arguments = ["track", "--base", str(place / "base")]
+    for training in trainings:
+        arguments += ["--checkpoints", str(place / training)]
     arguments += ["--task", str(place / "bigram.yaml"), "--pairs", f"mine={place / 'pairs.jsonl'}"]
     arguments += ["--probe", f"probe={place / 'probe.jsonl'}", "--n", "64", "--engine", "transformers"]
     return CliRunner().invoke(main, [*arguments, "--out", str(out), "--draws", "200", "--quiet", *more])
@@ -264,7 +266,7 @@ def test_a_half_written_checkpoint_is_skipped_and_named(place: Path) -> None:
     shutil.copytree(training / "checkpoint-4", training / "checkpoint-8")
     weights = training / "checkpoint-8/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-5])
-    done = run_track(place, place / "track-4", "--checkpoints", str(training), "--no-html")
+    done = run_track(place, place / "track-4", "--no-html", trainings=("broken",))
     assert done.exit_code == 0, done.output
     assert "checkpoint-8 is skipped: half-written" in " ".join(done.output.split())
     with (place / "track-4/trajectory.csv").open() as file:
@@ -276,6 +278,7 @@ def test_a_half_written_checkpoint_is_skipped_and_named(place: Path) -> None:
     [
         (["--base", "{place}/training/checkpoint-4"], "is not the base model"),
         (["--checkpoints", "{place}/base"], "holds no whole checkpoint"),
+        (["--checkpoints", "{place}/training"], "gives one directory twice"),
         (["--pairs", "mine={place}/probe.jsonl"], "gives 'mine' twice"),
         (["--pairs", "base={place}/pairs.jsonl"], "cannot name a set"),
         (["--beta", "0"], "--beta must be above 0"),
@@ -290,6 +293,44 @@ def test_bad_input_is_one_line(place: Path, tracked: Path, change: list[str], me
     [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
     assert message in line
     assert not (place / "nowhere").exists()
+
+
+def test_a_chain_of_trainings(place: Path, rows: dict[int, dict[str, str]]) -> None:
+    """The second starts at the first one's checkpoint-4 and ends, after 3 steps, where the base model was."""
+    for step, table in ((0, TUNED), (3, BASE)):
+        write_bigram(place / "second" / f"checkpoint-{step}", table)
+        (place / "second" / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    settings = {"method": "dpo", "steps": 3, "loss": "sigmoid,sft"}
+    content = {"format": 1, "settings": settings, "identity": {}}
+    (place / "second/training.json").write_text(json.dumps(content))
+    out = place / "track-chain"
+    done = run_track(place, out, trainings=("training", "second"))
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.output.split())
+    assert f"stage 1, steps 0 to 4: {place}/training; stage 2, steps 4 to 7: {place}/second (dpo, sigmoid,sft)." in text
+    assert "from the base model in every stage" in text
+    with (out / "trajectory.csv").open() as file:
+        found = {int(row["step"]): row for row in csv.DictReader(file)}
+    assert {step: row["stage"] for step, row in found.items()} == {0: "1", 4: "1", 7: "2"}
+    for name in ("mine.log_likelihood.chosen", "mine.reward_margin", "probe.log_likelihood"):
+        assert [found[step][name] for step in (0, 4)] == [rows[step][name] for step in (0, 4)]
+        assert float(found[7][name]) == pytest.approx(float(found[0][name]), abs=1e-6)
+    stages = json.loads((out / "trajectory.json").read_text())["stages"]
+    assert [
+        (stage["directory"], stage["method"], stage["loss"], stage["first"], stage["last"]) for stage in stages
+    ] == [
+        (str(place / "training"), None, None, 0, 4),
+        (str(place / "second"), "dpo", "sigmoid,sft", 4, 7),
+    ]
+    page = (out / "trajectory.html").read_text()
+    assert "where a stage begins" in page
+
+
+def test_one_training_has_no_stages(tracked: Path, rows: dict[int, dict[str, str]]) -> None:
+    assert "stage" not in rows[0]
+    assert "stages" not in json.loads((tracked / "trajectory.json").read_text())
+    assert "stages" not in json.loads((tracked / "track.json").read_text())
+    assert "where a stage begins" not in (tracked / "trajectory.html").read_text()
 
 
 def test_below_float32_the_base_model_forces_its_own_responses_too(place: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -12,35 +11,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner
-
-from bon_eval.cli import main
-from bon_eval.engines.models import ASSETS
+from trainings import BASE, FEW, good, invoke, log, token_scores, weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 pytestmark = pytest.mark.heavy
 
-BASE = ASSETS / "arith-mixed"
-FEW = ["--steps", "6", "--save-every", "2", "--batch-size", "12", "--micro-batch", "12", "--learning-rate", "1e-5"]
-
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def invoke(*arguments: object) -> Any:
-    return CliRunner().invoke(main, [str(a) for a in arguments])
-
-
-def good(*arguments: object) -> str:
-    done = invoke(*arguments)
-    assert done.exit_code == 0, done.output
-    return str(done.output)
 
 
 @pytest.fixture(scope="module")
@@ -54,34 +36,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-def weights(folder: Path) -> dict[str, Any]:
-    from safetensors.torch import load_file
-
-    return {name: value.float() for name, value in load_file(next(folder.glob("*.safetensors"))).items()}
-
-
-def log(folder: Path) -> list[dict[str, float]]:
-    with (folder / "log.csv").open() as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
-
-
 def engine_scores(place: Path, model: Path, adapter: Path | None = None) -> dict[str, tuple[float, float]]:
     """Pair id -> log-likelihoods of chosen and rejected, by the harness's engine."""
-    from bon_eval.dpo.pairs.files import read_pairs
-    from bon_eval.dpo.pairs.tokens import tokenize_pairs
-    from bon_eval.engines.base import EngineSpec
-    from bon_eval.engines.load import load_tokenizer
-    from bon_eval.engines.transformers import TransformersEngine
-    from bon_eval.records import ForcedSequence
-
-    pairs = tokenize_pairs(read_pairs(place / "pairs.jsonl"), load_tokenizer(BASE), 256)
-    spec = EngineSpec(str(model), "float32", None if adapter is None else str(adapter), "x")
-    with TransformersEngine(spec) as engine:
-        sequences = [
-            ForcedSequence(f"{p.id} {s}", p.prompt, getattr(p, s)) for p in pairs for s in ("chosen", "rejected")
-        ]
-        found = {key: sum(values) for key, values in engine.score(sequences)}
-    return {p.id: (found[f"{p.id} chosen"], found[f"{p.id} rejected"]) for p in pairs}
+    found = token_scores(place / "pairs.jsonl", model, adapter)
+    return {pair: (sum(chosen), sum(rejected)) for pair, (chosen, rejected) in found.items()}
 
 
 def test_checkpoints_from_step_0_on(place: Path) -> None:
@@ -179,6 +137,46 @@ def test_bad_input_is_one_line(place: Path, change: list[str], message: str, mon
     assert done.exit_code == 2
     [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
     assert message in line
+
+
+def test_what_trl_raises_is_one_line(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusing the settings, on no list while it is made, and in the middle; the traceback is in training.log."""
+    import trl
+
+    def line(out: str, *more: object) -> str:
+        done = invoke(
+            "dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", *FEW, "--out", place / out, *more
+        )
+        assert done.exit_code == 2, done.output
+        [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
+        assert "Traceback (most recent call last)" in (place / out / "training.log").read_text()
+        assert f"(traceback in {place / out}/training.log)" in line
+        return line
+
+    said = line("head", "--lora-rank", "4", "--lora-targets", "lm_head")
+    assert said.startswith("error: TRL refuses this training: ValueError: Applying a PEFT adapter to `lm_head`")
+    said = line("target", "--lora-rank", "4", "--lora-targets", "nowhere")
+    assert said.startswith("error: TRL refuses this training: ValueError: Target modules")
+
+    def odd(*_: object, **__: object) -> None:
+        raise ArithmeticError("odd\nand on two lines")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trl.DPOTrainer, "__init__", odd)
+        assert "TRL refuses this training: ArithmeticError: odd and on two lines" in line("made")
+    real = trl.DPOTrainer.training_step
+
+    def fails(self: trl.DPOTrainer, *args: object, **kwargs: object) -> object:
+        return odd() if self.state.global_step == 3 else real(self, *args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trl.DPOTrainer, "training_step", fails)
+        said = line("middle")
+    assert f"{place}/middle: training stopped: ArithmeticError: odd and on two lines (traceback" in said
+    assert "the same command goes on from the last" in said
+    good("dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", *FEW, "--out", place / "middle", "--quiet")
+    whole, resumed = weights(place / "dpo/checkpoint-6"), weights(place / "middle/checkpoint-6")
+    assert all(torch.allclose(whole[name], resumed[name], atol=1e-7) for name in whole)
 
 
 @pytest.mark.parametrize("select", ["best", "greedy", "correct"])
