@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, quantities, support, unit
+from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, implicit_reward, quantities, support, unit
 from bon_eval.dpo.tracking.base_pool import BASE_BEST, BASE_GREEDY, BASE_TOP, rank_in_own_pool, rank_in_pool, top_mass
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES, Array, SideScores, pair_measures
 from bon_eval.dpo.tracking.points import Measured
@@ -72,16 +72,6 @@ def said(side: Side, keys: Keys, pool: BasePool, seed: int, *, is_base: bool) ->
             kept = tuple(problem for problem, k in zip(ids, both, strict=True) if k)
             found[name] = Measured(f"AUROC of {label} within problems", "share", auroc[both], UNIT, kept)
     return found
-
-
-def implicit_reward(side: Side) -> Array:
-    """log pi(y|x) - log pi_ref(y|x) of each response of a checkpoint's pool, (P, N), in nats.
-
-    The reward that DPO fits, over beta and up to a number for each problem (Rafailov et al. 2023, arXiv 2305.18290,
-    equation 5), pi_ref being the base model: as a scorer both are without effect. At the base model itself it is 0
-    everywhere, and best-of-n by it, ties shared, is one sample.
-    """
-    return np.asarray(side.own["sample"] - side.base["sample"], dtype=np.float64)
 
 
 def _per_token(side: Side, n: int) -> list[tuple[str, str, Array]]:

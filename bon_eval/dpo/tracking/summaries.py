@@ -65,8 +65,8 @@ def summarise(found: Course, *, seed: int = 0, draws: int = 10_000, confidence: 
     """The numbers of a course.
 
     The simultaneous intervals are each checkpoint's own, of the method that fits its numbers, at the confidence at
-    which all hold together (`simultaneous_confidence`). Seeds of training widen them all alike, by the checkpoint at which
-    they differ most: with two or three seeds a spread that looks small somewhere is chance, and K of them are K
+    which all hold together (`simultaneous_confidence`). Seeds of training widen them all alike, by the checkpoint at
+    which they differ most: with two or three seeds a spread that looks small somewhere is chance, and K of them are K
     chances.
 
     Args:

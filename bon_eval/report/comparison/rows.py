@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from bon_eval.analysis.two_runs.comparison import Comparison
 from bon_eval.analysis.two_runs.findings import Change, Finding
+from bon_eval.analysis.two_runs.reward import RewardScorer
 from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
@@ -22,6 +23,7 @@ from bon_eval.report.formats.columns import (
     Row,
     Stored,
     interval,
+    later,
     limits,
     marked,
     own,
@@ -124,6 +126,20 @@ _EXPLAINED = Row[ExplainedGain](
         Column("residual", _RESIDUAL, lambda found: found.residual),
         Column("share", Row("limits", _ends("share", "share_low", "share_high")), lambda found: found),
     ),
+    finite=True,
+)
+
+_REWARD = Row[RewardScorer](
+    "rewardScorer",
+    (
+        *interval(RewardScorer, "reward"),
+        *interval(RewardScorer, "likelihood"),
+        *own(RewardScorer, "difference.difference"),
+        *limits("difference.", "difference_"),
+        *renamed(RewardScorer, difference_method="difference.method"),
+        *where_tested(own(RewardScorer, "difference.p_value"), "difference"),
+    ),
+    description="Accuracy of best-of-n of the tuned model's pool by log pi - log pi_ref and by log pi.",
     finite=True,
 )
 
@@ -230,6 +246,7 @@ DOCUMENT = Row[Comparison](
             lambda found: found.log_coverage,
             description="Upper bounds of ln C_cov in nats.",
         ),
+        *later(Column("reward", Maybe(_REWARD), lambda found: found.reward)),
         Column("findings", Many(Row("", own(Finding, "name", "verdict", "sentence"))), lambda found: found.findings),
         Column("null_reasons", Mapping[str, str], _reasons),
     ),
