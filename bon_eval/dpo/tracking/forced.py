@@ -32,13 +32,18 @@ _SCHEMA = pa.schema(
 _TOGETHER = 256
 """Responses that are stored together: at most so many are forced again after a kill."""
 
-Keys = Mapping[str, Sequence[str]]
-"""Set name -> `response_key` of each of its responses."""
+Keyed = Mapping[str, TokenResponse]
+"""`response_key` -> response, each once."""
 
 
 def response_key(response: TokenResponse) -> str:
     """What stands for a response after its prompt, wherever it is named: 32 hex digits over both token sequences."""
     return digest([list(response.prompt), list(response.response)])[:32]
+
+
+def keyed(sets: Iterable[Iterable[TokenResponse]]) -> Keyed:
+    """The responses of several sets."""
+    return {response_key(response): response for responses in sets for response in responses}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +64,21 @@ class ForcedLog:
     def _owner(self) -> str:
         return digest({"forced by": self.id})
 
-    def missing(self, responses: Iterable[TokenResponse]) -> dict[str, TokenResponse]:
-        """Those that are not there, by their keys, each once.
+    def missing(self, responses: Keyed) -> Keyed:
+        """Those that are not there.
 
         Raises:
             StoreError: a part is damaged.
         """
         stored = parts.list_parts(self.directory, self._owner, _SCHEMA)
         held = {key for table in parts.read_parts(stored, ["key"]) for key in table["key"].to_pylist()}
-        keyed = {response_key(response): response for response in responses}
-        return {key: response for key, response in keyed.items() if key not in held}
+        return {key: response for key, response in responses.items() if key not in held}
 
     def force(
         self,
         engine: Engine,
         by: ForcedBy,
-        responses: Mapping[str, TokenResponse],
+        responses: Keyed,
         *,
         use_adapter: bool = True,
         label: str,
@@ -167,7 +171,7 @@ def _flat(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.float3
     return offsets - offsets[:1], lists.flatten().to_numpy()
 
 
-def _sequences(responses: Mapping[str, TokenResponse]) -> Iterator[ForcedSequence]:
+def _sequences(responses: Keyed) -> Iterator[ForcedSequence]:
     for key, response in responses.items():
         yield ForcedSequence(key, response.prompt, response.response)
 

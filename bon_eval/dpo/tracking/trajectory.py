@@ -7,7 +7,7 @@ for pair measures). All randomness comes from one seed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,7 +106,7 @@ def load_trajectory(
     """
     stored = _read(out)
     run = load_run(out / "runs" / "base") if stored["base_sets"] else None
-    base = None if run is None else _base(run, stored["base_sets"])
+    base = None if run is None else _base(run, stored)
     column, clusters = _clusters(stored, run, cluster)
     forced_base = ForcedLog(out / "forced" / "base", stored["base_by"]).read()
     sides_of_base = _sides(stored["pairs"], forced_base)
@@ -163,9 +163,12 @@ class _Base:
     pool: BasePool
 
 
-def _base(run: Run, sets: Mapping[str, Mapping[str, Sequence[Any]]]) -> _Base:
-    if run.pool.problem_ids != tuple(sets[BASE_BEST]["problem_ids"]):
-        raise StoreError(f"{run.path} has other problems than it had; run the same `bon-eval track` command")
+def _base(run: Run, stored: Mapping[str, Any]) -> _Base:
+    ids, n = tuple(stored["base_sets"][BASE_BEST]["problem_ids"]), stored["base"]["config"]["n"]
+    if (run.pool.problem_ids, run.pool.n) != (ids, n):
+        raise StoreError(
+            f"{run.path} has another n or other problems than it had; run the same `bon-eval track` command"
+        )
     own, source = own_likelihoods(run)
     keys = _keys(run)
     side = Side.of(run, own=own, base=own)

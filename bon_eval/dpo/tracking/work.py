@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from itertools import chain
 from pathlib import Path
 
 from bon_eval.config import draws
 from bon_eval.dpo.pairs.tokens import TokenResponse
 from bon_eval.dpo.tracking.base_pool import base_sets
-from bon_eval.dpo.tracking.forced import ForcedLog
+from bon_eval.dpo.tracking.forced import ForcedLog, Keyed, keyed
 from bon_eval.dpo.tracking.plan import TrackPlan
 from bon_eval.engines import OpenEngine, open_engine
 from bon_eval.engines.base import Engine
@@ -67,6 +66,7 @@ class _Work:
         self.plan, self.quiet = plan, quiet
         self.by_base = ForcedBy.of(plan.base.config)
         self.sets: Sets = {**plan.pair_sets(), **plan.probes}
+        self.given = keyed(self.sets.values())
         stored = load_prompts(plan.base.directory) if plan.forced_only and has_base(plan) else None
         self.prompts = stored or {p.problem_id: p.token_ids for p in plan.base.prompts}
         self.longest = max((len(r.prompt) + len(r.response) for s in self.sets.values() for r in s), default=0)
@@ -82,12 +82,12 @@ class _Work:
                 with self._open(plan.base, store) as engine:
                     self._base(store, engine)
             self._grade(plan.base, store)
-        sets = self._with_base_responses()
+        sets, every = self._with_base_responses()
         for checkpoint, prepared in plan.runs:
             with self._store(prepared, samples=plan.samples_at(checkpoint.step)) as store:
-                if self._owes(prepared, store, sets):
+                if self._owes(prepared, store, every):
                     with self._open(prepared, store) as engine:
-                        self._checkpoint(prepared, store, engine, sets)
+                        self._checkpoint(prepared, store, engine, every)
                 self._grade(prepared, store)
         owed = [run for checkpoint, run in plan.runs if plan.samples_at(checkpoint.step) and self._unscored(run)]
         if owed:
@@ -109,11 +109,11 @@ class _Work:
                     seed = None if store is None else store.session_seed
                     self._base(store, engine, use_adapter=False, seed=seed)
                 self._grade(plan.base, store)
-            sets = self._with_base_responses()
+            sets, every = self._with_base_responses()
             for checkpoint, prepared in plan.runs:
                 samples = plan.samples_at(checkpoint.step)
                 with self._store(prepared, samples=samples) as store:
-                    if self._owes(prepared, store, sets) or (samples and self._unscored(prepared)):
+                    if self._owes(prepared, store, every) or (samples and self._unscored(prepared)):
                         seed = None if store is None else store.session_seed
                         if engine is None:
                             engine = stack.enter_context(self._open(prepared, store))
@@ -121,7 +121,7 @@ class _Work:
                             assert prepared.adapter_dir is not None
                             assert prepared.config.adapter_hash is not None
                             engine.load_adapter(str(prepared.adapter_dir), prepared.config.adapter_hash)
-                        self._checkpoint(prepared, store, engine, sets, seed=seed)
+                        self._checkpoint(prepared, store, engine, every, seed=seed)
                         if samples:
                             self._score(prepared, engine, use_adapter=False)
                     self._grade(prepared, store)
@@ -149,12 +149,9 @@ class _Work:
         )
         return open_engine(config.engine, spec)
 
-    def _missing(self, prepared: PreparedRun, sets: Sets) -> dict[str, TokenResponse]:
-        return forced_log(self.plan, prepared).missing(chain.from_iterable(sets.values()))
-
-    def _owes(self, prepared: PreparedRun, store: RunStore | None, sets: Sets) -> bool:
+    def _owes(self, prepared: PreparedRun, store: RunStore | None, responses: Keyed) -> bool:
         sampling = store is not None and (store.owes() or self._owes_own(prepared, store))
-        return sampling or bool(self._missing(prepared, sets))
+        return sampling or bool(forced_log(self.plan, prepared).missing(responses))
 
     def _base_owes(self, store: RunStore | None) -> bool:
         base = self.plan.base
@@ -162,7 +159,7 @@ class _Work:
             stored = read_meta(base.directory)
             if is_inexact(stored) and not is_scored(base.directory, self.by_base):
                 return True
-        return self._owes(base, store, self.sets)
+        return self._owes(base, store, self.given)
 
     def _owes_own(self, prepared: PreparedRun, store: RunStore) -> bool:
         """Whether a model has still to force its own responses, of which differences between models are taken."""
@@ -175,28 +172,28 @@ class _Work:
         base = self.plan.base
         if store is not None and store.owes():
             sample_into(store, base, engine, use_adapter=use_adapter, seed=seed, quiet=self.quiet)
-        self._force(base, engine, self.sets, use_adapter=use_adapter)
+        self._force(base, engine, self.given, use_adapter=use_adapter)
         if store is not None or has_base(self.plan):
             self._force_own(base, engine, use_adapter=use_adapter)
 
     def _checkpoint(
-        self, prepared: PreparedRun, store: RunStore | None, engine: Engine, sets: Sets, seed: int | None = None
+        self, prepared: PreparedRun, store: RunStore | None, engine: Engine, responses: Keyed, seed: int | None = None
     ) -> None:
         if store is not None and store.owes():
             sample_into(store, prepared, engine, seed=seed, quiet=self.quiet)
-        self._force(prepared, engine, sets)
+        self._force(prepared, engine, responses)
         if store is not None:
             self._force_own(prepared, engine)
 
-    def _force(self, prepared: PreparedRun, engine: Engine, sets: Sets, *, use_adapter: bool = True) -> None:
-        if missing := self._missing(prepared, sets):
+    def _force(self, prepared: PreparedRun, engine: Engine, responses: Keyed, *, use_adapter: bool = True) -> None:
+        log = forced_log(self.plan, prepared)
+        if missing := log.missing(responses):
             label, by = f"forcing, {prepared.directory.name}", ForcedBy.of(prepared.config)
-            log = forced_log(self.plan, prepared)
             log.force(engine, by, missing, use_adapter=use_adapter, label=label, quiet=self.quiet)
 
     def _force_own(self, prepared: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
-        if is_inexact(read_meta(prepared.directory)):
-            by = ForcedBy.of(prepared.config)
+        by = ForcedBy.of(prepared.config)
+        if is_inexact(read_meta(prepared.directory)) and not is_scored(prepared.directory, by):
             force_run(prepared.directory, engine, by, self.prompts, use_adapter=use_adapter, quiet=self.quiet)
 
     def _grade(self, prepared: PreparedRun, store: RunStore | None) -> None:
@@ -217,8 +214,9 @@ class _Work:
         if self._unscored(prepared):
             force_run(prepared.directory, engine, self.by_base, self.prompts, use_adapter=use_adapter, quiet=self.quiet)
 
-    def _with_base_responses(self) -> Sets:
-        return {**self.sets, **(base_sets(self.plan.base.directory) if has_base(self.plan) else {})}
+    def _with_base_responses(self) -> tuple[Sets, Keyed]:
+        of_base = base_sets(self.plan.base.directory) if has_base(self.plan) else {}
+        return {**self.sets, **of_base}, {**self.given, **keyed(of_base.values())}
 
 
 def copy_run(source: Path, target: Path) -> None:
