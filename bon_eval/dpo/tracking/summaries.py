@@ -165,8 +165,8 @@ def _over_problems(
         parts, size = sums[:, columns] / found.reach, sizes[:, columns[0]]
         intervals = ratio_means(parts, size, supports=supports, rng=rng("problems"), draws=draws, confidence=confidence)
         for k, interval in zip(columns, intervals, strict=True):
-            ends = (found.reach * x for x in (interval.estimate, interval.low, interval.high))
-            out[k] = Interval(*ends, interval.method, interval.marked)
+            estimate, low, high = (found.reach * x for x in (interval.estimate, interval.low, interval.high))
+            out[k] = Interval(estimate, low, high, interval.method, interval.marked)
     return [out[k] for k in range(sizes.shape[1])]
 
 
@@ -175,7 +175,8 @@ def _with_seeds(interval: Interval, means: Array, found: Course, confidence: flo
     if len(means) == 1 or interval.reason is not None:
         return interval
     ends = with_seeds(interval.estimate, (interval.low, interval.high), means, confidence)
-    low, high = np.clip(ends, *(found.reach * end for end in found.support)).tolist()
+    least, most = (found.reach * end for end in found.support)
+    low, high = np.clip(ends, least, most).tolist()
     return replace(interval, low=low, high=high, method=f"{interval.method}, {len(means)} seeds")
 
 

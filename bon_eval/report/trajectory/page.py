@@ -93,9 +93,8 @@ def measure_groups(found: Trajectory) -> Iterator[tuple[str, list[MeasureRow]]]:
     suffixes = {f"{group}.{name}": f" ({group})" for group in found.pair_counts for name in PAIR_MEASURES}
     captions = {f"{group}.{name}": f"Pairs: {group}" for group in found.pair_counts for name in PAIR_MEASURES}
     captions |= {f"{name}.log_likelihood": "Probes" for name in found.probe_counts}
-    names = dict.fromkeys(p.name for p in found.points)
     groups: dict[str, list[str]] = {}
-    for name in names:
+    for name in dict.fromkeys(p.name for p in found.points):
         groups.setdefault(captions.get(name) or _caption(name), []).append(name)
     points = found.by_place
     for caption, names in groups.items():

@@ -145,7 +145,7 @@ def test_without_sampling_and_then_with_it(place: Path, tracked: Path, tmp_path:
     out = tmp_path / "track"
     text = good(place, out, "--forced-only")
     assert "nothing was sampled: pairs and probes alone" in text
-    assert "accuracy" not in text
+    assert "what each checkpoint says" not in text
     assert "None" not in text
     assert not (out / "runs").exists()
     whole, alone = table(tracked), table(out)

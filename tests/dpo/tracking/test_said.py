@@ -125,11 +125,12 @@ def test_ranks_in_the_base_pool(tracked: Path, columns: Columns, step: int) -> N
         for p, problem in enumerate(run.pool.problem_ids):
             ranks = []
             for i, response in enumerate(said[problem, draw]):
-                against = [
-                    0.5 if response.token_ids == other.token_ids else float(own_base[p, j] < base[draw][p, i])
-                    for j, other in enumerate(pool[problem, "sample"])
-                    if not (step == 0 and draw == "sample" and i == j)
-                ]
+                against = []
+                for j, other in enumerate(pool[problem, "sample"]):
+                    if not (step == 0 and draw == "sample" and i == j):
+                        gap = base[draw][p, i] - own_base[p, j]
+                        tie = gap == 0.0 or response.token_ids == other.token_ids
+                        against.append(0.5 if tie else float(gap > 0.0))
                 ranks.append(np.mean(against))
             assert column.values[p] == pytest.approx(np.mean(ranks), abs=1e-9)
     if step == 0:
