@@ -150,6 +150,10 @@ def sft(model: str, run_dir: Path | None, select: str, pairs: str | None, out: P
 @click.option("--limit", type=int, help="Only the first problems.")
 @click.option("--max-tokens", type=int, help="Most tokens of a response. [default: the task's]")
 @click.option("--beta", default=0.1, show_default=True, help="Of the DPO loss that is reported.")
+@click.option(
+    "--forced-only", is_flag=True, help="Sample nothing: pairs, probes and the responses of --base-run alone."
+)
+@click.option("--sample-at", metavar="STEP,STEP...", help="Sample at these checkpoints only; the others are forced.")
 @engine_option
 @click.option("--dtype", default="float32", show_default=True, help="Of every model: base and checkpoints alike.")
 @revision_option
@@ -171,6 +175,8 @@ def track(
     out: Path,
     base_run: Path | None,
     beta: float,
+    forced_only: bool,
+    sample_at: str | None,
     engine_arg: tuple[str, ...],
     draws: int,
     html: bool,
@@ -178,7 +184,7 @@ def track(
     **given: Any,
 ) -> None:
     """Measure every checkpoint: accuracies, best-of-N log-likelihood, pairs, squeezing; one row each."""
-    from bon_eval.dpo.tracking.plan import prepare_track
+    from bon_eval.dpo.tracking.plan import parse_steps, prepare_track
     from bon_eval.dpo.tracking.track import execute_track
     from bon_eval.dpo.tracking.trajectory import load_trajectory
     from bon_eval.dpo.training.commands import named_pairs, named_probes
@@ -189,7 +195,8 @@ def track(
         raise ConfigError(f"--beta must be above 0, got {beta}")
     options = RunOptions(model=base, engine_args=engine_args(engine_arg), task_draws=False, **chat_of(given))
     sets = named_pairs(pair_sets), named_probes(probes)
-    plan = prepare_track(options, checkpoints, *sets, beta=beta, out=out, base_run=base_run)
+    steps = parse_steps(sample_at, forced_only=forced_only)
+    plan = prepare_track(options, checkpoints, *sets, beta=beta, out=out, base_run=base_run, sample_at=steps)
     execute_track(plan, quiet=quiet)
     found = load_trajectory(out, seed=options.seed, draws=draws, cluster=options.cluster)
     names = list(write_trajectory(found, out))

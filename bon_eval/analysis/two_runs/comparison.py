@@ -16,6 +16,7 @@ from bon_eval.analysis.responses import Array
 from bon_eval.analysis.settings import check_comparison_draws
 from bon_eval.analysis.two_runs.draws import draw_changes
 from bon_eval.analysis.two_runs.findings import Change, Finding, findings
+from bon_eval.analysis.two_runs.reward import RewardScorer, reward_scorer
 from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, best_responses, quantities, support, unit
 from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare, amortised_share
@@ -75,6 +76,8 @@ class Comparison:
     findings: tuple[Finding, ...]
     reasons: Mapping[str, str]
     """Name of what is not there -> why."""
+    reward: RewardScorer | None = None
+    """Best-of-n of the tuned pool by its implicit reward and by its likelihood; None where the prompts differ."""
 
     @property
     def units(self) -> tuple[int, str]:
@@ -112,7 +115,8 @@ def compare_runs(
     likelihoods = load_likelihoods(before, after) if same_prompts(before, after) else None
     if likelihoods is None:
         reasons |= dict.fromkeys(
-            ("log_likelihood_base", "divergences", "equivalent_n", "explained", "log_coverage"), _DIFFERENT_PROMPTS
+            ("log_likelihood_base", "divergences", "equivalent_n", "explained", "log_coverage", "reward"),
+            _DIFFERENT_PROMPTS,
         )
         first, second = Side.of(before), Side.of(after)
     else:
@@ -216,6 +220,7 @@ def compare_runs(
         findings=findings((*accuracy_changes, *quantity_changes), explained, n, (units, word)),
         log_coverage=coverage,
         reasons=reasons | of_draws.reasons,
+        reward=None if likelihoods is None else reward_scorer(second, n, rng, draws, clusters),
     )
 
 

@@ -78,6 +78,16 @@ def accuracies(side: Side, n: int, rng: Streams) -> dict[str, Array]:
     return out | {"vote": vote[0], "oracle": pass_at_n(side.pool.correct, [n])[0]}
 
 
+def implicit_reward(side: Side) -> Array:
+    """log pi(y|x) - log pi_ref(y|x) of each response of a tuned model's pool, (P, N), in nats; pi_ref: the base model.
+
+    The reward that DPO fits, over beta and up to a number for each problem (Rafailov et al. 2023, arXiv 2305.18290,
+    equation 5): as a scorer neither has an effect. At the base model itself it is 0 everywhere, and best-of-n by it,
+    ties shared, is one sample.
+    """
+    return np.asarray(side.own["sample"] - side.base["sample"], dtype=np.float64)
+
+
 def quantities(side: Side, n: int) -> dict[str, Array]:
     """Likelihoods, lengths and spread of the pool on each problem, (P,) each, from all responses of the pool."""
     pool, own = side.pool, side.pool.log_likelihood

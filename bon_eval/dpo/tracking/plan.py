@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from bon_eval.config import differences, digest
+from bon_eval.config import differences
 from bon_eval.dpo.pairs.files import Pair
-from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, context_of, slots, tokenize_chosen, tokenize_pairs
+from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, context_of, tokenize_chosen, tokenize_pairs
 from bon_eval.dpo.training.chain import find_chain
 from bon_eval.dpo.training.checkpoints import Checkpoint, Stage, check_start
 from bon_eval.engines import REMOTE
 from bon_eval.engines.arguments import check_adapter_for_scoring
 from bon_eval.engines.load import load_tokenizer
-from bon_eval.errors import ConfigError
+from bon_eval.errors import ConfigError, StoreError
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import PreparedRun, prepare
 from bon_eval.stats.clusters import clusters_of
@@ -27,7 +28,9 @@ from bon_eval.tasks.ends import check_same_ends
 
 _Tokens = TypeVar("_Tokens", TokenPair, TokenResponse)
 
-BASE_BEST, BASE_GREEDY = "base/best", "base/greedy"
+TRACK_FILE = "track.json"
+FORMAT = 2
+"""Of a tracking directory. One of format 1 is gone on with: its runs are used, what was forced is forced again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +50,23 @@ class TrackPlan:
     """A stored run of the base model to copy in place of sampling again."""
     stages: tuple[Stage, ...] = ()
     """Of a chain of trainings."""
+    sample_at: tuple[int, ...] | None = None
+    """Steps at which checkpoints sample; None: all. Where there are none the base model does not sample either."""
 
     @property
     def identity(self) -> dict[str, object]:
-        """What a stored tracking must agree with; checkpoints may be added."""
-        return {
-            "base": self.base.config.identity(),
-            "pairs": {name: digest([slots(p) for p in pairs]) for name, pairs in self.pairs.items()},
-            "probes": {name: digest([slots(p) for p in probe]) for name, probe in self.probes.items()},
-            "beta": self.beta,
-        }
+        """What a stored tracking must agree with: the base model and its task. Checkpoints, pairs, probes and beta may
+        be others with each command."""
+        return self.base.config.identity()
+
+    @property
+    def forced_only(self) -> bool:
+        """Whether nothing is sampled."""
+        return self.sample_at == ()
+
+    def samples_at(self, step: int) -> bool:
+        """Whether the checkpoint at a step samples."""
+        return self.sample_at is None or step in self.sample_at
 
     def pair_sets(self) -> dict[str, tuple[TokenResponse, ...]]:
         """Both sides of every pair set as sets of responses."""
@@ -76,6 +86,7 @@ def prepare_track(
     beta: float,
     out: Path,
     base_run: Path | None = None,
+    sample_at: Sequence[int] | None = None,
 ) -> TrackPlan:
     """Resolve a tracking.
 
@@ -87,6 +98,7 @@ def prepare_track(
         beta: of the DPO loss that is reported.
         out: the tracking directory.
         base_run: a stored run of the base model under these options, copied in place of sampling it again.
+        sample_at: steps at which checkpoints sample, default all of them; none at all: nothing samples.
 
     Raises:
         ModelError: the training did not start at the base model.
@@ -95,8 +107,11 @@ def prepare_track(
     if options.engine == REMOTE:
         raise ConfigError(f"tracking loads every checkpoint, which engine {REMOTE} cannot; use vllm or transformers")
     series = find_chain(checkpoints)
+    check_steps(sample_at, [c.step for c in series.checkpoints if c.step], checkpoints[0])
     if base_run is not None:
         options = options.dated(read_meta(base_run)["config"].get("date"))
+    elif (identity := stored_identity(out)) is not None:
+        options = options.dated(identity.get("date"))
     base = prepare(replace(options, out=out / "runs" / "base"))
     options = options.dated(base.config.date)
     if base_run is not None and (changed := differences(read_meta(base_run)["identity"], base.config.identity())):
@@ -148,7 +163,70 @@ def prepare_track(
             raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
     if both := set(token_pairs) & set(token_probes):
         raise ConfigError(f"{sorted(both)[0]!r} names a pair set and a probe; use two names")
-    return TrackPlan(out, base, tuple(runs), token_pairs, token_probes, beta, series.skipped, base_run, series.stages)
+    steps = None if sample_at is None else tuple(sample_at)
+    plan = TrackPlan(
+        out=out,
+        base=base,
+        runs=tuple(runs),
+        pairs=token_pairs,
+        probes=token_probes,
+        beta=beta,
+        skipped=series.skipped,
+        base_run=base_run,
+        stages=series.stages,
+        sample_at=steps,
+    )
+    if plan.forced_only and not (token_pairs or token_probes or base_run or (base.directory / "run.json").is_file()):
+        raise ConfigError("without sampling nothing is left to measure; give --pairs, --probe or --base-run")
+    return plan
+
+
+def parse_steps(text: str | None, *, forced_only: bool) -> tuple[int, ...] | None:
+    """Where checkpoints sample, from ``--sample-at`` and ``--forced-only``; None: everywhere.
+
+    Raises:
+        ConfigError: both are given, or something that is no list of steps.
+
+    >>> parse_steps("40, 20", forced_only=False), parse_steps(None, forced_only=True)
+    ((20, 40), ())
+    """
+    if forced_only:
+        if text is not None:
+            raise ConfigError("--forced-only samples nowhere, and --sample-at says where; give one of them")
+        return ()
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdigit() and int(word) > 0 for word in words):
+        raise ConfigError(f"--sample-at {text!r} is no list of steps after step 0; give numbers, such as 20,40")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def check_steps(sample_at: Sequence[int] | None, steps: Sequence[int], checkpoints: Path) -> None:
+    """Raise `ConfigError` for a step that no checkpoint after step 0 has."""
+    if unknown := sorted(set(sample_at or ()).difference(steps)):
+        valid = ", ".join(map(str, steps))
+        raise ConfigError(f"--sample-at names step {unknown[0]}, and {checkpoints} has checkpoints at {valid}")
+
+
+def stored_identity(out: Path) -> dict[str, Any] | None:
+    """What the tracking that a directory holds is of; None where it holds none.
+
+    Raises:
+        StoreError: its track.json is damaged or of another format.
+    """
+    path = out / TRACK_FILE
+    if not path.is_file():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        given, identity = stored["format"], stored["identity"]
+        found: dict[str, Any] = identity["base"] if given == 1 else identity
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} is damaged; give --out another directory") from error
+    if given not in (1, FORMAT):
+        raise StoreError(f"{path} is not of tracking format {FORMAT}; give --out another directory")
+    return found
 
 
 def of_its_problem(

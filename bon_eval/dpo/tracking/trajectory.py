@@ -7,23 +7,26 @@ for pair measures). All randomness comes from one seed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 
-from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, quantities, support, unit
-from bon_eval.dpo.tracking.forced import read_forced
-from bon_eval.dpo.tracking.measures import PAIR_MEASURES, pair_measures, problem_sums, side_scores
-from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY
+from bon_eval.analysis.two_runs.sides import Side
+from bon_eval.dpo.tracking.base_pool import BASE_BEST, BASE_GREEDY, token_digests
+from bon_eval.dpo.tracking.columns import BasePool, Keys, of_base, of_pairs, of_probe, said
+from bon_eval.dpo.tracking.forced import ForcedLog, ForcedLogProbs
+from bon_eval.dpo.tracking.measures import Array, SideScores, problem_sums, side_scores
+from bon_eval.dpo.tracking.plan import FORMAT, TRACK_FILE
 from bon_eval.dpo.tracking.points import NO_CLUSTERS, Clusters, Measured, Point, make_points
-from bon_eval.dpo.tracking.track import FORMAT
+from bon_eval.dpo.tracking.track import stored_ches
 from bon_eval.dpo.training.checkpoints import Stage
-from bon_eval.errors import StoreError
-from bon_eval.estimators import chosen_index, within_problem_auroc
-from bon_eval.stats.bootstrap import NOT_ABOVE_0, UNBOUNDED, UNIT, Interval
+from bon_eval.errors import ConfigError, StoreError
+from bon_eval.records import Draw
+from bon_eval.stats.bootstrap import UNBOUNDED, Interval
 from bon_eval.stats.clusters import clusters_of
 from bon_eval.stats.ratio_means import ratio_means
 from bon_eval.stats.streams import streams
@@ -43,13 +46,14 @@ class Trajectory:
     """Step -> measure -> its numbers; for further statistics over several trajectories."""
     ches: Mapping[str, tuple[Interval, Interval]]
     """Pair set -> CHES and its length-normalised form at the base model, means over pairs."""
-    n: Size
-    n_problems: Size
+    n: Size | None
+    """Responses of each problem; None without a run of the base model."""
+    n_problems: Size | None
     pair_counts: Mapping[str, Size]
     probe_counts: Mapping[str, Size]
     beta: Positive
     base: Mapping[str, Any]
-    """run.json of the base run."""
+    """run.json of the base run, or its ``config``, ``versions`` and ``engine`` where nothing was sampled."""
     base_source: LikelihoodSource
     """Where the base model's log-likelihoods of its own responses come from at step 0; the base model's of the
     checkpoints' responses, and the checkpoints' of the base model's, are forced."""
@@ -58,6 +62,8 @@ class Trajectory:
     """Groups of problems that are resampled together; None: each problem by itself."""
     cluster: str | None = None
     """The column whose equal values mark them."""
+    sampled: tuple[Count, ...] = ()
+    """Steps whose model's own responses are there."""
     unclustered: Count = 0
     """Problems behind pairs and probes that the runs do not hold: with clusters, each of them is one of its own."""
     stages: tuple[Stage, ...] = ()
@@ -101,120 +107,158 @@ def load_trajectory(
         ConfigError: a problem has no such column.
         StoreError: no tracking, an unfinished one, or one with damaged files.
     """
-    path = out / "track.json"
-    if not path.is_file():
-        raise StoreError(f"{out} is not a tracking directory: it has no track.json")
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    if stored.get("format") != FORMAT:
-        raise StoreError(f"{path} is not of tracking format {FORMAT}; read it with the version that wrote it")
-    if not stored["complete"]:
-        raise StoreError(f"{out} is unfinished; run the same `bon-eval track` command to finish it")
-    base_run = load_run(out / "runs" / "base")
-    column = cluster or base_run.meta["config"].get("cluster")
-    clusters = NO_CLUSTERS if column is None else _clusters(base_run, column)
-    base_own, base_source = own_likelihoods(base_run)
-    base_side = Side.of(base_run, own=base_own, base=base_own)
-    # Picked by its sampled log-likelihood, as for the checkpoints; it is not what theirs are compared with.
-    best = chosen_index(base_run.pool.log_likelihood)[:, None]
-    own = np.take_along_axis(base_own["sample"], best, axis=1)[:, 0], base_own["greedy"][:, 0]
-    forced_base = _scores(out, "base")
+    stored = _read(out)
+    run = load_run(out / "runs" / "base") if stored["base_sets"] else None
+    base = None if run is None else _base(run, stored)
+    column, clusters = _clusters(stored, run, cluster)
+    forced_base = ForcedLog(out / "forced" / "base", stored["base_by"]).read()
+    sides_of_base = _sides(stored["pairs"], forced_base)
     columns: dict[int, dict[str, Measured]] = {}
-    for step, name in [(0, "base"), *((int(c["step"]), str(c["run"])) for c in stored["checkpoints"])]:
-        forced = forced_base if step == 0 else _scores(out, name)
-        found = _arms(out / "runs" / name, base_run, seed) if step else _side_columns(base_side, seed)
-        for set_name, label, at_base in (
-            (BASE_BEST, f"log-likelihood of base best-of-{base_run.pool.n}", own[0]),
-            (BASE_GREEDY, "log-likelihood of base greedy", own[1]),
-        ):
-            values = at_base if step == 0 else forced[set_name].log_likelihood
-            key = f"log_likelihood.{set_name.replace('/', '_')}"
-            found[key] = Measured(label, "nats", values, NOT_ABOVE_0, base_run.pool.problem_ids)
-        for set_name, facts in stored["pairs"].items():
-            found |= _pair_columns(set_name, facts["problem_ids"], forced_base, forced, stored["beta"])
-        for set_name, facts in stored["probes"].items():
-            values, ids = forced[set_name].log_likelihood, tuple(facts["problem_ids"])
-            units = tuple((set_name, k) for k in range(len(ids)))
-            label = f"log-likelihood of {set_name}"
-            found[f"{set_name}.log_likelihood"] = Measured(label, "nats", values, NOT_ABOVE_0, units, ids)
+    for at in ({"step": 0, "run": "base", "by": stored["base_by"]}, *stored["checkpoints"]):
+        step, name = int(at["step"]), str(at["run"])
+        forced = ForcedLog(out / "forced" / name, at["by"]).read() if step else forced_base
+        found: dict[str, Measured] = {}
+        if base is not None:
+            if step == 0:
+                found |= said(base.side, base.keys, base.pool, seed, is_base=True)
+            elif at["sampled"]:
+                found |= _said_by(load_run(out / "runs" / name), base, seed)
+            found |= of_base(stored["base_sets"], base.run.pool.n, partial(_of_base_set, base, forced, stored, step))
+        sides = sides_of_base if step == 0 else _sides(stored["pairs"], forced)
+        for pair_set, facts in stored["pairs"].items():
+            both = *sides_of_base[pair_set], *sides[pair_set]
+            found |= of_pairs(pair_set, facts["problem_ids"], both, stored["beta"])
+        for probe, facts in stored["probes"].items():
+            found |= of_probe(probe, facts["problem_ids"], forced.log_likelihoods(facts["keys"]))
         columns[step] = found
     behind = {i for kind in ("pairs", "probes") for facts in stored[kind].values() for i in facts["problem_ids"]}
+    known = set(clusters.of) if run is None else set(run.pool.problem_ids)
     return Trajectory(
         steps=tuple(columns),
         points=tuple(make_points(columns, seed, draws, clusters)) if intervals else (),
         columns=columns,
         ches=_ches(out, stored["pairs"], seed, draws, clusters) if intervals else {},
-        n=base_run.pool.n,
-        n_problems=len(base_run.pool.problem_ids),
+        n=None if run is None else run.pool.n,
+        n_problems=None if run is None else len(run.pool.problem_ids),
         n_clusters=len(set(clusters.of.values())) or None,
         cluster=column,
-        unclustered=len(behind.difference(base_run.pool.problem_ids)),
+        unclustered=len(behind - known),
         pair_counts={name: len(facts["problem_ids"]) for name, facts in stored["pairs"].items()},
         probe_counts={name: len(facts["problem_ids"]) for name, facts in stored["probes"].items()},
         beta=float(stored["beta"]),
-        base=base_run.meta,
-        base_source=base_source,
+        base=stored["base"] if run is None else run.meta,
+        base_source="forced" if base is None else base.source,
         skipped=tuple(stored["skipped"]),
         stages=tuple(Stage(**stage) for stage in stored.get("stages", ())),
+        sampled=() if run is None else (0, *(int(c["step"]) for c in stored["checkpoints"] if c["sampled"])),
     )
 
 
-def _scores(out: Path, name: str) -> dict[str, Any]:
-    return {key: side_scores(forced) for key, forced in read_forced(out / "forced" / f"{name}.parquet").items()}
+@dataclass(frozen=True, slots=True, eq=False)
+class _Base:
+    """The base model's run and what it says of its own responses."""
+
+    run: Run
+    own: Mapping[Draw, Array]
+    """Draw -> (P, N), as `own_likelihoods` gives them."""
+    source: LikelihoodSource
+    side: Side
+    keys: Keys
+    pool: BasePool
 
 
-def _arms(directory: Path, base: Run, seed: int) -> dict[str, Measured]:
-    run = load_run(directory)
-    if run.pool.problem_ids != base.pool.problem_ids:
-        raise StoreError(f"{directory} holds other problems than the base run; track again into another directory")
-    return _side_columns(Side.of(run, base=load_forced_by(run, base)), seed)
+def _base(run: Run, stored: Mapping[str, Any]) -> _Base:
+    ids, n = tuple(stored["base_sets"][BASE_BEST]["problem_ids"]), stored["base"]["config"]["n"]
+    if (run.pool.problem_ids, run.pool.n) != (ids, n):
+        raise StoreError(
+            f"{run.path} has another n or other problems than it had; run the same `bon-eval track` command"
+        )
+    own, source = own_likelihoods(run)
+    keys = _keys(run)
+    side = Side.of(run, own=own, base=own)
+    return _Base(run, own, source, side, keys, BasePool(own["sample"], keys["sample"]))
 
 
-def _side_columns(side: Side, seed: int) -> dict[str, Measured]:
-    n, ids = side.pool.n, side.pool.problem_ids
-    found = {
-        f"accuracy.{name}": Measured(f"accuracy, {LABELS[name].format(n=n)}", "share", values, UNIT, ids)
-        for name, values in accuracies(side, n, streams(seed)).items()
-    }
-    for name, values in quantities(side, n).items():
-        found[name] = Measured(LABELS[name].format(n=n), unit(name), values, support(name), ids)
-    auroc = within_problem_auroc(side.pool.log_likelihood, side.pool.correct)
-    both = np.isfinite(auroc)
-    if both.any():
-        kept = tuple(problem for problem, k in zip(ids, both, strict=True) if k)
-        found["auroc"] = Measured("AUROC of log-likelihood within problems", "share", auroc[both], UNIT, kept)
-    return found
+def _keys(run: Run) -> Keys:
+    pools = {"greedy": run.greedy, "sample": run.pool}
+    return {draw: token_digests(run.path, pool.problem_ids, draw, pool.n) for draw, pool in pools.items()}
 
 
-def _pair_columns(
-    set_name: str, problem_ids: Sequence[str], base: Mapping[str, Any], now: Mapping[str, Any], beta: float
-) -> dict[str, Measured]:
-    sides = [scores[f"{set_name}/{side}"] for scores in (base, now) for side in ("chosen", "rejected")]
-    found = {}
-    for name, values in pair_measures(*sides, beta=beta).items():
-        kind = PAIR_MEASURES[name]
-        kept = np.isfinite(values)
-        if not kept.any():
-            continue
-        # A response whose every argmax is saturated has no log of the mass outside it: it takes no part.
-        places = np.flatnonzero(kept).tolist()
-        units, ids = tuple((set_name, k) for k in places), tuple(problem_ids[k] for k in places)
-        label = f"{kind.label} ({set_name})"
-        found[f"{set_name}.{name}"] = Measured(label, kind.unit, values[kept], kind.support, units, ids)
-    return found
+def _of_base_set(base: _Base, forced: ForcedLogProbs, stored: Mapping[str, Any], step: int, name: str) -> Array:
+    """Log-likelihoods of a set of the base model's responses: forced, but for its own ones at step 0."""
+    facts = stored["base_sets"][name]
+    if step:
+        return forced.log_likelihoods(facts["keys"])
+    row_of = {problem: row for row, problem in enumerate(base.run.pool.problem_ids)}
+    rows = [row_of[problem] for problem in facts["problem_ids"]]
+    return base.own["greedy" if name == BASE_GREEDY else "sample"][rows, facts["index"]]
 
 
-def _clusters(run: Run, column: str) -> Clusters:
+def _said_by(run: Run, base: _Base, seed: int) -> dict[str, Measured]:
+    if run.pool.problem_ids != base.run.pool.problem_ids or run.pool.n != base.run.pool.n:
+        raise StoreError(f"{run.path} holds another n or other problems than the base run; run the same command again")
+    side = Side.of(run, own=own_likelihoods(run)[0], base=load_forced_by(run, base.run))
+    return said(side, _keys(run), base.pool, seed, is_base=False)
+
+
+def _read(out: Path) -> dict[str, Any]:
+    """track.json of a whole tracking."""
+    path = out / TRACK_FILE
+    if not path.is_file():
+        raise StoreError(f"{out} is not a tracking directory: it has no {TRACK_FILE}")
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if stored.get("format") != FORMAT:
+        raise StoreError(
+            f"{path} is not of tracking format {FORMAT}; run the same `bon-eval track` command, which uses its runs "
+            "and forces pairs and probes again"
+        )
+    if not stored["complete"]:
+        raise StoreError(f"{out} is unfinished; run the same `bon-eval track` command to finish it")
+    return stored
+
+
+Sides = tuple[SideScores, SideScores]
+
+
+def _sides(pairs: Mapping[str, Any], forced: ForcedLogProbs) -> dict[str, Sides]:
+    """Pair set -> its chosen and its rejected responses under one model."""
+    out = {}
+    for name, facts in pairs.items():
+        both = []
+        for side in ("chosen", "rejected"):
+            words = [f"{name}/{side}, problem {problem}" for problem in facts["problem_ids"]]
+            both.append(side_scores(forced.forced(facts[side], words)))
+        out[name] = both[0], both[1]
+    return out
+
+
+def _clusters(stored: Mapping[str, Any], run: Run | None, given: str | None) -> tuple[str | None, Clusters]:
+    """The column that marks clusters, and the cluster of each of the task's problems."""
+    if run is None:
+        kept = stored["clusters"]
+        if kept is None or given not in (None, kept["column"]):
+            if given is not None:
+                raise ConfigError(
+                    f"without a run of the base model the tracking knows no column {given!r} to cluster by; run "
+                    f"`bon-eval track` with --cluster {given}"
+                )
+            return None, NO_CLUSTERS
+        return kept["column"], Clusters(kept["of"])
+    column = given or run.meta["config"].get("cluster")
+    if column is None:
+        return None, NO_CLUSTERS
     ids = run.pool.problem_ids
-    return Clusters(dict(zip(ids, clusters_of(run.problems, ids, column).tolist(), strict=True)))
+    return column, Clusters(dict(zip(ids, clusters_of(run.problems, ids, column).tolist(), strict=True)))
 
 
 def _ches(
     out: Path, pairs: Mapping[str, Any], seed: int, draws: int, clusters: Clusters
 ) -> dict[str, tuple[Interval, Interval]]:
-    stored = json.loads((out / "forced" / "ches.json").read_text(encoding="utf-8"))
+    stored = stored_ches(out)
     found = {}
     for name, facts in pairs.items():
-        values, sampled = np.asarray(stored[name], dtype=np.float64)[:, :2], clusters.units(facts["problem_ids"])
+        values = np.asarray(stored[facts["digest"]], dtype=np.float64)[:, :2]
+        sampled = clusters.units(facts["problem_ids"])
         _, sums, sizes = problem_sums(values, sampled)
         rng, supports = streams(seed)("ches"), [UNBOUNDED] * 2
         both = ratio_means(sums, sizes, supports=supports, rng=rng, draws=draws, word=clusters.word)

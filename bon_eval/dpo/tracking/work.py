@@ -3,173 +3,221 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 
-from bon_eval.config import digest, draws
-from bon_eval.dpo.pairs.tokens import TokenResponse, slots
-from bon_eval.dpo.tracking.forced import ForcedFile, Sets, force
-from bon_eval.dpo.tracking.plan import BASE_BEST, BASE_GREEDY, TrackPlan
-from bon_eval.engines import OpenEngine
+from bon_eval.config import draws
+from bon_eval.dpo.pairs.tokens import TokenResponse
+from bon_eval.dpo.tracking.base_pool import base_sets
+from bon_eval.dpo.tracking.forced import ForcedLog, Keyed, keyed
+from bon_eval.dpo.tracking.plan import TrackPlan
+from bon_eval.engines import OpenEngine, open_engine
 from bon_eval.engines.base import Engine
 from bon_eval.errors import ConfigError
-from bon_eval.estimators import chosen_index
+from bon_eval.run.console.progress import say
 from bon_eval.run.execute import open_model, open_store, sample_into
-from bon_eval.run.forcing import force_run
+from bon_eval.run.forcing import force_run, stored_spec
 from bon_eval.run.grading import grade_run
 from bon_eval.run.prepare import PreparedRun
-from bon_eval.store.files import TEMPORARY
-from bon_eval.store.forced import ForcedBy, forced_responses, is_inexact
-from bon_eval.store.reader import iter_responses, load_run
+from bon_eval.store.files import TEMPORARY, make_directory
+from bon_eval.store.forced import ForcedBy, forced_responses, is_inexact, is_scored
+from bon_eval.store.prompts import load_prompts
 from bon_eval.store.writer import RunStore, read_meta
 
+Sets = dict[str, tuple[TokenResponse, ...]]
+"""Set name -> its responses; the name of a pair set's side is ``<set>/chosen`` or ``<set>/rejected``."""
 
-def measure(plan: TrackPlan, *, quiet: bool = False) -> None:
-    """Do what is owed. LoRA checkpoints on the base model share one engine with it; others get one each.
+
+def measure(plan: TrackPlan, *, quiet: bool = False) -> Sets:
+    """Do what is owed, and say of which sets of responses every checkpoint's log-probs are there now.
+
+    LoRA checkpoints on the base model share one engine with it; others get one each.
 
     Raises:
         BonEvalError: as sampling and scoring do; what was stored before is kept.
     """
-    work = _Work(plan, quiet)
     if plan.base_run is not None and not plan.base.directory.exists():
         copy_run(plan.base_run, plan.base.directory)
-    if all(checkpoint.is_adapter and checkpoint.on is None for checkpoint, _ in plan.runs):
-        work.adapters()
-    else:
-        work.models()
+    elif plan.base_run is not None and plan.forced_only and not has_base(plan):
+        raise ConfigError(
+            f"{plan.base.directory} is begun and unfinished, so --base-run cannot take its place; move it away"
+        )
+    work = _Work(plan, quiet)
+    shared = all(checkpoint.is_adapter and checkpoint.on is None for checkpoint, _ in plan.runs)
+    return work.adapters() if shared else work.models()
+
+
+def has_base(plan: TrackPlan) -> bool:
+    """Whether the base model's run is there, whole for the extent that it was sampled for."""
+    return is_whole(plan.base.directory)
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether a run is there and owes nothing of its extent."""
+    return (directory / "run.json").is_file() and bool(read_meta(directory)["state"] == "sampled")
+
+
+def forced_log(plan: TrackPlan, prepared: PreparedRun) -> ForcedLog:
+    """Where the forced log-probs under the base model or a checkpoint are."""
+    return ForcedLog(plan.out / "forced" / prepared.directory.name, ForcedBy.of(prepared.config).id)
 
 
 class _Work:
     def __init__(self, plan: TrackPlan, quiet: bool) -> None:
         self.plan, self.quiet = plan, quiet
-        self.digests: dict[str, str] = {}
+        self.by_base = ForcedBy.of(plan.base.config)
         self.sets: Sets = {**plan.pair_sets(), **plan.probes}
-        self.prompts = {p.problem_id: p.token_ids for p in plan.base.prompts}
+        self.given = keyed(self.sets.values())
+        stored = load_prompts(plan.base.directory) if plan.forced_only and has_base(plan) else None
+        self.prompts = stored or {p.problem_id: p.token_ids for p in plan.base.prompts}
         self.longest = max((len(r.prompt) + len(r.response) for s in self.sets.values() for r in s), default=0)
+        if not plan.forced_only or has_base(plan):  # responses of the base model are forced, too
+            sampled = max(map(len, self.prompts.values())) + plan.base.config.max_tokens
+            self.longest = max(self.longest, sampled)
 
-    def models(self) -> None:
+    def models(self) -> Sets:
         """Base model, checkpoints one by one, then the base model again for what all of them sampled."""
         plan = self.plan
-        with open_store(plan.base, quiet=self.quiet) as store:
+        with self._store(plan.base, samples=not plan.forced_only) as store:
             if self._base_owes(store):
                 with self._open(plan.base, store) as engine:
                     self._base(store, engine)
             self._grade(plan.base, store)
-        sets = self._with_base_responses()
-        for _, prepared in plan.runs:
-            file = self._file(prepared, sets)
-            with open_store(prepared, quiet=self.quiet) as store:
-                if store.owes() or not file.exists():
+        sets, every = self._with_base_responses()
+        for checkpoint, prepared in plan.runs:
+            with self._store(prepared, samples=plan.samples_at(checkpoint.step)) as store:
+                if self._owes(prepared, store, every):
                     with self._open(prepared, store) as engine:
-                        self._checkpoint(prepared, store, engine, file, sets)
+                        self._checkpoint(prepared, store, engine, every)
                 self._grade(prepared, store)
-        owed = [prepared for _, prepared in plan.runs if self._unscored(prepared)]
+        owed = [run for checkpoint, run in plan.runs if plan.samples_at(checkpoint.step) and self._unscored(run)]
         if owed:
             with open_store(plan.base, quiet=True) as store, self._open(plan.base, store) as engine:
                 for prepared in owed:
                     self._score(prepared, engine)
+        return sets
 
-    def adapters(self) -> None:
+    def adapters(self) -> Sets:
         """Everything on one engine, which swaps the adapters and leaves them off for the base model."""
         plan = self.plan
         with ExitStack() as stack:
             engine: OpenEngine | None = None
-            first = plan.runs[0][1]
-            with open_store(plan.base, quiet=self.quiet) as store:
+            first = next((p for c, p in plan.runs if plan.samples_at(c.step)), plan.runs[0][1])
+            with self._store(plan.base, samples=not plan.forced_only) as store:
                 if self._base_owes(store):
-                    with open_store(first, quiet=True) as lent:
+                    with self._store(first, samples=not plan.forced_only, quiet=True) as lent:
                         engine = stack.enter_context(self._open(first, lent))
-                    self._base(store, engine, use_adapter=False, seed=store.session_seed)
+                    seed = None if store is None else store.session_seed
+                    self._base(store, engine, use_adapter=False, seed=seed)
                 self._grade(plan.base, store)
-            sets = self._with_base_responses()
-            for _, prepared in plan.runs:
-                file = self._file(prepared, sets)
-                with open_store(prepared, quiet=self.quiet) as store:
-                    if store.owes() or not file.exists() or self._unscored(prepared):
-                        seed = store.session_seed
+            sets, every = self._with_base_responses()
+            for checkpoint, prepared in plan.runs:
+                samples = plan.samples_at(checkpoint.step)
+                with self._store(prepared, samples=samples) as store:
+                    if self._owes(prepared, store, every) or (samples and self._unscored(prepared)):
+                        seed = None if store is None else store.session_seed
                         if engine is None:
                             engine = stack.enter_context(self._open(prepared, store))
                         else:
                             assert prepared.adapter_dir is not None
                             assert prepared.config.adapter_hash is not None
                             engine.load_adapter(str(prepared.adapter_dir), prepared.config.adapter_hash)
-                        self._checkpoint(prepared, store, engine, file, sets, seed=seed)
-                        self._score(prepared, engine, use_adapter=False)
+                        self._checkpoint(prepared, store, engine, every, seed=seed)
+                        if samples:
+                            self._score(prepared, engine, use_adapter=False)
                     self._grade(prepared, store)
+            return sets
 
-    def _open(self, prepared: PreparedRun, store: RunStore) -> OpenEngine:
-        return open_model(prepared, store, longest=self.longest, quiet=self.quiet)
+    def _store(
+        self, prepared: PreparedRun, *, samples: bool, quiet: bool = False
+    ) -> AbstractContextManager[RunStore | None]:
+        """The run's store where it samples; None where it is left as it is."""
+        return open_store(prepared, quiet=quiet or self.quiet) if samples else nullcontext()
 
-    def _base_owes(self, store: RunStore) -> bool:
+    def _open(self, prepared: PreparedRun, store: RunStore | None) -> OpenEngine:
+        if store is not None:
+            return open_model(prepared, store, longest=self.longest, quiet=self.quiet)
+        config, place = prepared.config, forced_log(self.plan, prepared).place
+        make_directory(place)
+        say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", self.quiet)
+        spec = stored_spec(
+            config.as_dict(),
+            prepared.model_dir,
+            prepared.adapter_dir,
+            place,
+            longest=self.longest,
+            engine_args=config.engine_args,
+        )
+        return open_engine(config.engine, spec)
+
+    def _owes(self, prepared: PreparedRun, store: RunStore | None, responses: Keyed) -> bool:
+        sampling = store is not None and (store.owes() or self._owes_own(prepared, store))
+        return sampling or bool(forced_log(self.plan, prepared).missing(responses))
+
+    def _base_owes(self, store: RunStore | None) -> bool:
         base = self.plan.base
-        return store.owes() or not self._file(base, self.sets).exists() or self._owes_own(store)
+        if store is None and has_base(self.plan):
+            stored = read_meta(base.directory)
+            if is_inexact(stored) and not is_scored(base.directory, self.by_base):
+                return True
+        return self._owes(base, store, self.given)
 
-    def _owes_own(self, store: RunStore) -> bool:
-        """Whether the base model has still to force its own responses, which checkpoints are compared with."""
-        return is_inexact(store.meta) and self._unscored(self.plan.base)
+    def _owes_own(self, prepared: PreparedRun, store: RunStore) -> bool:
+        """Whether a model has still to force its own responses, of which differences between models are taken."""
+        by = ForcedBy.of(prepared.config)
+        return is_inexact(store.meta) and not self._forced(prepared, by)
 
-    def _base(self, store: RunStore, engine: Engine, *, use_adapter: bool = True, seed: int | None = None) -> None:
-        base, file = self.plan.base, self._file(self.plan.base, self.sets)
-        if store.owes():
+    def _base(
+        self, store: RunStore | None, engine: Engine, *, use_adapter: bool = True, seed: int | None = None
+    ) -> None:
+        base = self.plan.base
+        if store is not None and store.owes():
             sample_into(store, base, engine, use_adapter=use_adapter, seed=seed, quiet=self.quiet)
-        if not file.exists():
-            force(file, engine, self.sets, use_adapter=use_adapter, label="forcing, base", quiet=self.quiet)
-        if self._owes_own(store):
-            self._score(base, engine, use_adapter=use_adapter)
+        self._force(base, engine, self.given, use_adapter=use_adapter)
+        if store is not None or has_base(self.plan):
+            self._force_own(base, engine, use_adapter=use_adapter)
 
     def _checkpoint(
-        self,
-        prepared: PreparedRun,
-        store: RunStore,
-        engine: Engine,
-        file: ForcedFile,
-        sets: Sets,
-        seed: int | None = None,
+        self, prepared: PreparedRun, store: RunStore | None, engine: Engine, responses: Keyed, seed: int | None = None
     ) -> None:
-        if store.owes():
+        if store is not None and store.owes():
             sample_into(store, prepared, engine, seed=seed, quiet=self.quiet)
-        if not file.exists():
-            force(file, engine, sets, label=f"forcing, {prepared.directory.name}", quiet=self.quiet)
+        self._force(prepared, engine, responses)
+        if store is not None:
+            self._force_own(prepared, engine)
 
-    def _grade(self, prepared: PreparedRun, store: RunStore) -> None:
-        store.save_meta()
-        grade_run(prepared.directory, quiet=self.quiet)
+    def _force(self, prepared: PreparedRun, engine: Engine, responses: Keyed, *, use_adapter: bool = True) -> None:
+        log = forced_log(self.plan, prepared)
+        if missing := log.missing(responses):
+            label, by = f"forcing, {prepared.directory.name}", ForcedBy.of(prepared.config)
+            log.force(engine, by, missing, use_adapter=use_adapter, label=label, quiet=self.quiet)
+
+    def _force_own(self, prepared: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
+        by = ForcedBy.of(prepared.config)
+        if is_inexact(read_meta(prepared.directory)) and not is_scored(prepared.directory, by):
+            force_run(prepared.directory, engine, by, self.prompts, use_adapter=use_adapter, quiet=self.quiet)
+
+    def _grade(self, prepared: PreparedRun, store: RunStore | None) -> None:
+        if store is not None:
+            store.save_meta()
+            grade_run(prepared.directory, quiet=self.quiet)
+        elif is_whole(prepared.directory) and not (prepared.directory / "grades.parquet").is_file():
+            grade_run(prepared.directory, quiet=self.quiet)
+
+    def _forced(self, prepared: PreparedRun, by: ForcedBy) -> bool:
+        ids = [problem.id for problem in prepared.problems]
+        return forced_responses(prepared.directory, by).covers(draws(prepared.config), ids)
 
     def _unscored(self, prepared: PreparedRun) -> bool:
-        by = ForcedBy.of(self.plan.base.config)
-        ids = [problem.id for problem in prepared.problems]
-        return not forced_responses(prepared.directory, by).covers(draws(prepared.config), ids)
+        return not self._forced(prepared, self.by_base)
 
     def _score(self, prepared: PreparedRun, engine: Engine, *, use_adapter: bool = True) -> None:
         if self._unscored(prepared):
-            by = ForcedBy.of(self.plan.base.config)
-            force_run(prepared.directory, engine, by, self.prompts, use_adapter=use_adapter, quiet=self.quiet)
+            force_run(prepared.directory, engine, self.by_base, self.prompts, use_adapter=use_adapter, quiet=self.quiet)
 
-    def _with_base_responses(self) -> Sets:
-        best, greedy = base_responses(self.plan.base.directory, self.prompts)
-        return {**self.sets, BASE_BEST: best, BASE_GREEDY: greedy}
-
-    def _digest(self, name: str, responses: Sequence[TokenResponse]) -> str:
-        """Of a set, once for all checkpoints: a name stands for the same responses throughout."""
-        if name not in self.digests:
-            self.digests[name] = digest([slots(r) for r in responses])
-        return self.digests[name]
-
-    def _file(self, prepared: PreparedRun, sets: Sets) -> ForcedFile:
-        digests = {name: self._digest(name, responses) for name, responses in sets.items()}
-        of_base = {name: digests.pop(name) for name in (BASE_BEST, BASE_GREEDY) if name in digests}
-        owner = digest(
-            {
-                "model": prepared.config.model_hash,
-                "adapter": prepared.config.adapter_hash,
-                "dtype": prepared.config.dtype,
-                "engine": prepared.config.engine,
-                "sets": digests,
-            }
-        )
-        path = self.plan.out / "forced" / f"{prepared.directory.name}.parquet"
-        return ForcedFile(path, owner, digest(of_base) if of_base else "")
+    def _with_base_responses(self) -> tuple[Sets, Keyed]:
+        of_base = base_sets(self.plan.base.directory) if has_base(self.plan) else {}
+        return {**self.sets, **of_base}, {**self.given, **keyed(of_base.values())}
 
 
 def copy_run(source: Path, target: Path) -> None:
@@ -180,17 +228,3 @@ def copy_run(source: Path, target: Path) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial, ignore=shutil.ignore_patterns("run.lock", "scores"))
     partial.rename(target)
-
-
-def base_responses(
-    directory: Path, prompts: Mapping[str, tuple[int, ...]]
-) -> tuple[tuple[TokenResponse, ...], tuple[TokenResponse, ...]]:
-    """The base run's best-of-N response by log-likelihood (ties: lowest index) and its greedy one, by problem."""
-    run = load_run(directory)
-    picks = dict(zip(run.pool.problem_ids, chosen_index(run.pool.log_likelihood).tolist(), strict=True))
-    found: dict[tuple[str, str], TokenResponse] = {}
-    for r in iter_responses(directory):
-        if r.arm == "greedy" or picks.get(r.problem_id) == r.index:
-            found[r.problem_id, r.arm] = TokenResponse(r.problem_id, r.problem_id, prompts[r.problem_id], r.token_ids)
-    ids = run.pool.problem_ids
-    return tuple(found[i, "sample"] for i in ids), tuple(found[i, "greedy"] for i in ids)

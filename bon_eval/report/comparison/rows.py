@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from bon_eval.analysis.two_runs.comparison import Comparison
 from bon_eval.analysis.two_runs.findings import Change, Finding
+from bon_eval.analysis.two_runs.reward import RewardScorer
 from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
@@ -129,6 +130,20 @@ _EXPLAINED = Row[ExplainedGain](
     finite=True,
 )
 
+_REWARD = Row[RewardScorer](
+    "rewardScorer",
+    (
+        *interval(RewardScorer, "reward"),
+        *interval(RewardScorer, "likelihood"),
+        *own(RewardScorer, "difference.difference"),
+        *limits("difference.", "difference_"),
+        *renamed(RewardScorer, difference_method="difference.method"),
+        *where_tested(own(RewardScorer, "difference.p_value"), "difference"),
+    ),
+    description="Accuracy of best-of-n of the tuned model's pool by log pi - log pi_ref and by log pi.",
+    finite=True,
+)
+
 _RUN_KEYS: Mapping[str, object] = {
     "path": str,
     "config": Stored({}, required=("model", "task", "n")),
@@ -240,6 +255,7 @@ DOCUMENT = Row[Comparison](
             lambda found: found.log_coverage,
             description="Upper bounds of ln C_cov in nats.",
         ),
+        *later(Column("reward", Maybe(_REWARD), lambda found: found.reward)),
         Column("findings", Many(Row("", own(Finding, "name", "verdict", "sentence"))), lambda found: found.findings),
         Column("null_reasons", Mapping[str, str], _reasons),
     ),

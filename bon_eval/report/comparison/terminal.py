@@ -156,6 +156,12 @@ def derived(found: Comparison) -> dict[str, str]:
         out["amortised share"] = (
             f"one tuned sample has {share} of base best-of-{found.n}'s gain in accuracy over one base sample"
         )
+    if (r := found.reward) is not None:
+        limits = ends(r.difference.low, r.difference.high, "+z.1f", 100.0)
+        out[f"best-of-{found.n} after, by reward"] = (
+            f"accuracy {_interval(r.reward, 3)} by log-lik gained over the base model, {_interval(r.likelihood, 3)} by "
+            f"own log-lik: {100 * r.difference.difference:+z.1f} points{limits}"
+        )
     return out
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from bon_eval.dpo.tracking.base_pool import TOP
 from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.report.formats.figures import (
     BLUE,
@@ -49,6 +50,7 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
                 ("accuracy.greedy", "greedy"),
                 ("accuracy.sample", "one sample"),
                 ("accuracy.best_own", f"best-of-{n}"),
+                ("accuracy.best_reward", f"best-of-{n} by implicit reward"),
                 ("accuracy.oracle", f"oracle of {n}"),
             ],
             100.0,
@@ -65,6 +67,27 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
                 ("log_likelihood.base_greedy", "base's greedy, under checkpoint"),
             ],
             1.0,
+        ),
+        (
+            "trajectory_greedy",
+            "The greedy response of each checkpoint",
+            "log-likelihood (nats per response)",
+            [
+                ("log_likelihood_self.greedy", "its greedy response, under itself"),
+                ("log_likelihood_base.greedy", "its greedy response, under base"),
+                ("log_likelihood.base_greedy", "base's greedy, under checkpoint"),
+            ],
+            1.0,
+        ),
+        (
+            "trajectory_mass",
+            "Where the probability goes",
+            "share (%)",
+            [
+                *((f"base_mass.{k}", f"on base's {k} likeliest" if k > 1 else "on base's likeliest") for k in TOP),
+                ("base_rank.sample", "rank of a sample in the base pool"),
+            ],
+            100.0,
         ),
     ]
     for name in found.pair_counts:
@@ -109,11 +132,15 @@ def trajectory_figures(found: Trajectory) -> Iterator[tuple[str, str, Figure]]:
         )
     )
     # Names of pairs and probes are the user's: a dollar sign in one is no formula.
+    names = {point.name for point in found.points}
     for stem, title, axis, lines, scale in panels:
+        if not any(name in names for name, _ in lines):
+            continue  # without sampling
+        lines = [line for line in lines if line[0] in names]
         with drawing(**{"text.parse_math": False}):
             figure, [ax] = new_figure()
             draw_lines(ax, found, lines, scale)
-            if stem == "trajectory_accuracy":
+            if stem == "trajectory_accuracy" and (0, "accuracy.best_own") in found.by_place:
                 best = scale * found.at(0, "accuracy.best_own").value.estimate
                 ax.axhline(best, color=INK, linewidth=0.9, linestyle=(0, (1, 2)), label=f"base's best-of-{n}")
             ax.set_ylabel(axis)

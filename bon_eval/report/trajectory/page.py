@@ -16,6 +16,7 @@ from bon_eval.report.formats.text import config_of
 from bon_eval.report.trajectory.figures import trajectory_figures
 from bon_eval.report.trajectory.terminal import (
     cluster_notes,
+    extent_text,
     listed,
     mark,
     skewed_text,
@@ -25,6 +26,18 @@ from bon_eval.report.trajectory.terminal import (
 )
 from bon_eval.stats import Interval
 from bon_eval.store.files import make_directory, write_text
+
+_CAPTIONS = {
+    "accuracy.": "Accuracy",
+    "auroc": "Accuracy",
+    "log_likelihood.base_": "The base model's responses under each checkpoint",
+    "base_mass.": "The base model's responses under each checkpoint",
+    "log_likelihood_self": "What each checkpoint says, under itself",
+    "log_likelihood_base": "What each checkpoint says, under the base model",
+    "base_rank.": "What each checkpoint says, under the base model",
+}
+"""How a measure's name begins -> its group."""
+_SPREAD = "Length and spread of what each checkpoint says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,8 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
     values = {
         "title": f"{config['model']} on {config['task']} through training",
         "found": found,
-        "source": " ".join([*cluster_notes(found), source_text(found)]),
+        "extent": extent_text(found),
+        "source": " ".join([*cluster_notes(found), *([] if found.n is None else [source_text(found)])]),
         "stages": stage_notes(found),
         "panels": panels,
         "steps": tuple(f"step {step}" for step in found.steps),
@@ -83,7 +97,7 @@ def measure_groups(found: Trajectory) -> Iterator[tuple[str, list[MeasureRow]]]:
     captions |= {f"{name}.log_likelihood": "Probes" for name in found.probe_counts}
     groups: dict[str, list[str]] = {}
     for name in dict.fromkeys(p.name for p in found.points):
-        groups.setdefault(captions.get(name, "Arms, likelihoods and spread"), []).append(name)
+        groups.setdefault(captions.get(name) or _caption(name), []).append(name)
     points = found.by_place
     for caption, names in groups.items():
         rows = []
@@ -91,6 +105,11 @@ def measure_groups(found: Trajectory) -> Iterator[tuple[str, list[MeasureRow]]]:
             by_step = [points.get((step, name)) for step in found.steps]
             rows.append(_measure_row(by_step, suffixes.get(name, "")))
         yield caption, rows
+
+
+def _caption(name: str) -> str:
+    """The group of a measure that is of no pairs and no probe."""
+    return next((caption for start, caption in _CAPTIONS.items() if name.startswith(start)), _SPREAD)
 
 
 def _measure_row(points: list[Point | None], suffix: str) -> MeasureRow:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from bon_eval.dpo.tracking.base_pool import TOP
 from bon_eval.dpo.tracking.points import Point
 from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import counted
@@ -20,14 +21,31 @@ _ARMS = (
     ("greedy", "accuracy.greedy", 3),
     ("sample", "accuracy.sample", 3),
     ("best-of-{n}", "accuracy.best_own", 3),
+    ("by base log-lik", "accuracy.best_base", 3),
+    ("by reward", "accuracy.best_reward", 3),
     ("oracle", "accuracy.oracle", 3),
-    ("own log-lik, best", "log_likelihood_self.best", 2),
-    ("base log-lik, best", "log_likelihood_base.best", 2),
-    ("base log-lik, sample", "log_likelihood_base.sample", 2),
+)
+_SAID = (
+    ("greedy, own", "log_likelihood_self.greedy", 2),
+    ("greedy, base", "log_likelihood_base.greedy", 2),
+    ("best, own", "log_likelihood_self.best", 2),
+    ("best, base", "log_likelihood_base.best", 2),
+    ("sample, base", "log_likelihood_base.sample", 2),
+    ("sample's rank", "base_rank.sample", 3),
+)
+_PER_TOKEN = (
+    ("greedy, own", "log_likelihood_self_per_token.greedy", 3),
+    ("greedy, base", "log_likelihood_base_per_token.greedy", 3),
+    ("best, own", "log_likelihood_self_per_token.best", 3),
+    ("best, base", "log_likelihood_base_per_token.best", 3),
+    ("sample, base", "log_likelihood_base_per_token.sample", 3),
+    ("sample's tokens", "tokens.sample", 1),
 )
 _UNDER = (
     ("base best-of-{n}", "log_likelihood.base_best", 2),
     ("base greedy", "log_likelihood.base_greedy", 2),
+    ("p(likeliest)", "base_mass.1", 3),
+    *((f"p({k} likeliest)", f"base_mass.{k}", 3) for k in TOP[1:]),
 )
 _PAIRS = (
     ("chosen", "log_likelihood.chosen", 2),
@@ -46,15 +64,19 @@ def render(found: Trajectory) -> str:
     config = config_of(found.base)
     lines = [
         f"{config['model']} on {config['task']}: {counted(len(found.steps) - 1, 'checkpoint')} after step 0",
-        f"{counted(found.n_problems)} x {counted(found.n, 'sample')} each; 95 % intervals over {found.word}s in "
-        "trajectory.csv",
+        f"{extent_text(found)}; 95 % intervals over {found.word}s in trajectory.csv",
         *cluster_notes(found),
         *wrapped(stage_notes(found)),
-        "",
-        *_table(found, "accuracy and log-likelihood of what each checkpoint says", _ARMS),
-        "",
-        *_table(found, "log-likelihood of the base model's responses under each checkpoint", _UNDER),
     ]
+    for title, arms in (
+        ("accuracy of what each checkpoint says", _ARMS),
+        ("log-likelihood of what each checkpoint says, under itself and under the base model", _SAID),
+        ("the same per token", _PER_TOKEN),
+        ("the base model's responses under each checkpoint: log-likelihood, probability", _UNDER),
+    ):
+        there = {point.name for point in found.points}
+        if columns := [column for column in arms if column[1] in there]:
+            lines += ["", *_table(found, title, columns)]
     for name, count in found.pair_counts.items():
         columns = [(title, f"{name}.{measure}", digits) for title, measure, digits in _PAIRS]
         lines += ["", *_table(found, f"{count:,} pairs, {name}", columns)]
@@ -109,7 +131,8 @@ def _notes(found: Trajectory) -> Iterator[str]:
         "↑ ↓: changed from step 0, paired by problem, at 5 % over all changes of the trajectory together (step-down "
         "max-t); log-likelihoods in nats."
     )
-    yield source_text(found)
+    if found.n is not None:
+        yield source_text(found)
     if any(point.change is not None and point.change.by_signs for point in found.points):
         yield f"†: {skewed_text(found)}"
     for why, labels in without_intervals(found).items():
@@ -120,6 +143,15 @@ def _notes(found: Trajectory) -> Iterator[str]:
             f"length-normalised {per_token.estimate:.2f}{_ends(per_token, '.2f')}."
         )
     yield from (f"{line}." for line in found.skipped)
+
+
+def extent_text(found: Trajectory) -> str:
+    """What was sampled, in words."""
+    if found.n is None:
+        return "nothing was sampled: pairs and probes alone"
+    each = f"{counted(found.n_problems or 0)} x {counted(found.n, 'sample')} each"
+    left = [step for step in found.steps if step not in found.sampled]
+    return each if not left else f"{each}, not sampled at step {', '.join(map(str, left))}"
 
 
 def cluster_notes(found: Trajectory) -> list[str]:

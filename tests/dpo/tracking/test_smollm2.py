@@ -47,8 +47,8 @@ def test_lora_dpo_tracked_with_vllm(smollm2: Path, tmp_path: Path) -> None:
     assert again.splitlines()[:8] == shown.splitlines()[:8]
 
     from bon_eval.dpo.pairs.files import read_pairs
-    from bon_eval.dpo.pairs.tokens import tokenize_pairs
-    from bon_eval.dpo.tracking.forced import read_forced
+    from bon_eval.dpo.pairs.tokens import TokenResponse, tokenize_pairs
+    from bon_eval.dpo.tracking.forced import ForcedLog, response_key
     from bon_eval.engines.base import EngineSpec
     from bon_eval.engines.load import load_tokenizer
     from bon_eval.engines.transformers import TransformersEngine
@@ -56,10 +56,13 @@ def test_lora_dpo_tracked_with_vllm(smollm2: Path, tmp_path: Path) -> None:
 
     tokens = tokenize_pairs(read_pairs(pairs), load_tokenizer(smollm2), 2048)
     for step in (1, 2):
-        stored = read_forced(track / f"forced/step-{step:06d}.parquet")
+        [folder] = (path for path in (track / f"forced/step-{step:06d}").iterdir() if path.is_dir())
+        stored = ForcedLog(folder.parent, folder.name).read()
         adapter = str(training / f"checkpoint-{step}")
         with TransformersEngine(EngineSpec(str(smollm2), "float32", adapter, "x")) as engine:
-            for k, pair in enumerate(tokens):
+            for pair in tokens:
                 [forced] = engine.score_argmax([ForcedSequence("x", pair.prompt, pair.chosen)])
-                assert stored["pairs/chosen"][k].logprobs == pytest.approx(forced.logprobs, abs=1e-3)
-                assert stored["pairs/chosen"][k].argmax_logprobs == pytest.approx(forced.argmax_logprobs, abs=1e-3)
+                key = response_key(TokenResponse("x", "x", pair.prompt, pair.chosen))
+                [found] = stored.forced([key], ["x"])
+                assert found.logprobs == pytest.approx(forced.logprobs, abs=1e-3)
+                assert found.argmax_logprobs == pytest.approx(forced.argmax_logprobs, abs=1e-3)

@@ -10,114 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bigram import BASE, LN2, LN3, TUNED, run_track, write_bigram
 from click.testing import CliRunner
 
 from bon_eval.cli import main
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 pytest.importorskip("transformers")
-
-ONE, TWO, END, PAD = range(4)
-# Row: the token before. Column: the token after (1, 2, end).
-BASE = {ONE: (0.5, 0.25, 0.25), TWO: (0.25, 0.25, 0.5)}
-TUNED = {ONE: (0.25, 0.5, 0.25), TWO: (0.125, 0.125, 0.75)}
-LN2, LN3 = math.log(2), math.log(3)
-
-TASK = """
-name: bigram
-description: a question that is one token
-source: made here
-licence: MIT
-dataset:
-  files:
-    test: problems.jsonl
-columns:
-  question: question
-  answer: answer
-prompt: "{question}"
-answer_format: "#### {gold}"
-prompt_style: plain
-grader: gsm8k
-max_tokens: 3
-"""
-
-
-def write_bigram(folder: Path, table: dict[int, tuple[float, float, float]]) -> Path:
-    """A Llama whose next-token distribution is a function of the last token alone.
-
-    Token i is embedded as the i-th unit vector of four; attention and MLP add nothing; the last norm makes it twice the
-    unit vector, and the output layer reads half the log-probability from it.
-    """
-    import transformers
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    config = transformers.LlamaConfig(
-        vocab_size=4,
-        hidden_size=4,
-        intermediate_size=4,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        max_position_embeddings=16,
-        rms_norm_eps=1e-12,
-        tie_word_embeddings=False,
-        bos_token_id=None,
-        eos_token_id=END,
-        pad_token_id=PAD,
-    )
-    model = transformers.LlamaForCausalLM(config).float()
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.fill_(float("norm" in name))
-        model.model.embed_tokens.weight.copy_(torch.eye(4))
-        model.lm_head.weight.fill_(-50.0)
-        for before, row in table.items():
-            model.lm_head.weight[:3, before] = torch.tensor(row).log() / 2
-        model.lm_head.weight[PAD] = -50.0
-    model.save_pretrained(folder)
-    words = Tokenizer(models.WordLevel({"1": ONE, "2": TWO, "<end>": END, "<pad>": PAD}, unk_token="<pad>"))
-    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    words.add_special_tokens(["<end>", "<pad>"])
-    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<end>", pad_token="<pad>")
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Base model, a training directory with steps 0 and 4, task, pairs and a probe."""
-    place = tmp_path_factory.mktemp("bigram")
-    write_bigram(place / "base", BASE)
-    for step, table in ((0, BASE), (4, TUNED)):
-        folder = write_bigram(place / "training" / f"checkpoint-{step}", table)
-        (folder / "trainer_state.json").write_text("{}")
-    (place / "bigram.yaml").write_text(TASK)
-    rows = [{"question": "1", "answer": "2"}, {"question": "2", "answer": "1"}]
-    (place / "problems.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    pairs = [
-        {"prompt": "1", "chosen": "2", "rejected": "1"},
-        {"prompt": "2", "chosen": "2 2", "rejected": "1"},
-    ]
-    (place / "pairs.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs))
-    (place / "probe.jsonl").write_text(json.dumps({"prompt": "2", "response": "1"}) + "\n")
-    return place
-
-
-def run_track(place: Path, out: Path, *more: str, trainings: tuple[str, ...] = ("training",)) -> Any:
-    arguments = ["track", "--base", str(place / "base")]
-    for training in trainings:
-        arguments += ["--checkpoints", str(place / training)]
-    arguments += ["--task", str(place / "bigram.yaml"), "--pairs", f"mine={place / 'pairs.jsonl'}"]
-    arguments += ["--probe", f"probe={place / 'probe.jsonl'}", "--n", "64", "--engine", "transformers"]
-    return CliRunner().invoke(main, [*arguments, "--out", str(out), "--draws", "200", "--quiet", *more])
-
-
-@pytest.fixture(scope="module")
-def tracked(place: Path) -> Path:
-    out = place / "track"
-    done = run_track(place, out)
-    assert done.exit_code == 0, done.output
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -238,21 +137,21 @@ def test_step_0_is_the_base_models_run(place: Path, tracked: Path, rows: dict[in
 
 
 def test_resumes_per_checkpoint(place: Path, tracked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bon_eval.dpo.tracking.work as module
+    from bon_eval.dpo.tracking.forced import ForcedLog
 
     out = place / "track-3"
-    real = module.force
+    real = ForcedLog.force
 
-    def stops(file: Any, *args: Any, **kwargs: Any) -> None:
-        if file.path.stem != "base":
+    def stops(log: ForcedLog, *args: Any, **kwargs: Any) -> None:
+        if log.place.name != "base":
             raise KeyboardInterrupt
-        real(file, *args, **kwargs)
+        real(log, *args, **kwargs)
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "force", stops)
+        patched.setattr(ForcedLog, "force", stops)
         assert run_track(place, out).exit_code == 130
     kept = {path: path.stat().st_mtime_ns for path in out.rglob("*.parquet")}
-    assert out / "forced/base.parquet" in kept
+    assert [path for path in kept if path.is_relative_to(out / "forced/base")]
     done = run_track(place, out, "--no-html")
     assert done.exit_code == 0, done.output
     again = {p: p.stat().st_mtime_ns for p in kept if p.name != "grades.parquet"}
@@ -333,8 +232,8 @@ def test_one_training_has_no_stages(tracked: Path, rows: dict[int, dict[str, str
     assert "where a stage begins" not in (tracked / "trajectory.html").read_text()
 
 
-def test_below_float32_the_base_model_forces_its_own_responses_too(place: Path) -> None:
-    """So that a change from step 0 is of forced log-probs on both sides; checkpoints need none of themselves."""
+def test_below_float32_models_force_their_own_responses_too(place: Path) -> None:
+    """So that a change from step 0, and an implicit reward, is of forced log-probs on both sides."""
     import numpy as np
 
     from bon_eval.dpo.tracking.trajectory import load_trajectory
@@ -350,7 +249,7 @@ def test_below_float32_the_base_model_forces_its_own_responses_too(place: Path) 
     base = load_run(out / "runs/base")
     own, source = own_likelihoods(base)
     assert source == "forced"
-    assert own_likelihoods(load_run(out / "runs/step-000004"))[1] == "sampled"
+    assert own_likelihoods(load_run(out / "runs/step-000004"))[1] == "forced"
     columns = load_trajectory(out, intervals=False).columns[0]
     best = own["sample"][np.arange(2), chosen_index(base.pool.log_likelihood)]
     assert columns["log_likelihood.base_best"].values.tolist() == best.tolist()
