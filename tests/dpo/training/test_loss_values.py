@@ -162,7 +162,7 @@ CASES: dict[str, tuple[list[str], Formula, float | None]] = {
     "LD-DPO": (["--ld-alpha", "0.25"], lambda n: loss(B * n.d), LN2),
     "LD-RPO": (["--ld-alpha", "0.25", "--loss", "sigmoid,sft"], lambda n: loss(B * n.d) + n.nll, None),
     "dpop": (
-        ["--loss", "dpop", "--dpop-lambda", "5"],
+        ["--loss", "dpop", "--dpop-lambda", "5", "--learning-rate", "3e-4"],
         lambda n: loss(B * (n.d - 5 * np.maximum(0.0, -n.chosen))),
         LN2,
     ),

@@ -203,7 +203,19 @@ def test_rounds_begin_at_a_start(place: Path) -> None:
     """Round 1 samples from the start, and it is the reference of every round."""
     out, start = place / "rounds", place / "sft-lora/checkpoint-6"
     rounds = ["--rounds", "2", "--task", "arith", "--recipe", "best-random", "--n", "4", "--limit", "12"]
-    few = ["--steps", "2", "--save-every", "1", "--batch-size", "12", "--learning-rate", "1e-2", "--warmup-steps", "0"]
+    few = [
+        "--steps",
+        "2",
+        "--save-every",
+        "1",
+        "--batch-size",
+        "12",
+        "--micro-batch",
+        "12",
+        "--warmup-steps",
+        "0",
+        *FAST,
+    ]
     command = ["dpo", "--model", "arith-mixed", "--start", start, *rounds, *few, "--loss", "ipo"]
     good(*command, "--engine", "transformers", "--out", out)
     configs = [json.loads((out / f"round-{k}/run/run.json").read_text())["config"] for k in (1, 2)]
@@ -216,6 +228,6 @@ def test_rounds_begin_at_a_start(place: Path) -> None:
         for adapter in (out / "round-1/checkpoint-2", start)
     )
     change = np.array(now) - np.array(before)
-    if len(change) <= 12:  # then the first step saw all of them
-        expected = float(np.mean((change[:, 0] - change[:, 1] - 5.0) ** 2))
-        assert log(out / "round-2")[0]["loss"] == pytest.approx(expected, rel=1e-3)
+    assert len(change) <= 12, "the first step saw all of them"
+    expected = float(np.mean((change[:, 0] - change[:, 1] - 5.0) ** 2))
+    assert log(out / "round-2")[0]["loss"] == pytest.approx(expected, rel=1e-3), len(change)
