@@ -35,6 +35,9 @@ def load_tokenizer(
         tokenizer = AutoTokenizer.from_pretrained(
             str(model_dir), trust_remote_code=trust_remote_code, local_files_only=True
         )
+        longest = getattr(tokenizer, "model_max_length", None)
+        if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int | float)):
+            raise ValueError(f"model_max_length is {longest!r} and no number of tokens")
         # A prompt beyond the context is an error of ours; transformers' warning before it says the same less well.
         getattr(tokenizer, "deprecation_warnings", {})["sequence-length-is-longer-than-the-specified-maximum"] = True
         return tokenizer

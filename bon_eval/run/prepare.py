@@ -15,7 +15,7 @@ from bon_eval.engines import REMOTE, choose_engine
 from bon_eval.engines.arguments import check_arguments, check_sampling
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
-from bon_eval.errors import ConfigError, StoreError
+from bon_eval.errors import Boundary, ConfigError, ModelError, StoreError
 from bon_eval.graders import get_grader
 from bon_eval.records import Problem
 from bon_eval.run.options import RunOptions, served
@@ -117,40 +117,48 @@ def prepare_prompts(
         train = options.data
     tokenizer = tokenizer or load_tokenizer(model.directory, trust_remote_code=options.trust_remote_code)
     given_template = options.chat.template is not None
-    style = resolve_style(spec, tokenizer, options.prompt_style, given_template=given_template)
-    date = options.chat.date or today()
-    template = ChatTemplate(tokenizer, replace(options.chat, date=date)) if style == "chat" else None
-    if template is None and (given_template or options.chat.arguments):
-        raise ConfigError("--chat-template and its arguments are of chat style, and the prompts are plain; drop them")
-    prompts = render_prompts(
-        spec,
-        problems,
-        tokenizer,
-        style=style,
-        shots=shots,
-        seed=options.seed,
-        train_problems=load_train_problems(spec, data=train) if shots else (),
-        template=template,
-        asked=asked,
-    )
-    strings, tokens = split_stops(tokenizer, spec.stop + (spec.plain.stop if style == "plain" else ()) + options.stop)
-    return PreparedPrompts(
-        spec=spec,
-        model=model,
-        adapter_dir=adapter_dir,
-        adapter_hash=adapter_hash,
-        problems=problems,
-        prompts=prompts,
-        style=style,
-        shots=shots,
-        stop=tuple(dict.fromkeys(strings)),
-        ends=find_ends(model.directory, tokenizer, template, given=(*tokens, *options.stop_tokens)),
-        special_ids=special_ids(tokenizer),
-        unknown_id=tokenizer.unk_token_id,
-        date=date if template is not None and template.wrote_date else None,
-        with_special=count_special(tokenizer, _own_texts(spec, problems)),
-        open_turn=None if template is None or options.stop or options.stop_tokens else open_turn(tokenizer, template),
-    )
+    # A damaged one may load, and fail at its first text.
+    with Boundary(ModelError, f"the tokenizer of {model.directory} fails", "give a complete model directory"):
+        style = resolve_style(spec, tokenizer, options.prompt_style, given_template=given_template)
+        date = options.chat.date or today()
+        template = ChatTemplate(tokenizer, replace(options.chat, date=date)) if style == "chat" else None
+        if template is None and (given_template or options.chat.arguments):
+            raise ConfigError(
+                "--chat-template and its arguments are of chat style, and the prompts are plain; drop them"
+            )
+        prompts = render_prompts(
+            spec,
+            problems,
+            tokenizer,
+            style=style,
+            shots=shots,
+            seed=options.seed,
+            train_problems=load_train_problems(spec, data=train) if shots else (),
+            template=template,
+            asked=asked,
+        )
+        strings, tokens = split_stops(
+            tokenizer, spec.stop + (spec.plain.stop if style == "plain" else ()) + options.stop
+        )
+        return PreparedPrompts(
+            spec=spec,
+            model=model,
+            adapter_dir=adapter_dir,
+            adapter_hash=adapter_hash,
+            problems=problems,
+            prompts=prompts,
+            style=style,
+            shots=shots,
+            stop=tuple(dict.fromkeys(strings)),
+            ends=find_ends(model.directory, tokenizer, template, given=(*tokens, *options.stop_tokens)),
+            special_ids=special_ids(tokenizer),
+            unknown_id=tokenizer.unk_token_id,
+            date=date if template is not None and template.wrote_date else None,
+            with_special=count_special(tokenizer, _own_texts(spec, problems)),
+            open_turn=None
+            if template is None or options.stop or options.stop_tokens
+            else open_turn(tokenizer, template),
+        )
 
 
 def prepare(

@@ -198,8 +198,8 @@ def is_special(tokenizer: PreTrainedTokenizerBase, token_id: int) -> bool:
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """Every token that is left out of a response's text, by id."""
-    added = (int(i) for i in tokenizer.get_added_vocab().values())
-    return tuple(sorted({i for i in (*added, *map(int, tokenizer.all_special_ids)) if is_special(tokenizer, i)}))
+    found = (*tokenizer.get_added_vocab().values(), *tokenizer.all_special_ids)
+    return tuple(sorted({int(i) for i in found if i is not None and is_special(tokenizer, i)}))
 
 
 def _token_id(tokenizer: PreTrainedTokenizerBase, text: str) -> int:

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hub_server import TOKEN, Hub, Repository
+from safetensors.numpy import save
 
 from bon_eval.engines.hashes import content_hash
 from bon_eval.engines.load import load_tokenizer
@@ -109,7 +111,8 @@ def test_branch_tag_and_commit(hub: Hub, client: Client) -> None:
     assert hub.fetched["model.safetensors"] == 2
 
 
-SHARDS = {f"model-0000{i}-of-00002.safetensors": f"shard {i}".encode() for i in (1, 2)}
+WEIGHTS = save({"w": np.zeros(2, dtype=np.float32)})
+SHARDS = {f"model-0000{i}-of-00002.safetensors": save({name: np.zeros(i)}) for i, name in ((1, "a"), (2, "b"))}
 INDEX = json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})
 BINS = {
     name.replace("model-", "pytorch_model-").replace(".safetensors", ".bin"): b"bin of " + content
@@ -127,7 +130,12 @@ LAYOUTS = {
     "shards": {**SHARDS, "model.safetensors.index.json": INDEX.encode()},
     "bin": {"pytorch_model.bin": b"weights"},
     "bin-shards": {**BINS, "pytorch_model.bin.index.json": BIN_INDEX.encode()},
-    "tiktoken": {"model.safetensors": b"w", "vocab.tiktoken": b"v", "tokenizer.model": b"s", "tokenization_x.py": b"p"},
+    "tiktoken": {
+        "model.safetensors": WEIGHTS,
+        "vocab.tiktoken": b"v",
+        "tokenizer.model": b"s",
+        "tokenization_x.py": b"p",
+    },
 }
 
 

@@ -19,6 +19,8 @@ from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ASSETS, resolve_adapter, resolve_model, stated_context
 from bon_eval.errors import BonEvalError, EngineError, ModelError
 from bon_eval.records import ForcedSequence
+from bon_eval.run.options import RunOptions
+from bon_eval.run.prepare import prepare
 
 MIXED = ASSETS / "arith-mixed"
 
@@ -204,6 +206,27 @@ def test_a_context_that_is_no_number(value: object, tmp_path: Path) -> None:
     folder = broken(tmp_path, MIXED, lambda f: edit(f / "config.json", max_position_embeddings=value))
     with pytest.raises(ModelError, match=r"max_position_embeddings is .*; it must be a whole number of tokens"):
         stated_context(folder)
+
+
+@pytest.mark.parametrize("value", ["", [], {"a": None}, "long", True])
+def test_a_length_of_the_tokenizer_that_is_no_number(value: object, tmp_path: Path) -> None:
+    folder = broken(tmp_path, MIXED, lambda f: edit(f / "tokenizer_config.json", model_max_length=value))
+    with pytest.raises(ModelError, match=r"model_max_length is .* and no number of tokens"):
+        load_tokenizer(folder)
+
+
+def test_a_tokenizer_that_fails_at_its_first_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise OddError("odd\nand long")
+
+    monkeypatch.setattr("transformers.PreTrainedTokenizerFast._encode_plus", fail)
+    with pytest.raises(ModelError, match=r"the tokenizer of .* fails: OddError: odd and long; give a complete"):
+        prepare(RunOptions("arith-mixed", "arith", limit=1, engine="transformers"))
+
+
+def test_a_special_token_without_a_text(tmp_path: Path) -> None:
+    folder = broken(tmp_path, MIXED, lambda f: edit(f / "tokenizer_config.json", bos_token=""))
+    prepare(RunOptions(str(folder), "arith", limit=1, engine="transformers"))
 
 
 @pytest.mark.parametrize("text", ["[1, 2", '{"version": 3}', "", '{"version": "1.0", "model": 7}'])

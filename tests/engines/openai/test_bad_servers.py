@@ -125,7 +125,7 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "text ids": (choices(lambda c: c.update(token_ids=["a"] * len(c["token_ids"]))), "token id 'a', which is none"),
     "choice null": (lambda a: a | {"choices": [None] * len(a["choices"])}, "is no completion"),
     "no choices": (lambda a: {"usage": a["usage"]}, "is no completion"),
-    "fewer": (lambda a: a | {"choices": a["choices"][:1]}, "gave 1 choices where 4 were asked for"),
+    "fewer": (lambda a: a | {"choices": a["choices"][:1]}, "gave 1 choice where 4 were asked for"),
     "array": (lambda a: [a], "is no completion"),
     "html as json": (lambda a: (200, {}, b"<html>log in</html>"), "its answer is no JSON: '<html>log in</html>'"),
     "cut json": (lambda a: (200, {}, b'{"choices": ['), "its answer is no JSON"),
