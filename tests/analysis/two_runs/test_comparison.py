@@ -94,6 +94,20 @@ def test_the_same_model_under_two_names_has_no_divergence_in_bfloat16(unequal: t
     assert document(found)["likelihoods"] == {"before": "forced", "after": "forced"}
 
 
+def test_a_model_that_learnt_nothing_has_no_reward(unequal: tuple[Run, Run]) -> None:
+    """0 everywhere from forced log-probs on both sides, so best-of-n by it is one sample."""
+    before, after = unequal
+    found = compare_runs(before, after, draws=240)
+    assert found.reward is not None
+    own, other = own_likelihoods(after)[0]["sample"], load_forced_by(after, before)["sample"]
+    np.testing.assert_array_equal(own, other)
+    assert found.reward.reward.estimate == pytest.approx(after.pool.correct.mean())
+    assert found.reward.likelihood.estimate == by_name(found)["accuracy.best_own"].after.estimate
+    content: Any = document(found)["reward"]
+    assert content["difference"] == found.reward.difference.difference
+    assert "best-of-4 after, by reward: accuracy" in " ".join(render(found).split())
+
+
 def test_base_likelihoods_before_are_the_forced_ones(unequal: tuple[Run, Run]) -> None:
     before, after = unequal
     changes = by_name(compare_runs(before, after, draws=240))

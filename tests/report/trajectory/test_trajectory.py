@@ -110,11 +110,11 @@ def row(text: str, title: str, step: int) -> list[str]:
 
 def test_the_terminal_shows_a_row_for_each_checkpoint(small: Trajectory) -> None:
     text = render(small)
-    title = "accuracy and log-likelihood of what each checkpoint says"
-    # greedy, sample, best-of-4, ...: an arrow only where the change's interval lies on one side of 0.
-    assert row(text, title, 0)[:4] == ["0", "0.250", "-", "0.500"]
-    assert row(text, title, 10)[:4] == ["10", "0.500↑", "-", "0.500"]
-    assert row(text, title, 20)[:4] == ["20", "0.125↓", "-", "0.500"]
+    title = "accuracy of what each checkpoint says"
+    # greedy and best-of-4, which are all there is: an arrow only where the change's interval lies on one side of 0.
+    assert row(text, title, 0) == ["0", "0.250", "0.500"]
+    assert row(text, title, 10) == ["10", "0.500↑", "0.500"]
+    assert row(text, title, 20) == ["20", "0.125↓", "0.500"]
     pairs = "1,200 pairs, held-out"
     assert [row(text, pairs, step)[1] for step in (0, 10, 20)] == ["-12.00", "-13.00", "-15.50↓"]
     assert [row(text, "log-likelihood of probes", step)[1] for step in (0, 10, 20)] == ["-", "-", "-7.25"]
@@ -224,6 +224,8 @@ def hostile(names: Sequence[str], probes: Sequence[str]) -> Trajectory:
         for name in names:
             label = f"log-likelihood of chosen ({name})"
             points.append(point(step, f"{name}.log_likelihood.chosen", -12.0, (-4.0, -3.0), label=label))
+            label = f"ranking accuracy ({name})"
+            points.append(point(step, f"{name}.ranking_accuracy", 0.5, unit="share", label=label))
         points += [point(step, f"{name}.log_likelihood", -7.0, label=f"log-likelihood of {name}") for name in probes]
     lines = [f"{name} is skipped: <b>half-written</b>" for name in names]
     return made(points, pairs=names, probes=probes, skipped=lines)
@@ -264,8 +266,8 @@ def test_the_page_of_hostile_names(tmp_path: Path) -> None:
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids)), "ids are unique in the page"
     files = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    # Accuracy, best-of-N, probes and spread, and two for each pair set; PNG and SVG.
-    assert len(files) == 2 * (4 + 2 * len(HOSTILE))
+    # Accuracy and probes, and two for each pair set; PNG and SVG.
+    assert len(files) == 2 * (2 + 2 * len(HOSTILE))
     for path in (tmp_path / "figures").glob("*.svg"):
         ET.parse(path)
     referred = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
@@ -274,20 +276,33 @@ def test_the_page_of_hostile_names(tmp_path: Path) -> None:
 
 def test_figures_of_other_names_have_other_files() -> None:
     stems = [stem for stem, _, _ in trajectory_figures(hostile(["a b", "a_b", "a~20b", "../a", "é"], []))]
-    assert len(set(stems)) == len(stems) == 3 + 2 * 5
+    assert len(set(stems)) == len(stems) == 1 + 2 * 5
     assert all(re.fullmatch(r"[A-Za-z0-9_.~-]+", stem) for stem in stems)
 
 
 def test_figures_of_plain_names_are_named_by_them(small: Trajectory) -> None:
-    stems = [stem for stem, _, _ in trajectory_figures(small)]
+    names = [
+        ("log_likelihood_self.best", "nats"),
+        ("log_likelihood_self.greedy", "nats"),
+        ("base_mass.4", "share"),
+        ("held-out.ranking_accuracy", "share"),
+        ("entropy_per_token", "nats"),
+    ]
+    more = [point(step, name, 0.5, unit=unit) for step in (0, 20) for name, unit in names]
+    stems = [stem for stem, _, _ in trajectory_figures(replace(small, points=(*small.points, *more)))]
     assert stems == [
         "trajectory_accuracy",
         "trajectory_best_of_n",
+        "trajectory_greedy",
+        "trajectory_mass",
         "trajectory_likelihood_held-out",
         "trajectory_ranking_held-out",
         "trajectory_probes",
         "trajectory_spread",
     ]
+    # What no checkpoint has is not drawn.
+    stems = [stem for stem, _, _ in trajectory_figures(small)]
+    assert stems == ["trajectory_accuracy", "trajectory_likelihood_held-out", "trajectory_probes"]
 
 
 def test_every_probe_has_a_line() -> None:
@@ -316,7 +331,7 @@ def test_a_set_named_like_an_arms_measure_keeps_the_arms_apart(tmp_path: Path) -
     tables = measure_tables(hostile(["accuracy", "held.out"], ["held"]), tmp_path)
     captions = [re.search(r"<figcaption>(.*?)</figcaption>", table) for table in tables]
     assert [c and c[1] for c in captions] == [
-        "Arms, likelihoods and spread",
+        "Accuracy",
         "Pairs: accuracy",
         "Pairs: held.out",
         "Probes",
