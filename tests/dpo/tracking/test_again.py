@@ -54,8 +54,8 @@ def copy(tracked: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tracked, tmp_path / "track"))
 
 
-def good(place: Path, out: Path, *more: str) -> str:
-    done = run_track(place, out, "--no-html", *more)
+def good(place: Path, out: Path, *more: str, training: str = "training") -> str:
+    done = run_track(place, out, "--no-html", *more, trainings=(training,))
     assert done.exit_code == 0, done.output
     return str(done.output)
 
@@ -202,8 +202,7 @@ def test_sampling_at_some_checkpoints(place: Path, tracked: Path, tmp_path: Path
     folder = write_bigram(training / "checkpoint-8", TUNED)
     (folder / "trainer_state.json").write_text("{}")
     out = tmp_path / "track"
-    series = ["--checkpoints", str(training)]
-    text = good(place, out, *series, "--sample-at", "8")
+    text = good(place, out, "--sample-at", "8", training=str(training))
     assert "2 problems x 64 samples each, not sampled at step 4" in text
     rows = table(out)
     assert (rows[4]["accuracy.greedy"], rows[4]["base_rank.sample"]) == ("", "")
@@ -211,11 +210,11 @@ def test_sampling_at_some_checkpoints(place: Path, tracked: Path, tmp_path: Path
     assert rows[4]["mine.dpo_loss"] == rows[8]["mine.dpo_loss"]
     assert rows[4]["log_likelihood.base_best"] == rows[8]["log_likelihood.base_best"]
     sampled = stamps(out / "runs/step-000008")
-    good(place, out, *series)
+    good(place, out, training=str(training))
     assert stamps(out / "runs/step-000008") == sampled
     assert table(out)[4]["accuracy.greedy"] == rows[8]["accuracy.greedy"]
     # What was sampled for another extent is not put beside the base model's.
-    text = good(place, out, *series, "--sample-at", "8", "--n", "32")
+    text = good(place, out, "--sample-at", "8", "--n", "32", training=str(training))
     assert "the samples of step-000004 are of another n" in " ".join(text.split())
     assert json.loads((out / "trajectory.json").read_text())["sampled"] == [0, 8]
 
@@ -245,12 +244,12 @@ def test_another_training_is_measured_beside_the_first(place: Path, copy: Path, 
     shutil.copytree(place / "training/checkpoint-0", training / "checkpoint-0")
     folder = write_bigram(training / "checkpoint-4", {0: (0.25, 0.25, 0.5), 1: (0.5, 0.25, 0.25)})
     (folder / "trainer_state.json").write_text("{}")
-    good(place, copy, "--forced-only", "--checkpoints", str(training))
+    good(place, copy, "--forced-only", training=str(training))
     assert list(forced) == ["step-000004"]
     row = table(copy)[4]
     assert row["accuracy.greedy"] == "", "the samples there are the first training's"
     assert float(row["probe.log_likelihood"]) == pytest.approx(-1.3862944, abs=1e-5)  # 1/2 * 1/2
-    done = run_track(place, copy, "--checkpoints", str(training))
+    done = run_track(place, copy, trainings=(str(training),))
     assert done.exit_code == 2
     assert "holds another run" in done.output
     good(place, copy)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tracked import forced_pairs
 from trainings import BASE, FEW, good, invoke, log, token_scores, weights
 
 torch = pytest.importorskip("torch")
@@ -166,8 +167,6 @@ def test_a_training_from_before_there_were_starts_goes_on(place: Path) -> None:
 @pytest.mark.parametrize("kind", ["lora", "new"])
 def test_a_chain_is_tracked_as_one(place: Path, kind: str) -> None:
     """SFT, then DPO: an adapter trained on (on one engine), or a new one on the SFT's weights."""
-    from bon_eval.dpo.tracking.forced import read_forced
-
     sft, after = (place / "sft-lora", place / "dpo-lora") if kind == "lora" else (place / "sft", place / "dpo-new")
     out = place / f"track-{kind}"
     track = [
@@ -193,8 +192,8 @@ def test_a_chain_is_tracked_as_one(place: Path, kind: str) -> None:
         folder = sft if step == 6 else after
         path = folder / f"checkpoint-{step if step == 6 else step - 6}"
         model, adapter = (BASE, path) if kind == "lora" else (path, None) if step == 6 else (sft / "checkpoint-6", path)
-        stored = read_forced(out / f"forced/step-{step:06d}.parquet")
-        found = [[sum(f.logprobs) for f in stored[f"pairs/{side}"]] for side in ("chosen", "rejected")]
+        stored = forced_pairs(out, step, "pairs")
+        found = [stored[side] for side in ("chosen", "rejected")]
         assert np.array(found) == pytest.approx(sums(place, model, adapter), abs=1e-3)
 
 

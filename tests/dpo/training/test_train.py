@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tracked import forced_pairs
 from trainings import BASE, FEW, good, invoke, log, token_scores, weights
 
 torch = pytest.importorskip("torch")
@@ -222,8 +223,6 @@ def test_sft_on_chosen(place: Path) -> None:
 
 def test_lora_checkpoints_are_swapped_on_one_engine(place: Path) -> None:
     """What tracking stores for each adapter is what an engine opened for that adapter alone says."""
-    from bon_eval.dpo.tracking.forced import read_forced
-
     out = place / "lora"
     lora = ["--lora-rank", "4", "--learning-rate", "1e-2"]
     good("dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", "--out", out, *FEW, *lora, "--quiet")
@@ -232,13 +231,12 @@ def test_lora_checkpoints_are_swapped_on_one_engine(place: Path) -> None:
     good(*track, "--draws", "200", "--quiet")
     seen = []
     for step in (0, 2, 4, 6):
-        name = "base" if step == 0 else f"step-{step:06d}"
-        stored = read_forced(place / f"lora-track/forced/{name}.parquet")
+        stored = forced_pairs(place / "lora-track", step, "pairs")
         adapter = None if step == 0 else out / f"checkpoint-{step}"
         for k, (chosen, rejected) in enumerate(engine_scores(place, BASE, adapter).values()):
-            assert sum(stored["pairs/chosen"][k].logprobs) == pytest.approx(chosen, abs=1e-3)
-            assert sum(stored["pairs/rejected"][k].logprobs) == pytest.approx(rejected, abs=1e-3)
-        seen.append(sum(sum(f.logprobs) for f in stored["pairs/chosen"]))
+            assert stored["chosen"][k] == pytest.approx(chosen, abs=1e-3)
+            assert stored["rejected"][k] == pytest.approx(rejected, abs=1e-3)
+        seen.append(stored["chosen"].sum())
     assert len(set(seen)) == 4
     assert (place / "lora-track/trajectory.html").is_file()
 
