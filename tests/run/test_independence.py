@@ -18,9 +18,9 @@ SHORT = Toy({0: 9.0, 9: 1.0})
 """Nine of ten responses are the end alone."""
 
 
-def arguments(url: str, out: Path, *more: object) -> list[object]:
+def arguments(url: str, out: Path, *more: object, concurrency: int = 24) -> list[object]:
     served = ["--base-url", url, "--model", ASSETS / "arith-mixed", "--engine-arg", "served_model=toy"]
-    parts = ["--engine-arg", "max_n=4", "--engine-arg", "concurrency=24", "--engine-arg", "patience=2"]
+    parts = ["--engine-arg", "max_n=4", "--engine-arg", f"concurrency={concurrency}", "--engine-arg", "patience=2"]
     job = ["--task", "arith", "--limit", 8, "--n", 16, "--max-tokens", 40, "--draws", 200]
     return ["run", *served, *parts, *job, "--out", out, *more]
 
@@ -62,7 +62,7 @@ def test_shifted_repeats_within_a_pool_are_refused(run: Command, tmp_path: Path)
 
     kept: list[list[dict[str, Any]]] = []
     with toy_server(LONG, play) as url:
-        done = run(*arguments(url, tmp_path / "run", "--engine-arg", "concurrency=4"))
+        done = run(*arguments(url, tmp_path / "run", concurrency=4))
     assert done.returncode == 2
     assert "error: draws repeat each other: " in done.stderr
     assert "token for token, where the model's own log-likelihoods explain" in done.stderr
