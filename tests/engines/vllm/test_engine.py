@@ -332,10 +332,13 @@ def test_its_pulse_counts_what_is_not_finished(
         "sampling: 0/12 responses, 0 tokens/s, 12 sequences in the engine (12 without a token yet), 0 tokens, time left"
     )
     assert sum(line.startswith(stuck) for line in lines) >= 3, lines
-    early = [int(line.split(" tokens, ")[0].rsplit(" ", 1)[1].replace(",", "")) for line in lines if ": 0/12" in line]
+    # The first response may end within a few steps, faster than a line comes: any that are unfinished count.
+    early = [
+        int(line.split(" tokens, ")[0].rsplit(" ", 1)[1].replace(",", "")) for line in lines if ": 12/12" not in line
+    ]
     assert early == sorted(early)
     assert len(set(early)) >= 2, lines
-    assert 0 < early[-1] < total
+    assert 0 < early[-1] <= total
     assert f"{total:,} tokens, 12 responses" in lines[-1]
     # Forced tokens count, too.
     before = engine.pulse
