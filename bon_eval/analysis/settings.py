@@ -107,8 +107,8 @@ def check_comparison_draws(draws: int) -> None:
     least = math.ceil(2 * COMPARED_ACCURACIES / 0.05)
     if draws < least:
         raise ConfigError(
-            f"{draws} bootstrap draws are too few to compare two runs: their p-values are 2 / {draws + 1} at least, "
-            f"which over {COMPARED_ACCURACIES} accuracies is no difference; give --draws {least} or more"
+            f"{draws} bootstrap draws are too few to compare two runs: their p-values are at least 2 / {draws + 1}, "
+            f"and times {COMPARED_ACCURACIES} accuracies not below 0.05; give --draws {least} or more"
         )
 
 

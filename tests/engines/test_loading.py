@@ -226,7 +226,9 @@ def test_a_tokenizer_that_fails_at_its_first_text(monkeypatch: pytest.MonkeyPatc
 
 def test_a_special_token_without_a_text(tmp_path: Path) -> None:
     folder = broken(tmp_path, MIXED, lambda f: edit(f / "tokenizer_config.json", bos_token=""))
-    prepare(RunOptions(str(folder), "arith", limit=1, engine="transformers"))
+    [found] = prepare(RunOptions(str(folder), "arith", limit=1, engine="transformers")).prompts
+    [own] = prepare(RunOptions("arith-mixed", "arith", limit=1, engine="transformers")).prompts
+    assert found.token_ids == own.token_ids
 
 
 @pytest.mark.parametrize("text", ["[1, 2", '{"version": 3}', "", '{"version": "1.0", "model": 7}'])

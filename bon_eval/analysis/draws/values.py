@@ -10,6 +10,7 @@ from bon_eval.analysis.draws.facts import DrawArmKind, arm_name
 from bon_eval.analysis.responses import Array, Drawn
 from bon_eval.analysis.settings import Settings, default_ns
 from bon_eval.draws import GREEDY, SAMPLE
+from bon_eval.records import Pool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +57,8 @@ def draw_values(data: Data, settings: Settings, *, curves: bool) -> tuple[DrawVa
 
 def pool_values(data: Data, settings: Settings) -> tuple[ArmValues, ...]:
     """Greedy and the arms of the pool, at the n of the table."""
-    arms = data.responses
-    return (_mean(GREEDY, stacked(arms.greedy), arms.knows_reasoning), *_arms(SAMPLE, data, settings))
+    greedy = data.responses.greedy
+    return (_mean(GREEDY, greedy), *_arms(SAMPLE, data, settings))
 
 
 def _of(name: str, drawn: Drawn, data: Data, settings: Settings, curves: bool) -> DrawValues:
@@ -77,8 +78,8 @@ def _of(name: str, drawn: Drawn, data: Data, settings: Settings, curves: bool) -
 
 def _arms(name: str, data: Data, settings: Settings) -> Iterator[ArmValues]:
     pool, last = data.responses.pool, settings.ns[-1]
-    known = data.responses.pool.answer_chars is not None
-    yield _mean(name, stacked(pool), known)
+    known = pool.answer_chars is not None
+    yield _mean(name, pool)
     for scorer in sorted(data.picks, key=lambda scorer: scorer != settings.primary_scorer):
         for n in settings.ns if scorer == settings.primary_scorer else (last,):
             picked = data.picks[scorer].per_problem[n]
@@ -89,6 +90,7 @@ def _arms(name: str, data: Data, settings: Settings) -> Iterator[ArmValues]:
     yield ArmValues(name, "oracle", last, None, data.oracle[last])
 
 
-def _mean(name: str, values: Array, known: bool) -> ArmValues:
-    mean = values.mean(axis=2)
+def _mean(name: str, pool: Pool) -> ArmValues:
+    mean = stacked(pool).mean(axis=2)
+    known = pool.answer_chars is not None
     return ArmValues(name, "mean", 1, None, mean[CORRECT], mean, knows_reasoning=known)

@@ -107,7 +107,7 @@ def prepare_track(
     if options.engine == REMOTE:
         raise ConfigError(f"tracking loads every checkpoint, which engine {REMOTE} cannot; use vllm or transformers")
     series = find_chain(checkpoints)
-    check_steps(sample_at, [c.step for c in series.checkpoints if c.step], checkpoints[0])
+    check_steps(sample_at, [c.step for c in series.checkpoints if c.step], checkpoints)
     if base_run is not None:
         options = options.dated(read_meta(base_run)["config"].get("date"))
     elif (identity := stored_identity(out)) is not None:
@@ -202,11 +202,11 @@ def parse_steps(text: str | None, *, forced_only: bool) -> tuple[int, ...] | Non
     return tuple(sorted({int(word) for word in words}))
 
 
-def check_steps(sample_at: Sequence[int] | None, steps: Sequence[int], checkpoints: Path) -> None:
+def check_steps(sample_at: Sequence[int] | None, steps: Sequence[int], checkpoints: Sequence[Path]) -> None:
     """Raise `ConfigError` for a step that no checkpoint after step 0 has."""
     if unknown := sorted(set(sample_at or ()).difference(steps)):
-        valid = ", ".join(map(str, steps))
-        raise ConfigError(f"--sample-at names step {unknown[0]}, and {checkpoints} has checkpoints at {valid}")
+        where, valid = ", ".join(map(str, checkpoints)), ", ".join(map(str, steps))
+        raise ConfigError(f"--sample-at names step {unknown[0]}, and {where} has checkpoints at {valid}")
 
 
 def stored_identity(out: Path) -> dict[str, Any] | None:

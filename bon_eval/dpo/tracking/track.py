@@ -71,12 +71,13 @@ def _content(plan: TrackPlan, sets: Sets) -> dict[str, Any]:
     meta = read_meta(base.directory) if whole else {"config": base.config.as_dict(), "versions": versions()}
     skipped, checkpoints = list(plan.skipped), []
     for checkpoint, prepared in plan.runs:
-        other = _other_extent(plan, prepared) if whole else None
-        if other:
+        there = whole and _is_sampled(plan, prepared)
+        other = _other_extent(base, prepared) if there else None
+        if other is not None:
             skipped.append(other)
         where = {"step": checkpoint.step, "path": str(checkpoint.path), "run": prepared.directory.name}
-        sampled = whole and other is None and _is_sampled(plan, prepared)
-        checkpoints.append(where | {"by": forced_log(plan, prepared).id, "sampled": sampled})
+        by = forced_log(plan, prepared).id
+        checkpoints.append(where | {"by": by, "sampled": there and other is None})
     return {
         "format": FORMAT,
         "identity": plan.identity,
@@ -139,12 +140,9 @@ def _is_sampled(plan: TrackPlan, prepared: PreparedRun) -> bool:
     return own and is_scored(directory, ForcedBy.of(plan.base.config))
 
 
-def _other_extent(plan: TrackPlan, prepared: PreparedRun) -> str | None:
+def _other_extent(base: PreparedRun, prepared: PreparedRun) -> str | None:
     """A line on samples of a checkpoint that are of other problems, or of another n, than the base model's."""
-    if not _is_sampled(plan, prepared):
-        return None
-    extents = [_extent(run) for run in (plan.base, prepared)]
-    if extents[0] == extents[1]:
+    if _extent(base) == _extent(prepared):
         return None
     return (
         f"the samples of {prepared.directory.name} are of another n or other problems than the base model's and are "

@@ -66,13 +66,16 @@ def train(
     """
     trl = _import_trl()
     identity = _identity(settings, standing, examples, start)
-    content = {
+    content: dict[str, object] = {
         "format": TRAINING_FORMAT,
         "settings": settings.as_dict(),
         "identity": identity,
         "origin_hash": origin_hash or standing.model.content_hash,
     }
-    _claim(out, identity, content if start is None else content | {"start": start.record()})
+    if start is not None:
+        content["start"] = start.record()
+    _check_free(out, identity)
+    make_directory(out)
     with ExitStack() as stack:
         stack.enter_context(closing(lock(out)))
         resume = _last_whole(out, quiet)
@@ -89,6 +92,8 @@ def train(
                 if not _is_out_of_memory(error):
                     raise
                 raise TrainingError(f"{out}: {_TOO_LARGE}") from error
+        # Not before TRL takes the settings: others could not be given after a refusal.
+        write_text(out / TRAINING_FILE, json.dumps(content, indent=2) + "\n")
         # Progress still goes to the terminal while standard error goes to the log.
         terminal = stack.enter_context(os.fdopen(os.dup(2), "w"))
         trainer.add_callback(_watch(settings, out, terminal, quiet))
@@ -151,16 +156,14 @@ def _identity(
     return found if start is None else found | {"start": start.content_hash}
 
 
-def _claim(out: Path, identity: dict[str, object], content: dict[str, object]) -> None:
-    """Own the directory for this training, or refuse it."""
+def _check_free(out: Path, identity: dict[str, object]) -> None:
+    """Raise `StoreError` where the directory holds another training, or checkpoints of another program."""
     path = out / TRAINING_FILE
     if path.is_file():
         if changed := differences(read_training(path)["identity"], identity):
             raise StoreError(f"{out} holds another training ({'; '.join(changed)}); give --out another directory")
     elif out.is_dir() and any(step_of(path) is not None for path in out.iterdir()):
         raise StoreError(f"{out} holds checkpoints of another program; give --out another directory")
-    make_directory(out)
-    write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def _last_whole(out: Path, quiet: bool) -> Path | None:

@@ -194,6 +194,16 @@ def test_bad_input_is_one_line(place: Path, tracked: Path, change: list[str], me
     assert not (place / "nowhere").exists()
 
 
+def test_a_checkpoint_that_ends_at_other_tokens_is_refused(place: Path, tmp_path: Path) -> None:
+    training = Path(shutil.copytree(place / "training", tmp_path / "training"))
+    path = training / "checkpoint-4/generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [2, 1]}))
+    done = run_track(place, tmp_path / "track", trainings=(str(training),))
+    assert done.exit_code == 2
+    assert "checkpoint-4 ends its responses at other tokens" in done.output
+    assert not (tmp_path / "track").exists()
+
+
 def test_a_chain_of_trainings(place: Path, rows: dict[int, dict[str, str]]) -> None:
     """The second starts at the first one's checkpoint-4 and ends, after 3 steps, where the base model was."""
     for step, table in ((0, TUNED), (3, BASE)):

@@ -166,6 +166,8 @@ def test_what_trl_raises_is_one_line(place: Path, monkeypatch: pytest.MonkeyPatc
     with monkeypatch.context() as patched:
         patched.setattr(trl.DPOTrainer, "__init__", odd)
         assert "TRL refuses this training: ArithmeticError: odd and on two lines" in line("made")
+    for refused in ("head", "target", "made"):
+        assert not (place / refused / "training.json").exists(), "a mended command could not take its directory"
     real = trl.DPOTrainer.training_step
 
     def fails(self: trl.DPOTrainer, *args: object, **kwargs: object) -> object:
