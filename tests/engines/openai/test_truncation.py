@@ -146,7 +146,8 @@ def test_each_kind_is_tried_once() -> None:
     with toy_server(Toy(WEIGHTS), play) as url, opened(url, nucleus) as engine:
         before = len(asked)
         responses = drawn(engine, [request(nucleus), request(sampling(top_p=0.5)), request(PLAIN)])
-        assert asked[before:] == [(1.0, 0.9, 0), (1.0, 0.5, 0), (1.0, 1.0, 0)]
+        # They are under way at once, and arrive in any order.
+        assert sorted(asked[before:]) == [(1.0, 0.5, 0), (1.0, 0.9, 0), (1.0, 1.0, 0)]
     assert len(responses) == 12
     assert asked[:before].count((2.0, 1e-5, 0)) == 1
 
