@@ -136,6 +136,7 @@ def prepare_prompts(
             train_problems=load_train_problems(spec, data=train) if shots else (),
             template=template,
             asked=asked,
+            context=stated_context(model.directory),
         )
         strings, tokens = split_stops(
             tokenizer, spec.stop + (spec.plain.stop if style == "plain" else ()) + options.stop

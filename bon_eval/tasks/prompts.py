@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+_MANY_CHARS = 1_000_000
+_CHARS_A_TOKEN = 100
+"""More than any tokenizer gets into one on average."""
+
+
 @dataclass(frozen=True, slots=True)
 class RenderedPrompt:
     """What a problem's requests start from."""
@@ -97,6 +102,7 @@ def render_prompts(
     train_problems: Sequence[Problem] = (),
     template: ChatTemplate | None = None,
     asked: Sequence[Problem] | None = None,
+    context: int | None = None,
 ) -> tuple[RenderedPrompt, ...]:
     """One prompt per problem, in order; `style` and `shots` default to the task's own.
 
@@ -107,6 +113,7 @@ def render_prompts(
 
     `template`: of chat style; default: the model's own, which may not write a date then. `asked`: all problems of the
     task, where `problems` are some of them: none is an example, so that the prompts do not change when more are taken.
+    `context`: of the model in tokens, where it is known; a text far beyond it is not tokenized at all.
 
     Raises `TaskError` for a style the tokenizer cannot do, too few examples, a chat template that fails (some refuse
     a system turn) or leaves out a turn, and a prompt that is empty or starts with two beginning-of-sequence tokens.
@@ -123,9 +130,11 @@ def render_prompts(
         if chat and template is not None:
             messages = _messages(spec, [*turns, _question(spec, problem)])
             text = template.render(messages, f"the prompt of problem {problem.id!r}")
+            _check_size(problem.id, text, context)
             token_ids = tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
         else:
             text = _plain_text(spec, [*turns, _question(spec, problem)])
+            _check_size(problem.id, text, context)
             token_ids = plain_token_ids(tokenizer, text)
         _check_start(spec, tokenizer, problem.id, token_ids)
         rendered.append(RenderedPrompt(problem.id, text, token_ids, messages))
@@ -191,6 +200,15 @@ def plain_token_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int,
         if full[start : start + len(bare)] == bare:
             return tuple(full[: start + len(bare)])
     raise ModelError("the tokenizer changes a text's own tokens when it adds special tokens; use style chat")
+
+
+def _check_size(problem_id: str, text: str, context: int | None) -> None:
+    """Raise `TaskError` for a text that no context holds, before minutes and gigabytes go into its tokens."""
+    if context is not None and len(text) > max(_MANY_CHARS, _CHARS_A_TOKEN * context):
+        raise TaskError(
+            f"the prompt of problem {problem_id!r} has {len(text):,} characters, which the model's context of "
+            f"{context:,} tokens cannot hold; drop that row"
+        )
 
 
 def _check_start(

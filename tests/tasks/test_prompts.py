@@ -139,6 +139,19 @@ def test_demonstrations_take_the_place_of_a_train_split() -> None:
     assert examples[0] not in drawn, "an evaluated question is no example"
 
 
+def test_a_text_that_no_context_holds_is_not_tokenized() -> None:
+    def untouched(*args: object, **options: object) -> None:
+        raise AssertionError
+
+    long = replace(PROBLEMS[0], fields={**PROBLEMS[0].fields, "question": "one " * 300_000})
+    tokenizer = make_tokenizer()
+    tokenizer._encode_plus = untouched
+    with pytest.raises(
+        TaskError, match=r"has 1,200,\d+ characters, which the model's context of 512 tokens cannot hold"
+    ):
+        render_prompts(SPEC, [long], tokenizer, style="plain", context=512)
+
+
 def test_the_tasks_own_number_of_shots_and_style_are_the_defaults() -> None:
     spec = replace(SPEC, few_shot=replace(SPEC.few_shot, k=1), prompt_style="plain")
     assert "three" in render_prompts(spec, PROBLEMS, make_tokenizer(), train_problems=TRAIN)[0].text
