@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from bon_eval.cli.options import (
     PATH,
@@ -100,6 +101,9 @@ def dpo(model: str, pairs: str | None, out: Path, rounds: int | None, **given: A
     if rounds is None:
         if pairs is None:
             raise ConfigError("no pairs: give --pairs FILE, or --rounds R with --task T to make them on the way")
+        if unused := _on_the_command_line("recipe", *making, *sampling):
+            option = "--" + unused[0].replace("_", "-")
+            raise ConfigError(f"{option} is of pairs that are made on the way; give --rounds R, or leave {option} out")
         run_dpo(model, pairs, out, **given)
         return
     if pairs is not None or sampled["task"] is None:
@@ -109,6 +113,12 @@ def dpo(model: str, pairs: str | None, out: Path, rounds: int | None, **given: A
     shared = {n: given[n] for n in names} | {"chat": given.pop("chat")}
     options = RunOptions(model=model, dtype="float32", task_draws=False, **shared, **sampled)
     run_dpo_rounds(rounds, options, recipe, PairOptions(**made, seed=given["seed"]), out, **given)
+
+
+def _on_the_command_line(*names: str) -> list[str]:
+    """The parameters of the command that is running that were given, and are not defaults."""
+    context = click.get_current_context()
+    return [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 @click.command()

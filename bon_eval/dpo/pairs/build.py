@@ -1,8 +1,8 @@
 """Drawing pairs: a recipe over pools in memory -> pairs, and what could not be built.
 
 What is drawn on a problem depends on the seed, the recipe and that problem alone, so other problems and other recipes
-change nothing; more pairs per problem keep the first ones. The orders of a recipe draw the same couples of responses,
-as far as each can order them, so that such pairs differ in their direction alone.
+change nothing; more pairs per problem keep the first ones. The orders of a recipe go through the couples of
+responses in the same sequence and take the first that they can order; of one couple they differ in the direction alone.
 """
 
 from __future__ import annotations

@@ -140,6 +140,18 @@ def test_bad_input_is_one_line(place: Path, change: list[str], message: str, mon
     assert message in line
 
 
+@pytest.mark.parametrize(
+    "more",
+    [("--order", "votes"), ("--n", "16"), ("--task", "arith"), ("--recipe", "correct-wrong"), ("--engine", "vllm")],
+)
+def test_options_of_rounds_are_refused_without_them(place: Path, more: tuple[str, str]) -> None:
+    """Also where the value is the default: it would have no part in the training."""
+    done = invoke("dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", "--out", place / "no", *more)
+    assert done.exit_code == 2
+    assert f"error: {more[0]} is of pairs that are made on the way" in done.output
+    assert not (place / "no").exists()
+
+
 def test_what_trl_raises_is_one_line(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refusing the settings, on no list while it is made, and in the middle; the traceback is in training.log."""
     import trl
