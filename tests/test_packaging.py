@@ -28,6 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_tasks_models_and_schema(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for task in (ROOT / "tasks").glob("*.yaml"):

@@ -224,6 +224,7 @@ def test_the_random_control_is_its_expectation() -> None:
     assert auroc.estimate == 0.5
 
 
+@pytest.mark.slow
 def test_the_selected_scorer_is_worth_less_on_problems_that_did_not_select_it() -> None:
     """Scorers that know nothing: the naive best is above the truth on average, the cross-fitted one is not."""
     rng = np.random.default_rng(1)

@@ -86,6 +86,7 @@ def facts(run: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_guesser_is_said_to_be_one_in_terminal_page_and_figure(guessed: Path, bon_eval_here: Command) -> None:
     found = facts(guessed)
     assert found["chance"] == pytest.approx((1 / 4 + 1 / 2) / 2)
@@ -101,6 +102,7 @@ def test_a_guesser_is_said_to_be_one_in_terminal_page_and_figure(guessed: Path, 
     assert "chance: a guess is right in 37.5 % of cases; an oracle over guesses has 94.8 % at n = 8." in terminal
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_line_of_chance(guessed: Path) -> None:
     from bon_eval.analysis.analyse import analyse
     from bon_eval.report.run.figures import figures
@@ -165,6 +167,7 @@ def test_who_is_above_chance_is_not_named() -> None:
     assert list(unlike_guessing(none, 0.25, 0.9, 8)) == []
 
 
+@pytest.mark.slow
 def test_unknown_tokens_in_prompts_are_counted(bon_eval_here: Command, guessed: Path, tmp_path: Path) -> None:
     """The embedded tokenizer knows every byte; in a copy of it the digit 7 stands for all that is unknown."""
     assert not any("unknown tokens" in text for text in facts(guessed)["cautions"])

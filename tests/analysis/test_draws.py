@@ -299,6 +299,7 @@ def test_entropy_of_answers() -> None:
     assert answer_entropy(classes).tolist() == pytest.approx([np.log(4), 0.0, np.log(2)])
 
 
+@pytest.mark.slow
 def test_draws_of_one_distribution_are_told_apart_no_more_often_than_is_said() -> None:
     """One response of each draw is as good as one sample; other pairs of the family do differ."""
     starred = 0

@@ -51,6 +51,7 @@ def test_token_log_probs_lie_where_their_response_is(benchmark: ModuleType, tmp_
     assert load_run(tmp_path / "run").pool.token_logprobs is None
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_its_ratios() -> None:
     command = [sys.executable, str(SCRIPT), "--problems", "6", "12", "--n", "4", "--tokens", "8"]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()

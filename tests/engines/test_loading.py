@@ -161,6 +161,7 @@ def test_an_adapter_of_another_part_is_left_alone(lora_adapter: Path, tmp_path: 
     )
 
 
+@pytest.mark.slow
 def test_what_transformers_warns_of_stands_in_the_log(tmp_path: Path) -> None:
     folder = broken(tmp_path, MIXED, lambda f: edit(f / "tokenizer_config.json", model_max_length=4))
     code = (

@@ -39,6 +39,7 @@ def pools(
     return list(zip(drawn.tolist(), np.log(p)[drawn].tolist(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_independent_draws_are_never_refused(name: str) -> None:
     """400 runs of 50 problems x 16: the highest evidence of all looks at all runs stays below the bar."""

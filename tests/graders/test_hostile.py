@@ -50,6 +50,7 @@ SINGLE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDS)
 @pytest.mark.parametrize("piece", REPEATED)
 def test_repeated_text_is_graded_quickly(name: str, piece: str) -> None:

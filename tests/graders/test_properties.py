@@ -173,6 +173,7 @@ def _grade(pair: tuple[str, str]) -> Grade:
     return grade_math(*pair)
 
 
+@pytest.mark.slow
 def test_verdicts_do_not_depend_on_order_thread_or_process() -> None:
     sample = random.Random(2).sample(PAIRS, 150)
     items = [(boxed(answer), gold) for gold, answer, _ in sample]

@@ -85,6 +85,7 @@ def shorten(value: Any, kept: set[int]) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_every_row_needs_every_cell_and_takes_no_other(analysis: Analysis) -> None:
     content: Any = document(analysis)
     kinds = dict(rows(content))

@@ -242,6 +242,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     return lambda fault: monkeypatch.setattr(*faults[fault])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize(
     "fault",
@@ -268,6 +269,7 @@ def test_a_fault_is_an_error(faulty: Any, fault: str, dtype: str) -> None:
     assert LIMITS[dtype].reason in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_an_adapter_is_in_force_in_both(faulty: Any, lora_adapter: Path, dtype: str) -> None:
     lines, error = doctor(dtype, adapter=str(lora_adapter))

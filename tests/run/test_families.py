@@ -54,6 +54,7 @@ def talk(tokenizer: Any, prompt: tuple[int, ...], question: str, chosen: str) ->
     return tokens.chosen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_run_of_each_family(models: dict[str, Path], name: str, engine: str, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def step(out: Path, kept: Rows, args: Sequence[str], expected: set[tuple[str, st
     return kept | now
 
 
+@pytest.mark.slow
 def test_in_any_order_it_is_in_extent_the_run_that_was_made_at_once(at_once: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     kept = step(out, {}, ["--n", "2", "--limit", "3"], keys(2, 3))
@@ -98,6 +99,7 @@ def test_in_any_order_it_is_in_extent_the_run_that_was_made_at_once(at_once: Pat
     assert greedy == {key: row[0] for key, row in rows(at_once).items() if key[1] == "greedy"}
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_grows_loses_nothing(tmp_path: Path) -> None:
     out = tmp_path / "run"
     run(out, "--n", "2", "--limit", "4")
@@ -136,6 +138,7 @@ def test_what_cannot_grow_is_one_line_and_nothing_is_written(at_once: Path) -> N
     assert "'greedy' cannot name a draw" in fails(at_once, *WHOLE, "--draw", "greedy=temperature:1,n:2")
 
 
+@pytest.mark.slow
 def test_shards_grow_and_merge(tmp_path: Path) -> None:
     def shard(k: int, *args: str) -> Path:
         out = tmp_path / f"part-{k}"
@@ -168,6 +171,7 @@ def test_a_task_and_a_file_of_options_hold_draws(at_once: Path, tmp_path: Path) 
     assert set(rows(out)) == keys(2, 2, low=2)
 
 
+@pytest.mark.slow
 def test_rows_that_are_there_twice_are_said(tmp_path: Path) -> None:
     rows_of = [dict(p.fields) | {"source": str(k)} for k, p in enumerate(load_problems(load_task("arith"), limit=3))]
     data = tmp_path / "data.jsonl"

@@ -310,6 +310,7 @@ def test_pseudo_t_by_hand():
     assert test.signs is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [*range(3, 31), 41, 48, 73, 100, 113, 250])
 def test_single_answers_hold_their_level(n):
     """The exact size of the test of two arms of equal accuracy, whatever share of the problems they contest."""
@@ -345,6 +346,7 @@ def test_differences_as_large_as_the_margin_are_seldom_called_the_same(margin, s
         assert not called or special.bdtr(called[-1], n, margin) <= 0.06, n
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draws", [199, 333, 999, 10_000])
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_a_p_value_and_its_interval_never_disagree(draws, confidence):

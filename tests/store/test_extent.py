@@ -257,6 +257,7 @@ def test_what_is_held(tmp_path: Path) -> None:
         open_store(tmp_path, 2, 1)
 
 
+@pytest.mark.slow
 def test_a_grown_pool_of_known_truth_is_unbiased(tmp_path: Path) -> None:
     """Each response is right with probability p of its problem, and then likelier by a known amount."""
     rng = np.random.default_rng(5)

@@ -364,6 +364,7 @@ def test_a_single_append_between_merged_parts_is_not_merged_over_them(tmp_path: 
         log.finish()
 
 
+@pytest.mark.slow
 def test_kill_at_any_moment_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """kill -9 again and again while a run is written; in the end the table is that of an uninterrupted run."""
     script = (

@@ -90,6 +90,7 @@ def test_gold_is_what_the_steps_give(split: str) -> None:
         assert sum((+results).values()) == 1, row
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("scripts_on_path")
 @pytest.mark.parametrize("mix", ["mixed", "worked"])
 def test_no_question_of_the_task_is_in_the_corpus(mix: str) -> None:

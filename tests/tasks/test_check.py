@@ -31,6 +31,7 @@ COUNTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize("name", COUNTS)
 def test_every_gold_answer_is_graded_correct_and_every_near_miss_wrong(name: str) -> None:

@@ -175,6 +175,7 @@ TRUTHS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truth", TRUTHS.values(), ids=TRUTHS)
 @pytest.mark.parametrize("n_seeds", [1, 2, 3])
 @pytest.mark.parametrize("between_seeds", [0.0, 0.5])

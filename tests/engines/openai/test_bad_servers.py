@@ -20,6 +20,8 @@ from bon_eval.engines.openai.wire import read_answer, read_scores, top_logprobs
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence, Request, Sampling
 
+pytestmark = pytest.mark.heavy  # each starts a server
+
 TOY = Toy({9: 5.0, 8: 3.0, 7: 1.0, 0: 1.0})
 REQUEST = Request("p", "sample", (5, 6, 7), 4, Sampling(1.0, 12, (0,)))
 

@@ -18,6 +18,8 @@ from bon_eval.engines.openai import OpenAIEngine
 from bon_eval.errors import EngineError
 from bon_eval.records import ForcedSequence, Request, Response, Sampling
 
+pytestmark = pytest.mark.heavy  # each starts a server
+
 WEIGHTS = {9: 5.0, 8: 3.0, 7: 1.0, 0: 1.0}
 PLAIN = Sampling(1.0, 12, (0,))
 NAMES = ("top_p", "top_k", "min_p")

@@ -185,6 +185,7 @@ def test_signal_handlers_and_alarms_are_left_alone() -> None:
     assert {s: signal.getsignal(s) for s in before} == before
 
 
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.parametrize("end", ["exit", "exception", "os._exit", "SIGINT", "SIGKILL"])
 @pytest.mark.parametrize("busy", [False, True])
@@ -224,6 +225,7 @@ def test_no_process_is_left_behind(end: str, busy: bool) -> None:
     assert wait_for(lambda: not worker_pids(caller.pid), 6), "a worker outlived its caller"
 
 
+@pytest.mark.slow
 @needs_proc
 def test_an_interrupted_batch_ends_soon_and_leaves_nothing() -> None:
     script = (
@@ -287,6 +289,7 @@ def test_limits_that_make_no_sense_are_one_clear_line() -> None:
             grade_many("math", [SYMBOLIC], **limits)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_an_endless_comparison_in_a_fresh_process_is_unscored() -> None:
     endless = rf"\boxed{{{ENDLESS['answer']}}}"
     script = (

@@ -63,6 +63,7 @@ def test_beside_eight_busy_processes(busy: None) -> None:
     assert verdicts() == (IDLE[0] if IDLE else verdicts())
 
 
+@pytest.mark.slow
 def test_the_deadline_counts_the_workers_own_time() -> None:
     with WorkerPool(1, deadline=0.2) as pool:
         late = pool.ask(ENDLESS)

@@ -191,6 +191,7 @@ def test_the_browser_shows_every_draw_when_it_is_opened(with_draws: tuple[Run, A
     tab.close()
 
 
+@pytest.mark.slow
 def test_rows_of_draws_share_the_budget_with_the_pools(with_draws: tuple[Run, Analysis, Path]) -> None:
     run, analysis, _ = with_draws
     data = browser_data(run, analysis, Budget(responses=12 * 9))
@@ -209,6 +210,7 @@ def test_rows_of_draws_share_the_budget_with_the_pools(with_draws: tuple[Run, An
     assert "108 of the 732 responses have a row here" in text
 
 
+@pytest.mark.slow
 def test_a_response_of_a_draw_that_was_cut_is_found(with_draws: tuple[Run, Analysis, Path]) -> None:
     run, analysis, _ = with_draws
     low = replace(run.others["one"], truncated=np.arange(12)[:, None] == 4)
@@ -350,6 +352,7 @@ def test_csv_of_a_hostile_run_loads_unharmed(hostile: tuple[Run, Analysis, Path]
     assert len(pd.read_csv(tmp_path / "curves.csv")) == len(analysis.curves)
 
 
+@pytest.mark.slow
 def test_figures_are_files_and_inline(analysis: Analysis, tmp_path: Path) -> None:
     written = write_figures(analysis, tmp_path / "figures")
     assert sorted(p.name for p in written) == sorted(f"{name}.{ending}" for name in NAMES for ending in ("png", "svg"))
