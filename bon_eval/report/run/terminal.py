@@ -10,7 +10,7 @@ from bon_eval.analysis.draws.facts import DrawArm, DrawFacts
 from bon_eval.analysis.results import Analysis, ArmRow, Facts, Variant
 from bon_eval.analysis.settings import Settings
 from bon_eval.errors import counted
-from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, sampled_with, text_table
+from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, sampled_with, shortened, text_table
 from bon_eval.report.run.affected import affected
 from bon_eval.report.run.explain_notes import FEW_SCORERS, explained, lift_text, ranking, resampled, spoken
 from bon_eval.report.run.notes import NONE, chance_text, grown_text, percent, reasoning_text, redrawn_text
@@ -67,18 +67,11 @@ def _row(row: ArmRow, settings: Settings, units: int) -> tuple[str, ...]:
 
 def _draw_row(arm: DrawArm, settings: Settings, units: int) -> tuple[str, ...]:
     name = (
-        _shortened(arm.draw) if arm.arm == "mean" else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}"
+        shortened(arm.draw, _NAME_WIDTH)
+        if arm.arm == "mean"
+        else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}"
     )
     return (name, *_cells(arm, settings.shows(arm.p_joint, units)))
-
-
-def _shortened(name: str) -> str:
-    """A draw's name with its middle left out where it would make the table too wide; the notes have all of it.
-
-    >>> _shortened("nucleus"), _shortened("a-long-name-of-a-grid@0.25@0.95")
-    ('nucleus', 'a-long-n…@0.25@0.95')
-    """
-    return name if len(name) <= _NAME_WIDTH else f"{name[:8]}…{name[8 - _NAME_WIDTH + 1 :]}"
 
 
 def _cells(row: ArmRow | DrawArm, starred: bool) -> tuple[str, ...]:
