@@ -16,6 +16,7 @@ from bon_eval.engines.models import ASSETS
 from bon_eval.errors import ConfigError
 from bon_eval.run.options import RunOptions
 from bon_eval.run.prepare import prepare
+from bon_eval.tasks.chat import ChatOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +37,9 @@ def test_plain_style_adds_its_stop_strings(tmp_path: Path) -> None:
         ({"stop_tokens": ("", "0")}, "--stop and --stop-token cannot be empty"),
         ({"system": "a\udc80"}, "--system 'a\\\\udc80' is no UTF-8 text"),
         ({"stop": ("b", "\udc80")}, "--stop '\\\\udc80' is no UTF-8 text"),
+        ({"stop_tokens": ("0", "\udc80")}, "--stop-token '\\\\udc80' is no UTF-8 text"),
+        ({"chat": ChatOptions(date="2026-02-30")}, "--date '2026-02-30' is no date; give YYYY-MM-DD"),
+        ({"chat": ChatOptions(date="2026-2-3")}, "--date '2026-2-3' is not written as YYYY-MM-DD; give 2026-02-03"),
     ],
 )
 def test_texts_that_are_none(given: dict[str, Any], said: str) -> None:
