@@ -8,6 +8,7 @@ under other rules, and `results` says what all of them are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -242,8 +243,8 @@ def _others(run: AnalysedRun, settings: Settings, pool: Pool) -> dict[str, Drawn
 def _chance(run: AnalysedRun, golds: Sequence[str]) -> Array | None:
     """As the task states it, else by the grader of the grades and each problem's own options; None where it is 0."""
     stated = _mapping(run.meta, "config").get("chance")
-    name = run.grader.get("name", "")
-    found = np.array([chance_level(name, gold) if stated is None else stated for gold in golds], dtype=np.float64)
+    levels = (chance_level(run.grader.get("name", ""), gold) if stated is None else stated for gold in golds)
+    found = np.array([math.nan if level is None else level for level in levels], dtype=np.float64)
     return found if found.any() else None
 
 

@@ -49,7 +49,7 @@ class Responses:
     clusters: NDArray[np.intp] | None = None
     """(P,): number of each problem's cluster; None: each problem is resampled by itself."""
     chance: Array | None = None
-    """(P,): how often a guess is right; None: never."""
+    """(P,): how often a guess is right, NaN where that is not known; None: never."""
     others: Mapping[str, Drawn] = field(default_factory=dict)
     """By the draw's name."""
 

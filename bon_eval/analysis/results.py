@@ -152,9 +152,9 @@ class Facts:
     """Of greedy and of the pool; empty where the grades do not tell reasoning from the answer."""
     special_inside: Share | None = None
     """Responses of the pool with a special token before their last one; None where the run does not tell."""
-    chance: Share = 0.0
-    """Mean over problems of how often a guess is right."""
-    chance_oracle: Share = 0.0
+    chance: Share | None = 0.0
+    """Mean over problems of how often a guess is right; None where it is not known of one."""
+    chance_oracle: Share | None = 0.0
     """The same of an oracle over guesses, as many as the table's last n."""
     cautions: tuple[str, ...] = ()
     """What is wrong with the run as a whole (see `bon_eval.analysis.shapes`)."""

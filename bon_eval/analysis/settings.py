@@ -99,16 +99,17 @@ def default_ns(pool_size: int) -> tuple[int, ...]:
 
 
 def check_comparison_draws(draws: int) -> None:
-    """Raise `ConfigError` for fewer bootstrap draws than any one difference in accuracy needs to be shown.
+    """Raise `ConfigError` where so few bootstrap draws could not show a difference in accuracy, however large it is.
 
-    A bootstrap p-value is at least 2 / (draws + 1), and Holm's correction multiplies it by the accuracies of the table.
-    Tests in closed form do without the bootstrap, but which they are depends on the values.
+    The smallest bootstrap p-value is 2 / (draws + 1), and Holm's correction multiplies the smallest of the table by the
+    number of its accuracies. Tests in closed form need no draws, but which tests these are depends on the values.
     """
     least = math.ceil(2 * COMPARED_ACCURACIES / 0.05)
     if draws < least:
         raise ConfigError(
-            f"{draws} bootstrap draws are too few to compare two runs: their p-values are at least 2 / {draws + 1}, "
-            f"and times {COMPARED_ACCURACIES} accuracies not below 0.05; give --draws {least} or more"
+            f"{draws} bootstrap draws are too few to compare two runs: the smallest p-value that they can give is "
+            f"2 / {draws + 1}, which is not below 0.05 once it is adjusted for {COMPARED_ACCURACIES} accuracies; give "
+            f"--draws {least} or more"
         )
 
 

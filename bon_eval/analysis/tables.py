@@ -183,8 +183,7 @@ def facts(
     over_sample = next((pair.p_family for pair in pairs if (pair.arm, pair.other) == (best.name, "sample")), 1.0)
     assert best.p_holm is not None
     responses, chance = data.responses, data.responses.chance
-    level = 0.0 if chance is None else float(chance.mean())
-    guessers = 0.0 if chance is None else float((1.0 - (1.0 - chance) ** last).mean())
+    level, guessers = _guessing(chance, last)
     single = {row.arm: row.accuracy for row in arms[:2]} | {f"best-of-{last}": best.accuracy}
     return Facts(
         comparisons=(
@@ -201,10 +200,19 @@ def facts(
         chance_oracle=guessers,
         cautions=(
             *cautions(responses.greedy, responses.pool, responses.units),
-            *unlike_guessing(single, level, guessers, last),
+            *(() if level is None or guessers is None else unlike_guessing(single, level, guessers, last)),
             *also,
         ),
     )
+
+
+def _guessing(chance: Array | None, n: int) -> tuple[float, float] | tuple[None, None]:
+    """How often a guess is right, and an oracle over n of them."""
+    if chance is None:
+        return 0.0, 0.0
+    if np.isnan(chance).any():
+        return None, None
+    return float(chance.mean()), float((1.0 - (1.0 - chance) ** n).mean())
 
 
 def _headline(

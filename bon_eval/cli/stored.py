@@ -221,21 +221,21 @@ def grade(run_dir: Path, grader: str | None, deadline: float, memory_mb: int, qu
 @click.argument("runs", metavar="RUN...", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, default=Path("results/summary"), show_default=True, help="Where the files go.")
 def summary(runs: tuple[Path, ...], out: Path) -> None:
-    """Lift over greedy of many runs as a heat map, model by task: summary.html, .png and .csv."""
+    """Lift over greedy of many runs as a heat map, model by task, and their draws: summary.html, .png and .csv."""
     summarise_runs(runs, out)
 
 
 def summarise_runs(runs: Sequence[Path], out: Path) -> None:
     """Write the heat map of reported runs, print a line for each."""
-    from bon_eval.report.summary.page import range_text, write_summary
+    from bon_eval.report.summary.page import write_summary
     from bon_eval.report.summary.rows import summarise
+    from bon_eval.report.summary.terminal import lines
     from bon_eval.store.files import make_directory
 
     found = summarise(runs)
     make_directory(out)
-    for cell in found.cells:
-        lift = f"{cell.lift_points:+z.1f} points {range_text(cell.low, cell.high)}"
-        click.echo(f"{cell.row} on {cell.task}: best-of-{cell.n} {cell.accuracy:.3f}, greedy {cell.greedy:.3f}, {lift}")
+    for line in lines(found):
+        click.echo(line)
     click.echo(f"written to {out}: {', '.join(write_summary(found, out))}")
 
 

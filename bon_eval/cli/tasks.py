@@ -110,6 +110,10 @@ def tasks_check(names: tuple[str, ...], data: Path | None) -> None:
         wrong = f"{found.near_misses - missed} of {found.near_misses} near misses graded wrong"
         unsolvable = f", {found.unsolvable} without a solution" if found.unsolvable else ""
         click.echo(f"{spec.name}: {counted(found.problems)}{unsolvable}; {right}; {wrong}")
+        if found.chance is None:
+            click.echo(
+                f"{spec.name}: how often a guess is right is not known; name the column of options, or state chance"
+            )
         sound = sound and not found.failures
     if not sound:
         sys.exit(1)

@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+WRITTEN = ("math", "gsm8k", "numeric", "game24")
+"""Of bon-eval's graders those of answers that are written and not picked."""
 _OWN_LETTER = re.compile(r"\(?([A-Z])[).:]\s+")
 _LINE = re.compile(r"\(([A-Z])\) (.*)")
 
@@ -59,16 +61,23 @@ def gold_with_options(letter: str, texts: Sequence[str]) -> str:
     return f"{letter}\n{option_lines(texts)}"
 
 
-def chance_level(grader: str, gold: str) -> float:
-    """How often a guess is right under bon-eval's own graders: one over the options, one half of true or false, else 0.
+def chance_level(grader: str, gold: str) -> float | None:
+    """How often a guess is right: one over the options, one half of true or false, 0 where an answer is written.
+
+    None where that cannot be told: of multiple choice whose options stand in the question, and of a grader that is not
+    bon-eval's own, unless its gold has options.
 
     >>> chance_level("choice", gold_with_options("B", ["red", "blue", "green"])), chance_level("numeric", "5")
     (0.3333333333333333, 0.0)
+    >>> print(chance_level("choice", "B"), chance_level("mine", "5"))
+    None None
     """
     if grader == "true_false":
         return 0.5
-    options = read_gold(gold)[1] if grader == "choice" else {}
-    return 1.0 / len(options) if options else 0.0
+    if grader in WRITTEN:
+        return 0.0
+    options = read_gold(gold)[1]
+    return 1.0 / len(options) if options else None
 
 
 def read_gold(gold: str) -> tuple[str, dict[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bon_eval.draws import DrawSpec
 from bon_eval.engines import REMOTE
 from bon_eval.errors import ConfigError
-from bon_eval.tasks.chat import ChatOptions
+from bon_eval.tasks.chat import ChatOptions, parse_date
 from bon_eval.tasks.spec import PromptStyle
 
 
@@ -56,7 +56,10 @@ class RunOptions:
             raise ConfigError(f"limit must be at least 1, got {self.limit}")
         if "" in self.stop or "" in self.stop_tokens:
             raise ConfigError("--stop and --stop-token cannot be empty; leave them out, or give a text")
-        for option, text in (("--system", self.system), *(("--stop", text) for text in self.stop)):
+        if self.chat.date is not None:
+            parse_date(self.chat.date)
+        stops = (("--stop", self.stop), ("--stop-token", self.stop_tokens))
+        for option, text in (("--system", self.system), *((name, text) for name, texts in stops for text in texts)):
             try:
                 (text or "").encode()
             except UnicodeEncodeError as error:

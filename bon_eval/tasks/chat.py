@@ -159,11 +159,17 @@ class ChatTemplate:
 
 
 def parse_date(text: str) -> datetime.datetime:
-    """Midnight of a day; raises `ConfigError` for what is no ``YYYY-MM-DD``."""
+    """Midnight of a day; raises `ConfigError` for what is no ``YYYY-MM-DD``.
+
+    Other ways to write a day are refused, too: the text is part of a run's identity.
+    """
     try:
-        return datetime.datetime.strptime(text, "%Y-%m-%d")
+        found = datetime.datetime.strptime(text, "%Y-%m-%d")
     except ValueError as error:
         raise ConfigError(f"--date {text!r} is no date; give YYYY-MM-DD") from error
+    if (whole := found.date().isoformat()) != text:
+        raise ConfigError(f"--date {text!r} is not written as YYYY-MM-DD; give {whole}")
+    return found
 
 
 def today() -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from bon_eval.graders import get_grader
 from bon_eval.graders.batch import grade_many
+from bon_eval.graders.choice_text import chance_level
 from bon_eval.records import Problem
 from bon_eval.tasks.problems import load_train_problems
 from bon_eval.tasks.spec import TaskSpec
@@ -42,6 +43,8 @@ class TaskCheck:
     """Texts that must be graded wrong: off by one, another letter, the opposite, a number used again."""
     unsolvable: int
     """Problems that the grader's own search finds no answer to: none of their answers is graded."""
+    chance: float | None
+    """Mean over problems of how often a guess is right; None where it is not known of one."""
     failures: tuple[GoldFailure, ...]
     """In task order; empty when the task is sound."""
 
@@ -77,7 +80,15 @@ def check_task(spec: TaskSpec, problems: Sequence[Problem]) -> TaskCheck:
         if grade.correct is not (source != "near_miss")
     )
     misses = sum(source == "near_miss" for _, source, _ in texts)
-    return TaskCheck(len(problems), len(texts) - misses, misses, unsolvable, failures)
+    return TaskCheck(len(problems), len(texts) - misses, misses, unsolvable, _chance(spec, problems), failures)
+
+
+def _chance(spec: TaskSpec, problems: Sequence[Problem]) -> float | None:
+    if spec.chance is not None:
+        return spec.chance
+    levels = [chance_level(spec.grader, problem.gold) for problem in problems]
+    known = [level for level in levels if level is not None]
+    return sum(known) / len(known) if known and len(known) == len(levels) else None
 
 
 def _stated(spec: TaskSpec, answer: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bon_eval.errors import ConfigError, ModelError
+from bon_eval.errors import ConfigError, ModelError, counted
 from bon_eval.tasks.chat import ChatTemplate
 
 if TYPE_CHECKING:
@@ -49,23 +49,33 @@ def find_ends(
         given: more, as the user names them: a token's text, or its id.
 
     Raises:
-        ModelError: a file that is not as it should be.
+        ModelError: a file that is not as it should be, or names an end that the model cannot sample.
         ConfigError: a given token is none of the model's.
     """
+    folder = None if model_dir is None else Path(model_dir)
+    size = (None if folder is None else _stated_size(folder / "config.json")) or len(tokenizer)
     found: dict[int, list[str]] = {}
     if tokenizer.eos_token_id is not None:
         found.setdefault(int(tokenizer.eos_token_id), []).append("tokenizer")
     for name in ("config.json", "generation_config.json"):
-        for token_id in () if model_dir is None else _stated(Path(model_dir) / name):
+        for token_id in () if folder is None else _stated(folder / name):
             found.setdefault(token_id, []).append(name)
     if template is not None and (turn := _turn_end(tokenizer, template)) is not None:
         found.setdefault(turn[0], []).append(turn[1])
     for text in given:
-        found.setdefault(_token_id(tokenizer, text), []).append("as given")
-    return tuple(
+        found.setdefault(_token_id(tokenizer, text, size), []).append("as given")
+    ends = tuple(
         End(token_id, _token_text(tokenizer, token_id), tuple(dict.fromkeys(found[token_id])))
         for token_id in sorted(found)
     )
+    for end in (end for end in ends if end.token_id >= size):
+        name = f"{end.token_id} {end.text!r}" if end.text else str(end.token_id)
+        raise ModelError(
+            f"token {name} ({', '.join(end.sources)}) is to end responses of {folder or 'the model'}, and its "
+            f"vocabulary of {counted(size, 'token')} ends at {size - 1}: it would never be sampled; give a model "
+            "directory whose tokenizer and configuration are of its weights"
+        )
+    return ends
 
 
 def closing_token(tokenizer: PreTrainedTokenizerBase, template: ChatTemplate) -> int | None:
@@ -202,15 +212,20 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return tuple(sorted({int(i) for i in found if i is not None and is_special(tokenizer, i)}))
 
 
-def _token_id(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
-    if text.isdecimal():
-        if int(text) >= len(tokenizer):
-            raise ConfigError(f"--stop-token {text} is beyond the model's {len(tokenizer)} tokens")
-        return int(text)
+def _token_id(tokenizer: PreTrainedTokenizerBase, text: str, size: int) -> int:
+    """The id of a token that the user names, of a vocabulary of so many."""
+    most = min(size, len(tokenizer))
+    if text.isascii() and text.isdecimal():
+        number = text.lstrip("0") or "0"
+        if len(number) > len(str(most)) or int(number) >= most:
+            raise ConfigError(f"--stop-token {text} is beyond the model's {most} tokens; give one below, or its text")
+        return int(number)
     vocabulary = tokenizer.get_vocab()
     if text in vocabulary:
         return int(vocabulary[text])
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    if tokenizer.unk_token_id in ids:
+        raise ConfigError(f"--stop-token {text!r} is no token that this model knows; use --stop {text!r}")
     if len(ids) != 1:
         raise ConfigError(f"--stop-token {text!r} is {len(ids)} tokens of this model, not one; use --stop {text!r}")
     return int(ids[0])
@@ -222,6 +237,21 @@ def _token_text(tokenizer: PreTrainedTokenizerBase, token_id: int) -> str:
 
 def _stated(path: Path) -> list[int]:
     """The ``eos_token_id`` of a model's file, none where it has none."""
+    return [i for values in _parts(path) for i in _token_ids(values.get("eos_token_id"), path)]
+
+
+def _stated_size(path: Path) -> int | None:
+    """The ``vocab_size`` of a model's config.json: how many tokens it tells apart; None where it states none."""
+    for values in reversed(_parts(path)):
+        if (size := values.get("vocab_size")) is not None:
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ModelError(f"{path}: vocab_size is {size!r}; it must be a whole number of tokens, at least 1")
+            return size
+    return None
+
+
+def _parts(path: Path) -> list[dict[str, object]]:
+    """What a model's file says, and what it says of its text part; nothing where there is no file."""
     if not path.is_file():
         return []
     try:
@@ -231,8 +261,7 @@ def _stated(path: Path) -> list[int]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a JSON object; give a complete model directory")
     text_config = content.get("text_config")
-    nested = text_config if isinstance(text_config, dict) else {}
-    return [i for values in (content, nested) for i in _token_ids(values.get("eos_token_id"), path)]
+    return [content, text_config] if isinstance(text_config, dict) else [content]
 
 
 def _token_ids(value: object, path: Path) -> list[int]:

@@ -5,18 +5,27 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from toy_server import Toy, toy_server
 
+from bon_eval.analysis.analyse import analyse
 from bon_eval.analysis.shapes import unknown_tokens, unlike_guessing
 from bon_eval.config import RunConfig
 from bon_eval.engines.models import ASSETS
 from bon_eval.errors import TaskError
+from bon_eval.graders import GRADERS
+from bon_eval.graders.choice_text import WRITTEN, chance_level, gold_with_options
+from bon_eval.report.formats.csv_json import validate
+from bon_eval.report.run.figures import figures
+from bon_eval.report.run.page import page
+from bon_eval.report.run.rows import document
 from bon_eval.report.run.terminal import render
 from bon_eval.stats import Interval
+from bon_eval.store.reader import Run, load_run
 from bon_eval.tasks.load import list_tasks, load_task
 from bon_eval.tasks.problems import load_problems, task_hash
 
@@ -104,10 +113,6 @@ def test_a_guesser_is_said_to_be_one_in_terminal_page_and_figure(guessed: Path, 
 
 @pytest.mark.slow
 def test_the_figure_has_a_line_of_chance(guessed: Path) -> None:
-    from bon_eval.analysis.analyse import analyse
-    from bon_eval.report.run.figures import figures
-    from bon_eval.store.reader import load_run
-
     found = analyse(load_run(guessed), draws=200)
     [figure] = [figure for name, figure in figures(found) if name == "accuracy"]
     [line] = [line for line in figure.axes[0].lines if line.get_label() == "chance (37.5 %)"]
@@ -154,6 +159,60 @@ def test_it_is_no_part_of_any_identity(task: Path) -> None:
     assert "chance" in RunConfig.__dataclass_fields__
     for name in list_tasks():
         assert load_task(name).chance is None
+
+
+@pytest.mark.parametrize("name", GRADERS)
+def test_every_grader_but_multiple_choice_without_options_knows_its_chance(name: str) -> None:
+    options = gold_with_options("B", ["red", "blue", "green", "grey"])
+    known = {"true_false": 0.5} | dict.fromkeys(WRITTEN, 0.0)
+    assert chance_level(name, "B") == known.get(name)
+    assert chance_level(name, options) == known.get(name, 0.25)
+
+
+def test_another_packages_grader_knows_it_by_the_options_alone() -> None:
+    assert chance_level("theirs", "B") is None
+    assert chance_level("theirs", gold_with_options("B", ["red", "blue"])) == 0.5
+
+
+@pytest.mark.parametrize("grader", ["choice", "theirs"])
+def test_a_chance_that_is_not_known_is_said_to_be_so(grader: str, make_hand_run: Callable[[], Run]) -> None:
+    found = analyse(replace(make_hand_run(), grader={"name": grader, "version": "1"}), draws=200)
+    content: Any = document(found)
+    validate(content)
+    assert (content["facts"]["chance"], content["facts"]["chance_oracle"]) == (None, None)
+    assert content["facts"]["null_reasons"]["chance"] == "the task states no chance, and its data has no options"
+    assert not [text for text in content["facts"]["cautions"] if "chance" in text]
+    said = f"how often a guess is right is not known of grader {grader} without a column of options; state chance in"
+    assert f"chance: {said} the task's file" in " ".join(render(found).split())
+    [figure] = [figure for name, figure in figures(found) if name == "accuracy"]
+    assert not [line for line in figure.axes[0].lines if "chance" in str(line.get_label())]
+
+
+def test_the_page_says_so_too(guessed: Path) -> None:
+    run = load_run(guessed)
+    bare = replace(run, problems=tuple(replace(p, gold=p.gold.splitlines()[0]) for p in run.problems))
+    text = "".join(page(bare, analyse(bare, draws=200)))
+    assert "Chance: how often a guess is right is not known of grader choice without" in " ".join(text.split())
+
+
+def test_a_stated_chance_stands_in_for_options(make_hand_run: Callable[[], Run]) -> None:
+    run = make_hand_run()
+    meta = dict(run.meta) | {"config": dict(run.meta["config"]) | {"chance": 0.25}}
+    found = analyse(replace(run, grader={"name": "choice", "version": "1"}, meta=meta), draws=200)
+    assert found.facts.chance == 0.25
+    assert found.facts.chance_oracle == pytest.approx(1 - 0.75**4)
+
+
+def test_tasks_check_says_where_it_is_not_known(task: Path, bon_eval_here: Command) -> None:
+    plain = TASK.replace("  options: options\n", "").replace("  {options}\n", "").replace("name: coins", "name: lone")
+    file = task.with_name("lone.yaml")
+    said = "lone: how often a guess is right is not known; name the column of options, or state chance"
+    for more, expected in (("", True), ("chance: 0\n", False), ("chance: 0.25\n", False)):
+        file.write_text(plain + more)
+        done = bon_eval_here("tasks", "check", file)
+        assert done.returncode == 0, done.stdout
+        assert (said in done.stdout) == expected
+    assert "not known" not in bon_eval_here("tasks", "check", task).stdout
 
 
 def test_who_is_above_chance_is_not_named() -> None:

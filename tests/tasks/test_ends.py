@@ -48,7 +48,9 @@ def save(folder: Path, config: Any = None, generation_config: Any = None) -> Pat
         (None, None, (1,)),
         ({"eos_token_id": 5}, None, (1, 5)),
         ({"eos_token_id": [5, 1]}, {"eos_token_id": 7}, (1, 5, 7)),
-        ({"text_config": {"eos_token_id": [9]}}, {"eos_token_id": [3, 2]}, (1, 2, 3, 9)),
+        ({"text_config": {"eos_token_id": [8]}}, {"eos_token_id": [3, 2]}, (1, 2, 3, 8)),
+        ({"eos_token_id": 11, "vocab_size": 12}, None, (1, 11)),  # embeddings are often padded beyond the tokenizer
+        ({"text_config": {"eos_token_id": 11, "vocab_size": 12}, "vocab_size": 4}, None, (1, 11)),
         ({"eos_token_id": None, "text_config": None}, {}, (1,)),
     ],
 )
@@ -57,10 +59,33 @@ def test_stop_tokens_are_the_union(tmp_path: Path, config: Any, generation_confi
     assert tuple(end.token_id for end in found) == expected
 
 
-@pytest.mark.parametrize("config", [[], {"eos_token_id": "x"}, {"eos_token_id": [True]}, {"eos_token_id": -1}])
+@pytest.mark.parametrize(
+    "config",
+    [[], *({"eos_token_id": given} for given in ("x", "1", True, [True], -1, [1, -1], 1.0, [1, 2.5], [[1]], {"a": 1}))],
+)
 def test_stop_tokens_that_are_none(tmp_path: Path, config: Any) -> None:
     with pytest.raises(ModelError, match=r"config\.json"):
         find_ends(save(tmp_path, config), make_tokenizer())
+
+
+@pytest.mark.parametrize(
+    ("config", "generation_config", "said"),
+    [
+        ({}, {"eos_token_id": 9}, r"token 9 \(generation_config\.json\) is to end .* vocabulary of 9 tokens ends at 8"),
+        ({"eos_token_id": [1, 12], "vocab_size": 12}, None, r"token 12 \(config\.json\).* of 12 tokens ends at 11"),
+        ({"text_config": {"eos_token_id": 10**30, "vocab_size": 12}}, None, r"token 1(0{30}) \(config\.json\)"),
+        ({"vocab_size": 1}, None, r"token 1 '</s>' \(tokenizer\)"),
+        ({"vocab_size": 4}, None, r"token 4 '\[end\]' \(chat template\)"),
+        ({"vocab_size": "9"}, None, r"config\.json: vocab_size is '9'; it must be a whole number"),
+        ({"vocab_size": True}, None, r"config\.json: vocab_size is True"),
+        ({"vocab_size": 0}, None, r"config\.json: vocab_size is 0"),
+    ],
+)
+def test_an_end_that_the_model_cannot_sample(tmp_path: Path, config: Any, generation_config: Any, said: str) -> None:
+    tokenizer = make_tokenizer()
+    with pytest.raises(ModelError, match=said) as caught:
+        find_ends(save(tmp_path, config, generation_config), tokenizer, ChatTemplate(tokenizer))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_base_model_with_a_chat_template_stops_at_the_end_of_its_turn(tmp_path: Path) -> None:
@@ -109,8 +134,20 @@ def test_given_tokens_by_text_and_by_id(tmp_path: Path) -> None:
         (6, ("as given",)),
         (8, ("as given",)),
     ]
-    with pytest.raises(ConfigError, match="beyond the model's 9 tokens"):
-        find_ends(tmp_path, make_tokenizer(), given=["9"])
+    for beyond in ("9", "0010", "9" * 5000):
+        with pytest.raises(ConfigError, match="is beyond the model's 9 tokens; give one below"):
+            find_ends(tmp_path, make_tokenizer(), given=[beyond])
+    for neither in ("-1", "1.5", "\N{SUPERSCRIPT TWO}", "\N{ARABIC-INDIC DIGIT FIVE}"):
+        with pytest.raises(ConfigError, match="--stop-token"):
+            find_ends(tmp_path, make_tokenizer(), given=[neither])
+    padded = save(tmp_path, {"vocab_size": 12})
+    with pytest.raises(ConfigError, match="is beyond the model's 9 tokens"):
+        find_ends(padded, make_tokenizer(), given=["10"])
+    smaller = save(tmp_path, {"vocab_size": 5})
+    with pytest.raises(ConfigError, match="is beyond the model's 5 tokens"):
+        find_ends(smaller, make_tokenizer(), given=["6"])
+    with pytest.raises(ModelError, match=r"token 6 'sum' \(as given\)"):
+        find_ends(smaller, make_tokenizer(), given=["sum"])
     with pytest.raises(ConfigError, match="is 2 tokens of this model, not one; use --stop 'sum stop'"):
         find_ends(tmp_path, make_tokenizer(), given=["sum stop"])
 

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bon_eval.analysis.two_runs.comparison import Comparison
 from bon_eval.analysis.two_runs.findings import Change, share_text
+from bon_eval.draws import specs
 from bon_eval.errors import counted
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.estimators.majority_votes import DRAWS
 from bon_eval.report.comparison.rows import CHANGE, document
 from bon_eval.report.formats.csv_json import document_text, to_csv
-from bon_eval.report.formats.text import clusters_text, config_of, ends, model_name, text_table, wrapped
+from bon_eval.report.formats.text import (
+    clusters_text,
+    config_of,
+    ends,
+    model_name,
+    sampled_with,
+    shortened,
+    text_table,
+    wrapped,
+)
 from bon_eval.stats import Interval
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 from bon_eval.store.files import write_text
@@ -21,6 +31,8 @@ from bon_eval.store.forced import is_inexact
 
 EQUIVALENT_BY = {"log_likelihood": "base log-likelihood", "accuracy": "accuracy"}
 """Curve of the sharpening-equivalent N -> its name in words."""
+_NAME_WIDTH = 27
+"""Of a draw, as wide as the other labels are at most."""
 _FEW = 4
 """So many quantities are named, more are counted."""
 
@@ -34,10 +46,10 @@ def render(found: Comparison) -> str:
     ]
     if found.n_clusters is not None:
         header.append(clusters_text(found.n_clusters, found.cluster))
-    lines = [*header, "", *_table("accuracy", found.accuracies), ""]
+    lines = [*header, "", *_table("accuracy", [(c.label, c) for c in found.accuracies]), ""]
     if found.draw_accuracies:
-        lines += [*_table("accuracy of draws", found.draw_accuracies), ""]
-    lines += [*_table("quantity", found.quantities), ""]
+        lines += [*_table("accuracy of draws", [(_in_a_draw(c), c) for c in found.draw_accuracies]), ""]
+    lines += [*_table("quantity", [(c.label, c) for c in found.quantities]), ""]
     return "\n".join([*lines, *wrapped(_notes(found))]) + "\n"
 
 
@@ -74,17 +86,29 @@ def not_the_same(found: Comparison) -> list[str]:
     return [*lines, text]
 
 
-def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
+def _draw_of(change: Change) -> str:
+    """The draw of an accuracy that is of one, named ``accuracy.DRAW.ARM``."""
+    return change.name.removeprefix("accuracy.").rpartition(".")[0]
+
+
+def _in_a_draw(change: Change) -> str:
+    """What an accuracy of a draw is called below the draw's own line."""
+    draw = _draw_of(change)
+    return shortened(draw, _NAME_WIDTH) if change.label == draw else f"  {change.label.removeprefix(draw).lstrip()}"
+
+
+def _table(title: str, labels: Sequence[tuple[str, Change]]) -> list[str]:
     rows = [(title, "before", "after", "difference", "p")]
-    for change in changes:
+    for label, change in labels:
         digits = 3 if change.unit == "share" or change.name == "entropy_per_token" else 2
+        of_ends = 2 if change.unit == "share" else digits
         test = change.difference
         p = change.shown_p
         rows.append(
             (
-                change.label,
-                _interval(change.before, digits),
-                _interval(change.after, digits),
+                label.replace(" likelihood", " log-lik"),
+                _interval(change.before, digits, of_ends),
+                _interval(change.after, digits, of_ends),
                 f"{test.difference:+.{digits}f}{ends(test.low, test.high, f'+.{digits}f', marked=test.marked)}",
                 "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
             )
@@ -92,8 +116,9 @@ def _table(title: str, changes: tuple[Change, ...]) -> list[str]:
     return text_table(rows)
 
 
-def _interval(interval: Interval, digits: int) -> str:
-    return f"{interval.estimate:.{digits}f}{ends(interval.low, interval.high, f'.{digits}f', marked=interval.marked)}"
+def _interval(interval: Interval, digits: int, of_ends: int | None = None) -> str:
+    form = f".{digits if of_ends is None else of_ends}f"
+    return f"{interval.estimate:.{digits}f}{ends(interval.low, interval.high, form, marked=interval.marked)}"
 
 
 def _notes(found: Comparison) -> Iterator[str]:
@@ -101,6 +126,9 @@ def _notes(found: Comparison) -> Iterator[str]:
         yield f"{label}: {text}."
     yield from (f"not compared: {name}; {reason}." for name, reason in found.reasons.items())
     yield from not_the_same(found)
+    if names := dict.fromkeys(map(_draw_of, found.draw_accuracies)):
+        sampled = {draw.name: sampled_with(draw) for draw in specs(config_of(found.before))}
+        yield f"draws: {'; '.join(f'{name} is {sampled[name]}' for name in names)}."
     of_draws = ", those of draws over all of theirs (max-t)" if found.draw_accuracies else ""
     yield f"p: paired by problem; Holm-adjusted over the accuracies{of_draws}, unadjusted for the other quantities."
     if (mark := marked_text(found)) is not None:

@@ -17,8 +17,9 @@ Style = tuple[str, str, str]
 
 
 def chance_line(ax: Axes, analysis: Analysis) -> None:
-    """The accuracy of guesses in percent, where a guess can be right."""
-    if chance := 100 * analysis.facts.chance:
+    """The accuracy of guesses in percent, where a guess is known to be right at times."""
+    if analysis.facts.chance:
+        chance = 100 * analysis.facts.chance
         label = f"chance ({chance:.1f} %)"
         ax.axhline(chance, color=GRID, linewidth=0.8, linestyle=(0, (5, 3)), label=label)
 

@@ -52,7 +52,9 @@ def ends(low: float, high: float, form: str, scale: float = 1.0, *, marked: bool
 
 def wrapped(notes: Iterable[str]) -> list[str]:
     """Lines of notes, each of them indented from its second line on."""
-    return [line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ")]
+    return [
+        line for note in notes for line in textwrap.wrap(note, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    ]
 
 
 def model_name(config: Mapping[str, object], joint: str = " + ") -> str:
@@ -86,6 +88,16 @@ def sampled_with(draw: Sampled) -> str:
     """
     cut = (("top_p", draw.top_p, 1.0), ("top_k", draw.top_k, 0), ("min_p", draw.min_p, 0.0))
     return ", ".join([f"temperature {draw.temperature:g}", *(f"{name} {v:g}" for name, v, off in cut if v != off)])
+
+
+def shortened(name: str, width: int) -> str:
+    """A draw's name with its middle left out where it would make a table too wide; a note has all of it.
+
+    >>> shortened("nucleus", 19), shortened("a-long-name-of-a-grid@0.25@0.95", 19)
+    ('nucleus', 'a-long-n…@0.25@0.95')
+    """
+    head = width * 8 // 19
+    return name if len(name) <= width else f"{name[:head]}…{name[head - width + 1 :]}"
 
 
 def clusters_text(n_clusters: int, column: str | None) -> str:

@@ -9,11 +9,11 @@ from bon_eval.analysis.results import Analysis, SelectedScorer
 from bon_eval.analysis.settings import half_of
 from bon_eval.errors import counted
 from bon_eval.report.formats.text import ends, text_table
+from bon_eval.report.run.notes import NONE
 from bon_eval.scorers import get_scorer
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
-NONE = "-"
 FEW_SCORERS = 6
 """Up to so many, the AUROCs are a sentence; more of them are a table."""
 

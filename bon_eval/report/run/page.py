@@ -23,7 +23,8 @@ from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.report.run.affected import affected
 from bon_eval.report.run.figures import MOST_SCORERS, figures
-from bon_eval.report.run.terminal import chance_text, engine_label, grown_text, is_main, reasoning_text, redrawn_text
+from bon_eval.report.run.notes import chance_text, grown_text, reasoning_text, redrawn_text
+from bon_eval.report.run.terminal import engine_label, is_main
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 

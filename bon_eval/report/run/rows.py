@@ -161,7 +161,7 @@ _FACTS = Row[Facts](
         *later(
             Column("reasoning", Many(_REASONING, 0, 2), lambda facts: facts.reasoning),
             *own(Facts, "special_inside", why="the run was stored or graded before special tokens were counted"),
-            *own(Facts, "chance", "chance_oracle"),
+            *own(Facts, "chance", "chance_oracle", why="the task states no chance, and its data has no options"),
             *own(Facts, "cautions"),
         ),
         REASONS,

@@ -10,9 +10,10 @@ from bon_eval.analysis.draws.facts import DrawArm, DrawFacts
 from bon_eval.analysis.results import Analysis, ArmRow, Facts, Variant
 from bon_eval.analysis.settings import Settings
 from bon_eval.errors import counted
-from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, sampled_with, text_table
+from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, sampled_with, shortened, text_table
 from bon_eval.report.run.affected import affected
-from bon_eval.report.run.explain_notes import FEW_SCORERS, NONE, explained, lift_text, ranking, resampled, spoken
+from bon_eval.report.run.explain_notes import FEW_SCORERS, explained, lift_text, ranking, resampled, spoken
+from bon_eval.report.run.notes import NONE, chance_text, grown_text, percent, reasoning_text, redrawn_text
 from bon_eval.stats import Interval
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
@@ -66,18 +67,11 @@ def _row(row: ArmRow, settings: Settings, units: int) -> tuple[str, ...]:
 
 def _draw_row(arm: DrawArm, settings: Settings, units: int) -> tuple[str, ...]:
     name = (
-        _shortened(arm.draw) if arm.arm == "mean" else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}"
+        shortened(arm.draw, _NAME_WIDTH)
+        if arm.arm == "mean"
+        else f"  {arm.arm.removesuffix('-n').removesuffix('-of')}-of-{arm.n}"
     )
     return (name, *_cells(arm, settings.shows(arm.p_joint, units)))
-
-
-def _shortened(name: str) -> str:
-    """A draw's name with its middle left out where it would make the table too wide; the notes have all of it.
-
-    >>> _shortened("nucleus"), _shortened("a-long-name-of-a-grid@0.25@0.95")
-    ('nucleus', 'a-long-n…@0.25@0.95')
-    """
-    return name if len(name) <= _NAME_WIDTH else f"{name[:8]}…{name[8 - _NAME_WIDTH + 1 :]}"
 
 
 def _cells(row: ArmRow | DrawArm, starred: bool) -> tuple[str, ...]:
@@ -87,9 +81,9 @@ def _cells(row: ArmRow | DrawArm, starred: bool) -> tuple[str, ...]:
         lift_text(row.lift, starred=starred),
         NONE if row.log_likelihood is None else _nats(row.log_likelihood.estimate),
         NONE if row.n_tokens is None else f"{row.n_tokens:.1f}",
-        _share(row.truncated),
-        _share(row.unfinished),
-        _share(row.unscored),
+        percent(row.truncated),
+        percent(row.unfinished),
+        percent(row.unscored),
     )
 
 
@@ -126,10 +120,6 @@ def _accuracy(interval: Interval) -> str:
 
 def _nats(value: float) -> str:
     return f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
-
-
-def _share(share: float | None) -> str:
-    return NONE if share is None else f"{100 * share:.1f}"
 
 
 def _notes(analysis: Analysis) -> list[str]:
@@ -169,7 +159,7 @@ def _notes(analysis: Analysis) -> list[str]:
         notes += [*resampled(analysis), _sharper(facts)]
     notes.append(_generated(analysis))
     if facts.duplicate_share is not None:
-        notes.append(f"duplicates: {_share(facts.duplicate_share)} % of pool responses repeat an earlier one.")
+        notes.append(f"duplicates: {percent(facts.duplicate_share)} % of pool responses repeat an earlier one.")
     notes += chance_text(analysis)
     notes += reasoning_text(facts)
     if enough:
@@ -184,38 +174,10 @@ def _notes(analysis: Analysis) -> list[str]:
     return lines if len(settings.scorers) <= FEW_SCORERS else [*ranking(analysis), "", *lines]
 
 
-def grown_text(run: Mapping[str, object], looks: int = 1) -> list[str]:
-    """What the run's sessions sampled for, where it has grown, in a sentence; `looks`: as many as were planned."""
-    extents = run.get("extents")
-    if not isinstance(extents, list) or len(extents) < 2:
-        return []
-    planned = (
-        f"{looks} planned looks share the 5 %"
-        if looks > 1
-        else "Where a step was chosen after a look at the results, each look counts: bon-eval report RUN --looks K"
-    )
-    return [f"grown in {len(extents)} steps: {'; then '.join(extents)}. {planned}."]
-
-
-def redrawn_text(analysis: Analysis) -> list[str]:
-    """What kills have done to the run's numbers, in a sentence; nothing where there was none."""
-    redrawn = analysis.run.get("redrawn")
-    if not isinstance(redrawn, int) or not redrawn:
-        return []
-    problems = analysis.n_problems + analysis.n_missing + analysis.n_excluded
-    total = problems * (1 + analysis.pool_size + sum(draw.n for draw in analysis.draws))
-    share = f"{100 * redrawn / total:.2g} % of the run"
-    return [
-        f"killed: up to {counted(redrawn, 'response')} of pools that were stored in part ({share}) were lost and drawn "
-        "again; those in flight are long ones more often, so that lengths, and what depends on them, are too small by "
-        "about that share (docs/scaling.md)."
-    ]
-
-
 def _sharper(facts: Facts) -> str:
     share = facts.sharper_than_greedy
     return (
-        f"sharper than greedy: {_share(share.estimate)} %{ends(share.low, share.high, '.0f', 100.0)} of problems have "
+        f"sharper than greedy: {percent(share.estimate)} %{ends(share.low, share.high, '.0f', 100.0)} of problems have "
         f"a pool response of higher log-likelihood than greedy's{facts.told_apart}."
     )
 
@@ -227,31 +189,6 @@ def _generated(analysis: Analysis) -> str:
         f"generated per problem, prompts not counted: greedy {one['greedy']} tokens, one sample {one['sample']}; "
         "best-of-n and votes take n samples."
     )
-
-
-def chance_text(analysis: Analysis) -> list[str]:
-    """How often a guess is right, in a sentence; nothing where it never is."""
-    facts, last = analysis.facts, analysis.settings.ns[-1]
-    if not facts.chance:
-        return []
-    return [
-        f"chance: a guess is right in {_share(facts.chance)} % of cases; an oracle over guesses has "
-        f"{_share(facts.chance_oracle)} % at n = {last}."
-    ]
-
-
-def reasoning_text(facts: Facts) -> list[str]:
-    """How much of the responses is reasoning, in a sentence; nothing where no response has any."""
-    if not any(row.share for row in facts.reasoning):
-        return []
-    of = {"greedy": "greedy", "sample": "the pool"}
-    parts = []
-    for row in reversed(facts.reasoning):
-        part = f"{_share(row.share)} % of {of[row.draw]}"
-        if row.reasoning_chars is not None and row.answer_chars is not None:
-            part += f" (finished: mean {row.reasoning_chars:,.0f} characters, then {row.answer_chars:,.0f} of answer)"
-        parts.append(part)
-    return [f"reasoning blocks: {' and '.join(parts)}."]
 
 
 def _strict(strict: Variant, analysis: Analysis) -> list[str]:

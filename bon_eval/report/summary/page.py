@@ -17,6 +17,7 @@ from bon_eval.errors import counted
 from bon_eval.report.formats.csv_json import to_csv
 from bon_eval.report.formats.figures import load_matplotlib, scorer_label
 from bon_eval.report.formats.html import render
+from bon_eval.report.summary.draws import SummaryDraw, draw_cells
 from bon_eval.report.summary.rows import Summary, SummaryCell
 from bon_eval.store.files import write_atomic, write_text
 
@@ -25,10 +26,14 @@ _MINUS = "\u2212"
 _BLUE, _MIDDLE, _VERMILLION, _UNDEFINED = (0, 114, 178), (247, 247, 247), (213, 94, 0), (217, 217, 217)
 _LIMITS = (5.0, 10.0, 20.0, 50.0, 100.0)
 _SIGNIFICANT = 0.05
+_KINDS = ("mean", "best-of-n", "vote")
+"""Of the arms of a draw, in the order of the table's columns."""
 
 
 def write_summary(summary: Summary, directory: Path) -> dict[str, Path]:
     """Write summary.html, summary.png and summary.csv into an existing directory, each whole or not at all.
+
+    Where a run has other draws than greedy and the pool, also summary_draws.csv; else an earlier one is removed.
 
     Returns:
         File name -> path.
@@ -40,6 +45,11 @@ def write_summary(summary: Summary, directory: Path) -> dict[str, Path]:
     write_text(written["summary.html"], summary_page(summary))
     write_atomic(written["summary.png"], lambda temporary: _save(summary, temporary))
     write_text(written["summary.csv"], summary_csv(summary))
+    of_draws = directory / "summary_draws.csv"
+    if any(cell.draws for cell in summary.cells):
+        write_text(of_draws, summary_draws_csv(summary))
+        return {**written, of_draws.name: of_draws}
+    of_draws.unlink(missing_ok=True)
     return written
 
 
@@ -68,6 +78,16 @@ def summary_csv(summary: Summary) -> str:
             "p_summary": cell.p_summary,
         }
         for cell in summary.cells
+    )
+
+
+def summary_draws_csv(summary: Summary) -> str:
+    """One row for each arm of each draw of a run; shares are fractions of 1, lifts over greedy in percentage points."""
+    return to_csv(
+        {"model": cell.model, "task": cell.task, "run": cell.run, **cells}
+        for cell in summary.cells
+        for draw in cell.draws
+        for cells in draw_cells(draw)
     )
 
 
@@ -142,6 +162,7 @@ def summary_page(summary: Summary) -> str:
         "decided": sum(c.p_summary is not None for c in summary.cells),
         "unfinished": any(c.n_missing for c in summary.cells),
         "looks": any(c.looks > 1 for c in summary.cells),
+        "draws": [(c, draw, [_arm_cell(draw, kind) for kind in _KINDS]) for c in summary.cells for draw in c.draws],
     }
     return render("summary.html.jinja", values)
 
@@ -168,6 +189,14 @@ def _table_row(cell: SummaryCell) -> _TableRow:
         percent=_NONE if cell.lift_percent is None else _signed(cell.lift_percent),
         percent_range="" if cell.lift_percent is None else range_text(cell.percent_low, cell.percent_high),
         p=_NONE if cell.p_summary is None else "< 0.001" if cell.p_summary < 0.001 else f"{cell.p_summary:.3f}",
+    )
+
+
+def _arm_cell(draw: SummaryDraw, kind: str) -> tuple[str, str] | None:
+    """Accuracy and lift with its interval of an arm; None where the draw does not have it."""
+    arm = next((arm for arm in draw.arms if arm.arm == kind), None)
+    return (
+        None if arm is None else (f"{arm.accuracy:.3f}", f"{_signed(arm.lift_points)} {range_text(arm.low, arm.high)}")
     )
 
 

@@ -13,6 +13,7 @@ from bon_eval.errors import ConfigError, StoreError
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.formats.text import model_name
 from bon_eval.report.run.rows import FORMAT_VERSION
+from bon_eval.report.summary.draws import SummaryDraw, draws_of
 from bon_eval.stats import holm
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
@@ -61,6 +62,8 @@ class SummaryCell:
     """`p_holm` times the planned looks, Holm-adjusted once more over the runs of the summary: what the star goes by.
     None without an interval, of fewer than `LEAST_PROBLEMS` units, and for a run that is not finished and whose looks
     were not planned."""
+    draws: tuple[SummaryDraw, ...] = ()
+    """Besides greedy and the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,7 @@ def _cell(directory: Path) -> SummaryCell:
         p_holm=best["p_holm"],
         looks=analysis["looks"],
         n_missing=analysis["problems_missing"],
+        draws=draws_of(content),
     )
 
 

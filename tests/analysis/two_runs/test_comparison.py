@@ -16,12 +16,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bon_eval.analysis.two_runs.comparison import Comparison, compare_runs
+from bon_eval.analysis.two_runs.findings import Change
 from bon_eval.cli import main
 from bon_eval.engines.models import ASSETS
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import pass_at_n
 from bon_eval.report.comparison.rows import document
 from bon_eval.report.comparison.terminal import not_the_same, render
+from bon_eval.report.formats.text import WIDTH
 from bon_eval.store.forced import ForcedBy, forced_responses, load_forced_by, own_likelihoods
 from bon_eval.store.reader import Run, load_run
 
@@ -407,15 +409,44 @@ def test_a_comparison_of_draws_is_written_and_printed(drawn: tuple[Run, Run], tm
     done = call("compare", *(run.path for run in drawn), "--draws", "500", "--out", tmp_path)
     assert "accuracy of draws" in done.output
     assert "not compared: draw new; only the run after has it." in done.output
-    assert "those of draws over all of theirs (max-t)" in " ".join(done.output.split())
+    text = " ".join(done.output.split())
+    assert "those of draws over all of theirs (max-t)" in text
+    assert "draws: low is temperature 0.25; one is temperature 1, top_k 2." in text
+    lines = done.output[done.output.index("accuracy of draws") :].splitlines()[2:7]
     rows = json.loads((tmp_path / "compare.json").read_text())["draw_accuracies"]
     frame = pd.read_csv(tmp_path / "compare.csv").set_index("name")
-    for row in rows:
+    labels = ["low", "  best-of-2, own log-lik", "  best-of-2, base log-lik", "  vote-of-2", "one"]
+    for label, line, row in zip(labels, lines, rows, strict=True):
         assert frame.loc[row["name"], "table"] == "accuracy of draws"
         assert frame.loc[row["name"], "difference"] == pytest.approx(row["difference"])
-        assert f"{row['after']:.3f}" in next(
-            line for line in done.output.splitlines() if line.startswith(f"{row['label']} ")
-        )
+        assert line.startswith(f"{label}  ")
+        assert f"  {row['after']:.3f} [{row['after_low']:.2f}, {row['after_high']:.2f}]  " in line
     text = (tmp_path / "compare.html").read_text(encoding="utf-8")
     assert "Draws that both runs have." in text
     assert '"draws":[[{"name":"low","how":"temperature 0.25","n":4}' in text
+
+
+def test_long_names_of_draws_keep_the_table_within_its_width(drawn: tuple[Run, Run]) -> None:
+    found = compare_runs(*drawn, draws=500)
+    long = "a-name-of-a-draw-of-32-character@0.25@0.95"
+
+    def renamed(change: Change) -> Change:
+        name, label = (text.replace("low", long) for text in (change.name, change.label))
+        return replace(change, name=name, label=label.replace("best-of-2", "best-of-256"))
+
+    before: Any = dict(found.before)
+    stored_draws = [draw | {"name": draw["name"].replace("low", long)} for draw in before["config"]["draws"]]
+    before["config"] = before["config"] | {"draws": stored_draws}
+    accuracies = tuple(map(renamed, found.draw_accuracies))
+    assert max(len(change.label) for change in accuracies) > 60
+    lines = render(replace(found, before=before, draw_accuracies=accuracies)).splitlines()
+    table = lines[lines.index(next(line for line in lines if line.startswith("accuracy of draws"))) :][:7]
+    assert max(map(len, table)) <= WIDTH
+    assert [line.split("  ")[0] or line.split("  ")[1] for line in table[2:]] == [
+        "a-name-of-a…acter@0.25@0.95",
+        "best-of-256, own log-lik",
+        "best-of-256, base log-lik",
+        "vote-of-2",
+        "one",
+    ]
+    assert f"draws: {long} is temperature 0.25;" in " ".join(" ".join(lines).split())

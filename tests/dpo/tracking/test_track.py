@@ -194,14 +194,26 @@ def test_bad_input_is_one_line(place: Path, tracked: Path, change: list[str], me
     assert not (place / "nowhere").exists()
 
 
-def test_a_checkpoint_that_ends_at_other_tokens_is_refused(place: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("longer", ["base", "checkpoint"])
+def test_a_checkpoint_that_ends_at_other_tokens_is_refused(place: Path, tmp_path: Path, longer: str) -> None:
     training = Path(shutil.copytree(place / "training", tmp_path / "training"))
-    path = training / "checkpoint-4/generation_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [2, 1]}))
-    done = run_track(place, tmp_path / "track", trainings=(str(training),))
+    base = Path(shutil.copytree(place / "base", tmp_path / "base"))
+    for folder in (training / "checkpoint-4",) if longer == "checkpoint" else (base, training / "checkpoint-0"):
+        path = folder / "generation_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token_id": [2, 1]}))
+    out, given = tmp_path / "track", ("--no-html", "--base", str(base))
+    done = run_track(place, out, *given, trainings=(str(training),))
     assert done.exit_code == 2
-    assert "checkpoint-4 ends its responses at other tokens" in done.output
-    assert not (tmp_path / "track").exists()
+    [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
+    one, both = "2 '<end>'", "1 '2' 2 '<end>'"
+    own, of_base = (both, one) if longer == "checkpoint" else (one, both)
+    assert f"checkpoint-4 ends its responses at other tokens ({own}) than the base model ({of_base})" in line
+    assert line.endswith("give --stop-token 1, so that both end alike")
+    assert not out.exists()
+    done = run_track(place, out, *given, "--stop-token", "1", trainings=(str(training),))
+    assert done.exit_code == 0, done.output
+    for run in (out / "runs").iterdir():
+        assert json.loads((run / "run.json").read_text())["config"]["stop_token_ids"] == [1, 2]
 
 
 def test_a_chain_of_trainings(place: Path, rows: dict[int, dict[str, str]]) -> None:

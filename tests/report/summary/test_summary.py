@@ -17,6 +17,7 @@ from bon_eval.errors import ConfigError, StoreError
 from bon_eval.report.run.rows import document
 from bon_eval.report.summary.page import colour, colour_limit, ink, summary_csv, summary_page, write_summary
 from bon_eval.report.summary.rows import summarise
+from bon_eval.report.summary.terminal import lines
 from bon_eval.store.reader import Run
 
 
@@ -205,8 +206,75 @@ def test_the_files_are_written_and_nothing_else(report: dict[str, Any], tmp_path
         write_summary(summary, tmp_path / "missing")
 
 
+def draw(name: str, n: int, **how: float) -> dict[str, Any]:
+    """A draw of a report: one response .2, best-of-n .2 + n / 100, the vote .4, the oracle .9."""
+    kinds = [("mean", 1, None, 0.2)]
+    if n > 1:
+        best = [("best-of-n", k, "log_likelihood", 0.2 + k / 100) for k in (2, n)]
+        kinds += [*best, ("best-of-n", n, "shortest", 0.1), ("vote", n, None, 0.4), ("oracle", n, None, 0.9)]
+    arm = {
+        **{"accuracy_low": 0.1, "accuracy_high": 0.95, "accuracy_method": "wilson-design"},
+        **{"lift_points_low": -20.0, "lift_points_high": None, "lift_method": "pseudo-t", "p_value": 0.5},
+        **{"contested": 1, "p_joint": 0.5, "log_likelihood": -1.0, "log_likelihood_low": None},
+        **{"log_likelihood_high": None, "log_likelihood_method": "none: few", "n_tokens": 3.0, "truncated": 0.0},
+        **{"unfinished": 0.0, "unscored": 0.0, "monte_carlo_error": None, "null_reasons": {}},
+    }
+    arms = [
+        arm | {"name": f"{name} {k}", "arm": k, "n": of, "scorer": s, "accuracy": a, "lift_points": 100 * (a - 1 / 3)}
+        for k, of, s, a in kinds
+    ]
+    facts = {
+        **{"draw": name, "n": n, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "own_distribution": False},
+        **{"tokens": 3.0, "tokens_low": None, "tokens_high": None, "tokens_method": "none: few"},
+        **{"tokens_marked": False, "duplicate_share": 0.0, "distinct_answers": 1.0, "answer_entropy": 0.0},
+    }
+    return facts | how | {"arms": arms, "null_reasons": {}}
+
+
+def test_draws_of_any_run_are_in_terminal_table_and_page(report: dict[str, Any], tmp_path: Path) -> None:
+    drawn, older = copy.deepcopy(report), copy.deepcopy(report)
+    drawn["draws"] = [draw("low", 8, temperature=0.25), draw("one", 1, top_p=0.5)]
+    del older["draws"]
+    summary = summarise([put(tmp_path / "1", drawn, task="x"), put(tmp_path / "2", older, task="y")])
+    with_draws, without = summary.cells
+    assert [(d.draw, [arm.name for arm in d.arms]) for d in with_draws.draws] == [
+        ("low", ["one response", "best-of-8", "vote-of-8"]),
+        ("one", ["one response"]),
+    ]
+    assert without.draws == ()
+    found = list(lines(summary))
+    assert found[1:-1] == [
+        "  low (temperature 0.25): one response 0.200, -13.3 points [−20.0, no bound]; best-of-8 0.280, -5.3",
+        "  points [−20.0, no bound]; vote-of-8 0.400, +6.7 points [−20.0, no bound]",
+        "  one (temperature 1, top_p 0.5): one response 0.200, -13.3 points [−20.0, no bound]",
+    ]
+    out = tmp_path / "out"
+    out.mkdir()
+    frame = pd.read_csv(write_summary(summary, out)["summary_draws.csv"])
+    assert frame[["task", "draw", "arm", "n", "accuracy"]].values.tolist() == [
+        ["x", "low", "mean", 1, 0.2],
+        ["x", "low", "best-of-n", 8, 0.28],
+        ["x", "low", "vote", 8, 0.4],
+        ["x", "one", "mean", 1, 0.2],
+    ]
+    assert frame["lift_points"].tolist() == pytest.approx([-40 / 3, -16 / 3, 20 / 3, -40 / 3])
+    assert frame["temperature"].tolist() == [0.25] * 3 + [1.0]
+    assert frame["lift_points_low"].tolist() == [-20.0] * 4
+    assert frame["lift_points_high"].isna().all()
+    text = (out / "summary.html").read_text(encoding="utf-8")
+    assert "<td>low</td><td>temperature 0.25</td><td>8</td><td>0.200 " in text
+    assert "<td>one</td><td>temperature 1, top_p 0.5</td><td>1</td><td>0.200 " in text
+    assert text.count("<td>–</td><td>–</td></tr>") == 1
+    later = summarise([put(tmp_path / "3", older)])
+    assert "<h2>Draws</h2>" not in summary_page(later)
+    assert "summary_draws.csv" not in write_summary(later, out)
+    assert {path.name for path in out.iterdir()} == {"summary.html", "summary.png", "summary.csv"}
+
+
 def test_hover_and_focus_show_points_and_interval(report: dict[str, Any], tmp_path: Path, open_page: Any) -> None:
-    runs = [put(tmp_path / str(k), report, model=f"organisation/model-{k}", task=f"task {k % 3}") for k in range(9)]
+    drawn = copy.deepcopy(report)
+    drawn["draws"] = [draw("a-draw-with-a-long-name-of-its-own@0.25@0.95", 8, temperature=0.25, top_p=0.95)]
+    runs = [put(tmp_path / str(k), drawn, model=f"organisation/model-{k}", task=f"task {k % 3}") for k in range(9)]
     path = write_summary(summarise(runs), tmp_path)["summary.html"]
     for width in (1280, 390):
         tab, trouble = open_page(path, viewport={"width": width, "height": 900})

@@ -1,0 +1,28 @@
+"""A summary for the terminal: a line for each run, and below it its draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bon_eval.report.formats.text import sampled_with, wrapped
+from bon_eval.report.summary.page import range_text
+from bon_eval.report.summary.rows import Summary, SummaryCell
+
+
+def lines(summary: Summary) -> Iterator[str]:
+    """What the terminal shows of the runs, in their order."""
+    for cell in summary.cells:
+        lift = f"{cell.lift_points:+z.1f} points {range_text(cell.low, cell.high)}"
+        yield f"{cell.row} on {cell.task}: best-of-{cell.n} {cell.accuracy:.3f}, greedy {cell.greedy:.3f}, {lift}"
+        yield from _draws(cell)
+
+
+def _draws(cell: SummaryCell) -> list[str]:
+    return wrapped(
+        f"  {draw.draw} ({sampled_with(draw)}): "
+        + "; ".join(
+            f"{arm.name} {arm.accuracy:.3f}, {arm.lift_points:+z.1f} points {range_text(arm.low, arm.high)}"
+            for arm in draw.arms
+        )
+        for draw in cell.draws
+    )
