@@ -72,5 +72,5 @@ def counted_otherwise(stored: Mapping[str, Any], examples: int) -> bool:
 
 def _said(identity: Mapping[str, object]) -> dict[str, object]:
     """An identity with the defaults that DPO's leaves out, for messages."""
-    unsaid = LATER if identity["method"] == "dpo" else {}
+    unsaid = LATER if identity.get("method") == "dpo" else {}
     return {**identity, **{name: value for name, value in unsaid.items() if name not in identity}}
