@@ -36,7 +36,7 @@ _training_options = option_block(
     click.option("--learning-rate", type=float, help="Peak. [default: 1e-6 dpo, 1e-5 sft; LoRA: ten times]"),
     click.option("--warmup-steps", type=int, help="Linear warm-up, then constant. [default: a tenth of the steps]"),
     click.option("--batch-size", type=int, help="Per optimizer step. [default: 64, or all there are]"),
-    click.option("--micro-batch", type=int, help="Per forward pass. [default: at most 8]"),
+    click.option("--micro-batch", type=int, help="Per forward pass; numbers of aot depend on it. [default: at most 8]"),
     click.option("--optimizer", help="rmsprop, adamw_torch, sgd. [default: rmsprop dpo, adamw_torch sft]"),
     click.option("--weight-decay", default=0.0, show_default=True),
     click.option("--max-grad-norm", default=10.0, show_default=True, help="Gradients are clipped to this norm."),

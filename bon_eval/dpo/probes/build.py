@@ -119,8 +119,8 @@ def _probe(pairs: Sequence[Pair], side: str, name: str, make: _Make, lacking: st
             skipped.setdefault("several messages", []).append(pair.id)
             continue
         made = make(_key(pair), text, seeded_stream(seed, f"probes/{name}/{pair.id}"))
-        if made is None:
-            skipped.setdefault(lacking, []).append(pair.id)
+        if made is None or not made.strip():
+            skipped.setdefault(lacking if made is None else "nothing is left of it", []).append(pair.id)
             continue
         form: Text = made if isinstance(pair.prompt, str) else ({"role": "assistant", "content": made},)
         responses.append(replace(pair, chosen=form, chosen_token_ids=None, rejected_token_ids=None, stop=()))

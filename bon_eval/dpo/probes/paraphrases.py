@@ -27,11 +27,12 @@ class Paraphrase:
     """Each in turn: a regular expression, and what is put in place of all its matches (``\\1``: a group)."""
 
     def of(self, text: str) -> str | None:
-        """The text after all rules; None where they change nothing but blanks at its ends, or leave nothing."""
+        """The text after all rules, blank where they leave nothing; None where they change no more than its ends'
+        blanks."""
         found = text
         for pattern, put in self.rules:
             found = pattern.sub(put, found)
-        return found if found.strip() not in ("", text.strip()) else None
+        return found if found.strip() != text.strip() else None
 
 
 def read_paraphrases(path: Path) -> tuple[Paraphrase, ...]:

@@ -19,6 +19,12 @@ from bon_eval.stats.streams import streams
 
 _MODELS = {"self": "own", "base": "base"}
 PER_TOKEN = "nats per token"
+GROUPS = frozenset([
+    "accuracy", "auroc", "auroc_reward", "base_mass", "base_rank", "distinct_answers", "duplicates",
+    "entropy_per_token", "log_likelihood", "log_likelihood_base", "log_likelihood_base_per_token",
+    "log_likelihood_self", "log_likelihood_self_per_token", "tokens", "truncated",
+])  # fmt: skip
+"""What the names of measures begin with that are of no pairs and no probe."""
 Keys = Mapping[Draw, NDArray[np.uint64]]
 """Draw -> (P, N), equal for equal responses."""
 

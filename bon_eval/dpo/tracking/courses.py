@@ -9,10 +9,11 @@ from typing import Literal
 import numpy as np
 
 from bon_eval.dpo.tracking.measures import Array
-from bon_eval.dpo.tracking.points import Measured
+from bon_eval.dpo.tracking.points import NO_CLUSTERS, Clusters, Measured
 from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, UNIT, Support
+from bon_eval.stats.clusters import cluster_sums, number_clusters
 
 What = Literal["change", "value"]
 
@@ -34,11 +35,21 @@ class Course:
     """Where a number can lie, over `reach`."""
     reach: float = 1.0
     """Differences of two changes of shares reach as far as 2."""
+    clusters: Clusters = NO_CLUSTERS
+    """What is resampled in place of problems."""
 
     @property
     def means(self) -> Array:
         """(S, K), the mean of each seed at each checkpoint; the measure is the mean over all numbers of all seeds."""
         return np.asarray(self.sums.sum(axis=1) / self.sizes.sum(axis=1), dtype=np.float64)
+
+    def by_unit(self) -> tuple[Array, Array]:
+        """Sums and sizes, (U, K) each: over the seeds, of each problem or cluster of them."""
+        sums, sizes = self.sums.sum(axis=0), self.sizes.sum(axis=0)
+        if not self.clusters.of:
+            return sums, sizes
+        numbers = number_clusters(self.clusters.units(self.problems))
+        return cluster_sums(sums, numbers), cluster_sums(sizes, numbers)
 
 
 def course(trajectories: Sequence[Trajectory], measure: str, what: What = "change") -> Course:
@@ -50,12 +61,16 @@ def course(trajectories: Sequence[Trajectory], measure: str, what: What = "chang
         what: ``change``: from step 0, number by number; ``value``: the numbers themselves, step 0 included.
 
     Raises:
-        ConfigError: other steps under another seed, or no checkpoint after step 0 that has the measure.
+        ConfigError: other steps or other clusters under another seed, or no checkpoint after step 0 that has the
+            measure.
     """
     of_seeds = [_by_step(trajectory, measure, what) for trajectory in trajectories]
     steps = tuple(of_seeds[0]) if of_seeds else ()
     if any(tuple(found) != steps for found in of_seeds):
         raise ConfigError(f"{measure!r} has other steps under another seed of training; track all seeds alike")
+    clusters = trajectories[0].clusters if trajectories else NO_CLUSTERS
+    if any(dict(trajectory.clusters.of) != dict(clusters.of) for trajectory in trajectories):
+        raise ConfigError(f"{measure!r} has other clusters under another seed of training; load all with one cluster")
     if not any(steps):
         raise ConfigError(f"no checkpoint after step 0 has {measure!r}")
     rows: dict[str, int] = {}
@@ -72,7 +87,7 @@ def course(trajectories: Sequence[Trajectory], measure: str, what: What = "chang
     column = of_seeds[0][steps[-1]][2]
     share = UNIT if what == "value" else DIFFERENCE
     support = share if column.bounded else UNBOUNDED
-    return Course(steps, tuple(rows), sums, sizes, column.label, column.unit, support)
+    return Course(steps, tuple(rows), sums, sizes, column.label, column.unit, support, clusters=clusters)
 
 
 def _by_step(trajectory: Trajectory, measure: str, what: What) -> dict[int, tuple[Array, tuple[str, ...], Measured]]:
@@ -102,8 +117,10 @@ def minus(a: Course, b: Course) -> Course:
     once, by the difference of its means. One course of one seed (a base model's) stands against each seed of the other.
 
     Raises:
-        ConfigError: other steps, numbers of seeds that do not fit, or no problem in common.
+        ConfigError: other steps or clusters, numbers of seeds that do not fit, or no problem in common.
     """
+    if dict(a.clusters.of) != dict(b.clusters.of):
+        raise ConfigError(f"{a.label} and {b.label} have other clusters; load both with one cluster")
     if a.steps != b.steps:
         raise ConfigError(f"{a.label} has steps {a.steps} and {b.label} has {b.steps}; compare the same steps")
     if len(a.sums) != len(b.sums) and 1 not in (len(a.sums), len(b.sums)):

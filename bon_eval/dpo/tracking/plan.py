@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from bon_eval.config import differences
 from bon_eval.dpo.pairs.files import Pair
 from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, context_of, tokenize_chosen, tokenize_pairs
+from bon_eval.dpo.tracking.columns import GROUPS
 from bon_eval.dpo.training.chain import find_chain
 from bon_eval.dpo.training.checkpoints import Checkpoint, Stage, check_start
 from bon_eval.engines import REMOTE
@@ -106,6 +107,7 @@ def prepare_track(
     """
     if options.engine == REMOTE:
         raise ConfigError(f"tracking loads every checkpoint, which engine {REMOTE} cannot; use vllm or transformers")
+    check_names(pairs, probes)
     series = find_chain(checkpoints)
     check_steps(sample_at, [c.step for c in series.checkpoints if c.step], checkpoints)
     if base_run is not None:
@@ -158,11 +160,6 @@ def prepare_track(
     for name, given in probes.items():
         responses = tokenize_chosen(given, tokenizer, context, template)
         token_probes[name] = tuple(of_its_problem(name, probe, prompts, problem_of) for probe in responses)
-    for name in (*token_pairs, *token_probes):
-        if "/" in name or name == "base":
-            raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
-    if both := set(token_pairs) & set(token_probes):
-        raise ConfigError(f"{sorted(both)[0]!r} names a pair set and a probe; use two names")
     steps = None if sample_at is None else tuple(sample_at)
     plan = TrackPlan(
         out=out,
@@ -179,6 +176,20 @@ def prepare_track(
     if plan.forced_only and not (token_pairs or token_probes or base_run or (base.directory / "run.json").is_file()):
         raise ConfigError("without sampling nothing is left to measure; give --pairs, --probe or --base-run")
     return plan
+
+
+def check_names(pairs: Collection[str], probes: Collection[str]) -> None:
+    """Raise `ConfigError` for a name of pairs or probes that something else has."""
+    for name in (*pairs, *probes):
+        if "/" in name or name == "base":
+            raise ConfigError(f"{name!r} cannot name a set of pairs or probes; use a name without '/' that is not base")
+        if (group := name.partition(".")[0]) in GROUPS:
+            raise ConfigError(
+                f"{name!r} cannot name a set of pairs or probes: what the model says is measured as {group}; use "
+                "another name"
+            )
+    if both := set(pairs) & set(probes):
+        raise ConfigError(f"{sorted(both)[0]!r} names a pair set and a probe; use two names")
 
 
 def parse_steps(text: str | None, *, forced_only: bool) -> tuple[int, ...] | None:

@@ -1,6 +1,6 @@
 """A measure over a whole training in a few numbers: at the last checkpoint, on average, at its highest and lowest.
 
-Problems are the sampling unit, and seeds of training a second source of width, as in
+Problems, or clusters of them, are the sampling unit, and seeds of training a second source of width, as in
 `bon_eval.stats.closed_form.with_seeds`. Over the checkpoints the intervals hold together: whoever looks at all of them
 and takes the highest has looked K times.
 """
@@ -78,7 +78,7 @@ def summarise(found: Course, *, seed: int = 0, draws: int = 10_000, confidence: 
     Raises:
         ConfigError: a checkpoint without any number, or too few draws.
     """
-    sums, sizes = found.sums.sum(axis=0), found.sizes.sum(axis=0)
+    sums, sizes = found.by_unit()
     if (empty := np.flatnonzero(found.sizes.sum(axis=1).min(axis=0) == 0.0)).size:
         raise ConfigError(f"no problem has a number of {found.label} at step {found.steps[empty[0]]}")
     rng = streams(seed)
@@ -97,7 +97,15 @@ def summarise(found: Course, *, seed: int = 0, draws: int = 10_000, confidence: 
     if (sizes == sizes[:, :1]).all():
         area = _over_problems(found, (sums @ weights)[:, None], sizes[:, :1], rng, draws, confidence)[0]
     else:
-        area = bootstrap_ci(values @ weights, rng=rng("area"), draws=draws, confidence=confidence, support=UNBOUNDED)
+        alone = np.arange(len(values)) if found.clusters.of else None  # which only has them called clusters
+        area = bootstrap_ci(
+            values @ weights,
+            rng=rng("area"),
+            draws=draws,
+            confidence=confidence,
+            support=UNBOUNDED,
+            clusters=alone,
+        )
     return Summary(
         steps=found.steps,
         by_step=by_step,
@@ -163,7 +171,10 @@ def _over_problems(
     for columns in groups.values():
         supports = [found.support] * len(columns)
         parts, size = sums[:, columns] / found.reach, sizes[:, columns[0]]
-        intervals = ratio_means(parts, size, supports=supports, rng=rng("problems"), draws=draws, confidence=confidence)
+        word, stream = found.clusters.word, rng("problems")
+        intervals = ratio_means(
+            parts, size, supports=supports, rng=stream, draws=draws, confidence=confidence, word=word
+        )
         for k, interval in zip(columns, intervals, strict=True):
             estimate, low, high = (found.reach * x for x in (interval.estimate, interval.low, interval.high))
             out[k] = Interval(estimate, low, high, interval.method, interval.marked)

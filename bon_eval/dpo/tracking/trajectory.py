@@ -66,6 +66,8 @@ class Trajectory:
     """Steps whose model's own responses are there."""
     unclustered: Count = 0
     """Problems behind pairs and probes that the runs do not hold: with clusters, each of them is one of its own."""
+    clusters: Clusters = NO_CLUSTERS
+    """The cluster of each problem of the task."""
     stages: tuple[Stage, ...] = ()
     """Of a chain of trainings, in their order."""
 
@@ -142,6 +144,7 @@ def load_trajectory(
         n_problems=None if run is None else len(run.pool.problem_ids),
         n_clusters=len(set(clusters.of.values())) or None,
         cluster=column,
+        clusters=clusters,
         unclustered=len(behind - known),
         pair_counts={name: len(facts["problem_ids"]) for name, facts in stored["pairs"].items()},
         probe_counts={name: len(facts["problem_ids"]) for name, facts in stored["probes"].items()},

@@ -24,7 +24,7 @@ from bon_eval.dpo.pairs.tokens import (
     tokenize_chosen,
     tokenize_pairs,
 )
-from bon_eval.dpo.training.losses import DEFAULT_LOSS, source_text
+from bon_eval.dpo.training.losses import DEFAULT_LOSS, scale_note, source_text
 from bon_eval.dpo.training.rounds import train_rounds
 from bon_eval.dpo.training.settings import DEFAULTS, TrainSettings, resolve
 from bon_eval.dpo.training.start import Start, resolve_start, with_lora_of
@@ -293,3 +293,5 @@ def _say_settings(settings: TrainSettings, examples: int, what: str, quiet: bool
     print(f"defaults: {DEFAULTS[settings.method].source}", file=sys.stderr)
     if settings.loss not in (None, DEFAULT_LOSS):
         print(f"loss: {source_text(settings.loss)}", file=sys.stderr)
+        if (note := scale_note(settings.loss)) is not None:
+            print(f"note: {note}", file=sys.stderr)

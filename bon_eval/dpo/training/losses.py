@@ -28,19 +28,21 @@ class Loss:
     """Where none is given: that of the source where its scale is another one."""
     summed: bool = True
     """Whether it is of summed log-probs, which `ld_alpha` weighs; else of means per token."""
+    squared: bool = False
+    """Whether it is a square of them, and not a logistic or a hinge."""
     batchwise: bool = False
-    """Whether a micro-batch's loss is another thing than the mean over its pairs: the numbers depend on its size."""
+    """Whether a pair's loss depends on the other pairs of its micro-batch: the numbers depend on the size of it."""
 
 
 LOSSES: dict[str, Loss] = {
     "sigmoid": Loss("DPO: Rafailov et al. 2023, arXiv 2305.18290", "may"),
     "hinge": Loss("SLiC-HF: Zhao et al. 2023, arXiv 2305.10425"),
-    "ipo": Loss("IPO: Azar et al. 2023, arXiv 2310.12036", summed=False),
+    "ipo": Loss("IPO: Azar et al. 2023, arXiv 2310.12036", summed=False, squared=True),
     "exo_pair": Loss("EXO: Ji et al. 2024, arXiv 2402.00856", "must"),
     "nca_pair": Loss("NCA: Chen et al. 2024, arXiv 2402.05369"),
     "robust": Loss("robust DPO: Ray Chowdhury et al. 2024, arXiv 2403.00409", "must"),
     "bco_pair": Loss("BCO: Jung et al. 2024, arXiv 2404.04656"),
-    "sppo_hard": Loss("SPPO: Wu et al. 2024, arXiv 2405.00675"),
+    "sppo_hard": Loss("SPPO: Wu et al. 2024, arXiv 2405.00675", squared=True),
     "aot": Loss("AOT: Melnyk et al. 2024, arXiv 2406.05882", "may", batchwise=True),
     "aot_unpaired": Loss("AOT: Melnyk et al. 2024, arXiv 2406.05882", "may", batchwise=True),
     "apo_zero": Loss("APO: D'Oosterlinck et al. 2024, arXiv 2408.06266"),
@@ -49,7 +51,7 @@ LOSSES: dict[str, Loss] = {
     "sigmoid_norm": Loss("length-normalised DPO: Lambert et al. 2024, arXiv 2411.15124", beta=5.0, summed=False),
     DPOP: Loss("DPOP: Pal et al. 2024, arXiv 2402.13228"),
     SIMPO: Loss("SimPO: Meng et al. 2024, arXiv 2405.14734", "may", beta=2.0, summed=False),
-    NLL: Loss("the NLL of RPO: Pang et al. 2024, arXiv 2404.19733", batchwise=True),
+    NLL: Loss("the NLL of RPO: Pang et al. 2024, arXiv 2404.19733"),
 }
 SIMPO_GAMMA = 1.0
 """Target margin where none is given: half of the default beta of SimPO."""
@@ -123,6 +125,20 @@ def is_simpo(loss: str | None) -> bool:
     return loss is not None and any(term.name == SIMPO for term in terms_of(loss))
 
 
+def check_terms(loss: str) -> None:
+    """Raise `ConfigError` where terms do not go together, whatever the other options are."""
+    terms = terms_of(loss)
+    names = [term.name for term in terms]
+    if names == [NLL]:
+        raise ConfigError(
+            f"--loss {NLL} alone is SFT on chosen; use `bon-eval sft --select chosen`, or add another --loss"
+        )
+    if SIMPO in names and (set(names) - {SIMPO, NLL} or terms[0].weight != 1.0):
+        raise ConfigError(f"--loss {loss}: TRL's {SIMPO} has weight 1 and goes with {NLL} alone; give --loss {SIMPO}")
+    if DPOP in names and set(names) - {DPOP, NLL}:
+        raise ConfigError(f"--loss {loss}: {DPOP} changes the reference of all terms and goes with {NLL} alone")
+
+
 def check_loss(
     loss: str,
     *,
@@ -133,20 +149,19 @@ def check_loss(
     micro_batch: int,
 ) -> None:
     """Raise `ConfigError` where options do not go together, or TRL would leave one of them out without a word."""
-    terms = terms_of(loss)
-    names = [term.name for term in terms]
-    if names == [NLL]:
-        raise ConfigError(
-            f"--loss {NLL} alone is SFT on chosen; use `bon-eval sft --select chosen`, or add another --loss"
-        )
-    if SIMPO in names and (set(names) - {SIMPO, NLL} or terms[0].weight != 1.0):
-        raise ConfigError(f"--loss {loss}: TRL's {SIMPO} has weight 1 and goes with {NLL} alone; give --loss {SIMPO}")
-    if simpo_gamma is not None and not (SIMPO in names and 0 <= simpo_gamma < math.inf):
-        raise ConfigError(f"--simpo-gamma {simpo_gamma} must be at least 0 and finite, with --loss {SIMPO}")
-    if DPOP in names and set(names) - {DPOP, NLL}:
-        raise ConfigError(f"--loss {loss}: {DPOP} changes the reference of all terms and goes with {NLL} alone")
-    if (dpop_lambda is None) == (DPOP in names) or (dpop_lambda is not None and not 0 < dpop_lambda < math.inf):
-        raise ConfigError(f"--loss {DPOP} and --dpop-lambda, a number above 0, go together; got {loss}, {dpop_lambda}")
+    check_terms(loss)
+    names = [term.name for term in terms_of(loss)]
+    for option, value, owner in (("--simpo-gamma", simpo_gamma, SIMPO), ("--dpop-lambda", dpop_lambda, DPOP)):
+        if value is not None and owner not in names:
+            raise ConfigError(
+                f"{option} {value} is of --loss {owner}, and the loss is {loss}; leave it out, or give --loss {owner}"
+            )
+    if simpo_gamma is not None and not 0 <= simpo_gamma < math.inf:
+        raise ConfigError(f"--simpo-gamma must be at least 0 and finite, got {simpo_gamma}")
+    if DPOP in names and dpop_lambda is None:
+        raise ConfigError(f"--loss {DPOP} needs --dpop-lambda, the weight of its penalty; give a number above 0")
+    if dpop_lambda is not None and not 0 < dpop_lambda < math.inf:
+        raise ConfigError(f"--dpop-lambda must be above 0 and finite, got {dpop_lambda}")
     _check_smoothing(loss, names, label_smoothing)
     if ld_alpha is not None:
         if not 0 <= ld_alpha <= 1:
@@ -210,6 +225,22 @@ def simpo_arguments(
         "label_smoothing": label_smoothing,
         "beta": beta,
     }
+
+
+def scale_note(loss: str) -> str | None:
+    """A line on terms of different scales, which one beta and the weights have to reconcile; None where there are none.
+
+    The NLL is beside the point: papers add it to the others.
+    """
+    scales = {term.name: _scale(LOSSES[term.name]) for term in terms_of(loss) if term.name != NLL}
+    if len(set(scales.values())) < 2:
+        return None
+    each = "; ".join(f"{name}: {scale}" for name, scale in scales.items())
+    return f"--loss {loss} adds terms on different scales, with one beta ({each}); equal weights are no equal parts"
+
+
+def _scale(loss: Loss) -> str:
+    return ("a square of " if loss.squared else "of ") + ("summed log-probs" if loss.summed else "means per token")
 
 
 def source_text(loss: str) -> str:

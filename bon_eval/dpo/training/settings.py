@@ -11,6 +11,7 @@ from bon_eval.dpo.training.losses import (
     DEFAULT_LOSS,
     SIMPO_GAMMA,
     check_loss,
+    check_terms,
     default_beta,
     is_batchwise,
     is_simpo,
@@ -105,14 +106,21 @@ class TrainSettings:
         Fields that came later are left out at their defaults, so that older trainings agree.
         """
         found = self.as_dict()
-        left_out = {name for name, default in _LATER.items() if found[name] in (default, None)}
+        left_out = {name for name, default in LATER.items() if found[name] in (default, None)}
         left_out.add("gradient_checkpointing")
         if self.loss is None or not is_batchwise(self.loss):
             left_out.add("micro_batch")
         return {name: value for name, value in found.items() if name not in left_out}
 
 
-_LATER = {"loss": DEFAULT_LOSS, "label_smoothing": 0.0, "ld_alpha": None, "simpo_gamma": None, "dpop_lambda": None}
+LATER: dict[str, object] = {
+    "loss": DEFAULT_LOSS,
+    "label_smoothing": 0.0,
+    "ld_alpha": None,
+    "simpo_gamma": None,
+    "dpop_lambda": None,
+}
+"""Fields that came later, with their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +186,8 @@ def resolve(
         raise ConfigError(f"--batch-size must be at least 1, got {batch}")
     total = steps if steps is not None else max(1, math.ceil((epochs or 1.0) * examples / batch))
     text = None if method == "sft" else loss_text(loss)
+    if text is not None:
+        check_terms(text)  # before a beta is missed that would not help
     rate = chosen.learning_rate if lora_rank is None else chosen.learning_rate_lora
     return TrainSettings(
         method=method,

@@ -48,7 +48,7 @@ def resolve_start(path: Path, model: ResolvedModel) -> Start:
         StoreError: its training.json cannot be read.
     """
     if not path.is_dir() or (step := step_of(path)) is None:
-        raise ModelError(f"--start {path} is no checkpoint-<step> directory; give one of a training's checkpoints")
+        raise ModelError(f"--start {path} is no checkpoint-<step> directory; {_others(path)}")
     if (reason := broken(path)) is not None:
         raise ModelError(f"--start {path} is {reason}; give another checkpoint, or finish its training first")
     file = path.resolve().parent / TRAINING_FILE
@@ -65,6 +65,16 @@ def resolve_start(path: Path, model: ResolvedModel) -> Start:
     else:
         standing = Standing(resolve_model(str(path)))
     return Start(path.resolve(), step, standing, stored["settings"])
+
+
+def _others(path: Path) -> str:
+    """Which checkpoints there are where one was looked for."""
+    training = path if path.is_dir() else path.parent
+    inside = training.iterdir() if training.is_dir() else ()
+    steps = sorted(step for p in inside if (step := step_of(p)) is not None and broken(p) is None)
+    if not steps:
+        return "give one of a training's checkpoints"
+    return f"{training} has those of steps {', '.join(map(str, steps))}"
 
 
 def origin_of(stored: Mapping[str, Any]) -> object:

@@ -13,15 +13,15 @@ from contextlib import ExitStack, closing, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
-from bon_eval.config import differences, digest
-from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse, slots
-from bon_eval.dpo.training.checkpoints import TRAINING_FILE, TRAINING_FORMAT, broken, read_training, step_of
+from bon_eval.dpo.pairs.tokens import TokenPair, TokenResponse
+from bon_eval.dpo.training.checkpoints import TRAINING_FILE, TRAINING_FORMAT, broken, step_of
+from bon_eval.dpo.training.identity import WEIGHTED, check_free, identity_of
 from bon_eval.dpo.training.losses import is_simpo
 from bon_eval.dpo.training.settings import TrainSettings
 from bon_eval.dpo.training.start import Start
 from bon_eval.dpo.training.trainers import INSTALL, Standing, make_trainer
 from bon_eval.engines.base import stderr_to
-from bon_eval.errors import BonEvalError, Boundary, ConfigError, StoreError
+from bon_eval.errors import BonEvalError, Boundary, ConfigError
 from bon_eval.run.console.progress import say
 from bon_eval.store.files import lock, make_directory, write_text
 
@@ -65,16 +65,17 @@ def train(
         TrainingError: the loss or the gradient is not finite, or TRL fails; the last good checkpoint stays.
     """
     trl = _import_trl()
-    identity = _identity(settings, standing, examples, start)
+    identity = identity_of(settings, standing, examples, start)
     content: dict[str, object] = {
         "format": TRAINING_FORMAT,
         "settings": settings.as_dict(),
         "identity": identity,
         "origin_hash": origin_hash or standing.model.content_hash,
+        WEIGHTED: True,
     }
     if start is not None:
         content["start"] = start.record()
-    _check_free(out, identity)
+    check_free(out, identity, len(examples))
     make_directory(out)
     with ExitStack() as stack:
         stack.enter_context(closing(lock(out)))
@@ -142,28 +143,6 @@ def _import_trl() -> Any:
     import trl
 
     return trl
-
-
-def _identity(
-    settings: TrainSettings, standing: Standing, examples: Sequence[Any], start: Start | None
-) -> dict[str, object]:
-    found: dict[str, object] = {
-        **settings.identity(),
-        "model_hash": standing.model.content_hash,
-        "adapter_hash": None if standing.policy is None else standing.policy.content_hash,
-        "examples_hash": digest([slots(e) for e in examples]),
-    }
-    return found if start is None else found | {"start": start.content_hash}
-
-
-def _check_free(out: Path, identity: dict[str, object]) -> None:
-    """Raise `StoreError` where the directory holds another training, or checkpoints of another program."""
-    path = out / TRAINING_FILE
-    if path.is_file():
-        if changed := differences(read_training(path)["identity"], identity):
-            raise StoreError(f"{out} holds another training ({'; '.join(changed)}); give --out another directory")
-    elif out.is_dir() and any(step_of(path) is not None for path in out.iterdir()):
-        raise StoreError(f"{out} holds checkpoints of another program; give --out another directory")
 
 
 def _last_whole(out: Path, quiet: bool) -> Path | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bon_eval.dpo.training.losses import dpo_arguments, is_simpo, simpo_arguments
+from bon_eval.dpo.training.losses import NLL, dpo_arguments, is_simpo, simpo_arguments
+from bon_eval.dpo.training.micro_batches import Size, size_of, weighted_metrics, weights
 from bon_eval.dpo.training.settings import TrainSettings
 from bon_eval.engines.load import load_adapter, load_causal_lm, load_tokenizer
 from bon_eval.engines.models import ResolvedModel
@@ -30,6 +31,25 @@ class Standing:
 
     model: ResolvedModel
     policy: Policy | None = None
+
+
+class _WithoutCard:
+    """A trainer that writes no README.md: what was trained is in training.json."""
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Nothing."""
+
+
+class _OfSteps(_WithoutCard):
+    """A trainer on pairs that knows all micro-batches of the step that it is at."""
+
+    micro_batches: list[Size]
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """As the trainer does, with their sizes kept."""
+        found = super().get_batch_samples(*args, **kwargs)  # type: ignore[misc]
+        self.micro_batches = [size_of(inputs) for inputs in found[0]]
+        return found
 
 
 def make_trainer(
@@ -67,8 +87,15 @@ def make_trainer(
             {"input_ids": [*e.prompt, *e.response], "completion_mask": [0] * len(e.prompt) + [1] * len(e.response)}
             for e in examples
         ]
+
+        class TokenSFTTrainer(_WithoutCard, trl.SFTTrainer):  # type: ignore[misc]
+            """TRL's trainer, which takes token ids as they are."""
+
         config = trl.SFTConfig(**common, completion_only_loss=True, packing=False)
-        return trl.SFTTrainer(args=config, train_dataset=datasets.Dataset.from_list(rows), **given)
+        trainer = TokenSFTTrainer(args=config, train_dataset=datasets.Dataset.from_list(rows), **given)
+        # TRL computes this loss itself, over the tokens of all micro-batches of a step, whatever the model takes.
+        trainer.model_accepts_loss_kwargs = True
+        return _without_card(trainer)
     if is_simpo(settings.loss):
         return _simpo_trainer(settings, common, examples, given)
     ref_model = None
@@ -87,17 +114,26 @@ def _dpo_trainer(
 ) -> Any:
     import datasets
 
-    class TokenDPOTrainer(trl.DPOTrainer):  # type: ignore[misc]
+    class TokenDPOTrainer(_OfSteps, trl.DPOTrainer):  # type: ignore[misc]
         """TRL's trainer on token ids as they are, in place of texts that it would tokenize again."""
 
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset
 
         def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
-            if settings.dpop_lambda is None:
-                return super()._compute_loss(model, inputs, return_outputs)
-            with penalised_reference(model, inputs, settings.dpop_lambda):
-                return super()._compute_loss(model, inputs, return_outputs)
+            weight = weights(size_of(inputs), self.micro_batches)
+            # TRL's NLL is a mean over tokens among means over pairs.
+            self.loss_weights = [
+                value * (weight.tokens / weight.pairs if name == NLL else 1.0)
+                for name, value in zip(losses["loss_type"], losses["loss_weights"], strict=True)
+            ]
+            penalty = settings.dpop_lambda
+            with nullcontext() if penalty is None else penalised_reference(model, inputs, penalty):
+                loss = super()._compute_loss(model, inputs, return_outputs)
+            logged = self._metrics["train"]
+            for name, value in weighted_metrics({n: values[-1] for n, values in logged.items()}, weight.pairs).items():
+                logged[name][-1] = value
+            return weight.pairs * loss
 
     assert settings.loss is not None
     losses = dpo_arguments(
@@ -115,6 +151,13 @@ def _dpo_trainer(
     if "ref" in getattr(trainer.model, "peft_config", {}):
         # TRL's copy of the adapter that is gone on from. Its log-probs are known now, and it would be saved each time.
         trainer.model.delete_adapter("ref")
+    return _without_card(trainer)
+
+
+def _without_card(trainer: Any) -> Any:
+    """The trainer with a model that leaves no README.md in each checkpoint, as PEFT's do."""
+    if hasattr(trainer.model, "create_or_update_model_card"):
+        trainer.model.create_or_update_model_card = lambda *_, **__: None
     return trainer
 
 
@@ -151,11 +194,18 @@ def _simpo_trainer(
     import datasets
     from trl.experimental.cpo import CPOConfig, CPOTrainer
 
-    class TokenCPOTrainer(CPOTrainer):
+    class TokenCPOTrainer(_OfSteps, CPOTrainer):
         """TRL's trainer on token ids as they are, in place of texts that it would tokenize again and cut."""
 
         def tokenize_row(self, feature: Any, model: Any = None) -> Any:
             return feature
+
+        def get_batch_loss_metrics(self, model: Any, batch: Any, train_eval: Any = "train") -> Any:
+            weight = weights(size_of(batch), self.micro_batches)
+            # TRL's NLL is a mean over tokens beside a mean over pairs.
+            self.cpo_alpha = losses["cpo_alpha"] * weight.tokens / weight.pairs
+            loss, metrics = super().get_batch_loss_metrics(model, batch, train_eval)
+            return weight.pairs * loss, weighted_metrics(metrics, weight.pairs)
 
     assert settings.loss is not None
     losses = simpo_arguments(
@@ -172,11 +222,14 @@ def _simpo_trainer(
             row[f"{side}_attention_mask"] = [1] * (len(e.prompt) + len(response))
             row[f"{side}_labels"] = [-100] * len(e.prompt) + list(response)
         rows.append(row)
-    return TokenCPOTrainer(
+    trainer = TokenCPOTrainer(
         args=CPOConfig(**common, **losses, remove_unused_columns=False),
         train_dataset=datasets.Dataset.from_list(rows),
         **given,
     )
+    # In the last step of a pass the other one cuts what TRL logs of each micro-batch to the length of the last of them.
+    trainer.accelerator.gather_for_metrics = trainer.accelerator.gather
+    return _without_card(trainer)
 
 
 def _common(settings: TrainSettings, out: Path) -> dict[str, Any]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+PAGE, FOLDER = "trajectory.html", "figures"
+"""Where a tracking's page is, and where its figures are."""
 _STYLES = (
     (BLUE, "o", "-"),
     (VERMILLION, "s", "--"),

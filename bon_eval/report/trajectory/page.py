@@ -13,7 +13,7 @@ from bon_eval.errors import counted
 from bon_eval.report.formats.figures import save_figure
 from bon_eval.report.formats.html import panel, render
 from bon_eval.report.formats.text import config_of
-from bon_eval.report.trajectory.figures import trajectory_figures
+from bon_eval.report.trajectory.figures import FOLDER, PAGE, trajectory_figures
 from bon_eval.report.trajectory.terminal import (
     cluster_notes,
     extent_text,
@@ -67,7 +67,7 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
         StoreError: a file cannot be written.
     """
     panels = []
-    folder = directory / "figures"
+    folder = directory / FOLDER
     make_directory(folder)
     for stem, title, figure in trajectory_figures(found):
         save_figure(figure, folder, stem)
@@ -86,8 +86,8 @@ def write_trajectory_page(found: Trajectory, directory: Path) -> tuple[str, ...]
         "skewed": skewed_text(found),
         "without": [(why, listed(labels)) for why, labels in without_intervals(found).items()],
     }
-    write_text(directory / "trajectory.html", render("trajectory.html.jinja", values))
-    return "trajectory.html", "figures/"
+    write_text(directory / PAGE, render("trajectory.html.jinja", values))
+    return PAGE, f"{FOLDER}/"
 
 
 def measure_groups(found: Trajectory) -> Iterator[tuple[str, list[MeasureRow]]]:

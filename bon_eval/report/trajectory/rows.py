@@ -83,7 +83,7 @@ DOCUMENT = Row[Trajectory](
         *renamed(Trajectory, pairs="pair_counts", probes="probe_counts"),
         *own(Trajectory, "beta", "steps", "skipped", "base_source"),
         *later(Column("stages", Many(_STAGE, 2), lambda found: found.stages, description=_STAGES)),
-        *later(*own(Trajectory, "sampled")),
+        *later(*own(Trajectory, "sampled", "unclustered")),
         Column("ches", Keyed(_CHES), lambda found: found.ches),
         Column("points", Many(_POINT), lambda found: found.points),
     ),

@@ -12,6 +12,7 @@ from bon_eval.dpo.tracking.trajectory import Trajectory
 from bon_eval.errors import counted
 from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import clusters_text, config_of, ends, text_table, wrapped
+from bon_eval.report.trajectory.leftovers import remove_page
 from bon_eval.report.trajectory.rows import document
 from bon_eval.stats import Interval
 from bon_eval.store.files import write_text
@@ -160,7 +161,10 @@ def cluster_notes(found: Trajectory) -> list[str]:
         return []
     lines = [clusters_text(found.n_clusters, found.cluster)]
     if found.unclustered:
-        lines.append(f"Problems behind pairs or probes that the task does not hold stand alone: {found.unclustered}.")
+        lines.append(
+            "Problems behind pairs or probes that the task does not hold stand alone, in CHES too: "
+            f"{found.unclustered}."
+        )
     return lines
 
 
@@ -215,10 +219,13 @@ def _ends(found: Interval, form: str) -> str:
 def write_trajectory(found: Trajectory, directory: Path) -> tuple[str, ...]:
     """Write trajectory.csv and trajectory.json into an existing directory; returns their names.
 
+    The page and the figures of an earlier report are removed: `write_trajectory_page` makes those of these numbers.
+
     Raises:
         StoreError: the document does not fit its schema, or a file cannot be written.
     """
     content = document_text(document(found), "trajectory")
+    remove_page(directory)
     texts = {"trajectory.csv": to_csv(_rows(found)), "trajectory.json": content}
     for name, text in texts.items():
         write_text(directory / name, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from bon_eval.dpo.pairs.files import Pair, write_pairs
 from bon_eval.dpo.pairs.tokens import tokenize_chosen
 from bon_eval.dpo.probes.build import Probe, build_probes
 from bon_eval.dpo.probes.kinds import other, permuted, random_words, vocabulary, words
-from bon_eval.dpo.probes.paraphrases import read_paraphrases
+from bon_eval.dpo.probes.paraphrases import Paraphrase, read_paraphrases
 from bon_eval.dpo.training.commands import named_probes
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ASSETS
@@ -194,6 +195,15 @@ def test_every_paraphrase_of_an_arith_solution_keeps_its_answer() -> None:
             assert text is not None
             assert grade_gsm8k(text, gold).correct
         assert [line for line in (said["swapped"] or "").split("\n")[:-1] if not line[0].isdigit()] == []
+
+
+def test_rules_that_leave_nothing_are_told_from_rules_that_change_nothing() -> None:
+    rules = [Paraphrase("gone", ((re.compile(r"(?s).+"), " "),)), Paraphrase("same", ((re.compile("$^x"), "y"),))]
+    made = {p.name: p for p in build_probes(PAIRS, ["permuted"], rules)}
+    ids = tuple(p.id for p in PAIRS)
+    assert made["chosen-gone"].skipped == {"nothing is left of it": ids}
+    assert made["chosen-same"].skipped == {"no rule changes it": ids}
+    assert made["chosen-gone"].responses == made["chosen-same"].responses == ()
 
 
 def bon_eval(*args: str | Path) -> Result:

@@ -115,6 +115,29 @@ def test_what_is_dropped_or_weighed_otherwise_loads_no_model(
     assert json.loads((copy / "trajectory.json").read_text())["beta"] == 2.0
 
 
+def test_an_older_page_does_not_stand_beside_newer_numbers(place: Path, copy: Path) -> None:
+    """What track wrote is removed, and nothing else."""
+    page, figures = copy / "trajectory.html", copy / "figures"
+    own = figures / "mine.png"
+    own.write_bytes(b"of the user")
+    assert (figures / "trajectory_likelihood_mine.svg").is_file()
+    good(place, copy)
+    assert not page.exists()
+    assert list(figures.iterdir()) == [own]
+    # Of a set that is no longer named nothing is left, beside a page of those that are.
+    assert run_track(place, copy, "--pairs", f"a%20b={place / 'pairs.jsonl'}").exit_code == 0
+    before = {path.name for path in figures.iterdir()}
+    assert "trajectory_ranking_a~2520b.png" in before
+    assert run_track(place, copy).exit_code == 0
+    assert before - {path.name for path in figures.iterdir()} == {
+        f"trajectory_{kind}_a~2520b.{ending}" for kind in ("likelihood", "ranking") for ending in ("png", "svg")
+    }
+    assert page.is_file()
+    own.unlink()
+    good(place, copy)
+    assert not figures.exists()
+
+
 def test_a_kill_within_a_set_loses_little(
     place: Path, tmp_path: Path, forced: Counts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

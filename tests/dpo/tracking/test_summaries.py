@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from scipy import special
 
 from bon_eval.dpo.tracking.courses import Course, course, minus
-from bon_eval.dpo.tracking.points import Measured
+from bon_eval.dpo.tracking.points import Clusters, Measured
 from bon_eval.dpo.tracking.summaries import simultaneous_confidence, summarise
 from bon_eval.errors import ConfigError
 from bon_eval.stats.bootstrap import DIFFERENCE, UNBOUNDED, UNIT
@@ -20,9 +21,10 @@ from bon_eval.stats.ratio_means import ratio_mean
 from bon_eval.stats.streams import streams
 
 
-def made(columns: dict[int, Measured], name: str = "m") -> Any:
+def made(columns: dict[int, Measured], name: str = "m", clusters: dict[str, int] | None = None) -> Any:
     """A trajectory of one measure; a step that is mapped to no numbers lacks it."""
-    return SimpleNamespace(columns={step: {} if c is None else {name: c} for step, c in columns.items()})
+    by_step = {step: {} if c is None else {name: c} for step, c in columns.items()}
+    return SimpleNamespace(columns=by_step, clusters=Clusters(clusters or {}))
 
 
 def measured(values: dict[str, float], support: tuple[float, float] = UNBOUNDED) -> Measured:
@@ -96,6 +98,58 @@ def test_a_difference_of_two_courses() -> None:
         minus(a, nats(np.zeros((2, 6, 2))))
     with pytest.raises(ConfigError, match="have no problem in common"):
         minus(a, Course(a.steps, ("y",), b.sums[:, :1], b.sizes[:, :1], "other", "nats", DIFFERENCE))
+
+
+def test_clusters_are_the_units_of_every_interval() -> None:
+    """Four problems that are all alike are one: the interval is that of single ones."""
+    rng = np.random.default_rng(3)
+    values = rng.normal(0.2, 1.0, (2, 25, 3))
+    plain = summarise(nats(values), draws=500)
+    copies = nats(np.repeat(values, 4, axis=1))
+    clusters = Clusters({problem: i // 4 for i, problem in enumerate(copies.problems)})
+    found = summarise(replace(copies, clusters=clusters), draws=500)
+    for one, other in zip(
+        (*plain.by_step, plain.last, plain.mean), (*found.by_step, found.last, found.mean), strict=True
+    ):
+        assert (one.estimate, one.low, one.high) == pytest.approx((other.estimate, other.low, other.high))
+        assert one.method == other.method
+    assert (plain.highest.value.low, plain.highest.value.high) == pytest.approx(
+        (found.highest.value.low, found.highest.value.high)
+    )
+    one_seed = nats(np.repeat(values[:1], 4, axis=1))
+    alone, together = (summarise(c, draws=500).last for c in (one_seed, replace(one_seed, clusters=clusters)))
+    assert alone.estimate == pytest.approx(together.estimate)
+    assert alone.high - alone.low < 0.6 * (together.high - together.low)
+
+
+def test_clusters_of_unequal_sizes_change_no_estimate() -> None:
+    rng = np.random.default_rng(4)
+    given = nats(rng.normal(0.2, 1.0, (1, 40, 3)))
+    sizes = given.sizes.copy()
+    sizes[:, 3, 1] = 0.0  # and a problem without a number at one step
+    clusters = Clusters({f"p{i}": i % 12 if i % 12 < 6 else 6 + i for i in range(36)})
+    with_gaps = replace(given, sums=given.sums * sizes, sizes=sizes)
+    plain, found = (summarise(c, draws=500) for c in (with_gaps, replace(with_gaps, clusters=clusters)))
+    means = [interval.estimate for interval in found.by_step]
+    assert means == pytest.approx([interval.estimate for interval in plain.by_step])
+    sums, numbers = replace(with_gaps, clusters=clusters).by_unit()
+    assert sums.shape == (6 + 18 + 4, 3), "six clusters, eighteen of one problem, and four that stand alone"
+    expected = ratio_mean(sums[:, -1], numbers[:, -1], support=UNBOUNDED, rng=streams(0)("problems"), draws=500)
+    assert (found.last.low, found.last.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_courses_take_the_clusters_of_their_trajectories() -> None:
+    base, later = measured({"a": 1.0, "b": 2.0, "c": 4.0}), measured({"a": 2.0, "b": 2.0, "c": 7.0})
+    one = made({0: base, 5: later}, clusters={"a": 0, "b": 0, "c": 1})
+    found = course([one, one], "m")
+    assert found.problems == ("a", "b", "c")
+    assert [array.tolist() for array in found.by_unit()] == [[[2.0], [6.0]], [[4.0], [2.0]]]
+    assert minus(found, found).clusters == found.clusters
+    other = made({0: base, 5: later})
+    with pytest.raises(ConfigError, match="'m' has other clusters under another seed of training; load all with one"):
+        course([one, other], "m")
+    with pytest.raises(ConfigError, match="margin and margin have other clusters; load both with one cluster"):
+        minus(found, course([other], "m"))
 
 
 def test_last_and_mean_are_the_intervals_of_scalars() -> None:

@@ -180,6 +180,10 @@ def test_a_half_written_checkpoint_is_skipped_and_named(place: Path) -> None:
         (["--checkpoints", "{place}/training"], "gives one directory twice"),
         (["--pairs", "mine={place}/probe.jsonl"], "gives 'mine' twice"),
         (["--pairs", "base={place}/pairs.jsonl"], "cannot name a set"),
+        (["--pairs", "accuracy={place}/pairs.jsonl"], "what the model says is measured as accuracy; use another name"),
+        (["--pairs", "log_likelihood={place}/pairs.jsonl"], "'log_likelihood' cannot name a set of pairs or probes"),
+        (["--probe", "tokens.mine={place}/probe.jsonl"], "what the model says is measured as tokens; use another name"),
+        (["--probe", "mine={place}/probe.jsonl"], "'mine' names a pair set and a probe; use two names"),
         (["--beta", "0"], "--beta must be above 0"),
         (["--out", "{place}/base"], "exists and is no tracking"),
         (["--out", "{place}/track", "--max-tokens", "9"], "holds another tracking"),
@@ -305,6 +309,33 @@ def test_clusters_of_problems_with_their_pairs(place: Path, tracked: Path, tmp_p
     page = (out / "trajectory.html").read_text()
     assert "Intervals are 95 % over clusters." in page
     assert "Clusters are the sampling unit." in page
+
+
+def test_pairs_of_other_problems_stand_alone_and_it_is_said(place: Path, tmp_path: Path) -> None:
+    """Three pairs of one problem that the task does not hold: one unit more, in CHES as in all measures of pairs."""
+    pairs = [{"prompt": "1", "chosen": "2", "rejected": "1"}]
+    pairs += [{"prompt": "1 1", "problem_id": "other", "chosen": "2", "rejected": said} for said in ("1", "1 1", "2 2")]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(p) + "\n" for p in pairs))
+    out = tmp_path / "track"
+    more = ["--forced-only", "--no-html", "--cluster", "question", "--pairs", f"far={tmp_path / 'pairs.jsonl'}"]
+    done = run_track(place, out, *more)
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.output.split())
+    assert "pairs or probes that the task does not hold stand alone, in CHES too: 1." in text
+    content = json.loads((out / "trajectory.json").read_text())
+    assert (content["n_clusters"], content["unclustered"]) == (2, 1)
+    [margin] = [p for p in content["points"] if (p["step"], p["name"]) == (4, "far.reward_margin")]
+    for method in (content["ches"]["far"]["ches"]["method"], margin["change"]["method"]):
+        assert method == "none: 2 clusters; from 10 on", "of four pairs"
+
+
+def test_the_groups_of_measures_are_those_that_no_set_may_be_named_by(tracked: Path) -> None:
+    from bon_eval.dpo.tracking.columns import GROUPS
+    from bon_eval.dpo.tracking.trajectory import load_trajectory
+
+    columns = load_trajectory(tracked, intervals=False).columns
+    found = {name.partition(".")[0] for by_name in columns.values() for name in by_name}
+    assert found - {"mine", "probe"} == GROUPS
 
 
 def test_a_stored_run_without_the_clusters_column(place: Path, tracked: Path, tmp_path: Path) -> None:

@@ -218,18 +218,25 @@ def test_options_of_a_loss_are_another_training(place: Path, tmp_path: Path) -> 
     assert "loss sigmoid,sft:0.5" in said
     assert "loss: sigmoid (DPO: Rafailov et al. 2023, arXiv 2305.18290) + sft:0.5 (the NLL of RPO: Pang et al." in said
     assert "trained already" in good(*command, "--loss", "sft:0.5,sigmoid")
+    assert "trained already" in good(*command, "--loss", "sft:0.5,sigmoid", "--micro-batch", "6")
     for options, difference in (
-        ([], 'loss: "sigmoid,sft:0.5" -> null'),
+        ([], 'loss: "sigmoid,sft:0.5" -> "sigmoid"'),
         (["--loss", "sigmoid,sft:1"], 'loss: "sigmoid,sft:0.5" -> "sigmoid,sft"'),
-        (["--loss", "sigmoid,sft:0.5", "--label-smoothing", "0.1"], "label_smoothing: null -> 0.1"),
+        (["--loss", "sigmoid,sft:0.5", "--label-smoothing", "0.1"], "label_smoothing: 0.0 -> 0.1"),
         (["--loss", "sigmoid,sft:0.5", "--ld-alpha", "0.5"], "ld_alpha: null -> 0.5"),
-        (["--loss", "sigmoid,sft:0.5", "--micro-batch", "6"], "micro_batch: 12 -> 6"),
     ):
         done = invoke(*command, *options)
         assert done.exit_code == 2
         [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
         assert "holds another training" in line
         assert difference in line
+
+
+def test_sums_on_different_scales_are_trained_and_said(place: Path, tmp_path: Path) -> None:
+    command = ["dpo", "--model", "arith-mixed", "--pairs", place / "pairs.jsonl", *STEPS]
+    said = good(*command, "--loss", "sigmoid", "--loss", "ipo", "--out", tmp_path / "dpo")
+    assert "note: --loss sigmoid,ipo adds terms on different scales" in said
+    assert log(tmp_path / "dpo")[0]["loss"] == pytest.approx(LN2 + 25.0, abs=1e-3)
 
 
 def test_the_penalty_of_dpop_is_trained_on(place: Path, base: Sides, tmp_path: Path) -> None:

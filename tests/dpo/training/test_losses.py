@@ -15,6 +15,7 @@ from bon_eval.dpo.training.losses import (
     dpo_arguments,
     is_batchwise,
     loss_text,
+    scale_note,
     simpo_arguments,
     source_text,
     terms_of,
@@ -93,15 +94,20 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"loss": ["simpo"], "ld_alpha": 0.5}, "and simpo takes means"),
     ({"loss": ["simpo", "sigmoid"], "beta": 1.0}, "TRL's simpo has weight 1 and goes with sft alone"),
     ({"loss": ["simpo:2"]}, "TRL's simpo has weight 1"),
-    ({"simpo_gamma": 0.5}, "--simpo-gamma 0.5 must be at least 0 and finite, with --loss simpo"),
-    ({"loss": ["simpo"], "simpo_gamma": -1.0}, "--simpo-gamma -1.0 must be at least 0"),
-    ({"loss": ["simpo"], "simpo_gamma": math.inf}, "--simpo-gamma inf must be"),
+    # Not that a beta is missed, which would not help.
+    ({"loss": ["simpo", "sigmoid"]}, "TRL's simpo has weight 1 and goes with sft alone; give --loss simpo"),
+    ({"loss": ["simpo", "sigmoid_norm"]}, "TRL's simpo has weight 1 and goes with sft alone"),
+    ({"loss": ["dpop", "sigmoid_norm"]}, "dpop changes the reference of all terms"),
+    ({"simpo_gamma": 0.5}, "--simpo-gamma 0.5 is of --loss simpo, and the loss is sigmoid; leave it out, or give"),
+    ({"simpo_gamma": math.nan}, "--simpo-gamma nan is of --loss simpo"),
+    ({"loss": ["simpo"], "simpo_gamma": -1.0}, "--simpo-gamma must be at least 0 and finite, got -1.0"),
+    ({"loss": ["simpo"], "simpo_gamma": math.inf}, "--simpo-gamma must be at least 0 and finite, got inf"),
     ({"loss": ["sigmoid", "sigmoid_norm"]}, "has terms of different scales, and one beta; give --beta"),
     ({"loss": ["aot"], "batch_size": 4, "micro_batch": 1}, "--loss aot sorts the pairs of a micro-batch"),
-    ({"loss": ["dpop"]}, "--loss dpop and --dpop-lambda, a number above 0, go together; got dpop, None"),
-    ({"loss": ["dpop"], "dpop_lambda": 0.0}, "go together; got dpop, 0.0"),
-    ({"loss": ["dpop"], "dpop_lambda": math.inf}, "go together; got dpop, inf"),
-    ({"dpop_lambda": 5.0}, "go together; got sigmoid, 5.0"),
+    ({"loss": ["dpop"]}, "--loss dpop needs --dpop-lambda, the weight of its penalty; give a number above 0"),
+    ({"loss": ["dpop"], "dpop_lambda": 0.0}, "--dpop-lambda must be above 0 and finite, got 0.0"),
+    ({"loss": ["dpop"], "dpop_lambda": math.inf}, "--dpop-lambda must be above 0 and finite, got inf"),
+    ({"loss": ["ipo"], "dpop_lambda": 5.0}, "--dpop-lambda 5.0 is of --loss dpop, and the loss is ipo; leave it out"),
     ({"loss": ["dpop", "ipo"], "dpop_lambda": 5.0}, "dpop changes the reference of all terms"),
     ({"loss": ["dpop"], "dpop_lambda": 5.0, "ld_alpha": 0.5}, "--ld-alpha and --loss dpop do not go together"),
     ({"loss": ["dpop"], "dpop_lambda": 5.0, "label_smoothing": 0.1}, "--loss dpop takes no --label-smoothing"),
@@ -178,9 +184,28 @@ def test_every_option_of_a_loss_is_part_of_the_identity() -> None:
     assert settings(loss=["simpo"]).identity() == OLD_IDENTITY | simpo
     dpop = {"loss": "dpop", "dpop_lambda": 5.0}
     assert settings(loss=["dpop"], dpop_lambda=5.0).identity() == OLD_IDENTITY | dpop
-    # A mean over a micro-batch's tokens, and what is sorted within it, depend on its size.
-    assert settings(loss=["sigmoid", "sft"]).identity()["micro_batch"] == 8
-    assert [name for name in LOSSES if is_batchwise(name)] == ["aot", "aot_unpaired", "sft"]
+    # What is sorted within a micro-batch depends on its size.
+    assert settings(loss=["sigmoid", "aot"]).identity()["micro_batch"] == 8
+    assert [name for name in LOSSES if is_batchwise(name)] == ["aot", "aot_unpaired"]
+
+
+@pytest.mark.parametrize(
+    ("given", "note"),
+    [
+        (
+            ["sigmoid", "ipo"],
+            "--loss sigmoid,ipo adds terms on different scales, with one beta (sigmoid: of summed log-probs; ipo: a "
+            "square of means per token); equal weights are no equal parts",
+        ),
+        (["sigmoid", "sppo_hard:0.1"], "sppo_hard: a square of summed log-probs"),
+        (["sigmoid", "sigmoid_norm"], "sigmoid_norm: of means per token"),
+        (["sigmoid", "bco_pair", "sft"], None),
+        (["ipo", "sft"], None),
+    ],
+)
+def test_terms_on_different_scales_are_said(given: list[str], note: str | None) -> None:
+    said = scale_note(loss_text(given))
+    assert said is None if note is None else note in str(said)
 
 
 def test_settings_are_said_with_their_sources() -> None:

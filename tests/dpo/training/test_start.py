@@ -127,8 +127,9 @@ def test_simpo_goes_on_from_an_adapter(place: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (["--start", "{place}/sft"], "is no checkpoint-<step> directory"),
-        (["--start", "{place}/nowhere/checkpoint-2"], "is no checkpoint-<step> directory"),
+        (["--start", "{place}/sft"], "directory; {place}/sft has those of steps 0, 2, 4, 6"),
+        (["--start", "{place}/sft/checkpoint-3"], "directory; {place}/sft has those of steps 0, 2, 4, 6"),
+        (["--start", "{place}/nowhere/checkpoint-2"], "directory; give one of a training's checkpoints"),
         (["--start", "{place}/sft/checkpoint-2", "--model", "arith-worked"], "was not trained from --model arith-work"),
         (["--start", "{place}/alone/checkpoint-2"], "has no training.json beside it"),
         (["--start", "{place}/cut/checkpoint-2"], "is half-written (model.safetensors is cut short)"),
@@ -145,7 +146,7 @@ def test_bad_starts_are_one_line(place: Path, change: list[str], message: str) -
     done = invoke(*dpo(place, place / "x", *(text.format(place=place) for text in change)))
     assert done.exit_code == 2
     [line] = [line for line in done.output.splitlines() if line.startswith("error: ")]
-    assert message in line
+    assert message.format(place=place) in line
     assert not (place / "x").exists()
 
 

@@ -54,6 +54,18 @@ def test_checkpoints_from_step_0_on(place: Path) -> None:
     assert not torch.equal(weights(place / "dpo/checkpoint-6")["model.norm.weight"], base["model.norm.weight"])
 
 
+def test_no_model_card_is_left(place: Path) -> None:
+    """Neither TRL's nor PEFT's, which say nothing that training.json does not."""
+    more = [*FEW, "--steps", "1", "--quiet"]
+    pairs = ["--model", "arith-mixed", "--pairs", place / "pairs.jsonl"]
+    good("dpo", *pairs, *more, "--lora-rank", "4", "--out", place / "card-lora")
+    good("dpo", *pairs, *more, "--loss", "simpo", "--out", place / "card-simpo")
+    good("sft", *pairs, *more, "--select", "chosen", "--lora-rank", "4", "--out", place / "card-sft")
+    for out in ("dpo", "card-lora", "card-simpo", "card-sft"):
+        assert (place / out / "training.json").is_file()
+        assert [path for path in (place / out).rglob("*") if path.suffix == ".md"] == []
+
+
 def test_training_is_fed_the_tokens_that_are_measured(place: Path) -> None:
     """At the first step the whole batch is every pair: TRL's own log-probs must be the engine's."""
     first = log(place / "dpo")[0]
