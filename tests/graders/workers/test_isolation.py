@@ -76,7 +76,7 @@ def test_hostile_answers_come_back_and_are_not_right(
         assert grade_math(response, "4321").correct is not True
         assert grade_math(response, r"4321\sqrt{2}").correct is not True
         assert grade_gsm8k(response, "4321").correct is not True
-        assert time.monotonic() - start < 15
+        assert time.monotonic() - start < 60
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,10 +102,10 @@ def test_hostile_answers_come_back_and_are_not_right(
     ids=lambda r: ascii(r[:20]),
 )
 def test_long_responses_are_read_in_linear_time(response: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert grade_math(response, "4321").correct is not True
     assert grade_gsm8k(response, "4321").correct is not True
-    assert time.monotonic() - start < 4
+    assert time.process_time() - start < 20  # in quadratic time it would be hours
 
 
 def test_deadline_is_kept_and_the_next_question_is_answered() -> None:
