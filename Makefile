@@ -11,7 +11,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 # would compile everything anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test quick check install schemas squeeze clean
+.PHONY: demo test quick check install schemas squeeze squeeze-smollm2 clean
 
 demo: $(VENV)/installed
 	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32 --draw low=temperature:0.25,n:8
@@ -19,6 +19,10 @@ demo: $(VENV)/installed
 # The claims about DPO on the embedded model, by results/squeeze/conditions.yaml; FAST=1 takes one seed.
 squeeze: $(VENV)/installed
 	$(BIN)/python scripts/run_squeeze.py $(if $(FAST),--fast)
+
+# The same claims about a pretrained model, some hours on two cores; goes on where it stopped.
+squeeze-smollm2: $(VENV)/installed
+	$(BIN)/python scripts/run_squeeze.py --conditions results/squeeze/smollm2/conditions.yaml --work .squeeze-smollm2
 
 # Two at a time, each file's tests in one process, where they share engines and runs. Unbound: vLLM's CPU build would
 # bind the engines of both to one core.

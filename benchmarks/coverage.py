@@ -16,12 +16,14 @@ import argparse
 import sys
 import time
 
-from simulations import arms, clusters, families, nats, pairs, ratios, runs
+from simulations import arms, clusters, families, levels, nats, pairs, ratios, runs
 from simulations.base import HIGHEST_ERROR, LOWEST_COVERAGE, Experiment, cells, is_outside, worst
 
 SIZES = (3, 5, 10, 20, 50, 150)
 EXPERIMENTS: tuple[Experiment, ...] = tuple(
-    experiment for module in (arms, ratios, nats, clusters, pairs, families, runs) for experiment in module.EXPERIMENTS
+    experiment
+    for module in (arms, ratios, nats, clusters, pairs, levels, families, runs)
+    for experiment in module.EXPERIMENTS
 )
 
 

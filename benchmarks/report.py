@@ -165,7 +165,7 @@ def main() -> None:
             write_run(directory, count, args.n, args.tokens)
             size = sum(path.stat().st_size for path in directory.rglob("*.parquet")) / 2**20
             seconds, peak = measure(
-                [sys.executable, "-m", "bon_eval.cli", "report", str(directory), "--no-texts", *options]
+                [sys.executable, "-m", "bon_eval.cli", "report", str(directory), "--own", "--no-texts", *options]
             )
         found.append((count, seconds, peak))
         line = f"{count:6d} problems x {args.n} x {args.tokens} tokens ({size:6.0f} MiB stored): "

@@ -81,11 +81,15 @@ class DrawSpec:
 def specs(config: Mapping[str, Any]) -> tuple[DrawSpec, ...]:
     """The draws of a run in the order of the requests, greedy and the pool first.
 
-    `config`: as run.json has it; ``n``, ``temperature`` and, where there are any, ``draws`` are enough.
+    `config`: as run.json has it; ``n``, ``temperature`` and, where there are any, ``draws`` are enough. That of an
+    imported run says whether there is a greedy draw (``greedy``); how its pool was sampled is the other program's, and
+    its spec names the pool alone.
     """
+    imported = "greedy" in config
+    temperature = 1.0 if imported else float(config["temperature"])
     return (
-        DrawSpec(GREEDY, 1, temperature=0.0),
-        DrawSpec(SAMPLE, int(config["n"]), temperature=float(config["temperature"])),
+        *(() if imported and not config["greedy"] else (DrawSpec(GREEDY, 1, temperature=0.0),)),
+        DrawSpec(SAMPLE, int(config["n"]), temperature=temperature),
         *(DrawSpec(**stored) for stored in config.get("draws", ())),
     )
 

@@ -10,6 +10,7 @@ Each message says on one line what was given, why it fails and what to do. The c
 `EngineError`      an engine that is missing, failed, or gave numbers that cannot be true
 `StoreError`       a run directory that is not one, is damaged, in use, or of another run
 `GraderError`      a grader that does not exist or whose workers cannot be started
+`SourceError`      a file of another program that cannot be imported as it is
 =================  =========================================================================
 """
 
@@ -53,6 +54,10 @@ class StoreError(BonEvalError):
 
 class GraderError(BonEvalError):
     """A grader that does not exist, or whose workers cannot be started."""
+
+
+class SourceError(BonEvalError):
+    """A file of another program that cannot be imported as it is, or a run that cannot be exported."""
 
 
 def unknown_name(kind: str, given: str, valid: list[str]) -> str:

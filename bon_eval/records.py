@@ -133,6 +133,9 @@ class Response:
     like the two below."""
     token_entropy: tuple[float, ...] | None = None
     token_self_certainty: tuple[float, ...] | None = None
+    stated: tuple[float, int] | None = None
+    """Of an imported response without token log-probs: the log-likelihood (NaN: unknown) and the number of tokens (0:
+    unknown) that its source states."""
 
     @property
     def n_bytes(self) -> int:
@@ -150,12 +153,12 @@ class Response:
     @property
     def n_tokens(self) -> int:
         """Number of tokens, end token included."""
-        return len(self.token_logprobs)
+        return len(self.token_logprobs) if self.stated is None else self.stated[1]
 
     @property
     def log_likelihood(self) -> float:
         """Sum of token_logprobs in nats (float64 sum in token order)."""
-        return float(sum(self.token_logprobs))
+        return float(sum(self.token_logprobs)) if self.stated is None else self.stated[0]
 
     @property
     def truncated(self) -> bool:
@@ -234,6 +237,9 @@ class Pool:
     loaded."""
     plugin_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """Name of a user's own scorer -> its scores, (P, N); what was loaded."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Of an imported run: ``log_likelihood`` (NaN then), ``n_tokens`` (0 then), ``truncated`` (False then) and others
+    that its source does not state -> why."""
 
     def __post_init__(self) -> None:
         shape = (len(self.problem_ids), self.n)
@@ -273,7 +279,7 @@ class Pool:
         taken: dict[str, Any] = {name: None if array is None else array[index] for name, array in arrays.items()}
         taken["plugin_scores"] = {name: scores[index] for name, scores in self.plugin_scores.items()}
         ids = tuple(self.problem_ids[i] for i in index)
-        return Pool(problem_ids=ids, same_told_by=self.same_told_by, **taken)
+        return Pool(problem_ids=ids, same_told_by=self.same_told_by, absent=self.absent, **taken)
 
     def under_strict_format(self) -> Pool:
         """The same pool with the verdicts of the strict format as its verdicts (without token log-probs).

@@ -23,6 +23,7 @@ from bon_eval.analysis.draws.pairs import draw_pairs
 from bon_eval.analysis.draws.values import draw_values, pool_values
 from bon_eval.analysis.explain import explain
 from bon_eval.analysis.families import arm_pairs, selected_scorer
+from bon_eval.analysis.levels.compute import levels
 from bon_eval.analysis.responses import Array, Drawn, Responses
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.settings import DEFAULT_SCORERS, Settings, resolve_settings
@@ -140,7 +141,7 @@ def analyse(
     pairs = arm_pairs(data, settings, cells, arms)
     replayed = replay(data, settings, _mapping(run.meta, "config").get("temperature"))
     return Analysis(
-        run=_run_facts(run),
+        run=run_facts(run),
         settings=settings,
         pool_size=run.pool.n,
         n_problems=len(responses.golds),
@@ -162,10 +163,11 @@ def analyse(
         draw_problems=(*pool_values(data, settings), *(arm for draw in found for arm in draw.arms)) if found else (),
         variants=others,
         variant_reasons=reasons,
+        levels=levels(responses, settings, specs, _mapping(run.meta, "config").get("temperature")),
     )
 
 
-def _run_facts(run: AnalysedRun) -> dict[str, object]:
+def run_facts(run: AnalysedRun) -> dict[str, object]:
     """What a report says about the run itself; content hashes stand in the configuration as ``*_hash``."""
     config = _mapping(run.meta, "config")
     sessions = run.meta.get("sessions")
@@ -179,7 +181,7 @@ def _run_facts(run: AnalysedRun) -> dict[str, object]:
         "redrawn": sum(s.get("redrawn", 0) for s in sessions) if isinstance(sessions, list) else 0,
         "extents": session_extents(sessions if isinstance(sessions, list) else []),
         "grader": dict(run.grader),
-    }
+    } | ({"source": run.meta["source"]} if "source" in run.meta else {})
 
 
 def _mapping(meta: Mapping[str, object], key: str) -> dict[str, Any]:
@@ -209,11 +211,11 @@ def _responses(run: AnalysedRun, settings: Settings, duplicates: Array | None) -
         golds=tuple(gold_of[problem_id] for problem_id in pool.problem_ids),
         greedy=greedy.take([greedy_row[problem_id] for problem_id in pool.problem_ids]),
         pool=pool,
-        scores={name: _scores(get_scorer(name, seed=settings.seed), pool) for name in settings.scorers},
+        scores={name: scores_of(get_scorer(name, seed=settings.seed), pool) for name in settings.scorers},
         duplicates=duplicates,
         clusters=None if settings.cluster is None else clusters_of(run.problems, pool.problem_ids, settings.cluster),
         others=_others(run, settings, pool),
-        chance=_chance(run, [gold_of[problem_id] for problem_id in pool.problem_ids]),
+        chance=chance_levels(run, [gold_of[problem_id] for problem_id in pool.problem_ids]),
         vote_scores={
             name: get_scorer(name, seed=settings.seed).over(pool)
             for name in dict.fromkeys(get_vote(vote).scorer for vote in settings.votes)
@@ -230,7 +232,7 @@ def _others(run: AnalysedRun, settings: Settings, pool: Pool) -> dict[str, Drawn
             raise StoreError(f"draw {name!r} does not cover the problems of the pool; resume the run to complete it")
         found[name] = Drawn(
             pool=drawn,
-            scores={scorer: _scores(get_scorer(scorer, seed=settings.seed), drawn) for scorer in settings.scorers},
+            scores={scorer: scores_of(get_scorer(scorer, seed=settings.seed), drawn) for scorer in settings.scorers},
             vote_scores={
                 scorer: get_scorer(scorer, seed=settings.seed).over(drawn)
                 for scorer in dict.fromkeys(get_vote(vote).scorer for vote in settings.votes)
@@ -240,7 +242,7 @@ def _others(run: AnalysedRun, settings: Settings, pool: Pool) -> dict[str, Drawn
     return found
 
 
-def _chance(run: AnalysedRun, golds: Sequence[str]) -> Array | None:
+def chance_levels(run: AnalysedRun, golds: Sequence[str]) -> Array | None:
     """As the task states it, else by the grader of the grades and each problem's own options; None where it is 0."""
     stated = _mapping(run.meta, "config").get("chance")
     levels = (chance_level(run.grader.get("name", ""), gold) if stated is None else stated for gold in golds)
@@ -260,6 +262,6 @@ def _of_prompts(run: AnalysedRun, settings: Settings) -> Iterator[str]:
     yield from unclosed(noted.get("open_turn"))
 
 
-def _scores(scorer: Scorer, pool: Pool) -> Array:
+def scores_of(scorer: Scorer, pool: Pool) -> Array:
     """Of a blind scorer all alike: ties share, so that best-of-n by it is its expectation and no one draw of it."""
     return np.zeros(pool.log_likelihood.shape) if scorer.blind else scorer.over(pool)

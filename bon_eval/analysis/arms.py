@@ -111,8 +111,9 @@ def row_label(arm: str, n: int, scorer: str | None) -> str:
 
 
 def stacked(pool: Pool) -> Array:
-    """(quantities, P, N)."""
-    return np.stack([getattr(pool, name).astype(np.float64) for name in QUANTITIES])
+    """(quantities, P, N); a quantity that an imported run lacks is 0 and not to be shown."""
+    values = [getattr(pool, name).astype(np.float64) for name in QUANTITIES]
+    return np.stack([np.zeros_like(v) if q in pool.absent else v for q, v in zip(QUANTITIES, values, strict=True)])
 
 
 def compute_data(responses: Responses, settings: Settings, *, curves: bool, votes_at_last: bool | None = None) -> Data:

@@ -16,6 +16,7 @@ from bon_eval.analysis.curves import CurvePoint
 from bon_eval.analysis.draws.facts import DrawFacts, DrawPair
 from bon_eval.analysis.draws.values import ArmValues
 from bon_eval.analysis.explain import Explanation
+from bon_eval.analysis.levels.facts import Levels
 from bon_eval.analysis.settings import Settings
 from bon_eval.analysis.shapes import ReasoningRow
 from bon_eval.analysis.unrun_arms import Replayed
@@ -267,6 +268,8 @@ class Analysis:
     variants: tuple[Variant, ...] = ()
     variant_reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a variant that is not there -> why."""
+    levels: Levels = field(default_factory=Levels)
+    """Whether likelihood predicts correctness, across methods, settings, prompt-answer pairs and responses."""
 
     @property
     def units(self) -> tuple[int, str]:

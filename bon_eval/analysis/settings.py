@@ -98,17 +98,20 @@ def default_ns(pool_size: int) -> tuple[int, ...]:
     return tuple(sorted(powers | {pool_size}))
 
 
-def check_comparison_draws(draws: int) -> None:
+def check_comparison_draws(draws: int, pairs: int = 1) -> None:
     """Raise `ConfigError` where so few bootstrap draws could not show a difference in accuracy, however large it is.
 
     The smallest bootstrap p-value is 2 / (draws + 1), and Holm's correction multiplies the smallest of the table by the
-    number of its accuracies. Tests in closed form need no draws, but which tests these are depends on the values.
+    number of its accuracies, for each pair of runs. Tests in closed form need no draws, but which tests these are
+    depends on the values.
     """
-    least = math.ceil(2 * COMPARED_ACCURACIES / 0.05)
+    tests = pairs * COMPARED_ACCURACIES
+    least = math.ceil(2 * tests / 0.05)
     if draws < least:
+        what = "two runs" if pairs == 1 else f"{pairs} pairs of runs"
         raise ConfigError(
-            f"{draws} bootstrap draws are too few to compare two runs: the smallest p-value that they can give is "
-            f"2 / {draws + 1}, which is not below 0.05 once it is adjusted for {COMPARED_ACCURACIES} accuracies; give "
+            f"{draws} bootstrap draws are too few to compare {what}: the smallest p-value that they can give is "
+            f"2 / {draws + 1}, which is not below 0.05 once it is adjusted for {tests} accuracies; give "
             f"--draws {least} or more"
         )
 

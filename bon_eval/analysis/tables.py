@@ -218,16 +218,37 @@ def _guessing(chance: Array | None, n: int) -> tuple[float, float] | tuple[None,
 def _headline(
     data: Data, settings: Settings, against: Literal["greedy", "sample"], test: PairedTest, p_holm: float
 ) -> Headline:
-    responses = data.responses
-    units, unit = responses.units
     arm = f"best-of-{settings.ns[-1]} by {settings.primary_scorer}"
     other = {"greedy": "greedy decoding", "sample": "one sample"}[against]
+    verdict, sentence = verdict_sentence(arm, other, test, p_holm, settings, data.responses.units)
+    return Headline(against=against, test=test, p_holm=p_holm, verdict=verdict, sentence=sentence)
+
+
+def verdict_sentence(
+    arm: str,
+    other: str,
+    test: PairedTest,
+    p_value: float,
+    settings: Settings,
+    of: tuple[int, str],
+    family: str = "the n of the table",
+) -> tuple[str, str]:
+    """The verdict on one arm's accuracy minus another's, in a word and in a sentence.
+
+    Args:
+        arm, other: in words.
+        test: of the difference.
+        p_value: adjusted for its family.
+        settings: of the analysis.
+        of: how many of what are resampled (see `Responses.units`).
+        family: what the p-value is adjusted over.
+    """
+    units, unit = of
     if units < LEAST_PROBLEMS:
         few = counted(units, unit)
         sentence = f"Whether {arm} is more accurate than {other} is not said of {few}; from {LEAST_PROBLEMS} on."
-        return Headline(against, test, p_holm, "not shown", sentence)
-    margin = settings.equivalence_margin
-    verdict = test.verdict(p_value=p_holm, margin=margin, alpha=settings.alpha)
+        return "not shown", sentence
+    verdict = test.verdict(p_value=p_value, margin=settings.equivalence_margin, alpha=settings.alpha)
     numbers = f"{100 * test.difference:+z.1f} points [{100 * test.low:+z.1f}, {100 * test.high:+z.1f}]"
     numbers += f" over {units} {unit}s"
     if settings.alpha == 0.0:
@@ -236,7 +257,7 @@ def _headline(
         sentence = f"A difference in accuracy between {arm} and {other} is not shown: {numbers}"
         if not test.low <= 0.0 <= test.high:
             looks = f", of which {settings.alpha:.4f} is needed at each of {settings.looks} looks"
-            sentence += f"; by itself p = {test.p_value:.4f}, over the n of the table {p_holm:.4f}"
+            sentence += f"; by itself p = {test.p_value:.4f}, over {family} {p_value:.4f}"
             sentence += looks if settings.looks > 1 else ""
         sentence += "."
     elif verdict == "same":
@@ -246,4 +267,4 @@ def _headline(
         )
     else:
         sentence = f"The accuracy of {arm} is {verdict} than that of {other}: {numbers}."
-    return Headline(against=against, test=test, p_holm=p_holm, verdict=verdict, sentence=sentence)
+    return verdict, sentence

@@ -1,17 +1,19 @@
-"""The command that compares two stored runs."""
+"""The command that compares stored runs of one task."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from bon_eval.cli.options import PATH, allow_options, allowed, cluster_option, draws_option, html_option, seed_option
+from bon_eval.errors import ConfigError
 
 
 def compare_stored(
-    before: Path,
-    after: Path,
+    paths: Sequence[Path],
+    names: Sequence[str],
     out: Path | None,
     seed: int,
     draws: int,
@@ -19,44 +21,83 @@ def compare_stored(
     html: bool = True,
     cluster: str | None = None,
 ) -> None:
-    """Compare two stored runs, write the comparison's files, print it."""
-    from bon_eval.analysis.two_runs.comparison import compare_runs
-    from bon_eval.report.comparison.terminal import render, write_comparison
-    from bon_eval.store.files import make_directory
+    """Compare stored runs, write the comparison's files, print it.
+
+    Args:
+        paths: the run directories, two or more.
+        names: of the runs, as many; empty: each has its model's. ``before`` and ``after`` are those of a training.
+        out: where the files go; None: to the last run.
+        seed, draws, cluster: as in `bon_eval.analysis.two_runs.comparison.compare_runs`.
+        allow: what the runs may differ in.
+        html: whether to write the page, too.
+
+    Raises:
+        ConfigError: fewer than two runs, names that do not fit, runs that cannot be compared.
+        StoreError: a run is unfinished, damaged or not graded, or a file cannot be written.
+    """
+    from bon_eval.store.files import make_directory, remove_older
     from bon_eval.store.reader import load_run
 
-    runs = load_run(before), load_run(after)
-    found = compare_runs(*runs, seed=seed, draws=draws, allow_different=allow, cluster=cluster)
-    directory = out or after
-    make_directory(directory)
-    names = list(write_comparison(found, directory))
-    if html:
-        from bon_eval.analysis.analyse import analyse
-        from bon_eval.report.comparison.page import write_comparison_page
-        from bon_eval.store.comparable import same_prompts
-        from bon_eval.store.forced import load_likelihoods
+    if len(paths) < 2:
+        raise ConfigError(f"compare takes two runs or more, and there is {len(paths)}; name the others, too")
+    runs = [load_run(path) for path in paths]
+    directory = out or paths[-1]
+    if len(runs) > 2:
+        from bon_eval.analysis.several_runs.comparison import compare_several
+        from bon_eval.report.comparison.several import render_several, write_several
 
-        first, second = (
-            analyse(run, seed=seed, draws=draws, duplicates=run.duplicates, cluster=cluster) for run in runs
+        together = compare_several(runs, names=names, seed=seed, draws=draws, allow_different=allow, cluster=cluster)
+        make_directory(directory)
+        written = list(write_several(together, directory))
+        if html:
+            from bon_eval.report.comparison.several_page import write_several_page
+
+            written.append(write_several_page(runs, together, directory).name)
+        click.echo(render_several(together))
+    else:
+        from bon_eval.analysis.two_runs.comparison import compare_runs
+        from bon_eval.analysis.two_runs.names import STORY
+        from bon_eval.report.comparison.terminal import render, write_comparison
+
+        first, second = runs
+        found = compare_runs(
+            first,
+            second,
+            seed=seed,
+            draws=draws,
+            allow_different=allow,
+            cluster=cluster,
+            tuning=tuple(names) == STORY,
+            names=names,
         )
-        likelihoods = load_likelihoods(*runs) if same_prompts(*runs) else None
-        names.append(write_comparison_page(runs, (first, second), found, likelihoods, directory).name)
-    click.echo(render(found))
-    click.echo(f"written to {directory}: {', '.join(names)}")
+        make_directory(directory)
+        written = list(write_comparison(found, directory))
+        if html:
+            from bon_eval.report.comparison.page import write_comparison_page
+
+            written.append(write_comparison_page((first, second), found, directory).name)
+        click.echo(render(found))
+    remove_older(directory, {"compare.html", "compare_curves.csv"}.difference(written))
+    click.echo(f"written to {directory}: {', '.join(written)}")
 
 
 @click.command()
-@click.argument("before", metavar="RUN_BEFORE", type=PATH)
-@click.argument("after", metavar="RUN_AFTER", type=PATH)
+@click.argument("runs", metavar="RUN RUN...", type=PATH, nargs=-1, required=True)
+@click.option(
+    "--as",
+    "names",
+    metavar="NAME,NAME",
+    help="What the runs are called; before,after: the second model is tuned from the first. [default: their models]",
+)
 @draws_option
 @seed_option("Of bootstrap.")
 @cluster_option
 @allow_options
-@click.option("--out", type=PATH, help="Where compare.html, .json and .csv go. [default: RUN_AFTER]")
+@click.option("--out", type=PATH, help="Where compare.html, .json and .csv go. [default: the last RUN]")
 @html_option
 def compare(
-    before: Path,
-    after: Path,
+    runs: tuple[Path, ...],
+    names: str | None,
     draws: int,
     seed: int,
     cluster: str | None,
@@ -65,5 +106,10 @@ def compare(
     out: Path | None,
     html: bool,
 ) -> None:
-    """Compare a base model's stored run with its tuned model's, problem by problem."""
-    compare_stored(before, after, out, seed, draws, allowed(allow_different, allow_different_prompts), html, cluster)
+    """Compare stored runs of one task, problem by problem.
+
+    Any runs are compared by their accuracies. Two runs that were scored by each other's models (`bon-eval score`) are
+    compared by likelihoods, too. --as before,after says that the second one's model was tuned from the first one's.
+    """
+    given = [] if names is None else [name.strip() for name in names.split(",")]
+    compare_stored(runs, given, out, seed, draws, allowed(allow_different, allow_different_prompts), html, cluster)

@@ -123,6 +123,7 @@ verdict_options = option_block(
         help="Points of accuracy that make no difference: shown to be the same.",
     ),
     cluster_option,
+    click.option("--looks", default=1, show_default=True, help="Planned looks at a growing run, which share the 5 %."),
 )
 allow_options = option_block(
     click.option(

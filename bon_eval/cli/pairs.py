@@ -85,10 +85,17 @@ def pairs(
     from bon_eval.dpo.pairs.from_run import pairs_of_run
     from bon_eval.dpo.pairs.off_policy import policy_facts
     from bon_eval.dpo.pairs.recipes import PairOptions, order_of
+    from bon_eval.store.imported.source import absent
 
     options = PairOptions(**given)
     built = pairs_of_run(run_dir, recipe, options, form=form, task=task, trained=trained, rejected=rejected)
-    facts = policy_facts(built.pairs, built.trained)
+    lacking = {**absent(built.trained.meta)}
+    unknown = [lacking[name] for name in ("greedy", "log_likelihood") if name in lacking]
+    policy = [f"how many sides the model says by itself is not known: {'; '.join(unknown)}"] if unknown else []
+    if "truncated" in lacking:
+        policy.append(f"cut responses may be among them: {lacking['truncated']}")
+    if not unknown:
+        policy += policy_facts(built.pairs, built.trained).lines()
     write_pairs(out, built.pairs)
     used = len({pair.problem_id for pair in built.pairs})
     order = order_of(recipe, options) if recipe == "wrong-wrong" else None
@@ -96,7 +103,7 @@ def pairs(
         f"{recipe}{'' if order is None else f' ({order})'}: {counted(len(built.pairs), 'pair')} from {used} of "
         f"{counted(built.n_problems)}, seed {options.seed}"
     )
-    for line in (*what_lacks(built), *facts.lines()):
+    for line in (*what_lacks(built), *policy):
         click.echo(line)
     click.echo(f"written to {out}")
 

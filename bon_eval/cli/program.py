@@ -13,6 +13,7 @@ import click
 from bon_eval import __version__
 from bon_eval.cli.compare import compare, compare_stored
 from bon_eval.cli.config_file import config_option
+from bon_eval.cli.imports import export, import_
 from bon_eval.cli.options import (
     PATH,
     adapter_option,
@@ -40,17 +41,10 @@ from bon_eval.cli.options import (
 )
 from bon_eval.cli.output import is_of_output, report_output
 from bon_eval.cli.pairs import pairs, probes
+from bon_eval.cli.report import report, report_run
 from bon_eval.cli.scale import merge, plan
-from bon_eval.cli.stored import (
-    check_stored,
-    grade,
-    report,
-    report_run,
-    score,
-    scorers,
-    summarise_runs,
-    summary,
-)
+from bon_eval.cli.score import score
+from bon_eval.cli.stored import figures, grade, scorers, summarise_runs, summary
 from bon_eval.cli.tasks import tasks
 from bon_eval.cli.train import dpo, sft, track
 from bon_eval.engines import REMOTE
@@ -147,6 +141,7 @@ def run(
     ns: str | None,
     draws: int,
     margin: float,
+    looks: int,
     html: bool,
     after: str | None,
     allow_different: tuple[str, ...],
@@ -157,6 +152,7 @@ def run(
     """Sample, grade and report: one model on one task, or on each task of a group."""
     from bon_eval.analysis.settings import DEFAULT_SCORERS, check_comparison_draws, resolve_settings
     from bon_eval.engines.no_torch import leave_out_torch
+    from bon_eval.report.stored.own import check_stored
     from bon_eval.run.execute import execute
     from bon_eval.run.options import RunOptions
     from bon_eval.run.prepare import prepare
@@ -182,8 +178,10 @@ def run(
             seed=options.seed,
             draws=draws,
             margin=margin / 100.0,
+            looks=looks,
         )
-    shown: dict[str, Any] = {"votes": votes, "arms": arms, "margin": margin, "cluster": options.cluster, "html": html}
+    shown: dict[str, Any] = {"votes": votes, "arms": arms, "margin": margin, "cluster": options.cluster, "looks": looks}
+    shown |= {"html": html}
     if group is not None:
         from bon_eval.run.group import execute_group, prepare_group
 
@@ -201,9 +199,8 @@ def run(
         pair = prepare_before_after(options, after, allow_different_prompts="prompts" in allow)
         for directory in execute_before_after(pair, fresh=options.fresh, quiet=quiet):
             report_run(directory, scorers, wanted, options.seed, draws, **shown)
-        compare_stored(
-            pair.before.directory, pair.after.directory, None, options.seed, draws, allow, html, options.cluster
-        )
+        both = (pair.before.directory, pair.after.directory)
+        compare_stored(both, ("before", "after"), None, options.seed, draws, allow, html, options.cluster)
         return
     prepared = prepare(options)
     directory = execute(prepared, fresh=options.fresh, quiet=quiet)
@@ -229,5 +226,25 @@ def doctor(model: str, engines: tuple[str, ...], dtype: str, engine_arg: tuple[s
         click.echo(line)
 
 
-for _command in (report, grade, score, compare, summary, scorers, plan, merge, tasks, pairs, probes, dpo, sft, track):
+for _command in (
+    *(
+        report,
+        figures,
+        grade,
+        score,
+        compare,
+        summary,
+        scorers,
+        plan,
+        merge,
+        tasks,
+        pairs,
+        probes,
+        dpo,
+        sft,
+        track,
+        import_,
+    ),
+    export,
+):
     main.add_command(_command)

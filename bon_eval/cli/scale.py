@@ -109,7 +109,7 @@ def plan(
 @quiet_option
 def merge(shards: tuple[Path, ...], out: Path | None, partial: bool, seed: int, html: bool, quiet: bool) -> None:
     """Join the shards of a run into that run, then grade and report it."""
-    from bon_eval.cli.stored import report_run
+    from bon_eval.cli.report import report_run
     from bon_eval.run.console.progress import say
     from bon_eval.run.grading import grade_run
     from bon_eval.store.merge import merge_shards

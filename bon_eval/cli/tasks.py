@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bon_eval.cli.options import (
+    PATH,
     chat_of,
     data_option,
     data_options,
@@ -22,7 +23,7 @@ from bon_eval.errors import ConfigError, counted
 
 @click.group()
 def tasks() -> None:
-    """List, show and check tasks."""
+    """List, show, make and check tasks."""
 
 
 @tasks.command("list")
@@ -77,6 +78,41 @@ def tasks_show(task: str, model: str | None, **given: Any) -> None:
             click.echo(f"text {text!r}")
         for caution in unclosed(ready.open_turn):
             click.echo(f"caution: {caution}")
+
+
+@tasks.command("new")
+@click.argument("name")
+@click.option("--data", type=PATH, required=True, help="JSONL, JSON, CSV or Parquet file with a problem in each row.")
+@click.option("--out", type=PATH, help="The file to write. [default: NAME.yaml]")
+@click.option("--question", metavar="COLUMN", help="[default: by its name]")
+@click.option("--answer", metavar="COLUMN", help="The right answers. [default: by its name]")
+@click.option("--options", metavar="COLUMN", help="Lists of options of multiple choice. [default: by its name]")
+@click.option("--grader", help="A grader, or FILE.py:FUNCTION. [default: the first that grades the answers right]")
+def tasks_new(name: str, data: Path, out: Path | None, grader: str | None, **columns: str | None) -> None:
+    """Write a task file for a data file, which runs as it stands."""
+    from bon_eval.store.files import make_directory, write_text
+    from bon_eval.tasks.new import draft_task
+
+    path = out or Path(f"{name}.yaml")
+    if name.endswith((".yaml", ".yml")):
+        raise ConfigError(f"{name!r} is a file's name; give the task's name alone, and --out FILE for another place")
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(f"--out {path} does not end in .yaml, by which a task's file is known; give it that ending")
+    if path.exists():
+        raise ConfigError(f"{path} exists already; give --out another file, or remove it")
+    draft = draft_task(name, data, path, columns=columns, grader=grader)
+    make_directory(path.parent)
+    write_text(path, draft.text)
+    read = ", ".join(f"{role} from column {column!r}" for role, column in draft.columns.items())
+    click.echo(f"wrote {path}: {counted(draft.problems)}, {read}, grader {draft.grader}")
+    sound = f"{draft.checked - draft.refused} of {draft.checked}"
+    wrong = " and near misses wrong" if draft.near_misses else "; it makes no near misses up to be tried"
+    click.echo(f"checked: on {sound} problems it grades the right answer correct{wrong}")
+    if draft.grader == "choice" and not draft.shows_options:
+        click.echo("the prompt shows no options: they must stand in the question; else name their column: --options")
+    if draft.refused:
+        click.echo(f"see which, with: bon-eval tasks check {path}; another grader may fit: --grader, docs/grading.md")
+    click.echo(f"next: bon-eval run --model M --task {path}")
 
 
 @tasks.command("check")

@@ -136,14 +136,18 @@ def sharpening_equivalent_n(
     )
     if all(test.reason is not None for test in tests):
         return EquivalentN(at, math.nan, math.nan, largest, tests[0].reason or "")
-    low, high = _accepted([test.low for test in tests], [test.high for test in tests])
+    low, high = accepted([test.low for test in tests], [test.high for test in tests])
     if any(tests[k].marked for end in (at, low, high) for k in _neighbours(end, largest)):
         return EquivalentN(at, math.nan, math.nan, largest, TOO_SKEWED)
     return EquivalentN(at, min(low, at), max(high, at), largest)
 
 
-def _accepted(low: list[float], high: list[float]) -> tuple[float, float]:
-    """The smallest n whose upper limit is not below 0, and the largest one whose lower limit is not above 0."""
+def accepted(low: list[float], high: list[float]) -> tuple[float, float]:
+    """The smallest n whose upper limit is not below 0, and the largest one whose lower limit is not above 0.
+
+    Args:
+        low, high: limits of a difference at n = 1 .. N that passes 0 from below, NaN where there are none.
+    """
     if low[0] > 0.0:
         return 1.0, 1.0
     first = next((k for k, limit in enumerate(high) if not limit < 0.0), None)

@@ -13,10 +13,11 @@ from bon_eval.graders.choice import CHOICE
 from bon_eval.graders.game24 import GAME24
 from bon_eval.graders.math import MATH
 from bon_eval.graders.numeric import GSM8K, NUMERIC
-from bon_eval.graders.plugin import PluginGrader
+from bon_eval.graders.plugin import OwnFileGrader, PluginGrader
 from bon_eval.graders.reasoning import reasoning_of
 from bon_eval.graders.true_false import TRUE_FALSE
 from bon_eval.graders.workers.foreign import plugin_names
+from bon_eval.graders.workers.own_file import is_file_name
 
 __all__ = [
     "GRADERS",
@@ -35,14 +36,17 @@ GRADERS: dict[str, AnswerGrader] = {g.name: g for g in (MATH, GSM8K, NUMERIC, CH
 
 
 def get_grader(name: str) -> AnswerGrader:
-    """The grader of that name, bon-eval's own or one that an installed package offers (`bon_eval.graders.plugin`).
+    """The grader of that name: bon-eval's own, one that an installed package offers, or ``path.py:function``.
 
-    Raises `GraderError`: an unknown name (the message lists the valid ones), or a plugin that is no grader.
+    Raises `GraderError`: an unknown name (the message lists the valid ones), a plugin that is no grader, or a file that
+    cannot be read or imported or lacks the function.
     """
     if name in GRADERS:
         return GRADERS[name]
+    if is_file_name(name):
+        return OwnFileGrader(name)
     if name not in (plugins := plugin_names()):
-        raise GraderError(unknown_name("grader", name, [*GRADERS, *plugins]))
+        raise GraderError(unknown_name("grader", name, [*GRADERS, *plugins]) + ", or path.py:function")
     return PluginGrader(name)
 
 

@@ -16,11 +16,12 @@ from bon_eval.graders.answers.clean import flat, strip_edges
 from bon_eval.graders.answers.compare import compare, form_key
 from bon_eval.graders.answers.exact import UndecidedError, exact
 from bon_eval.graders.answers.forms import Form, form_of
-from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG, LimitError, ParseError
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS, TOO_LONG, LimitError
 from bon_eval.graders.answers.oracle import ExactOracle
 from bon_eval.graders.answers.units import units_agree
 from bon_eval.graders.base import UNDECIDED, Decision
 from bon_eval.graders.extract import Extract, extract
+from bon_eval.graders.language.groups import ParseError
 from bon_eval.graders.language.numerals import value_text
 from bon_eval.graders.reading.boxes import last_box
 from bon_eval.graders.reading.numbers import STATED_NUMBER
@@ -66,7 +67,7 @@ class MathGrader(AnswerGrader):
     r"""Competition mathematics: the answer in ``\boxed{}``, golds in LaTeX."""
 
     name = "math"
-    version = "math-3"
+    version = "math-4"
 
     def extract(self, response: str) -> Extract:
         """Where and what the response answers."""

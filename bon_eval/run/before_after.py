@@ -8,6 +8,7 @@ log-likelihoods on both sides then (see `bon_eval.store.forced`).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from bon_eval.run.prepare import PreparedRun, prepare
 from bon_eval.run.same_model import check_log_probs
 from bon_eval.store.files import lock
 from bon_eval.store.forced import ForcedBy, forced_responses, is_inexact, is_scored
+from bon_eval.store.imported.source import check_own_tokens, forced_as_own, longest_response
 from bon_eval.store.prompts import check_same_prompts, load_prompt_texts, load_prompts
 from bon_eval.store.reader import iter_responses
 from bon_eval.store.writer import RunStore, read_meta
@@ -130,13 +132,17 @@ def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
         BonEvalError: as `force_run` does.
     """
     meta = read_meta(by)
+    for path, of in ((by, meta), (run, read_meta(run))):
+        check_own_tokens(path, of, "scoring by another model")
     config = meta["config"]
     if base_url is not None and config["engine"] != REMOTE:
         raise ConfigError(f"--base-url names a server, and {by} was sampled with engine {config['engine']}; drop it")
     model, adapter_dir = unchanged_model(config, by)
-    prompts = load_prompts(by)
-    check_same_prompts(prompts, load_prompts(run), lambda: (dict(load_prompt_texts(by)), dict(load_prompt_texts(run))))
-    longest = max(map(len, prompts.values())) + max(int(read_meta(path)["config"]["max_tokens"]) for path in (run, by))
+    prompts, asked = load_prompts(by), load_prompts(run)
+    # In another order of the data a row number is another problem, and the tokens are the same all the same.
+    if Counter(prompts.values()) != Counter(asked.values()):
+        check_same_prompts(prompts, asked, lambda: (dict(load_prompt_texts(by)), dict(load_prompt_texts(run))))
+    longest = max(map(len, prompts.values())) + max(longest_response(read_meta(path)) for path in (run, by))
     args = config["engine_args"] | ({} if base_url is None else {"base_url": base_url})
     spec = stored_spec(config, model.directory, adapter_dir, run, longest=longest, engine_args=args)
     model_by = ForcedBy.of(config)
@@ -147,7 +153,7 @@ def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
         say(f"loading {config['model']} ({config['engine']})", quiet)
         with open_engine(config["engine"], spec) as engine:
             check_log_probs(engine, by, prompts, "serve that model again", quiet=quiet)
-            scores = force_run(run, engine, model_by, prompts, quiet=quiet)
+            scores = force_run(run, engine, model_by, asked, quiet=quiet)
             if own:
                 force_run(by, engine, model_by, prompts, quiet=quiet)
             return scores
@@ -155,7 +161,7 @@ def force_stored(run: Path, by: Path, *, base_url: str | None = None, quiet: boo
 
 def _owes_own(run: Path, meta: Mapping[str, Any]) -> bool:
     """Whether a stored run's model has still to score its own responses; never where a server gave no ids of them."""
-    if not is_inexact(meta) or is_scored(run, ForcedBy.of(meta["config"])):
+    if forced_as_own(meta) or not is_inexact(meta) or is_scored(run, ForcedBy.of(meta["config"])):
         return False
     first = next(iter_responses(run), None)
     return first is not None and bool(first.token_ids)

@@ -89,6 +89,7 @@ def open_model(
     longest: int = 0,
     probe: Request | None = None,
     others: Sequence[PreparedRun] = (),
+    log_in: Path | None = None,
     quiet: bool = False,
 ) -> OpenEngine:
     """Load the run's model, adapter included, into its engine; use the result as a context manager.
@@ -97,6 +98,7 @@ def open_model(
         longest: tokens of the longest sequence that is scored besides, prompt and response together.
         probe: what a served model is tried with. [default: the pool of the run's first problem]
         others: runs that the engine samples after this one.
+        log_in: directory of the engine's log, which lasts as long as the engine. [default: the run's]
     """
     config = prepared.config
     say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", quiet)
@@ -107,7 +109,7 @@ def open_model(
         adapter_hash=config.adapter_hash,
         seed=store.session_seed,
         max_length=max(longest, max(len(p.token_ids) for p in prepared.prompts) + config.max_tokens),
-        log_path=str(prepared.directory / "engine.log"),
+        log_path=str((log_in or prepared.directory) / "engine.log"),
         trust_remote_code=config.trust_remote_code,
         engine_args=config.engine_args,
         probe=probe or first_pool(prepared),

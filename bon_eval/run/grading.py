@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bon_eval.config import responses_per_problem
-from bon_eval.errors import counted
-from bon_eval.graders import get_grader
+from bon_eval.errors import GraderError, counted
+from bon_eval.graders import AnswerGrader, get_grader
 from bon_eval.graders.answer_classes import AnswerClasses
 from bon_eval.graders.batch import BatchGrader
+from bon_eval.graders.plugin import OwnFileGrader, PluginGrader
 from bon_eval.graders.reasoning import Parts, reasoning_between
 from bon_eval.graders.workers.isolation import DEADLINE, MEMORY_MB
+from bon_eval.graders.workers.process import OUT_OF_MEMORY
 from bon_eval.run.console.progress import Progress, say
 from bon_eval.store.files import write_atomic
 from bon_eval.store.prompts import load_prompt_texts
@@ -70,11 +72,14 @@ def grade_run(
         memory_mb: address space of a grader's worker in MiB; a comparison that needs more is unscored.
 
     Raises:
-        GraderError: no such grader, or limits that make no sense.
+        GraderError: no such grader, limits that make no sense, a function of a user's file that fails, or any other
+            grader from elsewhere that fails on every response; the older grades are kept.
         StoreError: not a run, damaged, or the disk is full; the older grades are kept.
     """
     meta = read_meta(path)
-    name = grader_name or str(meta["config"]["grader"])
+    source = grader_name or str(meta["config"]["grader"])
+    chosen = get_grader(source)
+    name = chosen.name
     golds = {p.id: p.gold for p in stored_problems(path)}
     reasoning = reasoning_between(meta["config"].get("reasoning"))
     opened = {problem: reasoning.opened_by(prompt) for problem, prompt in load_prompt_texts(path)}
@@ -87,29 +92,57 @@ def grade_run(
     target = path / "grades.parquet"
 
     failed: Counter[str] = Counter()
+    rows = 0
 
     def of_grader(why: str) -> bool:
-        """Whether a grader of another package raised, or ended its worker, or took too long."""
-        return f" in grader {name}" in why or why.startswith(f"grader {name} ")
+        """Whether a grader from elsewhere raised, or ended its worker, or took too long or too much memory."""
+        foreign = isinstance(chosen, PluginGrader) and why == OUT_OF_MEMORY
+        return foreign or f" in grader {name}" in why or why.startswith(f"grader {name} ")
 
     def write(temporary: Path) -> None:
+        nonlocal rows
         numbering = AnswerClasses(size)
         failed.clear()
+        rows = 0
         with (
-            BatchGrader(name, deadline=deadline, memory_mb=memory_mb) as grader,
+            BatchGrader(source, deadline=deadline, memory_mb=memory_mb) as grader,
             pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer,
             Progress(len(golds), label="grading", unit="problems", quiet=quiet) as progress,
         ):
             for table in _batches(stored_tables(path, meta, _COLUMNS)):
-                graded = _grade_batch(grader, name, table, golds, split, numbering, special)
+                graded = _grade_batch(grader, chosen, table, golds, split, numbering, special)
+                if isinstance(chosen, OwnFileGrader):
+                    _refuse_failure(chosen, graded, path, None if grader_name is None else source)
                 failed.update(filter(of_grader, graded["reason"].to_pylist()))
                 writer.write_table(graded)
+                rows += graded.num_rows
                 progress.advance(numbering.take_finished())
+        if failed and failed.total() == rows:
+            [(what, _)] = failed.most_common(1)
+            raise GraderError(
+                f"grader {name} failed on every response, most often: {what}; all responses are stored: mend it, then "
+                f"run: bon-eval grade {path}{_option(None if grader_name is None else source)}"
+            )
 
     write_atomic(target, write)
     for what, count in failed.most_common(1):
         say(f"grader {name} failed on {counted(failed.total(), 'response')}, most often ({count:,}): {what}", quiet)
     return target
+
+
+def _refuse_failure(grader: OwnFileGrader, graded: pa.Table, path: Path, given: str | None) -> None:
+    """Raise `GraderError` for the first response on which a user's own function failed."""
+    for row, why in enumerate(graded["reason"].to_pylist()):
+        if grader.failed(why):
+            draw, index, problem = (graded[name][row].as_py() for name in ("arm", "index", "problem_id"))
+            raise GraderError(
+                f"grader {grader.name!r} failed on {draw} response {index} of problem {problem!r}: {why}; all "
+                f"responses are stored: mend it, then run: bon-eval grade {path}{_option(given)}"
+            )
+
+
+def _option(given: str | None) -> str:
+    return "" if given is None else f" --grader {given}"
 
 
 def _batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
@@ -128,7 +161,7 @@ def _batches(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _grade_batch(
     grader: BatchGrader,
-    name: str,
+    chosen: AnswerGrader,
     table: pa.Table,
     golds: Mapping[str, str],
     split: Callable[[str, str], Parts],
@@ -153,7 +186,6 @@ def _grade_batch(
     for problem, rows in rows_of.items():
         for row, number in zip(rows, numbering.number(problem, [keys[r] for r in rows]), strict=True):
             classes[row] = number
-    version = get_grader(name).version
     return pa.table(
         [
             table["problem_id"],
@@ -167,8 +199,8 @@ def _grade_batch(
             pa.array([reasoning for reasoning, _ in lengths], pa.int32()),
             pa.array([answer for _, answer in lengths], pa.int32()),
             special_inside(table["token_ids"], special),
-            pa.array([name] * len(ids), pa.string()),
-            pa.array([version] * len(ids), pa.string()),
+            pa.array([chosen.name] * len(ids), pa.string()),
+            pa.array([chosen.version] * len(ids), pa.string()),
         ],
         schema=SCHEMA,
     )

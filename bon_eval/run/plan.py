@@ -13,6 +13,7 @@ from bon_eval.errors import ConfigError, StoreError
 from bon_eval.records import Draw
 from bon_eval.store import parts
 from bon_eval.store.extent import Held
+from bon_eval.store.imported.source import check_there
 from bon_eval.store.reader import stored_parts
 from bon_eval.store.writer import read_meta
 
@@ -197,6 +198,7 @@ def measured(path: Path) -> Rates:
         StoreError: not a run, damaged, or without a response.
     """
     meta = read_meta(path)
+    check_there(path, meta, ["n_tokens"], "a plan")
     rows = tokens = 0
     for table in parts.read_parts(stored_parts(path, meta), ["n_tokens"]):
         lengths = table["n_tokens"].to_numpy()

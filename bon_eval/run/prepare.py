@@ -16,11 +16,11 @@ from bon_eval.engines.arguments import check_arguments, check_sampling
 from bon_eval.engines.load import load_tokenizer
 from bon_eval.engines.models import ResolvedModel, resolve_adapter, resolve_model, stated_context
 from bon_eval.errors import Boundary, ConfigError, ModelError, StoreError
-from bon_eval.graders import get_grader
 from bon_eval.records import Problem
 from bon_eval.run.options import RunOptions, served
 from bon_eval.store.writer import read_meta
 from bon_eval.tasks.chat import ChatTemplate, today
+from bon_eval.tasks.check import try_grader
 from bon_eval.tasks.ends import End, count_special, find_ends, open_turn, special_ids, split_stops
 from bon_eval.tasks.load import load_task
 from bon_eval.tasks.problems import load_problems, load_train_problems, spec_hash, task_hash
@@ -208,7 +208,7 @@ def _is_stored(directory: Path) -> bool:
 def _prepare(options: RunOptions, model: ResolvedModel, tokenizer: PreTrainedTokenizerBase) -> PreparedRun:
     ready = prepare_prompts(options, model=model, tokenizer=tokenizer)
     spec = ready.spec
-    get_grader(spec.grader)  # one that there is not is found before anything is sampled
+    try_grader(spec, ready.problems)  # one that there is not, or that fails, is found before anything is sampled
     engine, reason = choose_engine(options.engine)
     check_arguments(engine, options.engine_args)
     if ready.date is not None and engine == REMOTE and options.engine_args.get("api") == "chat":

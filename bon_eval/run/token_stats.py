@@ -33,6 +33,7 @@ from bon_eval.scorers import STATS
 from bon_eval.store import parts, token_stats
 from bon_eval.store.extent import Held
 from bon_eval.store.files import lock, write_text
+from bon_eval.store.imported.source import check_own_tokens, longest_response
 from bon_eval.store.prompts import load_prompts
 from bon_eval.store.writer import read_meta
 
@@ -57,6 +58,7 @@ def force_statistics(
         if name not in STATS:
             raise ConfigError(unknown_name("statistic", name, list(STATS)))
     meta = read_meta(path)
+    check_own_tokens(path, meta, "score --stats")
     config = meta["config"]
     wanted = tuple(dict.fromkeys(names))
     with closing(lock(path)):
@@ -65,7 +67,7 @@ def force_statistics(
         prompts = load_prompts(path)
         if not all(of_one.covers(draws(config), list(prompts)) for of_one in held.values()):
             model, adapter = unchanged_model(config, path)
-            longest = max(map(len, prompts.values())) + int(config["max_tokens"])
+            longest = max(map(len, prompts.values())) + longest_response(meta)
             spec = stored_spec(config, model.directory, adapter, path, longest=longest, engine_args=engine_args or {})
             _compute(path, meta, spec, prompts, logs, held, quiet=quiet)
         return [token_stats.directory(path, name) for name in wanted]

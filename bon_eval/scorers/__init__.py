@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bon_eval.errors import ConfigError
+from bon_eval.graders.workers.own_file import is_file_name
 from bon_eval.scorers.base import STATS, Need, Scorer, scorer
 from bon_eval.scorers.confidence import (
     lowest_window_confidence,
@@ -21,7 +22,7 @@ from bon_eval.scorers.confidence import (
 )
 from bon_eval.scorers.controls import longest, random, seeded_random, shortest
 from bon_eval.scorers.likelihood import byte_log_likelihood, log_likelihood, mean_log_likelihood
-from bon_eval.scorers.plugin import PluginScorer, from_entry_point, from_file, is_file_name, offered_names
+from bon_eval.scorers.plugin import PluginScorer, from_entry_point, from_file, offered_names
 from bon_eval.scorers.tokens import (
     lowest_decile_mean,
     lowest_window_mean,

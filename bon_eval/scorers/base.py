@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Literal
 
 import numpy as np
@@ -17,9 +17,13 @@ Array = NDArray[np.float64]
 Need = Literal["token_logprobs", "n_bytes", "topk", "entropy", "self_certainty"]
 """What a scorer reads beyond the responses' log-likelihoods and lengths."""
 
+Read = Literal["log_likelihood", "n_tokens"]
+"""What every run has but one that was imported from a source that does not state it."""
+
 STATS: tuple[Need, ...] = ("topk", "entropy", "self_certainty")
 """The needs that a run does not store by default: one number for each token."""
 
+_READ: dict[Read, str] = {"log_likelihood": "log-likelihoods", "n_tokens": "numbers of tokens"}
 _REMEDY: dict[Need, str] = {
     "token_logprobs": "token log-probs; load the pool with its token log-probs",
     "n_bytes": "the texts' lengths in bytes; load the pool from a stored run",
@@ -39,6 +43,8 @@ class Scorer:
     """Name in the registry and on the command line."""
     needs: frozenset[Need]
     """What it reads beyond log-likelihoods and lengths."""
+    reads: frozenset[Read]
+    """Which of these two it reads."""
     weight: Literal["exp", "score"]
     """How a weighted vote makes a weight of the score: ``exp`` for logarithms (and minus a length), ``score`` for
     numbers that are weights as they are."""
@@ -54,12 +60,14 @@ class Scorer:
         needs: frozenset[Need] = frozenset(),
         weight: Literal["exp", "score"] = "exp",
         blind: bool = False,
+        reads: frozenset[Read] = frozenset(),
     ) -> None:
         self._one = one
         self._over = over
         functools.update_wrapper(self, one, updated=())
         self.name = one.__name__ if name is None else name
         self.needs = needs
+        self.reads = reads
         self.weight = weight
         self.blind = blind
 
@@ -85,7 +93,7 @@ class Scorer:
             EngineError: the response has no tokens.
             ConfigError: the response lacks what the scorer needs; the message says which command makes it.
         """
-        if not response.n_tokens:
+        if not response.n_tokens and response.stated is None:
             raise EngineError(_no_tokens(response.problem_id, response.index))
         for stat in self.stats:
             values = response.stat(stat)
@@ -102,8 +110,10 @@ class Scorer:
             EngineError: a response has no tokens.
             ConfigError: the pool lacks what the scorer needs; the message says which command makes it.
         """
+        for read in sorted(self.reads & pool.absent.keys()):
+            raise ConfigError(f"scorer {self.name!r} needs {_READ[read]}, and {pool.absent[read]}")
         empty = np.argwhere(pool.n_tokens < 1)
-        if len(empty):
+        if len(empty) and "n_tokens" not in pool.absent:
             raise EngineError(_no_tokens(pool.problem_ids[empty[0, 0]], int(empty[0, 1])))
         for need in sorted(self.needs):
             if not pool.has(need):
@@ -128,6 +138,9 @@ def scorer(
     name: str | None = None,
     weight: Literal["exp", "score"] = "exp",
     blind: bool = False,
+    reads: Collection[Read] = (),
 ) -> Callable[[Callable[[Response], float]], Scorer]:
     """Make a scorer of a function of one response, given its form for pools and what it needs."""
-    return lambda one: Scorer(one, over, name=name, needs=frozenset(needs), weight=weight, blind=blind)
+    return lambda one: Scorer(
+        one, over, name=name, needs=frozenset(needs), weight=weight, blind=blind, reads=frozenset(reads)
+    )

@@ -12,7 +12,7 @@ from bon_eval.scorers.base import Array, Scorer, scorer
 _MASK = (1 << 64) - 1
 
 
-@scorer(lambda pool: -pool.n_tokens.astype(np.float64))
+@scorer(lambda pool: -pool.n_tokens.astype(np.float64), reads=["n_tokens"])
 def shortest(response: Response) -> float:
     """Minus the number of tokens: picks the shortest response (a control for the short-answer failure).
 
@@ -23,7 +23,7 @@ def shortest(response: Response) -> float:
     return -float(response.n_tokens)
 
 
-@scorer(lambda pool: pool.n_tokens.astype(np.float64), weight="score")
+@scorer(lambda pool: pool.n_tokens.astype(np.float64), weight="score", reads=["n_tokens"])
 def longest(response: Response) -> float:
     """Number of tokens: picks the longest response (a control).
 

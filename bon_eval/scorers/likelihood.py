@@ -9,7 +9,7 @@ from bon_eval.records import Pool, Response
 from bon_eval.scorers.base import Array, scorer
 
 
-@scorer(lambda pool: pool.log_likelihood.astype(np.float64))
+@scorer(lambda pool: pool.log_likelihood.astype(np.float64), reads=["log_likelihood"])
 def log_likelihood(response: Response) -> float:
     """Sum of the log-probs of the response's tokens, end token included, in nats (the default).
 
@@ -20,7 +20,7 @@ def log_likelihood(response: Response) -> float:
     return response.log_likelihood
 
 
-@scorer(lambda pool: pool.log_likelihood / pool.n_tokens)
+@scorer(lambda pool: pool.log_likelihood / pool.n_tokens, reads=["log_likelihood", "n_tokens"])
 def mean_log_likelihood(response: Response) -> float:
     """Mean log-prob per token, in nats: log-likelihood over the number of tokens.
 
@@ -37,7 +37,7 @@ def _over_bytes(pool: Pool) -> Array:
     return pool.log_likelihood / (pool.n_bytes + 1.0)
 
 
-@scorer(_over_bytes, "n_bytes")
+@scorer(_over_bytes, "n_bytes", reads=["log_likelihood"])
 def byte_log_likelihood(response: Response) -> float:
     """Log-likelihood per byte of the text, in nats: comparable between tokenizers.
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import numpy as np
 
 from bon_eval.errors import BonEvalError, ConfigError, place, reason, unknown_name
+from bon_eval.graders.workers.own_file import load_own, split_name
 from bon_eval.records import Pool, Response
 from bon_eval.scorers.base import Array, Scorer
 
@@ -47,35 +46,14 @@ class PluginScorer(Scorer):
         return pool.plugin_scores[self.name]
 
 
-def is_file_name(name: str) -> bool:
-    """Whether the name is of the form ``path.py:name``."""
-    return ".py:" in name
-
-
 def from_file(name: str) -> Scorer:
     """The scorer of ``path.py:name``; the file is run as Python code, as an import would.
 
     Raises:
         ConfigError: no such file, it cannot be imported, or it has no such function.
     """
-    path_text, _, attribute = name.rpartition(":")
-    path = Path(path_text).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"scorer {name!r}: there is no file {path_text}; give path.py:name of a Python file")
-    spec = importlib.util.spec_from_file_location(f"bon_eval_own_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"scorer {name!r}: {path_text} is not a Python file; give path.py:name")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a user's code raises anything
-        raise ConfigError(
-            f"scorer {name!r}: {path_text} cannot be imported ({reason(error)}{place(error, str(path))}); mend the file"
-        ) from error
-    if not hasattr(module, attribute):
-        raise ConfigError(f"scorer {name!r}: {path_text} defines no {attribute!r}; define a function of one response")
-    return _wrapped(getattr(module, attribute), name, str(path))
+    found = load_own(name, "scorer", "one response", ConfigError)
+    return _wrapped(found, name, str(split_name(name)[0]))
 
 
 def from_entry_point(name: str, known: list[str]) -> Scorer:
@@ -115,7 +93,9 @@ class _ForeignScorer(Scorer):
     """A user's scorer with a form of its own for pools."""
 
     def __init__(self, own: Scorer, name: str, file: str | None) -> None:
-        super().__init__(own, self._all, name=name, needs=own.needs, weight=own.weight, blind=own.blind)
+        super().__init__(
+            own, self._all, name=name, needs=own.needs, weight=own.weight, blind=own.blind, reads=own.reads
+        )
         self._own, self._file = own, file
         functools.update_wrapper(self, own, assigned=("__doc__",), updated=())
 

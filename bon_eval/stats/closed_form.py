@@ -121,6 +121,30 @@ def ratio_interval(parts: NDArray[np.float64], sizes: NDArray[np.float64], confi
     return *_wilson(share, effective, float(special.stdtrit(freedom, quantile))), "wilson-design ratio"
 
 
+def concordance_interval(units: NDArray[np.float64], sides: tuple[float, float], confidence: float) -> Ends:
+    """Interval for a share of pairs of problems that are ranked right: ``wilson-design pairs``.
+
+    As `_wilson_design`, for the mean of units as `bon_eval.estimators.levels.concordance` has them. What the problems
+    of the rarer side could at most give is the largest variance, share (1 - share) / k (Birnbaum & Klose 1957, Annals
+    of Mathematical Statistics 28, 933-945), and the degrees of freedom are those of two samples of k.
+
+    Args:
+        units: (P,), at least two.
+        sides: problems, or clusters, that the correct and the incorrect side count as; the smaller one is k.
+        confidence: coverage in (0, 1).
+    """
+    from scipy import special
+
+    n, share, rarer = len(units), min(max(float(units.mean()), 0.0), 1.0), min(sides)
+    largest, quantile = share * (1.0 - share), 1.0 - (1.0 - confidence) / 2.0
+    residual, seen = units - units.mean(), effective_problems(units)
+    measured = float(residual @ residual) / (n * (n - 1.0))
+    variance = (seen * measured + _PRIOR_PROBLEMS * largest / rarer) / (seen + _PRIOR_PROBLEMS)
+    freedom = max(min(2.0 * rarer - 2.0, n - 1.0), 1.0)
+    size = largest / variance if largest > 0.0 else rarer
+    return *_wilson(share, size, float(special.stdtrit(freedom, quantile))), "wilson-design pairs"
+
+
 def with_seeds(
     estimate: float, ends: tuple[float, float], seed_means: NDArray[np.float64], confidence: float
 ) -> tuple[float, float]:

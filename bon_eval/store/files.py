@@ -13,6 +13,8 @@ from typing import IO
 from bon_eval.errors import StoreError
 
 TEMPORARY = ".tmp-"
+LOCK = "run.lock"
+"""In a directory that one process owns; see `lock`."""
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -99,13 +101,27 @@ def cannot_write(path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot write {path}: {error.strerror or error}")
 
 
+def remove_older(directory: Path, names: Iterable[str]) -> None:
+    """Remove files that an earlier command wrote, beside which newer numbers must not stand.
+
+    Raises:
+        StoreError: one cannot be removed.
+    """
+    for name in names:
+        path = directory / name
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
 def lock(directory: Path) -> IO[str]:
     """Own a run directory until the returned file is closed or the process ends, however it ends.
 
     Raises:
         StoreError: another process owns it.
     """
-    file = (directory / "run.lock").open("a+", encoding="ascii")
+    file = (directory / LOCK).open("a+", encoding="ascii")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -114,7 +130,7 @@ def lock(directory: Path) -> IO[str]:
         raise StoreError(
             f"{directory} is in use by process {owner}; wait for it to end, or give --out another directory"
         ) from error
-    path = directory / "run.lock"
+    path = directory / LOCK
     if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
         file.close()
         raise StoreError(f"{directory} was removed or set aside by another process just now; run the command again")

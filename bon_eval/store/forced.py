@@ -26,6 +26,7 @@ from bon_eval.errors import StoreError
 from bon_eval.records import Draw
 from bon_eval.store import parts
 from bon_eval.store.extent import Held, problem_rows
+from bon_eval.store.imported.source import forced_as_own
 from bon_eval.store.reader import Run
 from bon_eval.store.writer import read_meta
 
@@ -82,6 +83,16 @@ def is_scored(path: Path, by: ForcedBy) -> bool:
     """Whether `by` has scored every response of a run's extent."""
     ids = problem_rows(path, ["problem_id"])["problem_id"].to_pylist()
     return forced_responses(path, by).covers(draws(read_meta(path)["config"]), ids)
+
+
+def missing_scores(first: Run, second: Run) -> tuple[str, ...]:
+    """The commands that have each of two runs scored by the other's model, of those that are still to be run."""
+    pairs = ((first, second), (second, first))
+    return tuple(
+        f"bon-eval score {run.path} --by {by.path}"
+        for run, by in pairs
+        if not is_scored(run.path, ForcedBy.of(by.meta["config"]))
+    )
 
 
 def load_forced(
@@ -152,7 +163,8 @@ def own_likelihoods(run: Run) -> tuple[dict[Draw, NDArray[np.float64]], Likeliho
     by = ForcedBy.of(run.meta["config"])
     if forced_responses(run.path, by).covers(draws(run.meta["config"]), run.pool.problem_ids):
         return load_forced_by(run, run), "forced"
-    return {draw: pool.log_likelihood for draw, pool in run.draws.items()}, "sampled"
+    own = {draw: pool.log_likelihood for draw, pool in run.draws.items()}
+    return own, "forced" if forced_as_own(run.meta) else "sampled"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

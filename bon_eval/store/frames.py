@@ -59,11 +59,14 @@ def _quantities(pool: Pool) -> dict[str, NDArray[np.float64]]:
         "truncated": pool.truncated,
         "unscored": pool.unscored,
     }
-    means = {name: values.mean(axis=1) for name, values in found.items()}
+    nothing = np.full(len(pool.problem_ids), np.nan)
+    means = {name: nothing if name in pool.absent else values.mean(axis=1) for name, values in found.items()}
     if pool.n == 1:
         return means
     vote, _ = majority_vote(pool.answer_class, correct, [pool.n], rng=np.random.default_rng(0))  # exact: none is drawn
-    best = np.round(best_of_n(pool.log_likelihood, correct, [pool.n])[0], 12)
+    best = nothing
+    if "log_likelihood" not in pool.absent:
+        best = np.round(best_of_n(pool.log_likelihood, correct, [pool.n])[0], 12)
     return means | {"best_of_n": best, "vote": vote[0], "oracle": correct.max(axis=1)}
 
 
@@ -74,8 +77,8 @@ def _responses(draw: Draw, pool: Pool) -> pd.DataFrame:
         "arm": draw,
         "index": np.broadcast_to(np.arange(pool.n, dtype=np.int32), shape).ravel(),
         "log_likelihood": pool.log_likelihood.ravel(),
-        "n_tokens": pool.n_tokens.ravel(),
-        "truncated": pool.truncated.ravel(),
+        "n_tokens": _known(pool, "n_tokens"),
+        "truncated": _known(pool, "truncated"),
         "correct": _verdicts(pool.correct, pool.unscored),
         "answer_class": pool.answer_class.ravel(),
     }
@@ -87,6 +90,14 @@ def _responses(draw: Draw, pool: Pool) -> pd.DataFrame:
         columns["n_bytes"] = pool.n_bytes.ravel()
     columns |= {f"score.{name}": scores.ravel() for name, scores in pool.plugin_scores.items()}
     return pd.DataFrame(columns)
+
+
+def _known(pool: Pool, name: Literal["n_tokens", "truncated"]) -> NDArray[Any] | pd.api.extensions.ExtensionArray:
+    """A quantity of each response; <NA> where an imported run does not have it of all."""
+    values: NDArray[Any] = getattr(pool, name).ravel()
+    if name not in pool.absent:
+        return values
+    return pd.array([pd.NA] * len(values), dtype="boolean" if name == "truncated" else "Int32")
 
 
 def _verdicts(correct: NDArray[np.bool_], unscored: NDArray[np.bool_]) -> pd.api.extensions.ExtensionArray:

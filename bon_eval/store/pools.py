@@ -17,10 +17,25 @@ from bon_eval.records import Draw, Pool, Problem
 from bon_eval.store import parts
 
 
+def no_pool(absent: Mapping[str, str]) -> Pool:
+    """Of a draw that an imported run does not have: no problems."""
+    shape = (0, 1)
+    no, none = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.int32)
+    return Pool((), np.zeros(shape), none, no, no, no, none, absent=absent)
+
+
 def make_pool(
-    directory: Path, problems: Sequence[Problem], table: pa.Table, grades: pa.Table, arm: Draw, n: int
+    directory: Path,
+    problems: Sequence[Problem],
+    table: pa.Table,
+    grades: pa.Table,
+    arm: Draw,
+    n: int,
+    absent: Mapping[str, str],
 ) -> Pool:
     """One draw's responses to the problems with their grades, (P, n).
+
+    `absent`: as `Pool.absent`.
 
     Raises:
         StoreError: responses or grades do not cover the problems; the message names what is missing.
@@ -73,6 +88,7 @@ def make_pool(
         answer_chars=chars("answer_chars"),
         special_inside=inside(),
         unscored_strict=None if strict is None else place(pc.is_null(strict).to_numpy(), graded_cells, np.bool_),
+        absent=absent,
     )
 
 

@@ -20,8 +20,9 @@ from bon_eval.records import Draw, Pool, Problem, Response
 from bon_eval.scorers import PluginScorer, Scorer, get_scorer
 from bon_eval.store import parts, token_stats
 from bon_eval.store.extent import Extent, problem_rows
-from bon_eval.store.pools import make_pool, with_tokens
-from bon_eval.store.same_as_greedy import Texts, same_as_greedy
+from bon_eval.store.imported.source import absent, check_there, responses_directory
+from bon_eval.store.pools import make_pool, no_pool, with_tokens
+from bon_eval.store.same_as_greedy import Texts, same_as_greedy, token_digests
 from bon_eval.store.writer import read_meta
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _BYTES = pa.field("n_bytes", pa.int32())
 _ROWS = 64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Run:
     """A stored run with its grades, ready to be analysed."""
 
@@ -48,7 +49,7 @@ class Run:
     problems: tuple[Problem, ...]
     """In task order, those of a partial run that are not finished included."""
     greedy: Pool
-    """N = 1."""
+    """N = 1; of no problems in an imported run without greedy responses."""
     pool: Pool
     grader: dict[str, str]
     """Name and version of the grader behind the grades."""
@@ -59,10 +60,18 @@ class Run:
     other_duplicates: Mapping[Draw, NDArray[np.float64]] = field(default_factory=dict)
     """As `duplicates`, of the other draws."""
 
+    def __repr__(self) -> str:
+        """One line: model, task, sizes and directory."""
+        config = self.meta["config"]
+        model = config["model"] if not config.get("adapter") else f"{config['model']} + {config['adapter']}"
+        done, n = len(self.pool.problem_ids), self.pool.n
+        of = f" of {len(self.problems):,}" if done < len(self.problems) else ""
+        return f"<Run {model} on {config['task']}: {done:,}{of} problems x {n:,} samples, {self.path}>"
+
     @property
     def draws(self) -> dict[Draw, Pool]:
         """The responses of each draw."""
-        return {"greedy": self.greedy, "sample": self.pool, **self.others}
+        return ({"greedy": self.greedy} if self.greedy.problem_ids else {}) | {"sample": self.pool, **self.others}
 
     def to_pandas(self, table: Table = "responses") -> pd.DataFrame:
         """The run as a tidy frame: rows in task order, of responses draw by draw.
@@ -76,7 +85,8 @@ class Run:
                 ``problem_id``, ``gold``, ``finished``, ``fields.NAME`` for each column of the task, and for each draw
                 ``accuracy.DRAW``, ``log_likelihood.DRAW``, ``n_tokens.DRAW``, ``truncated.DRAW`` and ``unscored.DRAW``
                 (means over its responses), of draws of several ``best_of_n.DRAW`` (by log-likelihood), ``vote.DRAW``
-                and ``oracle.DRAW`` (of all of them); NaN where the problem is not finished.
+                and ``oracle.DRAW`` (of all of them); NaN where the problem is not finished, or where an imported run
+                does not have what it needs, as <NA> in ``responses``.
 
         Raises:
             ConfigError: another table.
@@ -89,7 +99,7 @@ class Run:
 def stored_parts(path: Path, meta: dict[str, Any]) -> list[parts.Part]:
     """The run's response parts, checked."""
     schema = parts.TOPK_SCHEMA if meta["identity"].get("token_stats") == "topk" else parts.SCHEMA
-    return parts.list_parts(path / "responses", digest(meta["identity"]), schema)
+    return parts.list_parts(responses_directory(path, meta), digest(meta["identity"]), schema)
 
 
 def stored_problems(path: Path) -> tuple[Problem, ...]:
@@ -109,10 +119,21 @@ def stored_tables(
     return Extent.of(path, meta["config"]).take(tables)
 
 
+def response_keys(path: Path, problem_ids: Sequence[str], draw: Draw, n: int) -> NDArray[np.uint64]:
+    """A number for each response of a draw, (P, n), that equal responses share; see `token_digests`.
+
+    `problem_ids`: P ids, the order of the rows.
+    """
+    columns = ("problem_id", "arm", "index", "token_ids")
+    tables = stored_tables(path, read_meta(path), columns, batch_bytes=parts.BATCH_BYTES)
+    return token_digests(tables, problem_ids, draw, n)
+
+
 def iter_responses(path: Path | str) -> Iterator[Response]:
     """Every response of a run's extent, one at a time, in the order in which they were stored."""
     directory = Path(path)
-    tables = stored_tables(directory, read_meta(directory))
+    meta = read_meta(directory)
+    tables, stated = stored_tables(directory, meta), "token_logprobs" in absent(meta)
     # A few at a time: as Python objects they take ten times the memory.
     for batch in (batch for table in tables for batch in table.to_batches(max_chunksize=_ROWS)):
         for row in batch.to_pylist():
@@ -125,6 +146,7 @@ def iter_responses(path: Path | str) -> Iterator[Response]:
                 token_logprobs=tuple(row["token_logprobs"]),
                 finish_reason=row["finish_reason"],
                 token_topk=tuple(row["token_topk"]) if "token_topk" in row else None,
+                stated=(row["log_likelihood"], row["n_tokens"]) if stated else None,
             )
 
 
@@ -147,6 +169,10 @@ def load_run(
     wanted = [get_scorer(name) for name in scorers]
     directory = Path(path)
     meta = read_meta(directory)
+    lacking = absent(meta)
+    for scorer in wanted:
+        needs = {*scorer.reads, *scorer.needs, *(("token_ids",) if scorer.stats else ())}
+        check_there(directory, meta, sorted(needs), f"scorer {scorer.name!r}")
     problems = stored_problems(directory)
     stored = stored_parts(directory, meta)
     extent = Extent.of(directory, meta["config"])
@@ -163,10 +189,11 @@ def load_run(
     complete = _complete(directory, problems, inside, sum(extent.draws.values()), partial)
     grades, grader = _load_grades(directory)
     pools: dict[Draw, Pool] = {
-        arm: make_pool(directory, complete, table, grades, arm, n) for arm, n in extent.draws.items()
+        arm: make_pool(directory, complete, table, grades, arm, n, lacking) for arm, n in extent.draws.items()
     }
-    same, told_by = same_as_greedy(stored, table, texts, pools["sample"].problem_ids, pools["sample"].n)
-    pools["sample"] = replace(pools["sample"], same_as_greedy=same, same_told_by=told_by)
+    if "greedy" in pools:
+        same, told_by = same_as_greedy(stored, table, texts, pools["sample"].problem_ids, pools["sample"].n)
+        pools["sample"] = replace(pools["sample"], same_as_greedy=same, same_told_by=told_by)
     tokens: dict[str, tuple[Sequence[parts.Part], str]] = {}
     if token_logprobs or any(scorer.needs_tokens for scorer in wanted):
         tokens["token_logprobs"] = stored, "token_logprobs"
@@ -180,8 +207,8 @@ def load_run(
         draw: np.array([1 - texts.distinct(p.id, draw) / pool.n for p in complete], dtype=np.float64)
         for draw, pool in pools.items()
     }
-    greedy, pool, same_text = pools.pop("greedy"), pools.pop("sample"), duplicates.pop("sample")
-    del duplicates["greedy"]
+    greedy, pool, same_text = pools.pop("greedy", no_pool(lacking)), pools.pop("sample"), duplicates.pop("sample")
+    duplicates.pop("greedy", None)
     del table, tables, grades
     pa.default_memory_pool().release_unused()  # else the C library keeps what the batches took
     return Run(directory, meta, problems, greedy, pool, grader, same_text, pools, duplicates)

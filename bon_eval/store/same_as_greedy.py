@@ -7,7 +7,7 @@ and text are those of the greedy response, and neither texts nor ids are kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -50,6 +50,9 @@ class Texts:
         drawn = {draw: pc.equal(rows["arm"], draw).to_numpy() & inside for draw in self.draws}
         for draw, own in drawn.items():
             self._count(draw, problem, text, own, problems.dictionary, texts.dictionary)
+        if "greedy" not in drawn:
+            self.candidates.append(np.zeros(batch.num_rows, dtype=np.bool_))
+            return
         greedy = np.full(len(problems.dictionary), -1, dtype=np.int64)
         greedy[problem[drawn["greedy"]]] = text[drawn["greedy"]]
         of_greedy = greedy[problem]
@@ -168,3 +171,22 @@ def digest_rows(flat: NDArray[np.uint64], sizes: NDArray[np.int64]) -> NDArray[n
     sums = np.concatenate((np.zeros(1, dtype=np.uint64), np.cumsum(mixed, dtype=np.uint64)))
     digests: NDArray[np.uint64] = sums[ends] - sums[ends - sizes]
     return digests
+
+
+def token_digests(tables: Iterable[pa.Table], problem_ids: Sequence[str], draw: str, n: int) -> NDArray[np.uint64]:
+    """64 bits of each response's token ids, (P, n); see `digest_rows`.
+
+    Args:
+        tables: of a run's responses, with ``problem_id``, ``arm``, ``index`` and ``token_ids``.
+        problem_ids: P ids, the order of the rows.
+        draw, n: which responses.
+    """
+    row_of = {problem: row for row, problem in enumerate(problem_ids)}
+    out = np.zeros((len(problem_ids), n), dtype=np.uint64)
+    for table in tables:
+        own = table.filter(pc.and_(pc.equal(table["arm"], draw), pc.less(table["index"], n)))
+        digests = digest_rows(*_flat(own["token_ids"]))
+        rows = np.array([row_of.get(problem, -1) for problem in own["problem_id"].to_pylist()], dtype=np.intp)
+        there = rows >= 0
+        out[rows[there], own["index"].to_numpy()[there]] = digests[there]
+    return out

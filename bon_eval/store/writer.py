@@ -34,7 +34,7 @@ from bon_eval.store.files import TEMPORARY, cannot_write, lock, write_atomic, wr
 from bon_eval.store.prompts import differing_text, with_first_text
 
 _CONFIG = {"model": str, "task": str, "engine": str, "n": int, "max_tokens": int}
-"""What every stored configuration has, by its type."""
+"""What every stored configuration has, by its type; an imported one need not know the last."""
 _OWN_FILES = {"run.lock", "engine.log", "responses", "problems.parquet", "order.parquet"}
 
 
@@ -288,7 +288,8 @@ def read_meta(directory: Path) -> dict[str, Any]:
         raise StoreError(f"{path} is not of run format {FORMAT}; read it with the version of bon-eval that wrote it")
     config = meta.get("config")
     fields: dict[str, object] = config if isinstance(config, dict) else {}
-    bad = [name for name, kind in _CONFIG.items() if type(fields.get(name)) is not kind]
+    kinds = _CONFIG if "source" not in meta else _CONFIG | {"max_tokens": type(fields.get("max_tokens"))}
+    bad = [name for name, kind in kinds.items() if type(fields.get(name)) is not kind]
     if bad or fields["n"] < 1 or not isinstance(meta.get("identity"), dict):  # type: ignore[operator]
         what = (
             f"its configuration has no {bad[0]}, or not as it was written"

@@ -9,6 +9,7 @@ from typing import Literal
 from bon_eval.graders import get_grader
 from bon_eval.graders.batch import grade_many
 from bon_eval.graders.choice_text import chance_level
+from bon_eval.graders.plugin import OwnFileGrader
 from bon_eval.records import Problem
 from bon_eval.tasks.problems import load_train_problems
 from bon_eval.tasks.spec import TaskSpec
@@ -81,6 +82,14 @@ def check_task(spec: TaskSpec, problems: Sequence[Problem]) -> TaskCheck:
     )
     misses = sum(source == "near_miss" for _, source, _ in texts)
     return TaskCheck(len(problems), len(texts) - misses, misses, unsolvable, _chance(spec, problems), failures)
+
+
+def try_grader(spec: TaskSpec, problems: Sequence[Problem]) -> None:
+    """Raise `GraderError` for a grader that does not exist; one in a user's file is tried on the first gold answer."""
+    grader = get_grader(spec.grader)
+    if isinstance(grader, OwnFileGrader):
+        for problem in problems[:1]:
+            grader.try_on(_stated(spec, problem.gold), problem.gold)
 
 
 def _chance(spec: TaskSpec, problems: Sequence[Problem]) -> float | None:

@@ -14,8 +14,9 @@ def choice_golds(
 ) -> list[str]:
     """The gold of each row; the column of options becomes their lines in `fields`.
 
-    An answer is a letter, a zero-based index or an option's text. Where it could be more than one of them, that counts
-    which fits every row: of options that are numbers themselves, "3" as an index and as a text are two answers.
+    Options are a list of texts, or texts with their labels (`read_options`). An answer is a letter, a zero-based index
+    or an option's text; of labelled options it is a label or a text. Where it could be more than one of these, that
+    counts which fits every row: of options that are numbers themselves, "3" as an index and as a text are two answers.
 
     Args:
         column: the name of the column of options.
@@ -28,13 +29,15 @@ def choice_golds(
         TaskError: options that are no list of texts, an answer that names none of them, or one that names several and
             the other rows do not tell which is meant.
     """
-    texts = [_options(column, cells, where, row) for cells, row in zip(fields, rows, strict=True)]
-    readings = [gold_readings(answer, options) for answer, options in zip(answers, texts, strict=True)]
-    for answer, options, found, row in zip(answers, texts, readings, rows, strict=True):
+    read = [_options(column, cells, where, row) for cells, row in zip(fields, rows, strict=True)]
+    texts = [options for options, _ in read]
+    readings = [_readings(answer, *found) for answer, found in zip(answers, read, strict=True)]
+    for answer, (options, labels), found, row in zip(answers, read, readings, rows, strict=True):
         if not found:
+            names = "label" if labels else "letter, zero-based index"
             raise TaskError(
-                f"{where}: row {row} has the answer {answer!r}, which is no letter, zero-based index or text of one of "
-                f"its {len(options)} options"
+                f"{where}: row {row} has the answer {answer!r}, which is no {names} or text of one of its "
+                f"{len(options)} options"
             )
     fitting = set.intersection(*(set(found) for found in readings)) if readings else set()
     golds = []
@@ -52,17 +55,64 @@ def choice_golds(
     return golds
 
 
-def _options(column: str, fields: dict[str, str], where: str, row: int) -> list[str]:
-    try:
-        options = json.loads(fields[column])
-    except ValueError:
-        options = None
-    if not isinstance(options, list) or not 2 <= len(options) <= len(LETTERS) or not all(map(_is_option, options)):
+def read_options(cell: object) -> tuple[list[str], list[str]] | None:
+    """The texts of a cell's options and their labels, which are empty where it has none; None where it is no options.
+
+    A list of texts; an object of two lists, ``text`` and ``label``, as ARC and its like have it; a list of objects with
+    a ``text`` and a ``label`` each; or one of these as JSON.
+
+    >>> read_options({"text": ["red", "blue"], "label": ["1", "2"]})
+    (['red', 'blue'], ['1', '2'])
+    >>> read_options([{"label": "A", "text": "red"}, {"label": "B", "text": "blue"}]), read_options(["red", "blue"])
+    ((['red', 'blue'], ['A', 'B']), (['red', 'blue'], []))
+    >>> print(read_options({"text": ["red", "blue"]}), read_options("red, blue"), read_options(["red"]))
+    None None None
+    """
+    if isinstance(cell, str):
+        try:
+            cell = json.loads(cell)
+        except ValueError:
+            return None
+    labels: object = []
+    objects = [option for option in cell if isinstance(option, dict)] if isinstance(cell, list) else []
+    if objects and objects == cell:
+        cell, labels = ([option.get(name) for option in objects] for name in ("text", "label"))
+    elif isinstance(pair := cell, dict):
+        cell, labels = pair.get("text"), pair.get("label")
+        if not isinstance(cell, list) or not isinstance(labels, list) or len(labels) != len(cell):
+            return None
+    if not isinstance(cell, list) or not 2 <= len(cell) <= len(LETTERS):
+        return None
+    assert isinstance(labels, list)
+    if not all(map(_is_option, [*cell, *labels])):
+        return None
+    names = [" ".join(str(label).split()) for label in labels]
+    return (option_texts([str(option) for option in cell]), names) if len(set(names)) == len(names) else None
+
+
+def _readings(answer: str, options: list[str], labels: list[str]) -> dict[str, str]:
+    """The right option's letter by each way to name it; letters and indices count where there are no labels.
+
+    >>> _readings("1", ["red", "blue"], ["1", "2"]), _readings("0", ["red", "blue"], ["1", "2"])
+    ({'label': 'A'}, {})
+    >>> _readings("2", ["2", "3"], ["1", "2"]), _readings("1", ["red", "blue"], [])
+    ({'text': 'A', 'label': 'B'}, {'index': 'B'})
+    """
+    found = gold_readings(answer, options)
+    if not labels:
+        return found
+    by_text = {kind: letter for kind, letter in found.items() if kind == "text"}
+    return by_text | ({"label": LETTERS[labels.index(answer)]} if answer in labels else {})
+
+
+def _options(column: str, fields: dict[str, str], where: str, row: int) -> tuple[list[str], list[str]]:
+    found = read_options(fields[column])
+    if found is None:
         raise TaskError(
             f"{where}: row {row} has no list of 2 to {len(LETTERS)} texts in column {column!r} (columns.options); "
-            "write a JSON list"
+            "write a JSON list, or an object of the lists text and label"
         )
-    return option_texts([str(option) for option in options])
+    return found
 
 
 def _is_option(option: object) -> bool:

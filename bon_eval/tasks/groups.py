@@ -74,19 +74,30 @@ def _parse(path: Path) -> GroupSpec:
     top.only("name", "description", "source", *_SETTINGS, "tasks")
     shared = _settings(top)
     tasks: list[GroupTask] = []
-    for node in top.nodes("tasks"):
+    for node in _named(top):
         node.only("task", *_SETTINGS)
         task = node.text("task")
         # A file is named from where the group's own file lies.
         name = str(path.parent / task) if names_a_file(task) else task
         tasks.append(GroupTask(task=name, **(dict.fromkeys(_SETTINGS) | shared | _settings(node))))
-    if not tasks:
-        raise top.error("tasks", "is empty; name at least one as - task: NAME")
-    names = [task.task for task in tasks]
-    for name in names:
+    if not tasks and not top.mistakes:
+        top.wrong("tasks", "is empty; name at least one, as - NAME or - task: NAME")
+    names = [task.task for task in tasks if task.task]
+    for name in dict.fromkeys(names):
         if names.count(name) > 1:
-            raise top.error("tasks", f"names {name!r} twice; name it once")
-    return GroupSpec(path, top.text("name"), top.text("description"), top.text("source"), tuple(tasks))
+            top.wrong("tasks", f"names {name!r} twice; name it once")
+    description, source = (top.optional_text(key) or "" for key in ("description", "source"))
+    name = top.optional_text("name") or path.stem
+    top.finish()
+    return GroupSpec(path, name, description, source, tuple(tasks))
+
+
+def _named(top: Node) -> list[Node]:
+    """The tasks as mappings: a plain name stands for one with that name alone."""
+    listed = top.values.get("tasks")
+    if isinstance(listed, list):
+        top.values["tasks"] = [{"task": item} if isinstance(item, str) else item for item in listed]
+    return top.nodes("tasks")
 
 
 def _settings(node: Node) -> dict[str, int | None]:

@@ -14,13 +14,15 @@ from typing import get_args
 from bon_eval.draws import DrawSpec, parse_draws
 from bon_eval.errors import ConfigError, TaskError, unknown_name
 from bon_eval.graders.choice_text import gold_readings, gold_with_options, option_lines, option_texts
+from bon_eval.graders.workers.own_file import is_file_name, split_name
 from bon_eval.tasks.spec import Columns, Demonstration, FewShot, FileData, Gold, HubData, Plain, PromptStyle, TaskSpec
 from bon_eval.tasks.templates import template_names
 from bon_eval.tasks.yaml_file import Node, read_yaml
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 ASSETS_DIR = _PACKAGE / "assets"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""Of a task: it names a folder."""
 
 
 def tasks_dir() -> Path:
@@ -54,24 +56,23 @@ def names_a_file(given: str) -> bool:
 
 
 def _parse_file(path: Path) -> TaskSpec:
+    """The task; one error names all mistakes of the file."""
     top = read_yaml(path, "task")
     top.only(*_TOP_KEYS)
-    name = top.text("name")
-    if not _NAME.fullmatch(name):
-        raise top.error("name", f"is {name!r}; it names a folder: use letters, digits, '.', '_' and '-'")
     columns = _columns(top.node("columns"))
+    grader = _grader(top)
     spec = TaskSpec(
         path=path,
-        name=name,
-        description=top.text("description"),
-        source=top.text("source"),
-        licence=top.text("licence"),
-        dataset=_dataset(top.node("dataset")),
+        name=_name(top),
+        description=top.optional_text("description") or "",
+        source=top.optional_text("source") or "",
+        licence=top.optional_text("licence") or "",
+        dataset=_dataset(top.node("dataset", required=False)),
         columns=columns,
         prompt=top.text("prompt"),
-        answer_format=top.text("answer_format"),
-        grader=top.text("grader"),
-        max_tokens=top.integer("max_tokens", minimum=1),
+        answer_format=top.optional_text("answer_format") or ANSWER_FORMATS.get(grader, "{gold}"),
+        grader=grader,
+        max_tokens=top.integer("max_tokens", minimum=1, default=MAX_TOKENS),
         system=top.optional_text("system"),
         few_shot=_few_shot(top.node("few_shot", required=False), columns),
         prompt_style=_prompt_style(top),
@@ -84,47 +85,82 @@ def _parse_file(path: Path) -> TaskSpec:
         chance=_chance(top),
         draws=_draws(top),
     )
-    if not spec.template_columns()["prompt"]:
-        raise top.error("prompt", f"names no column; put the question in it: {{{spec.columns.question}}}")
-    if template_names(spec.answer_format, f"{path}: answer_format") != ("gold",):
-        raise top.error("answer_format", "must name {gold} and nothing else, for example '#### {gold}'")
-    _check_examples(spec, top)
+    _check_templates(spec, top)
+    top.finish()
     return spec
 
 
-def _check_examples(spec: TaskSpec, top: Node) -> None:
+def _name(top: Node) -> str:
+    """The one given, else that of the file."""
+    given = top.optional_text("name")
+    name = top.path.stem if given is None else given
+    if not NAME.fullmatch(name):
+        is_of = "" if given is not None else ", that of the file"
+        top.wrong("name", f"is {name!r}{is_of}; it names a folder: use letters, digits, '.', '_' and '-'")
+    return name
+
+
+def _grader(top: Node) -> str:
+    """A name, or a function of a file that is named from where the task's own file lies."""
+    name = top.text("grader")
+    if not is_file_name(name):
+        return name
+    path, function = split_name(name)
+    return f"{(top.path.resolve().parent / path)}:{function}"
+
+
+def _check_templates(spec: TaskSpec, top: Node) -> None:
+    """The templates are ones, and the few-shot examples have what the prompt names."""
+
+    def names(key: str, template: str) -> tuple[str, ...] | None:
+        try:
+            return template_names(template, key)
+        except TaskError as error:
+            top.mistakes.append(str(error))
+            return None
+
+    prompt = names("prompt", spec.prompt) if spec.prompt else None
+    if spec.few_shot.response and not spec.few_shot.demonstrations:
+        names("few_shot.response", spec.few_shot.response)
+    if prompt == () and spec.columns.question:
+        top.wrong("prompt", f"names no column; put the question in it: {{{spec.columns.question}}}")
+    if names("answer_format", spec.answer_format) not in (None, ("gold",)):
+        top.wrong("answer_format", "must name {gold} and nothing else, for example '#### {gold}'")
+    _check_examples(spec, top, prompt or ())
+
+
+def _check_examples(spec: TaskSpec, top: Node, names: tuple[str, ...]) -> None:
     """The few-shot examples exist, and demonstrations have what the prompt names."""
-    names = spec.template_columns()["prompt"]
     for number, demonstration in enumerate(spec.few_shot.demonstrations, start=1):
         given = [name for name, _ in demonstration.fields]
-        for name in (*names, spec.columns.question):
-            if name not in given:
-                raise top.error("few_shot.demonstrations", f"lacks {name!r} in number {number}; the prompt names it")
-    if spec.few_shot.k == 0 or spec.few_shot.demonstrations:
+        for name in dict.fromkeys((*names, spec.columns.question)):
+            if name and name not in given:
+                top.wrong("few_shot.demonstrations", f"lacks {name!r} in number {number}; the prompt names it")
+    if spec.few_shot.k == 0 or spec.few_shot.demonstrations or spec.dataset is None:
         return
     hub = isinstance(spec.dataset, HubData)
     if (spec.dataset.train_split if isinstance(spec.dataset, HubData) else spec.dataset.train) is None:
         key = "dataset.hub.train_split" if hub else "dataset's train file"
-        raise top.error(
-            "few_shot.k", f"is {spec.few_shot.k}, but {key} is not given: few-shot examples come from there"
-        )
+        top.wrong("few_shot.k", f"is {spec.few_shot.k}, but {key} is not given: few-shot examples come from there")
 
+
+MAX_TOKENS = 512
+"""Of a task that does not say."""
+
+ANSWER_FORMATS = {
+    "math": r"\boxed{{{gold}}}",
+    "gsm8k": "#### {gold}",
+    "numeric": "#### {gold}",
+    "choice": "The answer is ({gold}).",
+    "true_false": "The answer is {gold}.",
+    "game24": "Answer: {gold}",
+}
+"""By grader, of a task that does not say; of other graders the answer alone."""
 
 _TOP_KEYS = (
     *("name", "description", "source", "licence", "dataset", "columns", "gold", "prompt", "answer_format", "grader"),
-    *(
-        "max_tokens",
-        "system",
-        "few_shot",
-        "prompt_style",
-        "stop",
-        "rows",
-        "plain",
-        "reasoning",
-        "cluster",
-        "chance",
-        "draws",
-    ),
+    *("max_tokens", "system", "few_shot", "prompt_style", "stop", "rows", "plain", "reasoning", "cluster", "chance"),
+    "draws",
 )
 
 
@@ -132,7 +168,8 @@ def _draws(top: Node) -> tuple[DrawSpec, ...]:
     try:
         return parse_draws(top.texts("draws"))
     except ConfigError as error:
-        raise top.error("draws", str(error).removeprefix("--draw ")) from error
+        top.wrong("draws", str(error).removeprefix("--draw "))
+        return ()
 
 
 def _chance(top: Node) -> float | None:
@@ -140,7 +177,8 @@ def _chance(top: Node) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise top.error("chance", f"is {value!r}; it must be a number from 0 to below 1: how often a guess is right")
+        top.wrong("chance", f"is {value!r}; it must be a number from 0 to below 1: how often a guess is right")
+        return None
     return float(value)
 
 
@@ -150,14 +188,18 @@ def _prompt_style(node: Node) -> PromptStyle:
     for style in styles:
         if given == style:
             return style
-    raise node.error("prompt_style", f"is {given!r}; valid: {', '.join(styles)}")
+    node.wrong("prompt_style", f"is {given!r}; valid: {', '.join(styles)}")
+    return "auto"
 
 
-def _dataset(node: Node) -> HubData | FileData:
+def _dataset(node: Node) -> HubData | FileData | None:
+    if not node.given:
+        return None
     node.only("hub", "embedded", "files")
     given = [kind for kind in ("hub", "embedded", "files") if kind in node.values]
     if len(given) != 1:
-        raise node.error("", f"gives {' and '.join(given) or 'none'} of hub, embedded and files; give exactly one")
+        node.wrong("", f"gives {' and '.join(given) or 'none'} of hub, embedded and files; give exactly one")
+        return None
     source = node.node(given[0])
     if given[0] == "hub":
         source.only("id", "config", "split", "revision", "train_split", "file", "train_file")
@@ -193,7 +235,7 @@ def _gold(node: Node) -> Gold:
         try:
             re.compile(matches)
         except re.error as error:
-            raise node.error("matches", f"is no regular expression ({error})") from error
+            node.wrong("matches", f"is no regular expression ({error})")
     return Gold(node.optional_text("after") or None, node.optional_text("boxed_in"), matches)
 
 
@@ -214,7 +256,7 @@ def _reasoning(top: Node) -> tuple[tuple[str, str], ...] | None:
         block.only("opening", "closing")
         opening, closing = (block.text(key).strip() for key in ("opening", "closing"))
         if opening.lower() in (closing.lower(), *(other.lower() for other, _ in found)):
-            raise block.error("opening", f"is {opening!r} again; each marker must be another")
+            block.wrong("opening", f"is {opening!r} again; each marker must be another")
         found.append((opening, closing))
     return tuple(found)
 
@@ -245,8 +287,13 @@ def _demonstration(node: Node, columns: Columns) -> Demonstration:
                 named = (
                     f"one of the options {' and '.join(letters)}" if letters else f"none of the {len(texts)} options"
                 )
-                raise node.error("gold", f"is {gold!r}, which is {named}; give a letter")
+                node.wrong("gold", f"is {gold!r}, which is {named}; give a letter")
+                continue
             fields[name], gold = option_lines(texts), gold_with_options(letters[0], texts)
         elif name not in ("gold", "response"):
             fields[name] = node.text(name)
+    for role, column in columns.roles().items():  # either name stands for both
+        if role in fields or column in fields:
+            fields.setdefault(column, fields.get(role, ""))
+            fields.setdefault(role, fields[column])
     return Demonstration(tuple(fields.items()), gold, node.text("response"))

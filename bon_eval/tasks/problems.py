@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bon_eval.config import digest
-from bon_eval.errors import Boundary, TaskError, listed, one_line
+from bon_eval.errors import Boundary, TaskError, one_line
 from bon_eval.graders.reading.boxes import last_box
 from bon_eval.records import Problem
 from bon_eval.tasks.choices import choice_golds
+from bon_eval.tasks.columns import asked_columns, needed_columns, template_aliases, text_columns
 from bon_eval.tasks.files import READABLE, as_text, check_text, read_rows
 from bon_eval.tasks.spec import FileData, HubData, TaskSpec
 
@@ -81,7 +82,7 @@ def spec_hash(spec: TaskSpec) -> str:
 
 def task_hash(spec: TaskSpec, problems: tuple[Problem, ...]) -> str:
     """As `spec_hash`, with every row and its gold."""
-    hidden = {spec.cluster} - _asked_columns(spec)
+    hidden = {spec.cluster} - asked_columns(spec)
     rows = [[p.id, p.gold, {k: v for k, v in p.fields.items() if k not in hidden}] for p in problems]
     return digest({"spec": _content(spec), "rows": rows})
 
@@ -89,7 +90,7 @@ def task_hash(spec: TaskSpec, problems: tuple[Problem, ...]) -> str:
 def _content(spec: TaskSpec) -> dict[str, Any]:
     content = {key: value for key, value in asdict(spec).items() if key not in _NOT_IDENTITY}
     for key in ("root", "file", "train_file"):
-        content["dataset"].pop(key, None)
+        (content["dataset"] or {}).pop(key, None)
     gold = content.pop("gold")
     content["gold_after"] = gold.pop("after")
     added = {"gold": {k: v for k, v in gold.items() if v is not None}, "rows": content.pop("rows")}
@@ -103,6 +104,8 @@ def _content(spec: TaskSpec) -> dict[str, Any]:
 def local_file(spec: TaskSpec, folder: Path, *, train: bool = False) -> Path | None:
     """The task's rows (its train split) in a folder given as ``--data``; None where the task names no file."""
     source = spec.dataset
+    if source is None:
+        return None
     if isinstance(source, FileData):
         name = source.train if train else source.test
     else:
@@ -121,15 +124,18 @@ def _open(spec: TaskSpec, data: Path | None, *, train: bool) -> tuple[Dataset, s
             raise TaskError(f"task {spec.name}: data folder {data} {lacks}; give a file in place of the folder")
         data = file
     if data is not None:
-        return read_rows(data, _texts(spec)), f"data file {data}"
+        return read_rows(data, text_columns(spec)), f"data file {data}"
     source = spec.dataset
+    if source is None:
+        option = "--train-data" if train else "--data"
+        raise TaskError(f"task {spec.name} names no data; give {option} FILE, or a dataset in {spec.path}")
     if isinstance(source, FileData):
         name = source.train if train else source.test
         if name is None:
             raise TaskError(
                 f"task {spec.name} has no train file to draw few-shot examples from; name one in {spec.path}"
             )
-        return read_rows(source.root / name, _texts(spec)), f"data file {source.root / name}"
+        return read_rows(source.root / name, text_columns(spec)), f"data file {source.root / name}"
     split = source.train_split if train else source.split
     if split is None:
         raise TaskError(f"task {spec.name} has no train split to draw few-shot examples from; name one in {spec.path}")
@@ -175,9 +181,9 @@ def without_progress_bars() -> Iterator[None]:
 def _problems(spec: TaskSpec, rows: Dataset, where: str) -> tuple[Problem, ...]:
     if len(rows) == 0:
         raise TaskError(f"{where} has no rows; give one with at least one problem")
-    columns = _needed_columns(spec, rows, where)
+    columns = needed_columns(spec, list(rows.column_names), where)
     # Column by column: only what the task names is decoded, whatever else (images, ...) the data set holds.
-    texts = _texts(spec)
+    texts = text_columns(spec)
     cells: dict[str, list[str | None]] = {}
     for name in columns:
         with Boundary(TaskError, f"{where}: column {name!r} cannot be read", "write it as texts"):
@@ -194,6 +200,7 @@ def _problems(spec: TaskSpec, rows: Dataset, where: str) -> tuple[Problem, ...]:
             continue
         number += 1
         kept.append((number, row, _fields(spec, {name: cells[name][row] for name in columns}, where, row)))
+    aliases = template_aliases(spec, rows.column_names)
     problems: list[Problem] = []
     for (number, row, fields), gold in zip(kept, _golds(spec, kept, where), strict=True):
         if spec.gold.matches is not None and not re.fullmatch(spec.gold.matches, gold):
@@ -204,6 +211,7 @@ def _problems(spec: TaskSpec, rows: Dataset, where: str) -> tuple[Problem, ...]:
                 f"{where}: rows {first_row[problem_id]} and {row} have the same id {problem_id!r}; ids must be unique"
             )
         first_row[problem_id] = row
+        fields |= {alias: fields[column] for alias, column in aliases.items() if column in fields}
         problems.append(Problem(problem_id, fields, gold))
     if not problems:
         wanted = [f"{name} is {value!r}" for name, value in spec.rows]
@@ -223,42 +231,6 @@ def _fields(spec: TaskSpec, cells: dict[str, str | None], where: str, row: int) 
         elif name != spec.columns.solution or name == spec.gold.boxed_in:
             raise TaskError(f"{where}: row {row} has no value in column {name!r}; fill it or drop the row")
     return fields
-
-
-def _needed_columns(spec: TaskSpec, rows: Dataset, where: str) -> list[str]:
-    """The columns to read, in the order of the data; `TaskError` when the data lacks one."""
-    there = list(rows.column_names)
-    named: dict[str, str | None] = {
-        f"columns.{key}": getattr(spec.columns, key) for key in ("question", "answer", "id", "options")
-    }
-    if spec.gold.boxed_in is not None and spec.columns.answer not in there:
-        del named["columns.answer"]
-        named["gold.boxed_in"] = spec.gold.boxed_in
-    named |= {f"rows.{name}": name for name, _ in spec.rows} | {"cluster": spec.cluster}
-    for key, name in named.items():
-        if name is not None and name not in there:
-            raise TaskError(f"{where} has no column {name!r} ({key} of task {spec.name}); it has: {listed(there)}")
-    for key, names in spec.template_columns().items():
-        for name in names:
-            if name not in there:
-                raise TaskError(
-                    f"{where} has no column {name!r}, which {key} of task {spec.name} names; it has: {listed(there)}"
-                )
-    needed = {*named.values(), spec.columns.solution, *(n for names in spec.template_columns().values() for n in names)}
-    return [name for name in there if name in needed]
-
-
-def _texts(spec: TaskSpec) -> set[str]:
-    """The columns whose cells must be texts or numbers: all that the task reads but the list of options."""
-    named = {*_asked_columns(spec), spec.cluster} - {None, spec.columns.options}
-    return {name for name in named if name is not None}
-
-
-def _asked_columns(spec: TaskSpec) -> set[str | None]:
-    """The columns that the task names for anything but its clusters."""
-    columns = (spec.columns.question, spec.columns.answer, spec.columns.id, spec.columns.options, spec.columns.solution)
-    templates = (name for names in spec.template_columns().values() for name in names)
-    return {*columns, spec.gold.boxed_in, *(name for name, _ in spec.rows), *templates}
 
 
 def _golds(spec: TaskSpec, kept: Sequence[tuple[int, int, dict[str, str]]], where: str) -> list[str]:

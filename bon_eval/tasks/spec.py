@@ -54,6 +54,11 @@ class Columns:
     """List of a multiple-choice question's options; in a prompt, its column is one line ``(A) text`` for each. The
     answer is then a letter, a zero-based index or the text of one of them, and the gold holds the options as well."""
 
+    def roles(self) -> dict[str, str]:
+        """What a template may call a column besides its own name: ``question``, ``answer`` ... -> column."""
+        named = {role: getattr(self, role) for role in ("question", "answer", "solution", "options", "id")}
+        return {role: column for role, column in named.items() if column is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class Gold:
@@ -110,10 +115,11 @@ class TaskSpec:
     description: str
     source: str
     licence: str
-    dataset: HubData | FileData
+    dataset: HubData | FileData | None
+    """None: the rows are given with each run."""
     columns: Columns
     prompt: str
-    """Template over the data set's columns."""
+    """Template over the data set's columns, by their own names or what they are: ``{question}``."""
     answer_format: str
     """Template over ``{gold}``: how a response states its final answer; ``tasks check`` grades it."""
     grader: str

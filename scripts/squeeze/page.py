@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,25 @@ from bon_eval.report.formats.csv_json import to_csv
 from bon_eval.report.formats.figures import save_figure
 from bon_eval.report.formats.html import panel, render
 from bon_eval.store.files import write_text
-from squeeze.claims import ClaimResult, PartResult, decide, parse_claims
-from squeeze.plan import Cell, Plan, settings_text
+from squeeze.claims import ClaimResult, PartResult, decide
+from squeeze.kinds import KindRow, kind_rows
+from squeeze.numbers import BASE
+from squeeze.plan import BASE_REPORT, Cell, Plan
 from squeeze.plots import Runs, panel_figures
+from squeeze.rules import parse_claims
 
 _MARK = {"holds": "holds", "fails": "the opposite", "open": "open"}
 _ONE = "One seed of training: claims are decided for these trainings only, intervals are over problems alone."
 Results = dict[str, tuple[ClaimResult, ...]]
-"""Setting -> every claim."""
+"""Model -> every claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class _PartRow:
-    """One part of a claim in one setting."""
+    """One part of a claim of one model under one condition."""
 
-    setting: str
+    model: str
+    condition: str
     measure: str
     estimate: str
     ends: str
@@ -41,98 +46,144 @@ class _PartRow:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """One claim over all settings."""
+    """One claim about all models."""
 
     id: str
     text: str
+    quote: str
+    source: str
+    refuted: str
     verdicts: Sequence[tuple[str, str]]
-    """(setting, verdict)."""
+    """(model, verdict)."""
     rows: Sequence[_PartRow]
 
 
 def write_page(plan: Plan, out: Path, seconds: float | None) -> str:
     """Write squeeze.html, claims.csv, claims.json, trajectories.csv and figures/; returns the verdicts as text."""
     runs = load_runs(plan)
-    claims = parse_claims(plan.content["claims"])
-    results: Results = {s: decide(claims, conditions) for s, conditions in runs.items()}
+    results = decide_all(plan, runs)
     out.mkdir(parents=True, exist_ok=True)
     (out / "figures").mkdir(exist_ok=True)
     panels = []
-    for stem, title, figure in panel_figures(runs):
+    for stem, title, figure in panel_figures(runs, plan.content["figures"]):
         save_figure(figure, out / "figures", stem)
         (out / "figures" / f"{stem}.svg").unlink()
         panels.append(panel(figure, stem, title))
     write_text(out / "trajectories.csv", to_csv(_trajectory_rows(plan, runs)))
     write_text(out / "claims.csv", to_csv(_claim_rows(results)))
     facts = _facts(plan, runs, seconds)
-    content = {"facts": facts, "conditions": plan.content, "claims": list(_claim_rows(results))}
+    kinds = list(kind_rows(plan, runs))
+    content = {
+        "facts": facts,
+        "conditions": plan.content,
+        "pairs": [asdict(row) for row in kinds],
+        "claims": list(_claim_rows(results)),
+    }
     write_text(out / "claims.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     values = {
-        "title": f"Squeezing and sharpening through DPO: {plan.content['model']}",
+        "title": "Squeezing and sharpening through DPO",
         "summary": facts["summary"],
         "one_seed": _ONE if len(plan.seeds) == 1 else "",
-        "settings": tuple(results),
-        "claims": [_claim(id_, results) for id_ in claims],
+        "models": tuple(results),
+        "kinds": [_kind(row) for row in kinds],
+        "n": plan.content["n"],
+        "claims": [_claim(id_, results) for id_ in dict.fromkeys(c.claim.id for cs in results.values() for c in cs)],
         "panels": panels,
         "conditions": plan.path.read_text(encoding="utf-8"),
     }
+    for model in plan.models:
+        copy_report(plan, model, out)
     write_text(out / "squeeze.html", render("squeeze.html.jinja", values, folder=Path(__file__).parent))
     return verdicts(results, facts)
 
 
-def load_runs(plan: Plan) -> Runs:
-    """Setting -> condition -> a trajectory for each seed."""
+def decide_all(plan: Plan, runs: Runs) -> Results:
+    """Every claim about every model, by those of its conditions that the model is trained under."""
+    claims = parse_claims(plan.content["claims"])
     return {
-        setting: {
-            condition: [_load(plan, Cell(condition, setting, seed)) for seed in plan.seeds]
-            for condition in plan.content["conditions"]
+        model: decide(
+            [c for claim in claims if (c := claim.among({*conditions, BASE})).conditions], conditions, plan.own()
+        )
+        for model, conditions in runs.items()
+    }
+
+
+def copy_report(plan: Plan, model: str, out: Path) -> None:
+    """The base model's own report beside the page, without its responses, where the plan has one."""
+    if (report := plan.pool(model, BASE_REPORT)).exists():
+        ignored = shutil.ignore_patterns("responses", "run.json", "run.lock", "*.parquet", "*.log")
+        shutil.copytree(report, out / BASE_REPORT, ignore=ignored, dirs_exist_ok=True)
+
+
+def load_runs(plan: Plan) -> Runs:
+    """Model -> condition -> a trajectory for each seed."""
+    return {
+        model: {
+            condition: [_load(plan, Cell(model, condition, seed)) for seed in plan.seeds]
+            for condition in plan.of(model)
         }
-        for setting in plan.content["settings"]
+        for model in plan.models
     }
 
 
 def verdicts(results: Results, facts: dict[str, Any]) -> str:
     """The verdicts for the terminal."""
     lines = [facts["summary"], *([_ONE] if len(facts["seeds"]) == 1 else ()), ""]
-    width = max(len(setting) for setting in results)
-    for k, first in enumerate(next(iter(results.values()))):
-        lines.append(f"({first.id}) {first.text}")
-        lines += [f"    {setting:{width}}  {claims[k].verdict}" for setting, claims in results.items()]
+    width = max(len(model) for model in results)
+    for id_, text in {c.claim.id: c.claim.text for claims in results.values() for c in claims}.items():
+        lines.append(f"({id_}) {text}")
+        for model, claims in results.items():
+            for found in claims:
+                if found.claim.id == id_:
+                    conditions = ", ".join(f"{name} {_MARK[o]}" for name, o in found.by_condition.items())
+                    lines.append(f"    {model:{width}}  {found.verdict} ({conditions})")
     return "\n".join(lines)
 
 
 def _load(plan: Plan, cell: Cell) -> Trajectory:
-    return load_trajectory(plan.work / "tracks" / cell.name, intervals=False)
+    return load_trajectory(plan.track(cell), intervals=False)
 
 
 def _facts(plan: Plan, runs: Runs, seconds: float | None) -> dict[str, Any]:
     first = next(iter(next(iter(runs.values())).values()))[0]
-    meta = first.base
+    training = plan.content["training"]
     return {
         "summary": f"{len(plan.cells())} trainings ({len(plan.content['conditions'])} conditions, "
-        f"{len(plan.seeds)} seed{'s' if len(plan.seeds) > 1 else ''}; {'; '.join(settings_text(plan.content))}), each "
-        f"followed on {first.n_problems} held-out problems x {first.n} samples.",
+        f"{len(plan.models)} model{'s' if len(plan.models) > 1 else ''}, {len(plan.seeds)} "
+        f"seed{'s' if len(plan.seeds) > 1 else ''}; learning rate {training['learning_rate']:g}, {training['steps']} "
+        f"steps), each followed on {first.n_problems} held-out problems x {first.n} samples.",
         "seconds": None if seconds is None else round(seconds),
-        "versions": meta["versions"],
-        "engine": meta["engine"],
+        "versions": first.base["versions"],
+        "engine": first.base["engine"],
         "seeds": list(plan.seeds),
     }
 
 
 def _claim(id_: str, results: Results) -> _Claim:
-    found = {setting: next(c for c in claims if c.id == id_) for setting, claims in results.items()}
+    found = {model: c for model, claims in results.items() for c in claims if c.claim.id == id_}
+    claim = next(iter(found.values())).claim
     return _Claim(
-        id=id_,
-        text=next(iter(found.values())).text,
-        verdicts=[(setting, claim.verdict) for setting, claim in found.items()],
-        rows=[_part_row(setting, part) for setting, claim in found.items() for part in claim.parts],
+        id=claim.id,
+        text=claim.text,
+        quote=claim.quote,
+        source=claim.source,
+        refuted=claim.refuted,
+        verdicts=[(model, found[model].verdict if model in found else "–") for model in results],
+        rows=[_part_row(model, part) for model, result in found.items() for part in result.parts],
     )
 
 
-def _part_row(setting: str, part: PartResult) -> _PartRow:
+def _kind(row: KindRow) -> tuple[str, ...]:
+    shares = (row.chosen_in_pool, row.chosen_is_best, row.rejected_in_pool, row.ranking_accuracy)
+    texts = [f"{100 * share:.0f} %" for share in shares]
+    return (row.model, row.kind, str(row.pairs), *texts[:3], f"{row.chosen:.1f}", f"{row.rejected:.1f}", texts[3])
+
+
+def _part_row(model: str, part: PartResult) -> _PartRow:
     return _PartRow(
-        setting=setting,
-        measure=_what(part),
+        model=model,
+        condition=part.condition,
+        measure=("change of " if part.part.what == "change" else "") + part.label,
         estimate=_number(part.value.estimate, part),
         ends=_ends(part),
         unit=part.unit,
@@ -142,11 +193,6 @@ def _part_row(setting: str, part: PartResult) -> _PartRow:
     )
 
 
-def _what(part: PartResult) -> str:
-    change = "change of " if part.part.what == "change" else ""
-    return f"{part.part.condition}: {change}{part.label}"
-
-
 def _ends(part: PartResult) -> str:
     if math.isnan(part.value.low):
         return f"({part.value.method.replace('none', 'no interval')})"
@@ -154,21 +200,23 @@ def _ends(part: PartResult) -> str:
 
 
 def _number(value: float, part: PartResult) -> str:
-    sign = "+" if part.part.what == "change" else ""
+    sign = "+" if part.part.what == "change" or part.part.minus is not None else ""
     return f"{value:{sign}.3f}"
 
 
 def _claim_rows(results: Results) -> Iterator[dict[str, object]]:
-    for setting, claims in results.items():
-        for claim in claims:
-            for part in claim.parts:
+    for model, claims in results.items():
+        for found in claims:
+            for part in found.parts:
                 yield {
-                    "claim": claim.id,
-                    "setting": setting,
-                    "verdict": claim.verdict,
-                    "condition": part.part.condition,
+                    "claim": found.claim.id,
+                    "model": model,
+                    "verdict": found.verdict,
+                    "condition": part.condition,
+                    "shown": found.by_condition[part.condition],
                     "what": part.part.what,
                     "measure": part.part.measure,
+                    "when": part.part.when,
                     "minus": "" if part.part.minus is None else " ".join(part.part.minus),
                     "unit": part.unit,
                     "estimate": part.value.estimate,
@@ -183,9 +231,11 @@ def _claim_rows(results: Results) -> Iterator[dict[str, object]]:
 
 
 def _trajectory_rows(plan: Plan, runs: Runs) -> Iterator[dict[str, object]]:
-    for setting, conditions in runs.items():
+    every = [t for conditions in runs.values() for ts in conditions.values() for t in ts]
+    names = dict.fromkeys(name for t in every for columns in t.columns.values() for name in columns)
+    for model, conditions in runs.items():
         for condition, trajectories in conditions.items():
             for seed, trajectory in zip(plan.seeds, trajectories, strict=True):
                 for step, columns in trajectory.columns.items():
-                    means = {name: f"{float(column.values.mean()):.6g}" for name, column in columns.items()}
-                    yield {"setting": setting, "condition": condition, "seed": seed, "step": step} | means
+                    means = {n: f"{float(columns[n].values.mean()):.6g}" if n in columns else "" for n in names}
+                    yield {"model": model, "condition": condition, "seed": seed, "step": step} | means

@@ -106,7 +106,7 @@ def test_a_guesser_is_said_to_be_one_in_terminal_page_and_figure(guessed: Path, 
     page = (guessed / "report.html").read_text()
     assert "is not shown to be above chance (0.38)" in page
     assert "Chance: a guess is right in 37.5 % of cases" in page
-    terminal = " ".join(bon_eval_here("report", guessed, "--draws", 200, "--no-html").stdout.split())
+    terminal = " ".join(bon_eval_here("report", guessed, "--own", "--draws", 200, "--no-html").stdout.split())
     assert "caution: accuracy of " in terminal
     assert "chance: a guess is right in 37.5 % of cases; an oracle over guesses has 94.8 % at n = 8." in terminal
 
@@ -130,13 +130,13 @@ def test_a_task_states_its_own_and_an_old_run_is_read(
             changed = json.loads(kept)
             changed["config"]["chance"] = stated
             meta.write_text(json.dumps(changed))
-            assert bon_eval_here("report", guessed, "--draws", 200, "--no-html").returncode == 0
+            assert bon_eval_here("report", guessed, "--own", "--draws", 200, "--no-html").returncode == 0
             assert facts(guessed)["chance"] == pytest.approx(wanted)
         older = json.loads(kept)
         del older["config"]["chance"]
         del older["tokenizer"]["prompts_with_unknown"]
         meta.write_text(json.dumps(older))
-        assert bon_eval_here("report", guessed, "--draws", 200, "--no-html").returncode == 0
+        assert bon_eval_here("report", guessed, "--own", "--draws", 200, "--no-html").returncode == 0
         assert facts(guessed)["chance"] == pytest.approx(0.375)
     finally:
         meta.write_text(kept)

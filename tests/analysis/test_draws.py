@@ -126,8 +126,11 @@ def test_nothing_else_sees_them(run: DrawnRun, found: Any) -> None:
     plain.meta["config"] |= {"n": 8}
     without = analyse(plain, draws=DRAWS)
     for field in fields(found):
-        if field.name not in ("run", *OF_DRAWS, "compute"):
+        if field.name not in ("run", *OF_DRAWS, "compute", "levels"):
             assert str(getattr(found, field.name)) == str(getattr(without, field.name)), field.name
+    assert [row.summed for row in found.levels.rows if row.statistic == "auroc"] == [
+        row.summed for row in without.levels.rows if row.statistic == "auroc"
+    ]
     of_pool = [row for row in found.compute if row.draw is None]
     assert [(r.name, r.tokens, r.accuracy) for r in of_pool] == [
         (r.name, r.tokens, r.accuracy) for r in without.compute

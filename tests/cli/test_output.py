@@ -61,7 +61,7 @@ def test_a_terminal_without_the_letters_of_a_prompt(tmp_path: Path) -> None:
 
 
 def test_a_notebooks_backend_that_is_not_there(copy: Path) -> None:
-    process = start("report", copy, "--draws", "200", MPLBACKEND="module://no_such_package.backend_inline")
+    process = start("report", copy, MPLBACKEND="module://no_such_package.backend_inline")
     _, error = process.communicate()
     assert process.returncode == 0, error
     assert (copy / "figures" / "lift.png").is_file()
@@ -70,7 +70,7 @@ def test_a_notebooks_backend_that_is_not_there(copy: Path) -> None:
 def test_a_matplotlib_that_fails_is_one_line(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("raise ArithmeticError('odd')\n")
     for option, code in (("--html", 2), ("--no-html", 0)):
-        process = start("report", copy, "--draws", "200", option, path=tmp_path)
+        process = start("report", copy, option, path=tmp_path)
         _, error = process.communicate()
         assert process.returncode == code, error
         if code:

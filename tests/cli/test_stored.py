@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,14 +16,6 @@ from bon_eval.cli import main
 Check = Callable[..., None]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_report_with_other_n_and_scorers(bon_eval_here: Command, copy: Path) -> None:
-    done = bon_eval_here("report", copy, "--ns", "3", "--scorer", "mean_log_likelihood", *FAST)
-    assert done.returncode == 0, done.stderr
-    rows = json.loads((copy / "report.json").read_text())["arms"]
-    assert {row["scorer"] for row in rows} - {None} == {"mean_log_likelihood"}
-    assert {row["n"] for row in rows if row["scorer"]} == {3}
 
 
 def test_a_scorer_of_token_log_probs_works_on_a_stored_run(copy: Path) -> None:

@@ -10,7 +10,7 @@ from scipy import special
 
 from bon_eval.errors import ConfigError
 from bon_eval.estimators import best_of_n
-from bon_eval.estimators.equivalent_n import _accepted, crossing, kl_divergence, sharpening_equivalent_n
+from bon_eval.estimators.equivalent_n import accepted, crossing, kl_divergence, sharpening_equivalent_n
 
 
 def base_and_tuned(seed: int, n: int, problems: int = 80, pool: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -95,13 +95,13 @@ def test_interpolation_is_linear_between_whole_n() -> None:
 
 def test_ends_are_where_the_limits_pass_zero() -> None:
     """Limits by hand: U = -0.2, 0.2, ... passes 0 at 1.5; L = ..., -0.1, 0.3 at 2.25 and does not come back."""
-    assert _accepted([-1.0, -0.1, 0.3], [-0.2, 0.2, 0.5]) == pytest.approx((1.5, 2.25))
-    assert _accepted([-1.0, 0.2, -0.2], [0.1, 0.4, 0.2]) == (1.0, math.inf)  # a curve that falls again
-    assert _accepted([-3.0, -2.0], [-2.0, -1.0]) == (math.inf, math.inf)
-    assert _accepted([0.1, -0.2], [0.3, 0.4]) == (1.0, 1.0)
+    assert accepted([-1.0, -0.1, 0.3], [-0.2, 0.2, 0.5]) == pytest.approx((1.5, 2.25))
+    assert accepted([-1.0, 0.2, -0.2], [0.1, 0.4, 0.2]) == (1.0, math.inf)  # a curve that falls again
+    assert accepted([-3.0, -2.0], [-2.0, -1.0]) == (math.inf, math.inf)
+    assert accepted([0.1, -0.2], [0.3, 0.4]) == (1.0, 1.0)
     # An n without limits is not excluded, nor anything between it and its neighbours.
     nan = math.nan
-    assert _accepted([-1.0, nan, 0.3], [-0.2, nan, 0.5]) == (1.0, 3.0)
+    assert accepted([-1.0, nan, 0.3], [-0.2, nan, 0.5]) == (1.0, 3.0)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.units import SHARE, Limits, Share, Size
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
-NAMES = ["report.schema.json", "compare.schema.json", "trajectory.schema.json"]
+NAMES = ["report.schema.json", "compare.schema.json", "compare_several.schema.json", "trajectory.schema.json"]
 LATER = {(".arms", "unfinished"), (".variants.arms", "unfinished"), (".curves", "unfinished"), (".facts", "reasoning")}
 LATER |= {(".facts", name) for name in ("special_inside", "cautions", "chance", "chance_oracle")}
 LATER |= {
-    *(("", name) for name in ("compute", "draws", "draw_pairs")),
+    *(("", name) for name in ("compute", "draws", "draw_pairs", "levels")),
     (".variants", "draws"),
     (".compute", "draw"),
     *((".replayed.stopping", f"tokens{end}") for end in ("", "_low", "_high", "_method", "_marked")),

@@ -23,7 +23,7 @@ from bon_eval.cli import main
 from bon_eval.engines import open_engine
 from bon_eval.engines.base import EngineSpec
 from bon_eval.engines.models import ASSETS
-from bon_eval.errors import ConfigError, EngineError, StoreError
+from bon_eval.errors import ConfigError, EngineError
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.records import ForcedSequence
 from bon_eval.report.comparison.rows import document
@@ -126,7 +126,9 @@ def pool_of(run: Path, problem: str) -> list:
 def test_compare_again_gives_the_same_document(pair: tuple[Path, Path], tmp_path: Path) -> None:
     before, after = pair
     stored = json.loads((after / "compare.json").read_text())
-    again = CliRunner().invoke(main, ["compare", str(before), str(after), "--draws", "500", "--out", str(tmp_path)])
+    again = CliRunner().invoke(
+        main, ["compare", str(before), str(after), "--as", "before,after", "--draws", "500", "--out", str(tmp_path)]
+    )
     assert again.exit_code == 0, again.output
     fresh = json.loads((tmp_path / "compare.json").read_text())
     for side in ("before", "after"):
@@ -269,7 +271,13 @@ def test_the_page_shows_both_runs_side_by_side(pair: tuple[Path, Path], open_pag
         assert greedy.query_selector(":scope > .text").text_content() == stored.text
         assert f"{stored.log_likelihood:.2f} nats" in greedy.text_content()
         assert run.greedy.n == 1
-    assert len(tab.query_selector_all("figure svg")) == 3
+    assert len(tab.query_selector_all("figure svg")) == 3 + 4
+    section = tab.query_selector("#added")
+    assert section.query_selector("h2").text_content() == "Did training add, or only sharpen?"
+    assert len(section.query_selector_all("figure svg")) == 4
+    for width in (1400, 390):
+        tab.set_viewport_size({"width": width, "height": 900})
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
     assert trouble == []
     tab.close()
 
@@ -283,8 +291,9 @@ def test_runs_that_are_not_comparable(pair: tuple[Path, Path], tmp_path: Path) -
     with pytest.raises(ConfigError, match=r"temperature is 1.0 before and 0.7 after"):
         compare_runs(before, replace_meta(after, hotter))
     other = dict(before.meta, config=before.meta["config"] | {"model_hash": "0" * 64})
-    with pytest.raises(StoreError, match="was not scored by"):
-        compare_runs(replace_meta(before, other), after)
+    found = compare_runs(replace_meta(before, other), after, draws=240)
+    assert found.owed == (f"bon-eval score {pair[1]} --by {pair[0]}",)
+    assert "only one run was scored by the other's model" in found.reasons["divergences"]
     result = CliRunner().invoke(main, [*RUN, "--after", "arith-mixed"])
     assert result.exit_code == 2
     assert "is the base model itself" in result.stderr
@@ -330,6 +339,60 @@ def test_scoring_by_a_run_of_other_problems_names_one(pair: tuple[Path, Path], t
     assert not list((tmp_path / "small").glob("scores"))
 
 
+def test_the_same_problems_in_another_order_are_scored_and_compared_as_in_the_same_one(
+    pair: tuple[Path, Path], cold: Path, tmp_path: Path
+) -> None:
+    """Ids are row numbers here, so that every id is another problem in the reversed data."""
+
+    def call(*args: object) -> str:
+        done = CliRunner().invoke(main, [str(arg) for arg in args])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    rows = (ASSETS / "arith/test.jsonl").read_text().splitlines()[:LIMIT]
+    data = tmp_path / "reversed.jsonl"
+    data.write_text("\n".join(reversed(rows)) + "\n")
+    before, moved = tmp_path / "before", tmp_path / "moved"
+    shutil.copytree(pair[0], before)
+    shutil.rmtree(before / "scores")
+    call(*RUN, *ON_TRANSFORMERS, "--model", cold, "--data", data, "--no-html", "--out", moved)
+    assert load_prompts(before) != load_prompts(moved)
+    call("score", before, "--by", moved)
+    call("score", moved, "--by", before)
+    assert_scored(moved, before, EngineSpec(str(ASSETS / "arith-mixed"), dtype="float32", max_length=256))
+    assert_scored(before, moved, EngineSpec(str(cold), dtype="float32", max_length=256))
+    call("compare", before, moved, "--as", "before,after", "--draws", "240", "--out", tmp_path / "story")
+    plain = compare_runs(*(load_run(p) for p in pair), draws=240)
+    again = compare_runs(load_run(before), load_run(moved), draws=240)
+    assert "prompts" not in again.differences
+    assert set(again.reasons) == set(plain.reasons)
+    assert again.findings
+    assert [f.name for f in again.findings] == [f.name for f in plain.findings]
+    for name in ("log_likelihood_base.greedy", "log_likelihood_self.greedy"):
+        [one], [other] = ([c for c in found.quantities if c.name == name] for found in (plain, again))
+        assert other.after.estimate == pytest.approx(one.after.estimate, abs=1e-3)
+        assert other.difference.difference == pytest.approx(one.difference.difference, abs=1e-3)
+    [one], [other] = ([c for c in f.accuracies if c.name == "accuracy.greedy"] for f in (plain, again))
+    assert other.after.estimate == one.after.estimate
+
+
+def test_other_prompts_of_the_same_problems_in_another_order_are_still_told(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    rows = (ASSETS / "arith/test.jsonl").read_text().splitlines()[:LIMIT]
+    data = tmp_path / "reversed.jsonl"
+    data.write_text("\n".join(reversed(rows)) + "\n")
+    other = tmp_path / "other"
+    command = [*RUN, *ON_TRANSFORMERS, "--shots", "1", "--data", str(data), "--no-html", "--out", str(other)]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 0, done.output
+    found = compare_runs(load_run(pair[0]), load_run(other), draws=240, tuning=False)
+    assert found.differences["prompts"] == "not the same tokens"
+    refused = CliRunner().invoke(main, ["score", str(pair[0]), "--by", str(other)])
+    assert refused.exit_code == 2
+    assert "the prompts differ" in refused.stderr
+
+
 def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> None:
     before, after = (load_run(p) for p in pair)
     other = replace_meta(after, dict(after.meta, config=after.meta["config"] | {"prompts_hash": "0" * 64}))
@@ -339,7 +402,7 @@ def test_different_prompts_compare_accuracies_only(pair: tuple[Path, Path]) -> N
     assert not any(name.startswith("log_likelihood_base") for name in names)
     assert found.explained is None
     assert not found.equivalent_n
-    assert "the prompts differ" in render(found)
+    assert "the prompts differ" in " ".join(render(found).split())
     assert document(found)["null_reasons"]["divergences"].startswith("the prompts differ")  # type: ignore[index]
 
 

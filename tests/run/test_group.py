@@ -87,7 +87,7 @@ def test_what_is_a_task_is_no_group(two_tasks: Path) -> None:
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"tasks": []}, "group.yaml: tasks is empty; name at least one"),
     ({"tasks": "gsm8k"}, "tasks is 'gsm8k'; it must be a list of mappings"),
-    ({"tasks": ["gsm8k"]}, r"tasks\[0\] must be a mapping"),
+    ({"tasks": [3]}, r"tasks\[0\] must be a mapping"),
     ({"tasks": [{"name": "gsm8k"}]}, r"unknown key 'name' in tasks\[0\]; valid: task, n, limit, max_tokens, shots"),
     ({"tasks": [{"task": "gsm8k"}, {"task": "gsm8k"}]}, "tasks names 'gsm8k' twice"),
     ({"tasks": [{"task": "gsm8k", "n": 0}]}, r"tasks\[0\].n is 0; it must be a whole number of at least 1"),
@@ -96,7 +96,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         {"temperature": 1, "tasks": [{"task": "gsm8k"}]},
         "unknown key 'temperature'; valid: name, description, source, n",
     ),
-    ({"source": None, "tasks": [{"task": "gsm8k"}]}, "source is missing"),
+    ({"source": 3, "tasks": ["gsm8k"]}, "source is 3, which is not text"),
 ]
 
 

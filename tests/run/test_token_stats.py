@@ -98,7 +98,7 @@ def test_scorers_of_a_scored_run(scored: Path) -> None:
 
 def test_a_report_by_all_of_them(scored: Path) -> None:
     out = bon_eval(
-        "report", scored, "--draws", "100", "--no-html", "--scorer", "self_certainty", "--scorer", "shortest"
+        "report", scored, "--own", "--draws", "100", "--no-html", "--scorer", "self_certainty", "--scorer", "shortest"
     )
     assert "by shortest" in out
     assert json.loads((scored / "report.json").read_text())["analysis"]["primary_scorer"] == "self_certainty"
@@ -106,7 +106,7 @@ def test_a_report_by_all_of_them(scored: Path) -> None:
 
 def test_all_arms_are_those_whose_needs_the_run_holds(plain: Path, scored: Path) -> None:
     for path, left_out in ((plain, ["mean_confidence", "negative_entropy", "self_certainty"]), (scored, [])):
-        asked = ["report", str(path), "--draws", "100", "--no-html", "--arms", "all", "--vote", "borda@2"]
+        asked = ["report", str(path), "--draws", "100", "--no-html", "--own", "--arms", "all", "--vote", "borda@2"]
         done = CliRunner().invoke(main, asked)
         assert done.exit_code == 0, done.output
         report = json.loads((path / "report.json").read_text())["analysis"]

@@ -432,9 +432,41 @@ def test_options_in_a_typed_column(tmp_path: Path) -> None:
     assert problem.gold == "B\n(A) red\n(B) blue"
 
 
+def test_options_with_labels(tmp_path: Path) -> None:
+    """Answers are labels, whatever else they could be: letters in some rows and numbers in others, as in ARC."""
+    labelled = {"text": pa.array([["red", "blue"], ["1", "2"]]), "label": pa.array([["A", "B"], ["1", "2"]])}
+    cells = pa.StructArray.from_arrays(list(labelled.values()), list(labelled))
+    pq.write_table(pa.table({"q": ["one?", "two?"], "a": ["B", "1"], "c": cells}), tmp_path / "d.parquet")
+    rows = [
+        {"q": "one?", "a": "B", "c": [{"label": "A", "text": "red"}, {"label": "B", "text": "blue"}]},
+        {"q": "two?", "a": "1", "c": [{"label": "1", "text": "1"}, {"label": "2", "text": "2"}]},
+    ]
+    spec = load_task(write_task(tmp_path, **CHOICE))
+    for data in (tmp_path / "d.parquet", write_jsonl(tmp_path / "d.jsonl", rows)):
+        problems = load_problems(spec, data=data)
+        assert [p.gold for p in problems] == ["B\n(A) red\n(B) blue", "A\n(A) 1\n(B) 2"]
+        assert problems[0].fields["c"] == "(A) red\n(B) blue"
+
+
 @pytest.mark.parametrize(
     ("row", "parts"),
     [
+        ({"a": "A", "c": {"text": ["x", "y"]}}, ["row 0 has no list", "or an object of the lists text and label"]),
+        ({"a": "A", "c": {"text": ["x", "y"], "label": ["A", "A"]}}, ["row 0 has no list"]),
+        ({"a": "A", "c": {"text": ["x", "y"], "label": ["A"]}}, ["row 0 has no list"]),
+        ({"a": "A", "c": [{"text": "x", "label": "A"}, "y"]}, ["row 0 has no list"]),
+        ({"a": "5", "c": {"text": ["x", "y"], "label": ["1", "2"]}}, ["row 0 has the answer '5'"]),
+        ({"a": "0", "c": {"text": ["x", "y"], "label": ["1", "2"]}}, ["row 0 has the answer '0'", "no label or text"]),
+        (
+            {"a": "1", "c": {"text": ["x", "y"], "label": ["(1)", "(2)"]}},
+            ["row 0 has the answer '1'", "no label or text"],
+        ),
+        ({"a": "1", "c": {"text": ["x", "y"], "label": ["A", "B"]}}, ["row 0 has the answer '1'", "no label or text"]),
+        (
+            {"a": "2", "c": {"text": ["2", "3"], "label": ["1", "2"]}},
+            ["option A by its text and option B by its label", "the other rows do not tell which is meant"],
+        ),
+        ({"a": "A", "c": {"text": ["x", "y"], "label": ["B", "C"]}}, ["row 0 has the answer 'A'"]),
         ({"a": 2, "c": ["x", "y"]}, ["row 0 has the answer '2'", "none", "2 options"]),
         ({"a": "C", "c": ["x", "y"]}, ["row 0 has the answer 'C'"]),
         ({"a": "x", "c": ["x", "x"]}, ["row 0 has the answer 'x'"]),

@@ -1,4 +1,4 @@
-"""Two stored runs in, one comparison out: the same problems before and after tuning. No model is touched.
+"""Two stored runs in, one comparison out: a model before and after tuning, or any two. No model is touched.
 
 Units as in `bon_eval.analysis.results`: accuracies are fractions of 1, log-likelihoods nats per response, lengths
 tokens. All randomness comes from one seed; problems are the sampling unit, and every difference is paired by problem.
@@ -6,33 +6,47 @@ tokens. All randomness comes from one seed; problems are the sampling unit, and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.responses import Array
 from bon_eval.analysis.settings import check_comparison_draws
+from bon_eval.analysis.two_runs.added import Added, added
+from bon_eval.analysis.two_runs.added_verdict import added_finding
+from bon_eval.analysis.two_runs.changes import changes
 from bon_eval.analysis.two_runs.draws import draw_changes
 from bon_eval.analysis.two_runs.findings import Change, Finding, findings
+from bon_eval.analysis.two_runs.names import BEFORE_AFTER, Names, named, names_of
 from bon_eval.analysis.two_runs.reward import RewardScorer, reward_scorer
-from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, best_responses, quantities, support, unit
+from bon_eval.analysis.two_runs.sides import Side, accuracies, best_responses, lacking, quantities
 from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare, amortised_share
 from bon_eval.estimators.coverage import log_coverage_interval
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN, kl_divergence, sharpening_equivalent_n
 from bon_eval.estimators.explained import ExplainedGain, explained_gain
-from bon_eval.stats import Interval, align, bootstrap_cis, holm, paired_test, paired_tests
-from bon_eval.stats.bootstrap import UNIT
+from bon_eval.stats import Interval, paired_test
 from bon_eval.stats.clusters import rows_of, sampling_units
-from bon_eval.stats.streams import streams
+from bon_eval.stats.paired import Verdict
+from bon_eval.stats.streams import Streams, streams
 from bon_eval.stats.units import Count, Size
-from bon_eval.store.comparable import check_comparable, common_clusters, same_prompts, stored_config
-from bon_eval.store.forced import LikelihoodSource, load_likelihoods
-from bon_eval.store.reader import Run
+from bon_eval.store.comparable import check_comparable, common_clusters, same_problems, same_prompts, stored_config
+from bon_eval.store.forced import LikelihoodSource, load_likelihoods, missing_scores
+from bon_eval.store.imported.source import has_own_tokens
+from bon_eval.store.reader import Run, response_keys
 
 _DIFFERENT_PROMPTS = "the prompts differ, so likelihoods under the other model were not compared"
+_NOT_SCORED = (
+    "neither run was scored by the other's model, which takes both",
+    "only one run was scored by the other's model, which takes both",
+)
+_NO_LIKELIHOODS = "a run has no log-likelihoods"
+_NO_PROMPTS = "a run does not tell its prompts, so likelihoods under the other model were not compared"
+_IMPORTED = "; what is imported becomes a model's own first: "
+_AS_OWN = "bon-eval score {} --by MODEL --as-own"
+_OF_LIKELIHOODS = ("log_likelihood_base", "divergences", "equivalent_n", "explained", "log_coverage", "reward")
 _NOT_TEMPERATURE_1 = "the pools were not drawn at temperature 1, so their means are no expectations under the model"
 
 
@@ -56,7 +70,8 @@ class Comparison:
     """What the runs differ in besides the model, and was allowed to or is no more than a version -> how."""
     sources: tuple[LikelihoodSource, LikelihoodSource] | None
     """Where the log-likelihoods of the responses before and after under their own models come from in differences
-    between the models, whose other side is forced; None where the prompts differ."""
+    between the models, whose other side is forced; None where the prompts differ or a run was not scored by the other's
+    model."""
     draws: Size
     seed: Count
     accuracies: tuple[Change, ...]
@@ -72,12 +87,18 @@ class Comparison:
     log_coverage: Mapping[str, Interval]
     """Upper bounds of ln C_cov in nats (see `bon_eval.analysis.two_runs.sides.best_responses`):
     ``before``, ``after``, ``after, at the base model's best``;
-    empty where the prompts differ or no response finished."""
+    empty without `sources` or where no response finished."""
     findings: tuple[Finding, ...]
     reasons: Mapping[str, str]
     """Name of what is not there -> why."""
     reward: RewardScorer | None = None
-    """Best-of-n of the tuned pool by its implicit reward and by its likelihood; None where the prompts differ."""
+    """Best-of-n of the tuned pool by its implicit reward and by its likelihood; None without `sources`."""
+    names: Names = BEFORE_AFTER
+    """What the two runs are called; all that is named before and after here is of the first and the second."""
+    added: Added | None = None
+    """What the second run's model does that the first one's does not, and the other way round."""
+    owed: tuple[str, ...] = ()
+    """Commands that would have each run scored by the other's model, where the prompts are the same."""
 
     @property
     def units(self) -> tuple[int, str]:
@@ -93,31 +114,46 @@ def compare_runs(
     draws: int = 10_000,
     allow_different: Collection[str] = (),
     cluster: str | None = None,
+    tuning: bool = True,
+    names: Collection[str] = (),
 ) -> Comparison:
-    """Compare a tuned model's run with its base model's on the same problems.
+    """Compare two runs of one task on the same problems, a tuned model's with its base model's or any two.
+
+    Where each run was scored by the other's model (`bon_eval.run.forcing.force_run`), likelihoods are compared too;
+    otherwise accuracies and what each run says of itself, and `Comparison.owed` says what to run for the rest.
 
     Args:
-        before, after: graded runs; each was scored by the other's model (`bon_eval.run.forcing.force_run`).
+        before, after: graded runs.
         seed: of all randomness.
         draws: bootstrap draws.
         allow_different: of `bon_eval.store.comparable.DIFFERENCES`: what the runs may differ in besides the model.
             Where the prompts differ, accuracies are compared and no likelihoods.
         cluster: column of the task whose equal values mark problems that are resampled together; default: the one
             that both runs' task names, if any (`bon_eval.store.comparable.common_clusters`).
+        tuning: whether the second model is tuned from the first, so that they are before and after; False: each run
+            has a name of its own, and what two models have of their own by nature may differ.
+        names: two names of one's own; default: before and after, or the models'.
 
     Raises:
         ConfigError: as `bon_eval.store.comparable.check_comparable`, whose message names what differs; too few draws.
-        StoreError: a run was not scored by the other's model.
+        StoreError: stored scores are damaged.
     """
     check_comparison_draws(draws)
-    differences = check_comparable(before, after, allow_different)
+    called = BEFORE_AFTER if tuning else named(*names_of((before, after), tuple(names)))
+    differences = check_comparable(before, after, allow_different, names=called.places, tuning=called.tuning)
     reasons: dict[str, str] = {}
-    likelihoods = load_likelihoods(before, after) if same_prompts(before, after) else None
+    likelihoods = None
+    owed: tuple[str, ...] = ()
+    if not same_prompts(before, after):
+        known = all(stored_config(run).get("prompts_hash") for run in (before, after))
+        bare = [_AS_OWN.format(run.path) for run in (before, after) if not has_own_tokens(run.meta)]
+        without = _NO_PROMPTS + (_IMPORTED + " and ".join(bare) if bare else "")
+        reasons |= dict.fromkeys(_OF_LIKELIHOODS, _DIFFERENT_PROMPTS if known else without)
+    elif owed := missing_scores(before, after):
+        reasons |= dict.fromkeys(_OF_LIKELIHOODS, _NOT_SCORED[len(owed) == 1])
+    else:
+        likelihoods = load_likelihoods(before, after)
     if likelihoods is None:
-        reasons |= dict.fromkeys(
-            ("log_likelihood_base", "divergences", "equivalent_n", "explained", "log_coverage", "reward"),
-            _DIFFERENT_PROMPTS,
-        )
         first, second = Side.of(before), Side.of(after)
     else:
         own = likelihoods.base
@@ -125,15 +161,16 @@ def compare_runs(
         second = Side.of(
             after, own=likelihoods.tuned, base=likelihoods.tuned_by_base, base_under=likelihoods.base_by_tuned
         )
-    order = align(first.pool.problem_ids, second.pool.problem_ids)
+    order = same_problems(before, after, called.places)
     second = second.rows(order)
-    together = common_clusters(before, after, first.pool.problem_ids, cluster)
+    together = common_clusters(before, after, order, cluster, called.places)
     column, clusters = together or (None, None)
     units, word = sampling_units(len(first.pool.problem_ids), clusters)
     n = min(first.pool.n, second.pool.n)
     rng = streams(seed)
     accuracy = [accuracies(side, n, rng) for side in (first, second)]
     measured = [quantities(side, n) for side in (first, second)]
+    reasons |= lacking((first, second), called.places)
     if before.pool.n != after.pool.n:
         reasons["duplicates"] = (
             f"the pools hold {before.pool.n} and {after.pool.n} responses, whose shares differ anyway"
@@ -151,20 +188,15 @@ def compare_runs(
             )
         if best.left_out:
             reasons["log_likelihood_best"] = f"{counted(best.left_out)} without a response that was not truncated"
-    accuracy_changes, quantity_changes = _changes(accuracy, measured, n, seed, draws, clusters)
+    keys = None if likelihoods is None else _keys(before, after, order)
+    more = added(first, second, keys, called, seed=seed, draws=draws, clusters=clusters)
+    accuracy_changes, quantity_changes = changes(
+        accuracy, measured, n, seed, draws, clusters, None if called.tuning else called.adjectives[0]
+    )
     of_draws = draw_changes(before, after, order, (first.base, second.base), streams(seed), draws, clusters)
     divergences, equivalent, explained = {}, {}, None
     verdicts = {change.name: change.verdict for change in (*accuracy_changes, *quantity_changes)}
-    amortised = amortised_share(
-        accuracy[1]["sample"],
-        accuracy[0]["sample"],
-        accuracy[0]["best_own"],
-        gain=verdicts["accuracy.sample"],
-        possible=paired_test(
-            accuracy[0]["best_own"], accuracy[0]["sample"], rng=rng("possible"), draws=draws, clusters=clusters
-        ),
-        clusters=clusters,
-    )
+    amortised = _amortised(accuracy, verdicts["accuracy.sample"], rng, draws, clusters)
     if likelihoods is not None:
         base, right = first.own["sample"], first.pool.correct.astype(np.float64)
         tuned_ll, tuned_right = second.base["sample"].mean(axis=1), accuracy[1]["sample"]
@@ -188,7 +220,7 @@ def compare_runs(
             draws=draws,
             clusters=clusters,
         )
-        if stored_config(before)["temperature"] == 1.0:
+        if (temperature := stored_config(before)["temperature"]) == 1.0:
             divergences = {
                 name: kl_divergence(own, other, rng=rng("kl"), draws=draws, clusters=clusters)
                 for name, own, other in (
@@ -197,10 +229,12 @@ def compare_runs(
                 )
             }
         else:
-            reasons["divergences"] = _NOT_TEMPERATURE_1
+            reasons["divergences"] = (
+                "the temperature of the pools is not known" if temperature is None else _NOT_TEMPERATURE_1
+            )
     return Comparison(
-        before=_facts(before),
-        after=_facts(after),
+        before=facts_of(before),
+        after=facts_of(after),
         n_problems=len(first.pool.problem_ids),
         n_clusters=None if clusters is None else units,
         cluster=column,
@@ -217,51 +251,43 @@ def compare_runs(
         equivalent_n=equivalent,
         amortised=amortised,
         explained=explained,
-        findings=findings((*accuracy_changes, *quantity_changes), explained, n, (units, word)),
+        findings=(
+            *findings((*accuracy_changes, *quantity_changes), explained, n, (units, word), called),
+            added_finding(accuracy_changes, more, (units, word), called),
+        ),
         log_coverage=coverage,
         reasons=reasons | of_draws.reasons,
         reward=None if likelihoods is None else reward_scorer(second, n, rng, draws, clusters),
+        names=called,
+        added=more,
+        owed=owed,
     )
 
 
-def _changes(
-    accuracy: list[dict[str, Array]],
-    measured: list[dict[str, Array]],
-    n: int,
-    seed: int,
+def _amortised(
+    accuracy: list[dict[str, NDArray[np.float64]]],
+    gain: Verdict,
+    rng: Streams,
     draws: int,
     clusters: NDArray[np.intp] | None,
-) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
-    accuracy_names = [name for name in accuracy[0] if name in accuracy[1]]
-    quantity_names = [name for name in LABELS if name in measured[0] and name in measured[1]]
-    columns = [
-        np.column_stack([accuracy[k][a] for a in accuracy_names] + [measured[k][q] for q in quantity_names])
-        for k in (0, 1)
-    ]
-    rng = streams(seed)
-    shares = [True] * len(accuracy_names) + [unit(name) == "share" for name in quantity_names]
-    supports = [UNIT] * len(accuracy_names) + [support(name) for name in quantity_names]
-    intervals = [
-        bootstrap_cis(c, rng=rng("intervals"), draws=draws, support=supports, clusters=clusters) for c in columns
-    ]
-    tests = paired_tests(columns[1], columns[0], rng=rng("tests"), draws=draws, shares=shares, clusters=clusters)
-    adjusted = holm([test.p_value for test in tests[: len(accuracy_names)]]).tolist()
-    changes = [
-        Change(
-            name=f"accuracy.{name}" if k < len(accuracy_names) else name,
-            label=LABELS[name].format(n=n),
-            unit=unit(name),
-            before=intervals[0][k],
-            after=intervals[1][k],
-            difference=tests[k],
-            p_holm=adjusted[k] if k < len(accuracy_names) else None,
-        )
-        for k, name in enumerate([*accuracy_names, *quantity_names])
-    ]
-    return tuple(changes[: len(accuracy_names)]), tuple(changes[len(accuracy_names) :])
+) -> AmortisedShare:
+    base, tuned = accuracy
+    if "best_own" not in base:
+        return AmortisedShare(None, math.nan, math.nan, _NO_LIKELIHOODS)
+    possible = paired_test(base["best_own"], base["sample"], rng=rng("possible"), draws=draws, clusters=clusters)
+    return amortised_share(
+        tuned["sample"], base["sample"], base["best_own"], gain=gain, possible=possible, clusters=clusters
+    )
 
 
-def _facts(run: Run) -> dict[str, object]:
+def _keys(before: Run, after: Run, order: NDArray[np.intp]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """What tells equal responses of the two pools, rows in the order of the first run."""
+    first, second = (response_keys(run.path, run.pool.problem_ids, "sample", run.pool.n) for run in (before, after))
+    return first, second[order]
+
+
+def facts_of(run: Run) -> dict[str, object]:
+    """What a comparison says of one run."""
     return {
         "path": str(run.path),
         "config": stored_config(run),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from bon_eval.analysis.two_runs.names import BEFORE_AFTER, Names
 from bon_eval.errors import counted
 from bon_eval.estimators.explained import ExplainedGain
 from bon_eval.stats import Interval, PairedTest
@@ -59,9 +60,10 @@ class Change:
 class Finding:
     """One verdict in words, drawn from one test."""
 
-    name: Literal["sharper", "more accurate", "explained by sharpening", "coverage"]
+    name: Literal["sharper", "more accurate", "explained by sharpening", "coverage", "added"]
     verdict: Annotated[str, Limits(enum=("yes", "no", "lost", "gained", "not shown"))]
-    """``yes``, ``no`` (the opposite is shown) or ``not shown``; for coverage ``lost``, ``gained`` or ``not shown``."""
+    """``yes``, ``no`` (the opposite is shown) or ``not shown``; for coverage ``lost``, ``gained`` or ``not shown``; for
+    what was added ``lost`` besides."""
     sentence: str
 
 
@@ -69,7 +71,11 @@ _Name = Literal["sharper", "more accurate", "coverage"]
 
 
 def findings(
-    changes: Iterable[Change], explained: ExplainedGain | None, n: int, units: tuple[int, str]
+    changes: Iterable[Change],
+    explained: ExplainedGain | None,
+    n: int,
+    units: tuple[int, str],
+    names: Names = BEFORE_AFTER,
 ) -> tuple[Finding, ...]:
     """The verdicts, each from one test: sharper, more accurate, explained by sharpening, coverage.
 
@@ -79,27 +85,39 @@ def findings(
         n: responses of each pool that are compared.
         units: how many of what are resampled, ``problem`` or ``cluster``; of fewer than `LEAST_PROBLEMS` nothing is
             said.
+        names: of the two runs.
     """
     by_name = {change.name: change for change in changes}
+    base, tuned = names.models
     out = []
     if "log_likelihood_base.sample" in by_name:
+        subject = tuned[0].upper() + tuned[1:] if names.tuning else tuned
         words = (
-            "The tuned model is sharper than the base model",
-            "The tuned model is less sharp than the base model",
-            "The tuned model is not shown to differ in sharpness from the base model",
+            f"{subject} is sharper than {base}",
+            f"{subject} is less sharp than {base}",
+            f"{subject} is not shown to differ in sharpness from {base}",
         )
         out.append(_finding("sharper", by_name["log_likelihood_base.sample"], ("yes", "no"), words, units))
     accurate = by_name["accuracy.sample"]
+    one, other = ("One tuned sample", "") if names.tuning else (f"One sample of {tuned}", f" than one of {base}")
     words = (
-        "One tuned sample is more accurate",
-        "One tuned sample is less accurate",
-        "One tuned sample is not shown to differ in accuracy",
+        f"{one} is more accurate{other}",
+        f"{one} is less accurate{other}",
+        f"{one} is not shown to differ in accuracy{'' if names.tuning else f' from one of {base}'}",
     )
     out.append(_finding("more accurate", accurate, ("yes", "no"), words, units))
     if explained is not None:
-        out.append(_explained(explained, accurate.verdict, units))
+        out.append(_explained(explained, accurate.verdict, units, names))
     coverage = f"Coverage (oracle of {n})"
-    words = (f"{coverage} was gained", f"{coverage} was lost", f"{coverage} is not shown to have changed")
+    words = (
+        (f"{coverage} was gained", f"{coverage} was lost", f"{coverage} is not shown to have changed")
+        if names.tuning
+        else (
+            f"{coverage} is higher with {tuned}",
+            f"{coverage} is lower with {tuned}",
+            f"{coverage} is not shown to differ",
+        )
+    )
     out.append(_finding("coverage", by_name["accuracy.oracle"], ("gained", "lost"), words, units))
     return tuple(out)
 
@@ -109,21 +127,22 @@ def _finding(
 ) -> Finding:
     """`words` and `verdicts` of a rise and of a fall, and words of neither."""
     if units[0] < LEAST_PROBLEMS:
-        return Finding(name, "not shown", f"{words[2]}: nothing is said of {_few(units)}.")
+        return Finding(name, "not shown", f"{words[2]}: nothing is said of {few_text(units)}.")
     shown = change.verdict
     k = {"higher": 0, "lower": 1}.get(shown, 2)
     verdict = "not shown" if k == 2 else verdicts[k]
     return Finding(name, verdict, f"{words[k]}: {_change(change, units[1])}.")
 
 
-def _few(units: tuple[int, str]) -> str:
+def few_text(units: tuple[int, str]) -> str:
+    """How many there are of what is resampled, and from how many on something is said."""
     return f"{counted(*units)}, from {LEAST_PROBLEMS} on"
 
 
-def _explained(e: ExplainedGain, accurate: Verdict, units: tuple[int, str]) -> Finding:
+def _explained(e: ExplainedGain, accurate: Verdict, units: tuple[int, str], names: Names) -> Finding:
     name: Literal["explained by sharpening"] = "explained by sharpening"
     if units[0] < LEAST_PROBLEMS:
-        sentence = f"What sharpening explains is not shown: nothing is said of {_few(units)}."
+        sentence = f"What sharpening explains is not shown: nothing is said of {few_text(units)}."
     elif accurate == "lower":
         sentence = "There is a loss in accuracy and no gain that sharpening could explain."
     elif accurate != "higher":
@@ -137,7 +156,12 @@ def _explained(e: ExplainedGain, accurate: Verdict, units: tuple[int, str]) -> F
             "not shown": "Whether sharpening explains most of the gain is not shown",
         }[e.verdict]
         share = share_text(e.share, e.share_low, e.share_high)
-        has = f"base best-of-n of the tuned model's likelihood has {share} of it" if share else "its share has no bound"
+        at = "of" if names.tuning else "at"
+        has = (
+            f"{names.best(0, 'n')} {at} {names.models[1]}'s likelihood has {share} of it"
+            if share
+            else "its share has no bound"
+        )
         return Finding(name, e.verdict, f"{word}: {has}.")
     return Finding(name, "not shown", sentence)
 

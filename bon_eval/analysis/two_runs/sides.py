@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,6 +30,7 @@ class Side:
     """
 
     greedy: Pool
+    """Of no problems where the run has none."""
     pool: Pool
     duplicates: Array
     own: Mapping[Draw, Array]
@@ -49,14 +50,34 @@ class Side:
         base_under: Mapping[Draw, Array] | None = None,
     ) -> Side:
         """A run's side; `own` is by default the sampled log-likelihoods, the other two are empty."""
-        sampled = {draw: pool.log_likelihood for draw, pool in run.draws.items()}
+        sampled = {draw: pool.log_likelihood for draw, pool in run.draws.items() if pool.problem_ids}
         return cls(run.greedy, run.pool, run.duplicates, own or sampled, base or {}, base_under or {})
+
+    @property
+    def has_greedy(self) -> bool:
+        """Whether the run has greedy responses; one that was sampled elsewhere may have none."""
+        return bool(self.greedy.problem_ids)
+
+    @property
+    def has_likelihoods(self) -> bool:
+        """Whether the run has a log-likelihood of every response."""
+        return "log_likelihood" not in self.pool.absent and bool(np.isfinite(self.pool.log_likelihood).all())
+
+    @property
+    def has_lengths(self) -> bool:
+        """Whether the run has a number of tokens of every response."""
+        return "n_tokens" not in self.pool.absent and bool((self.pool.n_tokens > 0).all())
+
+    @property
+    def knows_cuts(self) -> bool:
+        """Whether the run says of every response whether it was cut."""
+        return "truncated" not in self.pool.absent
 
     def rows(self, order: NDArray[np.intp]) -> Side:
         """The problems in another order; what is of the base run has its order already."""
         return replace(
             self,
-            greedy=self.greedy.take(order),
+            greedy=self.greedy.take(order) if self.has_greedy else self.greedy,
             pool=self.pool.take(order),
             duplicates=self.duplicates[order],
             own={draw: values[order] for draw, values in self.own.items()},
@@ -64,15 +85,36 @@ class Side:
         )
 
 
+def lacking(sides: Sequence[Side], places: Sequence[str]) -> dict[str, str]:
+    """What runs cannot be compared by, since one of them lacks it -> why.
+
+    >>> lacking([], [])
+    {}
+    """
+    words = {
+        "greedy": ("there are no greedy responses", [side.has_greedy for side in sides]),
+        "own likelihood": ("there are no log-likelihoods", [side.has_likelihoods for side in sides]),
+        "lengths": ("there are no numbers of tokens", [side.has_lengths for side in sides]),
+        "truncated": ("which responses were cut is not known", [side.knows_cuts for side in sides]),
+    }
+    return {
+        name: f"{why} {', '.join(place for place, has in zip(places, there, strict=True) if not has)}"
+        for name, (why, there) in words.items()
+        if not all(there)
+    }
+
+
 def accuracies(side: Side, n: int, rng: Streams) -> dict[str, Array]:
-    """Accuracy of each arm on each problem, (P,) each; best-of-n, vote and oracle from all responses."""
+    """Accuracy of each arm on each problem, (P,) each; best-of-n, vote and oracle from all responses.
+
+    Arms that the run lacks what they need for are not there (`lacking`).
+    """
     right = side.pool.correct.astype(np.float64)
     vote, _ = majority_vote(side.pool.answer_class, right, [n], rng=rng("vote"))
-    out = {
-        "greedy": side.greedy.correct[:, 0].astype(np.float64),
-        "sample": right.mean(axis=1),
-        "best_own": np.round(best_of_n(side.pool.log_likelihood, right, [n])[0], 12),
-    }
+    out = {"greedy": side.greedy.correct[:, 0].astype(np.float64)} if side.has_greedy else {}
+    out["sample"] = right.mean(axis=1)
+    if side.has_likelihoods:
+        out["best_own"] = np.round(best_of_n(side.pool.log_likelihood, right, [n])[0], 12)
     if side.base:
         out["best_base"] = np.round(best_of_n(side.base["sample"], right, [n])[0], 12)
     return out | {"vote": vote[0], "oracle": pass_at_n(side.pool.correct, [n])[0]}
@@ -88,60 +130,76 @@ def implicit_reward(side: Side) -> Array:
     return np.asarray(side.own["sample"] - side.base["sample"], dtype=np.float64)
 
 
+def entropy_per_token(side: Side) -> Array:
+    """Minus the mean log-prob of the pool's own tokens on each problem, (P,), in nats."""
+    return np.asarray(-side.pool.log_likelihood.sum(axis=1) / side.pool.n_tokens.sum(axis=1), dtype=np.float64)
+
+
 def quantities(side: Side, n: int) -> dict[str, Array]:
-    """Likelihoods, lengths and spread of the pool on each problem, (P,) each, from all responses of the pool."""
-    pool, own = side.pool, side.pool.log_likelihood
-    length = pool.n_tokens.astype(np.float64)
-    stack = [own, length, side.base["sample"]] if side.base else [own, length]
-    best = best_of_n(own, np.stack(stack), [n])[:, 0]
-    out = {
-        "log_likelihood_self.greedy": side.greedy.log_likelihood[:, 0],
-        "log_likelihood_self.sample": own.mean(axis=1),
-        "log_likelihood_self.best": best[0],
-    }
+    """Likelihoods, lengths and spread of the pool on each problem, (P,) each, from all responses of the pool.
+
+    Those that need likelihoods and lengths are not of a run that lacks them.
+    """
+    pool = side.pool
+    out = _of_each(side, n, "log_likelihood_self", pool.log_likelihood, side.greedy.log_likelihood)
     if side.base:
-        out |= {
-            "log_likelihood_base.greedy": side.base["greedy"][:, 0],
-            "log_likelihood_base.sample": side.base["sample"].mean(axis=1),
-            "log_likelihood_base.best": best[2],
-        }
-    return out | {
-        "tokens.greedy": side.greedy.n_tokens[:, 0].astype(np.float64),
-        "tokens.sample": length.mean(axis=1),
-        "tokens.best": best[1],
-        "entropy_per_token": -own.sum(axis=1) / length.sum(axis=1),
-        "distinct_answers": distinct_of_n(pool.answer_class, n),
-        "duplicates": side.duplicates,
-        "truncated": pool.truncated.mean(axis=1),
-    }
+        out |= _of_each(side, n, "log_likelihood_base", side.base["sample"], side.base.get("greedy"))
+    out |= _of_each(side, n, "tokens", pool.n_tokens.astype(np.float64), side.greedy.n_tokens.astype(np.float64))
+    if side.has_likelihoods and side.has_lengths:
+        out["entropy_per_token"] = entropy_per_token(side)
+    out |= {"distinct_answers": distinct_of_n(pool.answer_class, n), "duplicates": side.duplicates}
+    return out | ({"truncated": pool.truncated.mean(axis=1)} if side.knows_cuts else {})
+
+
+def _of_each(side: Side, n: int, name: str, pool: Array, greedy: Array | None) -> dict[str, Array]:
+    """A quantity of the greedy response, one sample and best-of-n by own likelihood, of those that the run has."""
+    if not (side.has_lengths if name == "tokens" else side.has_likelihoods):
+        return {}
+    out = {f"{name}.greedy": greedy[:, 0]} if side.has_greedy and greedy is not None else {}
+    out[f"{name}.sample"] = pool.mean(axis=1)
+    if side.has_likelihoods:
+        out[f"{name}.best"] = best_of_n(side.pool.log_likelihood, pool, [n])[0]
+    return out
 
 
 LABELS = {
     "greedy": "greedy",
     "sample": "sample",
     "best_own": "best-of-{n}, own likelihood",
-    "best_base": "best-of-{n}, base likelihood",
+    "best_base": "best-of-{n}, {base} likelihood",
     "vote": "vote-of-{n}",
     "oracle": "oracle-of-{n}",
-    "log_likelihood_base.greedy": "base log-lik, greedy",
-    "log_likelihood_base.sample": "base log-lik, sample",
-    "log_likelihood_base.best": "base log-lik, best-of-{n}",
+    "log_likelihood_base.greedy": "{base} log-lik, greedy",
+    "log_likelihood_base.sample": "{base} log-lik, sample",
+    "log_likelihood_base.best": "{base} log-lik, best-of-{n}",
+    "log_likelihood_base_per_token.sample": "{base} log-lik per token, sample",
     "log_likelihood_self.greedy": "own log-lik, greedy",
     "log_likelihood_self.sample": "own log-lik, sample",
     "log_likelihood_self.best": "own log-lik, best-of-{n}",
-    "log_likelihood_best": "log-lik of the base's best",
-    "sharp_base.50": "p(base's best) at least 0.5",
-    "sharp_base.90": "p(base's best) at least 0.9",
+    "log_likelihood_best": "log-lik of {of_base} best",
+    "sharp_base.50": "p({of_base} best) at least 0.5",
+    "sharp_base.90": "p({of_base} best) at least 0.9",
     "sharp_own.50": "p(own best) at least 0.5",
     "sharp_own.90": "p(own best) at least 0.9",
     "tokens.greedy": "length, greedy",
     "tokens.sample": "length, sample",
     "tokens.best": "length, best-of-{n}",
+    "answer_entropy": "entropy of {n} answers",
     "entropy_per_token": "entropy estimate per token",
     "distinct_answers": "distinct answers of {n}",
     "duplicates": "duplicate share of the pool",
     "truncated": "truncated share of the pool",
 }
+
+
+def label(name: str, n: int, base: str | None = None) -> str:
+    """What an arm or a quantity is called; `base` is the first run's name where it is no base model.
+
+    >>> label("log_likelihood_best", 8), label("best_base", 8, "A")
+    ("log-lik of the base's best", 'best-of-8, A likelihood')
+    """
+    of_base = "the base's" if base is None else f"{base}'s"
+    return LABELS[name].format(n=n, base=base or "base", of_base=of_base)
 
 
 def unit(name: str) -> str:
@@ -150,7 +208,7 @@ def unit(name: str) -> str:
         return "nats"
     if name.startswith("tokens"):
         return "tokens"
-    return {"entropy_per_token": "nats", "distinct_answers": "answers"}.get(name, "share")
+    return {"entropy_per_token": "nats", "answer_entropy": "nats", "distinct_answers": "answers"}.get(name, "share")
 
 
 def support(name: str) -> Support:
@@ -195,12 +253,19 @@ def best_responses(first: Side, second: Side) -> BestResponses:
     """
     if not (first.base and second.base and second.base_under):
         raise ConfigError("the best responses need every response scored by both models; run: bon-eval score --by")
+    draws = [[draw for draw in _DRAWS if draw == "sample" or side.has_greedy] for side in (first, second)]
     base, tuned = (
-        np.concatenate([side[draw] for side in sides for draw in _DRAWS], axis=1)
+        np.concatenate([side[draw] for side, own in zip(sides, draws, strict=True) for draw in own], axis=1)
         for sides in ((first.base, second.base), (second.base_under, second.own))
     )
+    # Of a response that may have been cut, the end token was forced with it: it is the likelihood of a whole one.
     finished = ~np.concatenate(
-        [first.pool.truncated, first.greedy.truncated, second.pool.truncated, second.greedy.truncated], axis=1
+        [
+            (side.pool if draw == "sample" else side.greedy).truncated
+            for side, own in zip((first, second), draws, strict=True)
+            for draw in own
+        ],
+        axis=1,
     )
     best, column = best_seen(base, finished)
     own_best, _ = best_seen(tuned, finished)

@@ -16,6 +16,7 @@ from bon_eval.dpo.pairs.solutions import run_solutions
 from bon_eval.dpo.pairs.stored_pools import answer_numbers, right_numbers, stored_candidates, usual_end
 from bon_eval.errors import ConfigError
 from bon_eval.records import Problem
+from bon_eval.store.imported.source import check_own_tokens, check_there, has_own_tokens
 from bon_eval.store.prompts import load_rendered_prompts
 from bon_eval.store.reader import Run, load_run
 from bon_eval.tasks.prompts import RenderedPrompt
@@ -94,6 +95,9 @@ def pairs_of_run(
     for place in (path, trained or path, rejected or path):
         if place.resolve() not in runs:
             runs[place.resolve()] = load_run(place)
+    if order_of(recipe, options) == "likelihood":
+        for place, loaded in runs.items():
+            check_there(place, loaded.meta, ["log_likelihood"], f"recipe {recipe}")
     run, other = runs[path.resolve()], None if rejected is None else runs[rejected.resolve()]
     home = _home(runs[(trained or path).resolve()], recipe, options, form, task)
     sources = [run] if other is None else [run, other]
@@ -124,6 +128,13 @@ def pairs_of_run(
 
 def _home(run: Run, recipe: str, options: PairOptions, form: PairFormat, task: str | None) -> _Home:
     prompts = load_rendered_prompts(run.path)
+    if not has_own_tokens(run.meta):
+        if form == "conversational":
+            check_own_tokens(run.path, run.meta, "--format conversational")
+        texts: dict[str, tuple[Text, tuple[int, ...] | None]] = {p: (found.text, None) for p, found in prompts.items()}
+        right = right_numbers(run) if order_of(recipe, options) == "distance" else {}
+        solutions = run_solutions(run, prompts, task, strip=False) if recipe == "gold-sample" else {}
+        return _Home(run=run, heads=texts, solutions=solutions, right=right, end_token_id=None, stop=())
     chat = run.meta["config"]["prompt_style"] == "chat"
     gold = recipe == "gold-sample"
     return _Home(
@@ -167,7 +178,8 @@ def _pools(sources: Sequence[Run], home: _Home, gone: set[str], *, distance: boo
 
     def candidates(run: Run) -> Iterator[tuple[str, tuple[Candidate, ...]]]:
         numbers = answer_numbers(run) if distance else None
-        return stored_candidates(run, token_ids=run is home.run, numbers=numbers)
+        own = run is home.run and has_own_tokens(run.meta)
+        return stored_candidates(run, token_ids=own, numbers=numbers)
 
     # The second run's pools are held: the runs were stored in different order.
     others = dict(candidates(sources[1])) if len(sources) > 1 else {}

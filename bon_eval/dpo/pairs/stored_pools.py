@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from bon_eval.dpo.pairs.candidates import Candidate
 from bon_eval.errors import ConfigError
 from bon_eval.graders import get_grader
+from bon_eval.graders.workers.own_file import is_file_name
 from bon_eval.store.prompts import check_token_ids
 from bon_eval.store.reader import Run, stored_tables
 
@@ -90,6 +91,11 @@ def right_numbers(run: Run) -> dict[str, Fraction]:
     Raises:
         ConfigError: it is none on any problem.
     """
+    if is_file_name(run.grader["name"]):
+        raise ConfigError(
+            f"the order by distance is of numbers, and grader {run.grader['name']} is a function of a file, which "
+            "tells none; order by votes, likelihood or random"
+        )
     grader = get_grader(run.grader["name"])
     found = {p.id: grader.number(grader.gold(p.gold)) for p in run.problems}
     numbers = {problem: number for problem, number in found.items() if number is not None}

@@ -57,6 +57,7 @@ def read_paraphrases(path: Path) -> tuple[Paraphrase, ...]:
         found[name] = Paraphrase(name, rules)
     if not found:
         raise top.error("paraphrases", "is missing or empty; add one")
+    top.finish()
     return tuple(found.values())
 
 

@@ -11,18 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bon_eval.dpo.pairs.tokens import TokenResponse
 from bon_eval.dpo.tracking.measures import Array
 from bon_eval.errors import EngineError
 from bon_eval.estimators import chosen_index
-from bon_eval.stats.array_checks import row_chunks
 from bon_eval.store import parts
 from bon_eval.store.prompts import load_prompts
-from bon_eval.store.reader import load_run, stored_tables
-from bon_eval.store.same_as_greedy import digest_rows
+from bon_eval.store.reader import load_run, response_keys, stored_tables
 from bon_eval.store.writer import read_meta
 
 BASE_BEST, BASE_GREEDY, BASE_TOP = "base/best", "base/greedy", "base/top"
@@ -47,7 +44,7 @@ def base_sets(directory: Path) -> dict[str, tuple[TokenResponse, ...]]:
     """
     run, prompts = load_run(directory), load_prompts(directory)
     ids = run.pool.problem_ids
-    keys = token_digests(directory, ids, "sample", run.pool.n)
+    keys = response_keys(directory, ids, "sample", run.pool.n)
     best = chosen_index(run.pool.log_likelihood).tolist()
     top = [
         likeliest_different(*row, max(TOP))
@@ -88,20 +85,6 @@ def likeliest_different(
         if whole[index]:
             found.setdefault(int(keys[index]), index)
     return list(found.values())[:most]
-
-
-def token_digests(directory: Path, problem_ids: Sequence[str], draw: str, n: int) -> NDArray[np.uint64]:
-    """64 bits of each response's token ids, (P, n); see `bon_eval.store.same_as_greedy.digest_rows`."""
-    row_of = {problem: row for row, problem in enumerate(problem_ids)}
-    out = np.zeros((len(problem_ids), n), dtype=np.uint64)
-    for table in _batches(directory):
-        own = table.filter(pc.and_(pc.equal(table["arm"], draw), pc.less(table["index"], n)))
-        sizes = pc.list_value_length(own["token_ids"]).to_numpy().astype(np.int64)
-        digests = digest_rows(pc.list_flatten(own["token_ids"]).to_numpy().astype(np.uint64), sizes)
-        rows = np.array([row_of.get(problem, -1) for problem in own["problem_id"].to_pylist()], dtype=np.intp)
-        there = rows >= 0
-        out[rows[there], own["index"].to_numpy()[there]] = digests[there]
-    return out
 
 
 def _tokens(directory: Path, wanted: set[tuple[str, str, int]]) -> dict[tuple[str, str, int], tuple[int, ...]]:
@@ -152,44 +135,3 @@ def top_mass(log_likelihood: Array, problem_ids: Sequence[str]) -> Mapping[int, 
             )
         out[k] = tuple(rows), np.minimum(mass, 1.0)  # above 1 by rounding only
     return out
-
-
-def rank_in_pool(log_likelihood: Array, keys: NDArray[np.uint64], pool: Array, pool_keys: NDArray[np.uint64]) -> Array:
-    """Where a model's responses stand among the base model's pool: share of it that is less likely at the base model.
-
-    Responses of equal likelihood count one half, and so does one that is the same as the response itself. The mean over
-    fresh samples of the base model is 1/2, whatever the pool's size.
-
-    Args:
-        log_likelihood: (P, M), nats under the base model.
-        keys: (P, M), equal for equal responses.
-        pool, pool_keys: (P, N), the same of the base model's own responses, which are others than those ranked.
-
-    Returns:
-        (P, M), in [0, 1].
-
-    >>> pool, keys = np.array([[-1.0, -2.0]]), np.array([[7, 9]])
-    >>> rank_in_pool(np.array([[-1.0, -5.0]]), np.array([[7, 8]]), pool, keys).tolist()
-    [[0.75, 0.0]]
-    """
-    out = np.empty(log_likelihood.shape)
-    for rows in row_chunks(len(out), log_likelihood.shape[1] * pool.shape[1]):
-        own, others = log_likelihood[rows, :, None], pool[rows, None, :]
-        same = (own == others) | (keys[rows, :, None] == pool_keys[rows, None, :])
-        out[rows] = np.where(same, 0.5, others < own).mean(axis=2)
-    return out
-
-
-def rank_in_own_pool(pool: Array, keys: NDArray[np.uint64]) -> Array:
-    """`rank_in_pool` of the base model's own pool, each response among the others: (P, N), whose means are 1/2.
-
-    A response is not held against itself. What beats another is beaten by it the other way round, so that each
-    problem's mean is 1/2 exactly, up to the last bit of a sum.
-
-    Raises:
-        ValueError: a pool of one response has no others.
-    """
-    n = pool.shape[1]
-    if n < 2:
-        raise ValueError("a response is ranked among the others of its pool; one alone has none")
-    return np.asarray((n * rank_in_pool(pool, keys, pool, keys) - 0.5) / (n - 1), dtype=np.float64)

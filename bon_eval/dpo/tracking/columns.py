@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.two_runs.sides import LABELS, Side, accuracies, implicit_reward, quantities, support, unit
-from bon_eval.dpo.tracking.base_pool import BASE_BEST, BASE_GREEDY, BASE_TOP, rank_in_own_pool, rank_in_pool, top_mass
+from bon_eval.analysis.two_runs.sides import Side, accuracies, implicit_reward, label, quantities, support, unit
+from bon_eval.dpo.tracking.base_pool import BASE_BEST, BASE_GREEDY, BASE_TOP, top_mass
 from bon_eval.dpo.tracking.measures import PAIR_MEASURES, Array, SideScores, pair_measures
 from bon_eval.dpo.tracking.points import Measured
 from bon_eval.estimators import best_of_n, within_problem_auroc
+from bon_eval.estimators.two_pools.ranks import rank_in_own_pool, rank_in_pool
 from bon_eval.records import Draw
 from bon_eval.stats.bootstrap import NOT_ABOVE_0, UNIT
 from bon_eval.stats.streams import streams
@@ -57,18 +58,17 @@ def said(side: Side, keys: Keys, pool: BasePool, seed: int, *, is_base: bool) ->
         arms[name] = values
         if name == "best_base":
             arms["best_reward"] = np.round(best_of_n(reward, right, [n])[0], 12)
-    labels = LABELS | {"best_reward": "best-of-{n}, implicit reward"}
-    found = {
-        f"accuracy.{name}": Measured(f"accuracy, {labels[name].format(n=n)}", "share", values, UNIT, ids)
-        for name, values in arms.items()
-    }
+    found = {}
+    for name, values in arms.items():
+        arm = f"best-of-{n}, implicit reward" if name == "best_reward" else label(name, n)
+        found[f"accuracy.{name}"] = Measured(f"accuracy, {arm}", "share", values, UNIT, ids)
     for name, values in quantities(side, n).items():
-        found[name] = Measured(LABELS[name].format(n=n), unit(name), values, support(name), ids)
-    for name, label, values in _per_token(side, n):
-        found[name] = Measured(label, PER_TOKEN, values, NOT_ABOVE_0, ids)
-    for name, label, values in _ranks(side, keys, pool, is_base=is_base):
-        found[name] = Measured(label, "share", values, UNIT, ids)
-    for name, label, scores in (
+        found[name] = Measured(label(name, n), unit(name), values, support(name), ids)
+    for name, words, values in _per_token(side, n):
+        found[name] = Measured(words, PER_TOKEN, values, NOT_ABOVE_0, ids)
+    for name, words, values in _ranks(side, keys, pool, is_base=is_base):
+        found[name] = Measured(words, "share", values, UNIT, ids)
+    for name, words, scores in (
         ("auroc", "log-likelihood", side.pool.log_likelihood),
         ("auroc_reward", "implicit reward", reward),
     ):
@@ -76,7 +76,7 @@ def said(side: Side, keys: Keys, pool: BasePool, seed: int, *, is_base: bool) ->
         both = np.isfinite(auroc)
         if both.any():
             kept = tuple(problem for problem, k in zip(ids, both, strict=True) if k)
-            found[name] = Measured(f"AUROC of {label} within problems", "share", auroc[both], UNIT, kept)
+            found[name] = Measured(f"AUROC of {words} within problems", "share", auroc[both], UNIT, kept)
     return found
 
 
@@ -88,12 +88,12 @@ def _per_token(side: Side, n: int) -> list[tuple[str, str, Array]]:
         sampled = (scores, side.greedy.log_likelihood) if name == "self" else (side.base["sample"], side.base["greedy"])
         pool, greedy = sampled[0] / side.pool.n_tokens, sampled[1] / side.greedy.n_tokens
         best = best_of_n(scores, pool, [n])[0]
-        for arm, label, values in (
+        for arm, words, values in (
             ("greedy", "greedy", greedy[:, 0]),
             ("sample", "sample", pool.mean(axis=1)),
             ("best", f"best-of-{n}", best),
         ):
-            out.append((f"log_likelihood_{name}_per_token.{arm}", f"{word} log-lik per token, {label}", values))
+            out.append((f"log_likelihood_{name}_per_token.{arm}", f"{word} log-lik per token, {words}", values))
     return out
 
 
@@ -121,10 +121,10 @@ def of_base(
         log_likelihoods: set -> its responses' under the checkpoint, nats.
     """
     found = {}
-    for name, label in ((BASE_BEST, f"best-of-{n}"), (BASE_GREEDY, "greedy")):
+    for name, words in ((BASE_BEST, f"best-of-{n}"), (BASE_GREEDY, "greedy")):
         ids = tuple(stored[name]["problem_ids"])
         key = f"log_likelihood.{name.replace('/', '_')}"
-        found[key] = Measured(f"log-likelihood of base {label}", "nats", log_likelihoods(name), NOT_ABOVE_0, ids)
+        found[key] = Measured(f"log-likelihood of base {words}", "nats", log_likelihoods(name), NOT_ABOVE_0, ids)
     ids = tuple(stored[BASE_TOP]["problem_ids"])
     for k, (problems, mass) in top_mass(log_likelihoods(BASE_TOP), ids).items() if ids else ():
         if k <= n:

@@ -155,24 +155,24 @@ def pair_measures(
     return {name: found[name] for name in PAIR_MEASURES}
 
 
-def ches(hidden_chosen: Array, hidden_rejected: Array) -> tuple[float, float]:
-    """Centred hidden embedding similarity of one pair, and its length-normalised form.
+def ches(chosen: Array, rejected: Array, tokens: tuple[Array, Array]) -> Array:
+    """Centred hidden embedding similarity of each pair, and its length-normalised form, shape (K, 2).
 
     CHES(y+, y-) = <sum_k h_k(y+), sum_k h_k(y-)> - ||sum_k h_k(y+)||^2, with h_k(y) the last layer's hidden state that
     predicts token k of y; length-normalised: with means in place of the sums. Higher predicts more likelihood
     displacement. Source: Razin et al. 2024, arXiv 2410.08847, definition 2 and its length-normalised variant.
 
     Args:
-        hidden_chosen: (tokens of chosen, hidden size).
-        hidden_rejected: (tokens of rejected, hidden size).
+        chosen, rejected: the states' sums over the tokens of each pair's side, (K, hidden size).
+        tokens: of chosen and of rejected, (K,) each.
 
     >>> import numpy as np
-    >>> ches(np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([[1.0, 1.0]]))
-    (-2.0, 0.0)
+    >>> ches(np.array([[2.0, 0.0]]), np.array([[1.0, 1.0]]), (np.array([2]), np.array([1]))).tolist()
+    [[-2.0, 0.0]]
     """
-    plus, minus = hidden_chosen.sum(axis=0), hidden_rejected.sum(axis=0)
-    mean_plus, mean_minus = hidden_chosen.mean(axis=0), hidden_rejected.mean(axis=0)
-    return float(plus @ minus - plus @ plus), float(mean_plus @ mean_minus - mean_plus @ mean_plus)
+    means = chosen / tokens[0][:, None], rejected / tokens[1][:, None]
+    forms = [np.einsum("kh,kh->k", plus, minus - plus) for plus, minus in ((chosen, rejected), means)]
+    return np.stack(forms, axis=1)
 
 
 def problem_sums(values: Array, problem_ids: Sequence[UnitT]) -> tuple[tuple[UnitT, ...], Array, Array]:

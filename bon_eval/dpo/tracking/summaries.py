@@ -93,7 +93,7 @@ def summarise(found: Course, *, seed: int = 0, draws: int = 10_000, confidence: 
         for interval in _over_problems(found, sums, sizes, rng, draws, each)
     )
     last = _over_problems(found, sums[:, -1:], sizes[:, -1:], rng, draws, confidence)[0]
-    weights = _trapezoids(found.steps)
+    weights = trapezoids(found.steps)
     if (sizes == sizes[:, :1]).all():
         area = _over_problems(found, (sums @ weights)[:, None], sizes[:, :1], rng, draws, confidence)[0]
     else:
@@ -191,10 +191,10 @@ def _with_seeds(interval: Interval, means: Array, found: Course, confidence: flo
     return replace(interval, low=low, high=high, method=f"{interval.method}, {len(means)} seeds")
 
 
-def _trapezoids(steps: Sequence[int]) -> Array:
+def trapezoids(steps: Sequence[int]) -> Array:
     """Weights of the steps' numbers in the mean height of a course from step 0 on, where a change is 0.
 
-    >>> _trapezoids([10, 30]).tolist(), _trapezoids([0, 10, 30]).round(4).tolist()
+    >>> trapezoids([10, 30]).tolist(), trapezoids([0, 10, 30]).round(4).tolist()
     ([0.5, 0.3333333333333333], [0.1667, 0.5, 0.3333])
     """
     points = np.array([*([] if steps[0] == 0 else [0]), *steps], dtype=np.float64)

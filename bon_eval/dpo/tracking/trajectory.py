@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from bon_eval.analysis.two_runs.sides import Side
-from bon_eval.dpo.tracking.base_pool import BASE_BEST, BASE_GREEDY, token_digests
+from bon_eval.dpo.tracking.base_pool import BASE_BEST, BASE_GREEDY
 from bon_eval.dpo.tracking.columns import BasePool, Keys, of_base, of_pairs, of_probe, said
 from bon_eval.dpo.tracking.forced import ForcedLog, ForcedLogProbs
 from bon_eval.dpo.tracking.measures import Array, SideScores, problem_sums, side_scores
@@ -32,7 +32,7 @@ from bon_eval.stats.ratio_means import ratio_means
 from bon_eval.stats.streams import streams
 from bon_eval.stats.units import Count, Limits, Positive, Size
 from bon_eval.store.forced import LikelihoodSource, load_forced_by, own_likelihoods
-from bon_eval.store.reader import Run, load_run
+from bon_eval.store.reader import Run, load_run, response_keys
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,7 +184,7 @@ def _base(run: Run, stored: Mapping[str, Any]) -> _Base:
 
 def _keys(run: Run) -> Keys:
     pools = {"greedy": run.greedy, "sample": run.pool}
-    return {draw: token_digests(run.path, pool.problem_ids, draw, pool.n) for draw, pool in pools.items()}
+    return {draw: response_keys(run.path, pool.problem_ids, draw, pool.n) for draw, pool in pools.items()}
 
 
 def _of_base_set(base: _Base, forced: ForcedLogProbs, stored: Mapping[str, Any], step: int, name: str) -> Array:

@@ -106,7 +106,8 @@ class _Work:
             with self._store(plan.base, samples=not plan.forced_only) as store:
                 if self._base_owes(store):
                     with self._store(first, samples=not plan.forced_only, quiet=True) as lent:
-                        engine = stack.enter_context(self._open(first, lent))
+                        # A checkpoint's directory is not there before its own responses are.
+                        engine = stack.enter_context(self._open(first, lent, log_in=plan.base.directory))
                     seed = None if store is None else store.session_seed
                     self._base(store, engine, use_adapter=False, seed=seed)
                 self._grade(plan.base, store)
@@ -134,9 +135,9 @@ class _Work:
         """The run's store where it samples; None where it is left as it is."""
         return open_store(prepared, quiet=quiet or self.quiet) if samples else nullcontext()
 
-    def _open(self, prepared: PreparedRun, store: RunStore | None) -> OpenEngine:
+    def _open(self, prepared: PreparedRun, store: RunStore | None, *, log_in: Path | None = None) -> OpenEngine:
         if store is not None:
-            return open_model(prepared, store, longest=self.longest, quiet=self.quiet)
+            return open_model(prepared, store, longest=self.longest, log_in=log_in, quiet=self.quiet)
         config, place = prepared.config, forced_log(self.plan, prepared).place
         make_directory(place)
         say(f"loading {config.model} ({config.engine}; {prepared.engine_reason})", self.quiet)

@@ -235,6 +235,7 @@ class VllmEngine(LoadedEngine):
             max_tokens=s.max_tokens,
             stop=list(s.stop) or None,
             stop_token_ids=list(s.stop_token_ids) or None,
+            ignore_eos=True,  # the model's own, which the sampling may leave out
             logprobs=min(TOPK, self._vocabulary) if s.topk else 0,
             flat_logprobs=True,
             skip_special_tokens=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from bon_eval.graders.answers.vocabulary import UNICODE
+from bon_eval.graders.language.groups import ParseError, group
 from bon_eval.graders.language.notation import numerals, signs
 
 _UNICODE_RE = re.compile("|".join(map(re.escape, sorted(UNICODE, key=len, reverse=True))))
@@ -40,6 +41,7 @@ _E_NOTATION = re.compile(r"(?<![A-Za-z\d.])(\d+(?:\.\d+)?|\.\d+)[eE]([+-]?\d{1,4
 _CROSS = re.compile(r"(?<=\d)(?:\s{1,3}[xX]\s{1,3}(?=\d)|\s?[xX]\s?(?=10\^))")
 _ABOUT = re.compile(r"^(?:\\(?:approx|thickapprox|simeq|sim)(?![A-Za-z])|≈)\s*(?=[-\d\\.])")
 """Before a value: it is given rounded."""
+_WHOLE = re.compile(r"(?:\\(?:boxed|fbox)\s*)?\{")
 
 
 def clean(text: str) -> str:
@@ -63,7 +65,21 @@ def clean(text: str) -> str:
     text = _ABBREVIATION.sub(r"\1m", _CURRENCY.sub(" ", text))
     text = _E_NOTATION.sub(r"\1*10^{\2}", text)
     text = _SPACE_GROUPS.sub(lambda m: m.group().replace(" ", ""), text)
-    return _ABOUT.sub("", strip_edges(text), count=1)
+    return _ABOUT.sub("", _opened(strip_edges(text)), count=1)
+
+
+def _opened(text: str) -> str:
+    """Without groups of braces and boxes around all of it: what is within is read as if they were not there."""
+    while (m := _WHOLE.match(text)) and text.endswith("}"):
+        try:
+            whole = group(text, m.end() - 1) == len(text)
+        except ParseError:
+            return text
+        inside = strip_edges(text[m.end() : -1])
+        if not whole or not inside:
+            return text
+        text = inside
+    return text
 
 
 def strip_edges(text: str) -> str:

@@ -38,9 +38,10 @@ from bon_eval.graders.answers.brackets import (
 from bon_eval.graders.answers.expressions.parse import expression
 from bon_eval.graders.answers.kinds.families import with_parameter
 from bon_eval.graders.answers.kinds.sets import REALS, both, points_of, without
-from bon_eval.graders.answers.latex import GOES_ON, LimitError, ParseError, Token, tokenize
+from bon_eval.graders.answers.latex import GOES_ON, LimitError, Token, tokenize
 from bon_eval.graders.answers.relations import congruence, holes, inequality, name_of
 from bon_eval.graders.answers.shapes import ROWS, changes_meaning, digits, numeral, remark, rows, words
+from bon_eval.graders.language.groups import ParseError
 from bon_eval.graders.language.numerals import word_value
 
 Form = tuple[Any, ...]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bon_eval.graders.answers.clean import clean
 from bon_eval.graders.answers.vocabulary import ALIASES, FUNCTIONS, STYLE, UNITS, WORD_ALIASES, WORD_COMMANDS
+from bon_eval.graders.language.groups import ParseError, group
 from bon_eval.graders.language.notation import meant
 from bon_eval.graders.language.tables import CJK_JOINS, LETTER_JOINS
 
@@ -18,10 +19,6 @@ TOO_LONG = f"too long: the answer has more than {MAX_ANSWER_CHARS:,} characters"
 
 CHANGED = "a word that changes the value"
 GOES_ON = "a decimal that goes on"
-
-
-class ParseError(ValueError):
-    """The text is not in the grammar of answers."""
 
 
 class LimitError(ParseError):
@@ -51,31 +48,6 @@ _WITHOUT = re.compile(r"\s*\\(?:setminus|backslash|smallsetminus)")
 _TELLS = re.compile(r"((?:[A-Za-z']{1,20}\s){1,6}(?:is|are|equals)):?\s(?=[-$]?[\d\\])")
 """Words before a value within a text."""
 _GLUED = re.compile(r"(?:and|or)(?=[A-Zx-z])")
-
-
-FLAT_GROUP = r"\{[^{}\\]*+(?:(?:\\.|\{[^{}\\]*+(?:\\.[^{}\\]*+)*\})[^{}\\]*+)*\}"
-"""A group of braces that holds none, or groups without groups: most are so, and read at once (with `re.DOTALL`)."""
-_FLAT_GROUP = re.compile(FLAT_GROUP, re.DOTALL)
-
-
-def group(text: str, start: int, opening: str = "{", closing: str = "}") -> int:
-    """Index just behind the group that opens at `start`; raises `ParseError` when it never closes."""
-    if opening == "{" and (m := _FLAT_GROUP.match(text, start)):
-        return m.end()
-    depth, i, n = 0, start, len(text)
-    while i < n:
-        c = text[i]
-        if c == "\\":
-            i += 2
-            continue
-        if c == opening:
-            depth += 1
-        elif c == closing:
-            depth -= 1
-            if depth == 0:
-                return i + 1
-        i += 1
-    raise ParseError("a group is not closed")
 
 
 def tokenize(text: str, *, grouping: bool = True) -> list[Token]:

@@ -8,8 +8,9 @@ from bon_eval.graders.answers.brackets import has_sign, sides_of, split
 from bon_eval.graders.answers.exact import exact
 from bon_eval.graders.answers.expressions.parse import expression
 from bon_eval.graders.answers.kinds.sets import INFINITY, REALS, without
-from bon_eval.graders.answers.latex import ParseError, Token
+from bon_eval.graders.answers.latex import Token
 from bon_eval.graders.answers.tree import Expr, symbols
+from bon_eval.graders.language.groups import ParseError
 
 Form = tuple[Any, ...]
 _FLIP = {"<": ">", ">": "<", "le": "ge", "ge": "le", "ne": "ne"}

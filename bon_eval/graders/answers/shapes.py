@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bon_eval.graders.answers.brackets import nesting, split, stripped
-from bon_eval.graders.answers.latex import ParseError, Token
+from bon_eval.graders.answers.latex import Token
 from bon_eval.graders.answers.tree import in_base
 from bon_eval.graders.answers.vocabulary import BASES, CHANGES_MEANING
+from bon_eval.graders.language.groups import ParseError
 from bon_eval.graders.language.tables import NOT_AN_ANSWER
 
 Form = tuple[Any, ...]

@@ -19,9 +19,10 @@ from bon_eval.graders.answers.clean import flat
 from bon_eval.graders.answers.compare import compare, form_key
 from bon_eval.graders.answers.exact import decimal_literal, exact, infinity, is_double_of, rounds_to
 from bon_eval.graders.answers.forms import form_of
-from bon_eval.graders.answers.latex import CHANGED, GOES_ON, ParseError
+from bon_eval.graders.answers.latex import CHANGED, GOES_ON
 from bon_eval.graders.answers.oracle import rational_key
 from bon_eval.graders.answers.tree import Expr, symbols
+from bon_eval.graders.language.groups import ParseError
 
 DIGITS = 180
 _WORKING = 230

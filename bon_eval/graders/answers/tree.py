@@ -10,7 +10,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from bon_eval.graders.answers.latex import LimitError, ParseError
+from bon_eval.graders.answers.latex import LimitError
+from bon_eval.graders.language.groups import ParseError
 
 Expr = tuple[Any, ...]
 MAX_DIGITS = 2_000

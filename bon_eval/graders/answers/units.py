@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from bon_eval.graders.answers.latex import ParseError, Token, tokenize
+from bon_eval.graders.answers.latex import Token, tokenize
+from bon_eval.graders.language.groups import ParseError
 
 Unit = tuple[str, int]
 """Name and power."""

@@ -8,8 +8,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from bon_eval.graders.answers.clean import strip_edges
-from bon_eval.graders.answers.latex import FLAT_GROUP, MAX_ANSWER_CHARS, ParseError, group
+from bon_eval.graders.answers.latex import MAX_ANSWER_CHARS
 from bon_eval.graders.answers.vocabulary import CHANGES_MEANING
+from bon_eval.graders.language.groups import FLAT_GROUP, ParseError, group
 from bon_eval.graders.language.script import plain
 from bon_eval.graders.language.tables import CJK_JOINS, LETTER_JOINS
 from bon_eval.graders.reading.statements import MATH

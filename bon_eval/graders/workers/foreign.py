@@ -1,4 +1,4 @@
-"""Finding, loading and calling the graders that other packages offer; the calls happen in a worker alone."""
+"""Finding, loading and calling graders from elsewhere, packages and files; the calls happen in a worker alone."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bon_eval.errors import GraderError, place, reason
-from bon_eval.graders.base import Grader
+from bon_eval.graders.base import Grade, Grader
+from bon_eval.graders.workers.own_file import content_version, is_file_name, load_own, shown_name, split_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from importlib.metadata import EntryPoint
 
 
@@ -49,6 +51,68 @@ def load_plugin(name: str) -> Grader:
     return made
 
 
+class FileGrader:
+    """A function ``f(response, gold)`` of a user's file, as a `Grader`.
+
+    It gives True, False or None (no verdict), a pair of that and the answer that was read, or a `Grade`. Of a verdict
+    alone the answer, by which votes go, is the response's last line that is not blank.
+    """
+
+    def __init__(self, name: str, version: str) -> None:
+        found = load_own(name, "grader", "a response and a gold answer", GraderError)
+        try:
+            called = found() if isinstance(found, type) else found
+        except (Exception, SystemExit) as error:  # a user's code raises anything
+            where = place(error, str(split_name(name)[0]))
+            raise GraderError(
+                f"grader {name!r}: its class cannot be made without arguments ({reason(error)}{where}); mend the file"
+            ) from error
+        if not callable(called):
+            raise GraderError(
+                f"grader {name!r} is a {type(found).__name__}; give a function of a response and a gold answer"
+            )
+        self._function: Callable[[str, str], object] = called
+        self.name, self.version = shown_name(name), version
+
+    def __call__(self, response: str, gold: str) -> Grade:
+        """What the function gives, as a grade; raises what it raises, and `TypeError` for anything else."""
+        given = self._function(response, gold)
+        if isinstance(given, Grade):
+            return given
+        verdict, answer = given if isinstance(given, tuple) and len(given) == 2 else (given, _last_line(response))
+        if verdict not in (True, False, None) or not isinstance(answer, str | None):
+            raise TypeError(f"it returned {given!r}; return True, False or None, (verdict, answer) or a Grade")
+        return Grade(verdict, answer, "no verdict" if verdict is None else "own function")
+
+
+def _last_line(response: str) -> str | None:
+    lines = response.strip().splitlines()
+    return lines[-1].strip() if lines else None
+
+
+@lru_cache(maxsize=8)
+def load_file(name: str, version: str) -> FileGrader:
+    """The grader ``path.py:name`` as the file stands, whose content must have that version.
+
+    Raises `GraderError`: no such file or function, it cannot be imported, or the file has changed since.
+    """
+    path, _ = split_name(name)
+    if file_version(name) != version:
+        raise GraderError(f"grader {name!r}: {path} has changed while it was in use; run the command again")
+    return FileGrader(name, version)
+
+
+def file_version(name: str) -> str:
+    """The version of the content of a grader's file; raises `GraderError` where there is none."""
+    path, _ = split_name(name)
+    try:
+        return content_version(path)
+    except OSError as error:
+        raise GraderError(
+            f"grader {name!r}: {path} cannot be read ({error.strerror}); give path.py:name of a Python file"
+        ) from error
+
+
 def _package(point: EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "unknown"
 
@@ -59,9 +123,26 @@ def plugin_place(name: str, error: BaseException) -> str:
     return place(error, getattr(module, "__file__", None) or "")
 
 
+def load_asked(question: dict[str, Any]) -> Grader:
+    """The grader of a ``plugin`` question. Raises `GraderError`."""
+    name = question["grader"]
+    return load_file(name, question["version"]) if is_file_name(name) else load_plugin(name)
+
+
+def plugin_failure(name: str, error: BaseException) -> str:
+    """Why there is no verdict: what a grader raised, and where. Of a user's file with the error's own words."""
+    what = type(error).__name__
+    if is_file_name(name):
+        what = str(error) if isinstance(error, GraderError) else reason(error)
+        where = place(error, str(split_name(name)[0]))
+    else:
+        where = plugin_place(name, error)
+    return f"{what} in grader {shown_name(name)}{where}"
+
+
 def plugin_reply(question: dict[str, Any]) -> dict[str, Any]:
     """In the worker: the reply to a ``plugin`` question. Raises what the plugin raises."""
-    grade = load_plugin(question["grader"])(question["answer"], question["gold"])
+    grade = load_asked(question)(question["answer"], question["gold"])
     if grade.correct not in (True, False, None) or not isinstance(grade.answer, str | None):
         raise TypeError("a Grade needs correct True, False or None and answer text or None")
     return {

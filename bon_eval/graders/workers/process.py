@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from bon_eval.errors import GraderError
+from bon_eval.graders.workers.own_file import shown_name
 from bon_eval.graders.workers.worker import HEADER, MAX_MESSAGE, write_message
 
 START_LIMIT = 300.0
 """Seconds of wall time within which a worker must be up, and load math-verify."""
 _OUT_OF_TIME = (-signal.SIGPROF, -signal.SIGXCPU)
 OUT_OF_MEMORY = "out of memory"
+_CLOSED_S = 5.0
+"""Seconds that a worker may live on behind its closed pipe."""
 
 
 def backstop(deadline: float) -> float:
@@ -91,7 +94,7 @@ class Worker:
         """
         settled = False
         self.asked += 1
-        what = f"grader {question['grader']}" if "grader" in question else "symbolic comparison"
+        what = f"grader {shown_name(question['grader'])}" if "grader" in question else "symbolic comparison"
         try:
             reply = self._ask({**question, "deadline": deadline}, deadline, retry)
             # What earlier questions left behind takes memory, too.
@@ -174,7 +177,7 @@ class Worker:
                 raise TimeoutError
             part = os.read(fd, size - len(data))
             if not part:
-                raise WorkerLostError(f"exit code {self.process.wait()}")
+                raise WorkerLostError(f"exit code {_exit_code(self.process)}")
             data += part
         return data
 
@@ -193,6 +196,15 @@ class Worker:
         if process is not None:
             process.returncode = 0  # not ours to wait for
             _close_pipes(process)
+
+
+def _exit_code(process: subprocess.Popen[bytes]) -> int:
+    """Of a process that closed its pipe; one that lives on is killed."""
+    try:
+        return process.wait(_CLOSED_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def _close_pipes(process: subprocess.Popen[bytes]) -> None:

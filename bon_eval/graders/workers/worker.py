@@ -130,21 +130,20 @@ def answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
 
 
 def plugin_answer(question: Any, sink: IO[bytes]) -> dict[str, Any]:
-    """The grade of another package's grader, whose loading is no part of a question's time."""
-    from bon_eval.graders.workers.foreign import load_plugin, plugin_place, plugin_reply
+    """The grade of a package's or a file's grader, whose loading is no part of a question's time."""
+    from bon_eval.graders.workers.foreign import load_asked, plugin_failure, plugin_reply
 
     try:
         stop_the_clock()
         write_message(sink, {"loading": True})
-        load_plugin(question["grader"])
+        load_asked(question)
         write_message(sink, {"loading": False})
         limit_processor(question["deadline"])
         return plugin_reply(question)
     except MemoryError:
         return {"unscored": "out of memory"}
-    except Exception as error:  # noqa: BLE001 - foreign code raises anything; it becomes the reason of no decision
-        name = question["grader"]
-        return {"unscored": f"{type(error).__name__} in grader {name}{plugin_place(name, error)}"}
+    except BaseException as error:  # noqa: BLE001 - foreign code raises anything, an exit too; it becomes the reason
+        return {"unscored": plugin_failure(question["grader"], error)}
 
 
 def load_library(sink: IO[bytes], deadline: float) -> Any:
@@ -162,10 +161,10 @@ def load_library(sink: IO[bytes], deadline: float) -> Any:
 def main() -> None:
     """Serve until the input ends."""
     memory_mb, parent = int(sys.argv[1]), int(sys.argv[2])
-    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     quiet = os.open(os.devnull, os.O_RDWR)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
+    for standard in range(3):  # what a foreign grader reads or prints is none of the messages
+        os.dup2(quiet, standard)
     limit_memory(memory_mb)
     if "die" in sys.argv[3:]:
         die_with_parent()
@@ -177,12 +176,15 @@ def main() -> None:
     if "library" in sys.argv[3:]:
         importlib.import_module("bon_eval.graders.answers.library").warm_up()
     write_message(sink, {"ready": True})
+    own = os.getpid()
     while (question := read_message(source)) is not None:
         limit_processor(question["deadline"])
         try:
             reply = answer(question, sink)
         except MemoryError:
             os._exit(3)
+        if os.getpid() != own:  # a process that a foreign grader forked came back: the question is its parent's
+            os._exit(0)
         stop_the_clock()
         write_message(sink, reply)
 

@@ -9,12 +9,14 @@ from operator import attrgetter
 from typing import Any, Literal
 
 from bon_eval.analysis.two_runs.comparison import Comparison
-from bon_eval.analysis.two_runs.findings import Change, Finding
+from bon_eval.analysis.two_runs.findings import Finding
 from bon_eval.analysis.two_runs.reward import RewardScorer
 from bon_eval.errors import counted
 from bon_eval.estimators.amortised import AmortisedShare
 from bon_eval.estimators.equivalent_n import Divergence, EquivalentN
 from bon_eval.estimators.explained import NO_GAIN, ExplainedGain
+from bon_eval.report.comparison.added import ADDED, absent
+from bon_eval.report.comparison.change_rows import CHANGE
 from bon_eval.report.formats.columns import (
     Column,
     Keyed,
@@ -25,7 +27,6 @@ from bon_eval.report.formats.columns import (
     interval,
     later,
     limits,
-    marked,
     own,
     renamed,
     stamp,
@@ -33,7 +34,7 @@ from bon_eval.report.formats.columns import (
 )
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
-from bon_eval.stats.units import Count, NotNegative, Size
+from bon_eval.stats.units import NotNegative, Size
 from bon_eval.store.forced import LikelihoodSource
 
 FORMAT_VERSION = 2
@@ -64,32 +65,6 @@ def _optional(field: str) -> Callable[[object], object]:
     get = attrgetter(field)
     return lambda test: math.nan if test is None else get(test)
 
-
-def _signs(side: str) -> Callable[[Change], int | None]:
-    return lambda change: None if change.difference.signs is None else getattr(change.difference.signs, side)
-
-
-_NO_SIGNS = "of shares nothing goes by signs"
-
-CHANGE = Row[Change](
-    "change",
-    (
-        *own(Change, "name", "label", "unit"),
-        *interval(Change, "before"),
-        *interval(Change, "after"),
-        *own(Change, "difference.difference"),
-        *limits("difference.", "difference_"),
-        *renamed(Change, difference_method="difference.method", contested="difference.n_contested"),
-        *(marked(side) for side in ("before", "after", "difference")),
-        *(
-            Column(name, Count | None, _signs(side), why=_NO_SIGNS)
-            for name, side in (("rose", "above"), ("fell", "below"))
-        ),
-        *where_tested(own(Change, "difference.p_value", "p_holm"), "difference"),
-        *later(*where_tested(own(Change, "p_joint"), "difference")),
-    ),
-    finite=True,
-)
 
 _RESIDUAL_ENDS = {"estimate": "difference", "low": "low", "high": "high"}
 
@@ -151,7 +126,7 @@ _RUN_KEYS: Mapping[str, object] = {
     "versions": Stored({}, nullable=True),
     "grader": Stored({}),
 }
-_RUN = Stored(_RUN_KEYS, required=tuple(_RUN_KEYS))
+OF_RUN = Stored(_RUN_KEYS, required=tuple(_RUN_KEYS))
 
 _ANALYSIS = Row[Comparison](
     "",
@@ -197,7 +172,7 @@ def _equivalent(found: Comparison) -> Mapping[str, EquivalentN]:
 
 
 def _reasons(found: Comparison) -> dict[str, str]:
-    reasons = dict(found.reasons)
+    reasons = {**found.reasons, **{f"added.{name}": reason for name, reason in absent(found).items()}}
     if found.n_clusters is None:
         reasons |= dict.fromkeys(("analysis.cluster", "analysis.n_clusters"), "each problem is resampled by itself")
     if found.amortised.reason:
@@ -224,18 +199,34 @@ DOCUMENT = Row[Comparison](
     "",
     (
         *stamp("bon-eval comparison", FORMAT_VERSION),
-        Column("before", _RUN, lambda found: found.before),
-        Column("after", _RUN, lambda found: found.after),
+        Column("before", OF_RUN, lambda found: found.before),
+        Column("after", OF_RUN, lambda found: found.after),
         Column("analysis", _ANALYSIS, lambda found: found),
         *own(Comparison, "differences"),
+        *later(
+            Column(
+                "names",
+                tuple[str, ...],
+                lambda found: found.names.sides,
+                description="What the two runs are called; before and after in this document are the first and the "
+                "second of them.",
+            ),
+            Column(
+                "owed",
+                tuple[str, ...],
+                lambda found: found.owed,
+                description="Commands that would have each run scored by the other's model.",
+            ),
+        ),
         Column(
             "likelihoods",
             Mapping[Literal["before", "after"], LikelihoodSource],
             lambda found: dict(zip(("before", "after"), found.sources or (), strict=False)),
             description="Which log-likelihoods of a run's responses under its own model stand in differences between "
-            "the models, where the other model's are forced; empty where the prompts differ.",
+            "the models, where the other model's are forced; empty where the prompts differ or a run was not "
+            "scored by the other's model.",
         ),
-        Column("accuracies", Many(CHANGE, 5), lambda found: found.accuracies),
+        Column("accuracies", Many(CHANGE, 2), lambda found: found.accuracies),
         Column("quantities", Many(CHANGE), lambda found: found.quantities),
         *later(
             Column(
@@ -255,12 +246,15 @@ DOCUMENT = Row[Comparison](
             lambda found: found.log_coverage,
             description="Upper bounds of ln C_cov in nats.",
         ),
-        *later(Column("reward", Maybe(_REWARD), lambda found: found.reward)),
+        *later(
+            Column("reward", Maybe(_REWARD), lambda found: found.reward),
+            Column("added", Maybe(ADDED), lambda found: found.added),
+        ),
         Column("findings", Many(Row("", own(Finding, "name", "verdict", "sentence"))), lambda found: found.findings),
         Column("null_reasons", Mapping[str, str], _reasons),
     ),
-    description="compare.json: a base model's run and its tuned model's on the same problems. Shares are fractions "
-    "of 1; log-likelihoods are nats per response.",
+    description="compare.json: two runs on the same problems, a base model's and its tuned one's or any. Shares are "
+    "fractions of 1; log-likelihoods are nats per response.",
 )
 
 

@@ -1,18 +1,22 @@
-"""A before-and-after comparison for the terminal, as compare.json and as compare.csv."""
+"""A comparison of two runs for the terminal, as compare.json and as compare.csv."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bon_eval.analysis.two_runs.comparison import Comparison
 from bon_eval.analysis.two_runs.findings import Change, share_text
+from bon_eval.analysis.two_runs.names import STORY, Names
 from bon_eval.draws import specs
 from bon_eval.errors import counted
 from bon_eval.estimators.equivalent_n import EquivalentN
 from bon_eval.estimators.majority_votes import DRAWS
-from bon_eval.report.comparison.rows import CHANGE, document
+from bon_eval.report.comparison.added import added_lines, added_text, curve_rows
+from bon_eval.report.comparison.change_rows import CHANGE
+from bon_eval.report.comparison.rows import document
+from bon_eval.report.comparison.tables import changes_table, interval_text
 from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import (
     clusters_text,
@@ -21,7 +25,6 @@ from bon_eval.report.formats.text import (
     model_name,
     sampled_with,
     shortened,
-    text_table,
     wrapped,
 )
 from bon_eval.stats import Interval
@@ -39,18 +42,25 @@ _FEW = 4
 
 def render(found: Comparison) -> str:
     """Header, tables, derived numbers and verdicts as lines of text, ending in a newline."""
+    width = max(map(len, found.names.sides)) + 1
     header = [
-        f"before: {_model(found.before)} ({found.before['path']})",
-        f"after:  {_model(found.after)} ({found.after['path']})",
+        *(
+            f"{f'{side}:'.ljust(width)} {_model(facts)} ({facts['path']})"
+            for side, facts in zip(found.names.sides, (found.before, found.after), strict=True)
+        ),
         f"{samples_text(found)}, paired by problem; intervals 95 % over {found.units[1]}s",
     ]
     if found.n_clusters is not None:
         header.append(clusters_text(found.n_clusters, found.cluster))
-    lines = [*header, "", *_table("accuracy", [(c.label, c) for c in found.accuracies]), ""]
+    sides = found.names.sides
+    lines = [*header, "", *changes_table("accuracy", [(c.label, c) for c in found.accuracies], sides), ""]
     if found.draw_accuracies:
-        lines += [*_table("accuracy of draws", [(_in_a_draw(c), c) for c in found.draw_accuracies]), ""]
-    lines += [*_table("quantity", [(c.label, c) for c in found.quantities]), ""]
-    return "\n".join([*lines, *wrapped(_notes(found))]) + "\n"
+        lines += [*changes_table("accuracy of draws", [(_in_a_draw(c), c) for c in found.draw_accuracies], sides), ""]
+    lines += [*changes_table("quantity", [(c.label, c) for c in found.quantities], sides), ""]
+    lines += [*added_lines(found), *wrapped(_notes(found))]
+    if found.owed:
+        lines += ["", f"{more_by_scoring(found)}:", *(f"  {command}" for command in found.owed)]
+    return "\n".join(lines) + "\n"
 
 
 def samples_text(found: Comparison) -> str:
@@ -59,11 +69,17 @@ def samples_text(found: Comparison) -> str:
     before, after = found.sizes
     if before == after:
         return f"{problems} x {counted(before, 'sample')}"
-    sizes = f"{counted(before, 'sample')} before and {after} after"
+    sizes = f"{counted(before, 'sample')} {found.names.places[0]} and {after} {found.names.places[1]}"
     return (
         f"{problems} x {sizes} (best-of-n, vote, oracle and answers: of {found.n}; the larger pool's vote is a mean "
         f"over {DRAWS} random subsets)"
     )
+
+
+def more_by_scoring(found: Comparison) -> str:
+    """What the commands of `Comparison.owed` would give."""
+    run = "run both, then compare again" if len(found.owed) > 1 else "run this, then compare again"
+    return f"For likelihoods under both models, divergences and what sharpening explains {run}"
 
 
 def not_the_same(found: Comparison) -> list[str]:
@@ -71,7 +87,7 @@ def not_the_same(found: Comparison) -> list[str]:
     lines = [f"The runs differ in {name}: {how}." for name, how in found.differences.items()]
     if found.sources is None:
         return lines
-    sides = zip(("before", "after"), (found.before, found.after), found.sources, strict=True)
+    sides = zip(found.names.places, (found.before, found.after), found.sources, strict=True)
     sampled = {name: facts for name, facts, source in sides if source == "sampled"}
     if not sampled:
         return [*lines, "Differences between the models' likelihoods are of forced log-probs on both sides."]
@@ -97,34 +113,13 @@ def _in_a_draw(change: Change) -> str:
     return shortened(draw, _NAME_WIDTH) if change.label == draw else f"  {change.label.removeprefix(draw).lstrip()}"
 
 
-def _table(title: str, labels: Sequence[tuple[str, Change]]) -> list[str]:
-    rows = [(title, "before", "after", "difference", "p")]
-    for label, change in labels:
-        digits = 3 if change.unit == "share" or change.name == "entropy_per_token" else 2
-        of_ends = 2 if change.unit == "share" else digits
-        test = change.difference
-        p = change.shown_p
-        rows.append(
-            (
-                label.replace(" likelihood", " log-lik"),
-                _interval(change.before, digits, of_ends),
-                _interval(change.after, digits, of_ends),
-                f"{test.difference:+.{digits}f}{ends(test.low, test.high, f'+.{digits}f', marked=test.marked)}",
-                "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
-            )
-        )
-    return text_table(rows)
-
-
-def _interval(interval: Interval, digits: int, of_ends: int | None = None) -> str:
-    form = f".{digits if of_ends is None else of_ends}f"
-    return f"{interval.estimate:.{digits}f}{ends(interval.low, interval.high, form, marked=interval.marked)}"
-
-
 def _notes(found: Comparison) -> Iterator[str]:
-    for label, text in derived(found).items():
+    for label, text in {**added_text(found), **derived(found)}.items():
         yield f"{label}: {text}."
-    yield from (f"not compared: {name}; {reason}." for name, reason in found.reasons.items())
+    yield from (f"not compared: {', '.join(names)}; {reason}." for reason, names in by_reason(found.reasons).items())
+    if not found.names.tuning:
+        first, second = found.names.sides
+        yield f"differences: {second} minus {first}."
     yield from not_the_same(found)
     if names := dict.fromkeys(map(_draw_of, found.draw_accuracies)):
         sampled = {draw.name: sampled_with(draw) for draw in specs(config_of(found.before))}
@@ -141,6 +136,18 @@ def _notes(found: Comparison) -> Iterator[str]:
         what = "; ".join(labels) if len(labels) <= _FEW else f"{len(labels)} quantities"
         yield f"difference without an interval ({why}): {what}."
     yield from (finding.sentence for finding in found.findings)
+
+
+def by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    """What is not there by why it is not.
+
+    >>> by_reason({"kl": "no scores", "draw low": "one run has it", "reward": "no scores"})
+    {'no scores': ['kl', 'reward'], 'one run has it': ['draw low']}
+    """
+    out: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        out.setdefault(reason, []).append(name)
+    return out
 
 
 def marked_text(found: Comparison) -> str | None:
@@ -161,36 +168,54 @@ def derived(found: Comparison) -> dict[str, str]:
         few = counted(*found.units)
         return {"divergence, sharpening-equivalent N, coverage, shares": f"not said of {few}; from {LEAST_PROBLEMS} on"}
     out = {}
+    names = found.names
     for name, kl in found.divergences.items():
         limits = ends(kl.low, kl.high, ".3f", marked=kl.marked)
         none = "" if kl.reason is None else f"; no interval: {kl.reason}"
-        out[name] = f"{kl.estimate:.3f}{limits} nats per response, standard error {kl.standard_error:.3f}{none}"
+        text = f"{kl.estimate:.3f}{limits} nats per response, standard error {kl.standard_error:.3f}{none}"
+        out[_of_sides(name, names)] = text
     for name, equivalent in found.equivalent_n.items():
-        out[f"sharpening-equivalent N by {EQUIVALENT_BY[name]}"] = equivalent_text(equivalent)
+        by = EQUIVALENT_BY[name] if names.tuning or name == "accuracy" else f"{names.sides[0]} log-likelihood"
+        out[f"sharpening-equivalent N by {by}"] = names.said(equivalent_text(equivalent))
     if found.log_coverage:
-        bounds = ", ".join(f"{_bound(value)} {name}" for name, value in found.log_coverage.items())
+        bounds = ", ".join(f"{_bound(value)} {_of_sides(name, names)}" for name, value in found.log_coverage.items())
         why = {value.reason for value in found.log_coverage.values() if value.reason is not None}
         out["ln C_cov at most"] = f"{bounds}; nats, of the best finished response seen in either run" + (
             f"; no interval: {'; '.join(sorted(why))}" if why else ""
         )
     a = found.amortised
     if a.share is None:
-        out["amortised share"] = f"none; {a.reason}"
+        out["amortised share"] = f"none; {names.said(a.reason)}"
     elif a.reason:
-        out["amortised share"] = f"no bound; {a.reason}"
+        out["amortised share"] = f"no bound; {names.said(a.reason)}"
     elif not (share := share_text(a.share, a.low, a.high)):
         out["amortised share"] = "no bound"
     else:
-        out["amortised share"] = (
-            f"one tuned sample has {share} of base best-of-{found.n}'s gain in accuracy over one base sample"
-        )
+        gain = f"{names.best(0, found.n)}'s gain" if names.tuning else f"the gain of {names.best(0, found.n)}"
+        out["amortised share"] = f"{names.sample(1)} has {share} of {gain} in accuracy over {names.sample(0)}"
     if (r := found.reward) is not None:
         limits = ends(r.difference.low, r.difference.high, "+z.1f", 100.0)
-        out[f"best-of-{found.n} after, by reward"] = (
-            f"accuracy {_interval(r.reward, 3)} by log-lik gained over the base model, {_interval(r.likelihood, 3)} by "
-            f"own log-lik: {100 * r.difference.difference:+z.1f} points{limits}"
+        out[f"best-of-{found.n} {names.places[1]}, by reward"] = (
+            f"accuracy {interval_text(r.reward, 3)} by log-lik gained over {names.models[0]}, "
+            f"{interval_text(r.likelihood, 3)} by own log-lik: {100 * r.difference.difference:+z.1f} points{limits}"
         )
     return out
+
+
+def _of_sides(name: str, names: Names) -> str:
+    """A key of `Comparison.divergences` or `Comparison.log_coverage` with the runs' names.
+
+    >>> from bon_eval.analysis.two_runs.names import named
+    >>> _of_sides("KL(after || before)", named("A", "B")), _of_sides("before", named("A", "B"))
+    ('KL(B || A)', 'with A')
+    """
+    if names.tuning:
+        return name
+    if name.startswith("KL("):
+        sides = names.sides[::-1] if name.startswith("KL(after") else names.sides
+        return f"KL({sides[0]} || {sides[1]})"
+    side, joint, _ = name.partition(", ")
+    return f"{names.places[STORY.index(side)]}" + (f", at {names.sides[0]}'s best" if joint else "")
 
 
 def _bound(value: Interval) -> str:
@@ -219,7 +244,7 @@ def _model(facts: Mapping[str, object]) -> str:
 
 
 def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
-    """Write compare.csv and compare.json into an existing directory.
+    """Write compare.csv, compare.json and compare_curves.csv into an existing directory.
 
     Raises:
         StoreError: the document does not fit its schema, or a file cannot be written; the older ones are kept.
@@ -227,6 +252,8 @@ def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
     content = document_text(document(found), "compare")
     rows = [{"table": t, **CHANGE.cells(c)} for t, c in _all_changes(found)]
     texts = {"compare.csv": to_csv(rows), "compare.json": content}
+    if found.added is not None:
+        texts["compare_curves.csv"] = to_csv(curve_rows(found.added))
     for name, text in texts.items():
         write_text(directory / name, text)
     return {name: directory / name for name in texts}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bon_eval.analysis.curves import CurvePoint
+from bon_eval.analysis.imported.either import AnyAnalysis
+from bon_eval.analysis.imported.findings import ImportedPoint
 from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.figures import GRID
 
@@ -16,10 +18,10 @@ Style = tuple[str, str, str]
 """Colour, marker and dash."""
 
 
-def chance_line(ax: Axes, analysis: Analysis) -> None:
+def chance_line(ax: Axes, analysis: AnyAnalysis) -> None:
     """The accuracy of guesses in percent, where a guess is known to be right at times."""
-    if analysis.facts.chance:
-        chance = 100 * analysis.facts.chance
+    if known := analysis.facts.chance if isinstance(analysis, Analysis) else analysis.chance:
+        chance = 100 * known
         label = f"chance ({chance:.1f} %)"
         ax.axhline(chance, color=GRID, linewidth=0.8, linestyle=(0, (5, 3)), label=label)
 
@@ -60,10 +62,13 @@ def lift_line(
     ax.plot([], [], color=colour, marker=marker, linestyle=dash, markersize=4.5, label=label)
 
 
-def accuracy_line(ax: Axes, analysis: Analysis, name: str, style: Style, *, width: float, label: str) -> None:
-    """Accuracy in percent, with markers at n = 1 and the n of the table."""
+def accuracy_line(ax: Axes, analysis: AnyAnalysis, name: str, style: Style, *, width: float, label: str) -> None:
+    """Accuracy in percent, with markers at n = 1 and the n of the table; nothing of an arm that the run lacks."""
     colour, marker, dash = style
-    points = _curve(analysis, name)
+    found: list[CurvePoint | ImportedPoint] = [p for p in analysis.curves if p.scorer == name]
+    points = sorted(found, key=lambda p: p.n)
+    if not points:
+        return
     ax.plot(
         [p.n for p in points],
         [100 * p.accuracy for p in points],

@@ -130,12 +130,20 @@ def _keep_layout(figure: Figure) -> None:
     figure.set_layout_engine(None)
 
 
-def new_figure(columns: int = 1, *, rows: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of the page's width with axes side by side, row by row; use it within the settings."""
+def new_figure(columns: int = 1, *, rows: int = 1, pyplot: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure of the page's width with axes side by side, row by row; use it within the settings.
+
+    `pyplot`: one that pyplot knows, for a user's notebook.
+    """
     from matplotlib.figure import Figure
 
     height = _HEIGHT if rows == 1 else 0.65 * rows * _HEIGHT
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    make: Any = Figure
+    if pyplot:
+        import matplotlib.pyplot as plt
+
+        make = plt.figure
+    figure: Figure = make(figsize=(_WIDTH, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for ax in axes:
         ax.grid(visible=True, color=GRID, alpha=0.25, linewidth=0.6)

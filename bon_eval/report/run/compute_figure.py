@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bon_eval.analysis.compute import ComputeRow
 from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.curves import Style
-from bon_eval.report.formats.figures import INK, legend_below, new_figure, scorer_label
+from bon_eval.report.formats.figures import INK, legend_below, scorer_label
 from bon_eval.scorers import get_scorer
 from bon_eval.stats import Interval
 
@@ -44,15 +44,15 @@ class _Line:
     """Where the line begins, without a marker."""
 
 
-def compute(analysis: Analysis, styles: Sequence[Style], most_scorers: int) -> Figure:
-    """A point for each draw, a line for each scorer, vote and stopping rule. Use it within the settings.
+def compute(analysis: Analysis, styles: Sequence[Style], most_scorers: int, figure: Figure, ax: Axes) -> None:
+    """Draw a point for each draw, a line for each scorer, vote and stopping rule. Use it within the settings.
 
     Args:
         analysis: of one run.
         styles: of scorers and the vote, in the order of the figure of accuracy against n.
         most_scorers: lines of scorers; blind ones are left out, which are one sample at n times the price.
+        figure, ax: what it is drawn on.
     """
-    figure, [ax] = new_figure()
     # A log axis has no place for nothing.
     shown = [row for row in analysis.compute if row.tokens.estimate > 0]
     lines = [
@@ -68,7 +68,6 @@ def compute(analysis: Analysis, styles: Sequence[Style], most_scorers: int) -> F
     ax.set_ylabel("accuracy (%)")
     ax.set_title("Best-of-n by scorer, vote and draws (bars: 95 % interval)", loc="left")
     legend_below(figure)
-    return figure
 
 
 def _fixed(

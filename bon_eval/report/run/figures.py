@@ -1,4 +1,4 @@
-"""The panels of a run as figures: lift, accuracy against tokens and against n, log-likelihoods, sharpening.
+"""The panels of a run as figures: lift, accuracy against tokens and n, log-likelihoods, sharpening, levels.
 
 Colours are Okabe & Ito's (2008), which colour-blind readers can tell apart; lines differ in marker and dash too.
 Figures are made without pyplot, so no global state is touched; the same analysis gives the same SVG byte for byte.
@@ -6,7 +6,7 @@ Figures are made without pyplot, so no global state is touched; the same analysi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from bon_eval.report.formats.figures import (
 )
 from bon_eval.report.run.compute_figure import compute
 from bon_eval.report.run.grid_figure import grid_figure, grids
+from bon_eval.report.run.levels.figure import has_figure, levels_figure
 from bon_eval.report.run.reweighting_figure import sharpening
 from bon_eval.store.files import make_directory
 
@@ -52,16 +53,27 @@ MOST_SCORERS = 6
 
 
 def figures(analysis: Analysis) -> Iterator[tuple[str, Figure]]:
-    """(file stem, figure) of the panels: four, the sharpening curve where there is one, and one for each grid."""
-    panels = [("compute", _compute), ("lift", _lift), ("accuracy", _accuracy), ("log_likelihood", _log_likelihood)]
+    """(file stem, figure) of the panels: four, sharpening and levels where there are any, and one for each grid."""
+    for name in PANELS:
+        yield name, draw_panel(analysis, name)
     if analysis.replayed.reweighted:
-        panels.append(("sharpening", sharpening))
-    for name, draw in panels:
         with drawing():
-            yield name, draw(analysis)
+            yield "sharpening", sharpening(analysis)
+    if has_figure(analysis.levels):
+        with drawing():
+            yield "levels", levels_figure(analysis.levels)
     for grid in grids(analysis.draws):
         with drawing():
             yield f"draw_{grid.name}", grid_figure(grid, analysis.settings.primary_scorer)
+
+
+def draw_panel(analysis: Analysis, name: str, *, pyplot: bool = False) -> Figure:
+    """One of the `PANELS`; `pyplot`: as a figure of pyplot, which a notebook shows."""
+    columns, draw = PANELS[name]
+    with drawing():
+        figure, axes = new_figure(columns, pyplot=pyplot)
+        draw(analysis, figure, axes)
+    return figure
 
 
 def write_figures(analysis: Analysis, directory: Path, drawn: Iterable[tuple[str, Figure]] | None = None) -> list[Path]:
@@ -93,8 +105,8 @@ def _style(k: int) -> tuple[str, str, str]:
     return _LINES[k % len(_LINES)]
 
 
-def _lift(analysis: Analysis) -> Figure:
-    figure, [ax] = new_figure()
+def _lift(analysis: Analysis, figure: Figure, axes: list[Axes]) -> None:
+    [ax] = axes
     scorers = analysis.settings.scorers[:MOST_SCORERS]
     ax.axhline(0.0, color=INK, linewidth=1.0)
     for k, scorer in enumerate(scorers):
@@ -104,11 +116,10 @@ def _lift(analysis: Analysis) -> Figure:
     ax.set_ylabel("lift over greedy (percentage points)")
     ax.set_title(_lift_title(len(analysis.settings.scorers)), loc="left")
     legend_below(figure, len(scorers) if len(scorers) <= 3 else 2)
-    return figure
 
 
-def _accuracy(analysis: Analysis) -> Figure:
-    figure, [ax] = new_figure()
+def _accuracy(analysis: Analysis, figure: Figure, axes: list[Axes]) -> None:
+    [ax] = axes
     names = [*analysis.settings.scorers[:MOST_SCORERS], "vote", "oracle"]
     for k, name in enumerate(names):
         style = (GRID, "x", "-") if name == "oracle" else _style(k)
@@ -125,21 +136,23 @@ def _accuracy(analysis: Analysis) -> Figure:
     ax.set_ylabel("accuracy (%)")
     ax.set_title("Accuracy of best-of-n, vote and oracle", loc="left")
     legend_below(figure)
-    return figure
 
 
-def _compute(analysis: Analysis) -> Figure:
-    return compute(analysis, _LINES, MOST_SCORERS)
+def _compute(analysis: Analysis, figure: Figure, axes: list[Axes]) -> None:
+    compute(analysis, _LINES, MOST_SCORERS, figure, axes[0])
 
 
-def _log_likelihood(analysis: Analysis) -> Figure:
-    figure, axes = new_figure(2)
-    for ax, histogram in zip(axes, analysis.explanation.histograms, strict=True):
+def _log_likelihood(analysis: Analysis, figure: Figure, axes: list[Axes]) -> None:
+    histograms(analysis.explanation.histograms, figure, axes)
+
+
+def histograms(found: Sequence[Histogram], figure: Figure, axes: list[Axes]) -> None:
+    """Log-likelihoods of correct and incorrect responses side by side, raw and per token where both are there."""
+    for ax, histogram in zip(axes, found, strict=True):
         _histogram(ax, histogram)
     axes[0].set_ylabel("share of pool responses (%)")
     figure.suptitle("Log-likelihood of correct and incorrect responses", x=0.01, ha="left", fontsize=10)
     legend_below(figure, of=axes[0], handles=None)
-    return figure
 
 
 def _histogram(ax: Axes, histogram: Histogram) -> None:
@@ -159,3 +172,12 @@ def _histogram(ax: Axes, histogram: Histogram) -> None:
     raw = histogram.quantity == "log_likelihood"
     ax.set_xlabel("nats per response" if raw else "nats per token")
     ax.set_ylim(bottom=0.0)
+
+
+PANELS: Mapping[str, tuple[int, Callable[[Analysis, Figure, list[Axes]], None]]] = {
+    "compute": (1, _compute),
+    "lift": (1, _lift),
+    "accuracy": (1, _accuracy),
+    "log_likelihood": (2, _log_likelihood),
+}
+"""What every run has, by file stem: the number of axes side by side, and what draws on them."""

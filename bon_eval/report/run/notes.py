@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from bon_eval.analysis.results import Analysis, Facts
 from bon_eval.errors import counted
+from bon_eval.report.formats.text import config_of
 
 NONE = "-"
 
@@ -17,6 +18,25 @@ def percent(share: float | None) -> str:
     ('37.5', '-')
     """
     return NONE if share is None else f"{100 * share:.1f}"
+
+
+def sent_text(run: Mapping[str, object]) -> str:
+    """How the responses were sampled, in a phrase; of an imported run where they come from, and what is known of it."""
+    config = config_of(run)
+    source = run.get("source")
+    if isinstance(source, Mapping):
+        files = [f"{file['path']} (sha256 {file['sha256'][:12]})" for file in source["files"]]
+        others = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
+        known = [
+            "temperature unknown" if config["temperature"] is None else f"temperature {config['temperature']:g}",
+            "limit of tokens unknown" if config["max_tokens"] is None else f"at most {config['max_tokens']} tokens",
+        ]
+        nats = f"; log-likelihoods {source['log_likelihood']}" if source["log_likelihood"] else ""
+        return f"imported, format {source['format']}: {files[0]}{others}; pool: {', '.join(known)}{nats}"
+    return (
+        f"greedy temperature 0, n 1; pool temperature {config['temperature']:g}, top_p 1, top_k off, no penalties; at "
+        f"most {config['max_tokens']} tokens; seed {config['seed']}"
+    )
 
 
 def grown_text(run: Mapping[str, object], looks: int = 1) -> list[str]:

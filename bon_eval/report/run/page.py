@@ -23,7 +23,8 @@ from bon_eval.report.formats.page_json import left_out, pieces
 from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.report.run.affected import affected
 from bon_eval.report.run.figures import MOST_SCORERS, figures
-from bon_eval.report.run.notes import chance_text, grown_text, reasoning_text, redrawn_text
+from bon_eval.report.run.levels.notes import level_name, level_text
+from bon_eval.report.run.notes import chance_text, grown_text, reasoning_text, redrawn_text, sent_text
 from bon_eval.report.run.terminal import engine_label, is_main
 from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
@@ -48,6 +49,7 @@ _CAPTIONS = {
     "log_likelihood": (
         "Pool responses by log-likelihood, whole and per token. The outermost bins hold everything beyond them."
     ),
+    "levels": "How likelihood and correctness go together at each level; the line is where likelihood says nothing.",
     "sharpening": (
         "The pool reweighted to the power distribution: power 1 is one sample, infinity best-of-N by log-likelihood. "
         "Bands are 95 % intervals (left) and quartiles over problems (right); hollow points have too small an "
@@ -95,13 +97,15 @@ def page(
     data = browser_data(run, analysis, budget) if texts else None
     config = config_of(analysis.run)
     title = f"{model_name(config)} on {config['task']}"
+    if name := analysis.run.get("report"):
+        title += f": report {name}"
     engine = analysis.run.get("engine")
     engine = engine if isinstance(engine, Mapping) else {}
     where = ", ".join([engine_label(config, engine), *(str(engine[k]) for k in ("device", "dtype") if engine.get(k))])
+    how = sent_text(analysis.run)
     sent = (
-        f"{counted(analysis.n_problems)} x {counted(analysis.pool_size, 'sample')}, engine {where}. Greedy at "
-        f"temperature 0, pool at temperature {config['temperature']:g}, top_p 1, top_k off, no penalties, at most "
-        f"{config['max_tokens']} tokens, seed {config['seed']}."
+        f"{counted(analysis.n_problems)} x {counted(analysis.pool_size, 'sample')}, engine {where}. "
+        f"{how[:1].upper()}{how[1:]}."
         + (f" Shard {config['shard']}: a part of the problems." if config.get("shard") else "")
     )
     lengths = analysis.explanation.lengths
@@ -135,6 +139,9 @@ def page(
         "variant_draws": {v.name: _by_weight(v.draws, analysis.settings)[0] for v in analysis.variants},
         "grown": [*grown_text(analysis.run, analysis.settings.looks), *redrawn_text(analysis)],
         "compute": panels.pop("compute"),
+        "levels": panels.pop("levels", None),
+        "level_name": level_name,
+        "level_text": level_text(analysis.levels, analysis.settings),
         "main_costs": [row for row in analysis.compute if not _of_another_scorer(row, analysis)],
         "other_costs": [row for row in analysis.compute if _of_another_scorer(row, analysis)],
         "panels": panels.values(),

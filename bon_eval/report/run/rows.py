@@ -37,7 +37,8 @@ from bon_eval.report.formats.columns import (
 from bon_eval.report.formats.field_types import field_type
 from bon_eval.report.run.draw_rows import DRAW, DRAW_PAIR
 from bon_eval.report.run.explain_rows import COMPUTE, EXPLANATION, REPLAYED
-from bon_eval.stats.units import Count, Limits, Points, Positive, Share, Size
+from bon_eval.report.run.levels.rows import LEVELS
+from bon_eval.stats.units import Count, Limits, NotNegative, Points, Share, Size
 
 FORMAT_VERSION = 5
 """Of report.json; grows when a reader of the older one would misread it."""
@@ -205,11 +206,9 @@ _SETTINGS = Row[Analysis](
 # `RunConfig` checks these itself; its layer has no types of numbers to say them by.
 _CONFIG_RANGES: dict[str, object] = {
     "n": Size,
-    "limit": Size | None,
-    "temperature": Positive,
-    "max_tokens": Size,
-    "seed": Count,
-    "shots": Count,
+    "temperature": NotNegative | None,  # null or 0 in imported runs alone
+    **dict.fromkeys(("limit", "max_tokens"), Size | None),
+    **dict.fromkeys(("seed", "shots"), Count | None),
     "chance": Share | None,
     "stop_token_ids": tuple[Count, ...],
     "draws": tuple[Mapping[str, object], ...],
@@ -233,11 +232,13 @@ _RUN_KEYS: Mapping[str, object] = {
     "sessions": Count,
     "redrawn": Count,
     "extents": tuple[str, ...],
+    "report": str,
     "grader": Stored({"name": str, "version": str}, required=("name", "version"), closed=True),
+    "source": Stored({}, description="Of an imported run: files, what they state and what not."),
 }
 
-_ALWAYS = tuple(name for name in _RUN_KEYS if name not in ("redrawn", "extents"))
-"""What older documents of the same format have as well."""
+_ALWAYS = tuple(name for name in _RUN_KEYS if name not in ("redrawn", "extents", "report", "source"))
+"""What older documents of the same format have as well, and the run's own report: ``report`` is another one's name."""
 
 DOCUMENT = Row[Analysis](
     "",
@@ -274,6 +275,7 @@ DOCUMENT = Row[Analysis](
         *later(
             Column("draws", Many(DRAW), lambda found: found.draws, description="Besides greedy and the pool."),
             Column("draw_pairs", Many(DRAW_PAIR), lambda found: found.draw_pairs),
+            Column("levels", LEVELS, lambda found: found.levels),
         ),
         Column("facts", _FACTS, lambda found: found.facts),
         Column("selected_scorer", Many(_SELECTED, 0, 1), lambda found: [found.selected] if found.selected else []),

@@ -13,7 +13,8 @@ from bon_eval.errors import counted
 from bon_eval.report.formats.text import WIDTH, clusters_text, ends, model_name, sampled_with, shortened, text_table
 from bon_eval.report.run.affected import affected
 from bon_eval.report.run.explain_notes import FEW_SCORERS, explained, lift_text, ranking, resampled, spoken
-from bon_eval.report.run.notes import NONE, chance_text, grown_text, percent, reasoning_text, redrawn_text
+from bon_eval.report.run.levels.notes import level_text
+from bon_eval.report.run.notes import NONE, chance_text, grown_text, percent, reasoning_text, redrawn_text, sent_text
 from bon_eval.stats import Interval
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
@@ -21,13 +22,18 @@ _NAME_WIDTH = 19
 _HEADINGS = ("arm", "accuracy [95 %]", "lift, points", "log-lik", "tokens", "cut %", "open %", "unsc. %")
 
 
-def render(analysis: Analysis) -> str:
-    """Header, arms table, notes and verdicts as lines of text, ending in a newline."""
+def arms_table(analysis: Analysis) -> list[tuple[str, ...]]:
+    """The arms and the main ones of the draws as texts, headings first."""
     settings, units = analysis.settings, analysis.units[0]
     rows = [_HEADINGS, *(_row(row, settings, units) for row in analysis.arms)]
-    rows += [
+    return rows + [
         _draw_row(arm, settings, units) for draw in analysis.draws for arm in draw.arms if is_main(draw, arm, settings)
     ]
+
+
+def render(analysis: Analysis) -> str:
+    """Header, arms table, notes and verdicts as lines of text, ending in a newline."""
+    rows = arms_table(analysis)
     return "\n".join([*_header(analysis), "", *text_table(rows, left=3), "", *_notes(analysis)]) + "\n"
 
 
@@ -40,10 +46,7 @@ def _header(analysis: Analysis) -> list[str]:
         f"{counted(analysis.n_problems)} x {counted(analysis.pool_size, 'sample')}, "
         f"engine {engine_name}" + (f" ({', '.join(where)})" if where else "")
     )
-    sent = (
-        f"sent: greedy temperature 0, n 1; pool temperature {config.get('temperature'):g}, top_p 1, top_k off, "
-        f"no penalties; at most {config.get('max_tokens')} tokens; seed {config.get('seed')}"
-    )
+    sent = sent_text(analysis.run) if "source" in analysis.run else f"sent: {sent_text(analysis.run)}"
     part = (f"shard {config['shard']}: a part of the problems",) if config.get("shard") else ()
     return [line for text in (what, sent, *part) for line in _wrapped(text)]
 
@@ -163,7 +166,7 @@ def _notes(analysis: Analysis) -> list[str]:
     notes += chance_text(analysis)
     notes += reasoning_text(facts)
     if enough:
-        notes += explained(analysis)
+        notes += [*explained(analysis), *level_text(analysis.levels, settings, numbers=True)]
     else:
         few = counted(*analysis.units)
         notes.append(f"what explains the lift, and how likely better responses are, is not said of {few}.")

@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.run.draw_rows import DRAW_PAIR, draw_cells, draw_problem_cells
 from bon_eval.report.run.explain_rows import COMPUTE, REWEIGHTED, SCORER, STOPPING, length_cells
+from bon_eval.report.run.levels.rows import level_cells
 from bon_eval.report.run.rows import ARM, CURVE, PAIR, document, problem_cells
-from bon_eval.store.files import replace_all
+from bon_eval.store.files import make_directory, replace_all
+from bon_eval.store.reader import Run
 
 _OF_DRAWS = frozenset({"draws.csv", "draw_pairs.csv", "draw_curves.csv", "draw_problems.csv"})
 """The tables that only a run with draws has."""
+
+
+def write_files(
+    run: Run, analysis: Analysis, directory: Path, *, html: bool = True, texts: bool = True, name: str | None = None
+) -> list[str]:
+    """Write a report: its tables, and with `html` the page and the figures.
+
+    Args:
+        run: the stored run.
+        analysis: of that run.
+        directory: made where it is missing.
+        html: also the page and the figures.
+        texts: as of `bon_eval.report.run.page.write_page`.
+        name: of another report than the run's own; report.json states it, so that no summary takes it for that.
+
+    Returns:
+        The names of what was written.
+
+    Raises:
+        StoreError: a file cannot be written.
+    """
+    if name is not None:
+        analysis = replace(analysis, run={**analysis.run, "report": name})
+        make_directory(directory)
+    names = list(write_report(analysis, directory))
+    if html:
+        from bon_eval.report.run.figures import figures, write_figures
+        from bon_eval.report.run.page import write_page
+
+        drawn = tuple(figures(analysis))
+        names.append(write_page(run, analysis, directory, texts=texts, drawn=drawn).name)
+        write_figures(analysis, directory / "figures", drawn)
+        names.append("figures/")
+    return names
 
 
 def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
@@ -39,6 +76,7 @@ def write_report(analysis: Analysis, directory: Path) -> dict[str, Path]:
         "adaptive.csv": to_csv(STOPPING.cells(row) for row in analysis.replayed.stopping),
         "compute.csv": to_csv(COMPUTE.cells(row) for row in analysis.compute),
         "lengths.csv": to_csv(length_cells(row) for row in analysis.explanation.lengths),
+        "levels.csv": to_csv(level_cells(row) for row in analysis.levels.rows),
         # Last: a report.json in place means that the tables beside it are of the same analysis.
         "report.json": content,
     }

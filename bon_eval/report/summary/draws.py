@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bon_eval.report.formats.columns import CsvRow
+from bon_eval.report.formats.csv_json import to_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,11 @@ class SummaryDraw:
     top_k: float
     min_p: float
     arms: tuple[SummaryArm, ...]
-    """One response, best-of-n by the run's primary scorer and the vote of all n; the first alone where n is 1."""
+    """One response, best-of-n by the summary's scorer and the vote of all n; the first alone where n is 1."""
 
 
-def draws_of(report: Mapping[str, Any]) -> tuple[SummaryDraw, ...]:
-    """The draws of a report.json; none of one that was written before there were any."""
-    scorer = report["analysis"]["primary_scorer"]
+def draws_of(report: Mapping[str, Any], scorer: str) -> tuple[SummaryDraw, ...]:
+    """The draws of a report.json, best-of-n by a scorer; none of one that was written before there were any."""
     return tuple(
         SummaryDraw(
             **{name: draw[name] for name in ("draw", "n", "temperature", "top_p", "top_k", "min_p")},
@@ -62,8 +62,17 @@ def draws_of(report: Mapping[str, Any]) -> tuple[SummaryDraw, ...]:
     )
 
 
-def draw_cells(draw: SummaryDraw) -> Iterator[CsvRow]:
-    """For CSV a row for each arm."""
+def draws_csv(runs: Iterable[tuple[Mapping[str, str], Sequence[SummaryDraw]]]) -> str:
+    """One row for each arm of each draw of a run; shares are fractions of 1, lifts over greedy in percentage points.
+
+    Empty where there are no draws. `runs`: model, task and run of each, and its draws.
+    """
+    rows = [{**names, **cells} for names, draws in runs for draw in draws for cells in _cells(draw)]
+    return to_csv(rows) if rows else ""
+
+
+def _cells(draw: SummaryDraw) -> Iterator[CsvRow]:
+    """A row for each arm."""
     for arm in draw.arms:
         yield {
             **{name: getattr(draw, name) for name in ("draw", "temperature", "top_p", "top_k", "min_p")},

@@ -17,7 +17,8 @@ from bon_eval.errors import counted
 from bon_eval.report.formats.csv_json import to_csv
 from bon_eval.report.formats.figures import load_matplotlib, scorer_label
 from bon_eval.report.formats.html import render
-from bon_eval.report.summary.draws import SummaryDraw, draw_cells
+from bon_eval.report.summary.draws import SummaryDraw, draws_csv
+from bon_eval.report.summary.levels import levels_csv
 from bon_eval.report.summary.rows import Summary, SummaryCell
 from bon_eval.store.files import write_atomic, write_text
 
@@ -33,7 +34,8 @@ _KINDS = ("mean", "best-of-n", "vote")
 def write_summary(summary: Summary, directory: Path) -> dict[str, Path]:
     """Write summary.html, summary.png and summary.csv into an existing directory, each whole or not at all.
 
-    Where a run has other draws than greedy and the pool, also summary_draws.csv; else an earlier one is removed.
+    Where a run has other draws than greedy and the pool, also summary_draws.csv, and where one says whether likelihood
+    predicts correctness, summary_levels.csv; else earlier ones are removed.
 
     Returns:
         File name -> path.
@@ -45,11 +47,15 @@ def write_summary(summary: Summary, directory: Path) -> dict[str, Path]:
     write_text(written["summary.html"], summary_page(summary))
     write_atomic(written["summary.png"], lambda temporary: _save(summary, temporary))
     write_text(written["summary.csv"], summary_csv(summary))
-    of_draws = directory / "summary_draws.csv"
-    if any(cell.draws for cell in summary.cells):
-        write_text(of_draws, summary_draws_csv(summary))
-        return {**written, of_draws.name: of_draws}
-    of_draws.unlink(missing_ok=True)
+    names = [{"model": cell.model, "task": cell.task, "run": cell.run} for cell in summary.cells]
+    drawn = draws_csv(zip(names, (cell.draws for cell in summary.cells), strict=True))
+    levels = levels_csv(zip(names, (cell.levels for cell in summary.cells), strict=True), summary.levels)
+    for name, text in {"summary_draws.csv": drawn, "summary_levels.csv": levels}.items():
+        if text:
+            written[name] = directory / name
+            write_text(written[name], text)
+        else:
+            (directory / name).unlink(missing_ok=True)
     return written
 
 
@@ -74,20 +80,10 @@ def summary_csv(summary: Summary) -> str:
             "lift_points_high": cell.high,
             "problems_missing": cell.n_missing,
             "looks": cell.looks,
-            "p_holm": cell.p_holm,
+            "p_run": cell.p_run,
             "p_summary": cell.p_summary,
         }
         for cell in summary.cells
-    )
-
-
-def summary_draws_csv(summary: Summary) -> str:
-    """One row for each arm of each draw of a run; shares are fractions of 1, lifts over greedy in percentage points."""
-    return to_csv(
-        {"model": cell.model, "task": cell.task, "run": cell.run, **cells}
-        for cell in summary.cells
-        for draw in cell.draws
-        for cells in draw_cells(draw)
     )
 
 
@@ -162,6 +158,7 @@ def summary_page(summary: Summary) -> str:
         "decided": sum(c.p_summary is not None for c in summary.cells),
         "unfinished": any(c.n_missing for c in summary.cells),
         "looks": any(c.looks > 1 for c in summary.cells),
+        "levels": summary.levels,
         "draws": [(c, draw, [_arm_cell(draw, kind) for kind in _KINDS]) for c in summary.cells for draw in c.draws],
     }
     return render("summary.html.jinja", values)

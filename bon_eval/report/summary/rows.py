@@ -12,15 +12,17 @@ from typing import Any
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.formats.text import model_name
+from bon_eval.report.imported.rows import FORMAT as IMPORTED
 from bon_eval.report.run.rows import FORMAT_VERSION
 from bon_eval.report.summary.draws import SummaryDraw, draws_of
+from bon_eval.report.summary.levels import PooledLevel, RunLevel, levels_of, pooled
 from bon_eval.stats import holm
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryCell:
-    """One run: best-of-n at the largest n of its table, by the primary scorer, against greedy decoding.
+    """One run: best-of-n at one n of its own report's table, by one scorer, against greedy decoding.
 
     Accuracies are fractions of 1, points are percentage points.
     """
@@ -52,18 +54,20 @@ class SummaryCell:
     low: float | None
     high: float | None
     """95 % interval of `lift_points`, paired by problem; None where one problem gives none."""
-    p_holm: float | None
-    """Holm-adjusted over the n of the run's own table."""
+    p_run: float | None
+    """Adjusted over the run's own table: of the primary scorer over its n (Holm), else over all other arms (max-t)."""
     looks: int
     """Planned looks at the run, each with its part of the 5 %."""
     n_missing: int
     """Problems that the run has not finished."""
     p_summary: float | None = None
-    """`p_holm` times the planned looks, Holm-adjusted once more over the runs of the summary: what the star goes by.
+    """`p_run` times the planned looks, Holm-adjusted once more over the runs of the summary: what the star goes by.
     None without an interval, of fewer than `LEAST_PROBLEMS` units, and for a run that is not finished and whose looks
     were not planned."""
     draws: tuple[SummaryDraw, ...] = ()
     """Besides greedy and the pool."""
+    levels: tuple[RunLevel, ...] = ()
+    """Whether likelihood predicts correctness."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,26 +92,33 @@ class Summary:
         return next((cell for cell in self.cells if (cell.row, cell.task) == (row, task)), None)
 
     @property
+    def levels(self) -> tuple[PooledLevel, ...]:
+        """Whether likelihood predicts correctness, over the runs that ask it."""
+        return pooled([(cell.task, cell.levels) for cell in self.cells])
+
+    @property
     def settings_differ(self) -> bool:
         """Whether the runs differ in n, scorer or the treatment of truncated responses."""
         return len({(cell.n, cell.scorer, cell.exclude_truncated) for cell in self.cells}) > 1
 
 
-def summarise(paths: Sequence[Path | str]) -> Summary:
+def summarise(paths: Sequence[Path | str], *, scorer: str | None = None, n: int | None = None) -> Summary:
     """Collect runs. Runs of one model and task stand in rows of their own, named by the run.
 
     Args:
         paths: run directories with a report.json each; the same directory given twice counts once.
+        scorer: what best-of-n picks by in all of them; default: the primary scorer of each run's own report.
+        n: of best-of-n in all of them; default: the largest of each run's own report.
 
     Raises:
         ConfigError: no paths.
-        StoreError: a directory has no report.json, or one that is damaged or of another format; the message names
-            the command that writes it.
+        StoreError: a directory has no report.json, one that is damaged or of another format, another report than the
+            run's own, or one without best-of-`n` by `scorer`; the message names the command that writes it.
     """
     if not paths:
         raise ConfigError("no run was given; name at least one run directory")
     directories = list(dict.fromkeys(Path(path).resolve() for path in paths))
-    cells = [_cell(directory) for directory in directories]
+    cells = [_cell(directory, scorer, n) for directory in directories]
     runs = Counter((cell.model, cell.task) for cell in cells)
     names = Counter((cell.model, cell.task, cell.run) for cell in cells)
 
@@ -125,18 +136,19 @@ def summarise(paths: Sequence[Path | str]) -> Summary:
 
 def _p_of_run(cell: SummaryCell) -> float | None:
     """What is compared with 5 % for one run alone; None where nothing is decided."""
-    if cell.p_holm is None or cell.n_units < LEAST_PROBLEMS or (cell.n_missing and cell.looks == 1):
+    if cell.p_run is None or cell.n_units < LEAST_PROBLEMS or (cell.n_missing and cell.looks == 1):
         return None
-    return min(1.0, cell.looks * cell.p_holm)
+    return min(1.0, cell.looks * cell.p_run)
 
 
-def _cell(directory: Path) -> SummaryCell:
+def _cell(directory: Path, scorer: str | None, n: int | None) -> SummaryCell:
     content = _read(directory)
     config, analysis = content["run"]["config"], content["analysis"]
-    n, scorer = max(analysis["ns"]), analysis["primary_scorer"]
+    n = max(analysis["ns"]) if n is None else n
+    scorer = analysis["primary_scorer"] if scorer is None else scorer
     arms = content["arms"]
     greedy = next(arm for arm in arms if arm["arm"] == "greedy")
-    best = next(arm for arm in arms if (arm["arm"], arm["n"], arm["scorer"]) == ("best-of-n", n, scorer))
+    best = _best(directory, arms, scorer, n)
     name = model_name(config)
     return SummaryCell(
         row=name,
@@ -157,10 +169,27 @@ def _cell(directory: Path) -> SummaryCell:
         lift_points=best["lift_points"],
         low=best["lift_points_low"],
         high=best["lift_points_high"],
-        p_holm=best["p_holm"],
+        p_run=best["p_joint"] if best["p_holm"] is None else best["p_holm"],
         looks=analysis["looks"],
         n_missing=analysis["problems_missing"],
-        draws=draws_of(content),
+        draws=draws_of(content, scorer),
+        levels=levels_of(content),
+    )
+
+
+def _best(directory: Path, arms: Sequence[Mapping[str, Any]], scorer: str, n: int) -> Mapping[str, Any]:
+    """The arm best-of-n of a table; raises `StoreError` where it has none by that scorer at that n."""
+    best = [arm for arm in arms if arm["arm"] == "best-of-n"]
+    for arm in best:
+        if (arm["n"], arm["scorer"]) == (n, scorer):
+            return arm
+    held: dict[str, list[str]] = {}
+    for arm in best:
+        held.setdefault(arm["scorer"], []).append(str(arm["n"]))
+    listed = "; ".join(f"{name} at n = {', '.join(ns)}" for name, ns in held.items())
+    raise StoreError(
+        f"the own report of {directory} has no best-of-{n} by {scorer} (it has {listed}); make it with that scorer "
+        f"first: bon-eval report {directory} --scorer {scorer} --ns {n} --own"
     )
 
 
@@ -172,6 +201,10 @@ def _read(directory: Path) -> Mapping[str, Any]:
         raise StoreError(f"{directory} has no report.json; {remedy}") from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}); {remedy}") from error
+    if isinstance(content, dict) and content.get("format") == IMPORTED:
+        raise StoreError(
+            f"{path} is of an imported run that lacks what a summary shows (best-of-n against greedy); leave it out"
+        )
     version = content.get("format_version") if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise StoreError(f"{path} has report format {version}, this version reads {FORMAT_VERSION}; {remedy}")
@@ -181,5 +214,10 @@ def _read(directory: Path) -> Mapping[str, Any]:
         raise StoreError(f"{path} does not fit the schema of reports; {remedy}") from error
     if not {"model", "task"} <= content["run"]["config"].keys():
         raise StoreError(f"{path} does not name its model and task; {remedy}")
+    if name := content["run"].get("report"):
+        raise StoreError(
+            f"{directory} is the report {name!r} of a run and may have other settings than its own; give the run's "
+            "directory"
+        )
     found: Mapping[str, Any] = content
     return found

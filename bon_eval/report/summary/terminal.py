@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.formats.text import sampled_with, wrapped
+from bon_eval.report.summary.levels import lines as level_lines
 from bon_eval.report.summary.page import range_text
 from bon_eval.report.summary.rows import Summary, SummaryCell
 
@@ -13,8 +15,10 @@ def lines(summary: Summary) -> Iterator[str]:
     """What the terminal shows of the runs, in their order."""
     for cell in summary.cells:
         lift = f"{cell.lift_points:+z.1f} points {range_text(cell.low, cell.high)}"
-        yield f"{cell.row} on {cell.task}: best-of-{cell.n} {cell.accuracy:.3f}, greedy {cell.greedy:.3f}, {lift}"
+        best = f"best-of-{cell.n} by {scorer_label(cell.scorer)} {cell.accuracy:.3f}"
+        yield f"{cell.row} on {cell.task}: {best}, greedy {cell.greedy:.3f}, {lift}"
         yield from _draws(cell)
+    yield from wrapped(level_lines(summary.levels, len(summary.cells)))
 
 
 def _draws(cell: SummaryCell) -> list[str]:

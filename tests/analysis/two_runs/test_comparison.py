@@ -233,12 +233,22 @@ def test_another_engine_or_dtype_from_the_command_line(unequal: tuple[Run, Run],
     call("score", other, "--by", before, "--quiet")
     call("score", before, "--by", other, "--quiet")
     out = ["--out", str(tmp_path / "out"), "--draws", "240"]
-    refused = CliRunner().invoke(main, ["compare", str(before), str(other), *out])
+    refused = CliRunner().invoke(main, ["compare", str(before), str(other), "--as", "before,after", *out])
     assert refused.exit_code == 2
     assert "dtype bfloat16 before, float32 after" in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert CliRunner().invoke(main, ["compare", str(before), str(other), "--allow-different", "typo"]).exit_code == 2
-    call("compare", before, other, *out, "--allow-different", "grader,dtype", "--allow-different-prompts")
+    call(
+        "compare",
+        before,
+        other,
+        "--as",
+        "before,after",
+        *out,
+        "--allow-different",
+        "grader,dtype",
+        "--allow-different-prompts",
+    )
     content = json.loads((tmp_path / "out/compare.json").read_text())
     assert content["differences"] == {"dtype": "bfloat16 before, float32 after"}
     assert content["likelihoods"] == {"before": "forced", "after": "sampled"}
@@ -263,7 +273,7 @@ def test_one_problem_and_two(limit: int, twin: Path, tmp_path: Path) -> None:
         stored(tmp_path / name, "--model", model, "--n", "3", "--limit", str(limit), "--seed", str(len(name)))
     call("score", tmp_path / "after", "--by", tmp_path / "before", "--quiet")
     call("score", tmp_path / "before", "--by", tmp_path / "after", "--quiet")
-    done = call("compare", tmp_path / "before", tmp_path / "after", "--draws", "240")
+    done = call("compare", tmp_path / "before", tmp_path / "after", "--as", "before,after", "--draws", "240")
     assert "nan" not in done.output.lower()
     content = json.loads((tmp_path / "after/compare.json").read_text())
     assert content["analysis"]["problems"] == limit

@@ -89,7 +89,7 @@ def test_other_is_uniform_over_other_problems_with_another_text() -> None:
 
 def test_all_kinds_of_both_sides() -> None:
     made = build_probes(PAIRS, paraphrases=read_paraphrases(ARITH), seed=3)
-    kinds = ["permuted", "other", "random-words", "blanks", "swapped", "in-words", "stated"]
+    kinds = ["permuted", "other", "random-words", "blanks", "swapped", "in-words", "stated", "said"]
     assert [p.name for p in made] == [f"{side}-{kind}" for side in ("chosen", "rejected") for kind in kinds]
     assert texts(probe(made, "chosen-blanks"))[1] == "1 + 1 = 2\n#### 2"
     assert texts(probe(made, "chosen-swapped"))[1] == "2=1+1\n#### 2"
@@ -222,12 +222,12 @@ def test_the_command_writes_what_track_reads(tmp_path: Path) -> None:
     done = bon_eval("probes", tmp_path / "pairs.jsonl", "--out", out, "--paraphrases", ARITH, "--seed", "2")
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
-    assert lines[0] == "14 probes of 6 pairs, seed 2"
+    assert lines[0] == "16 probes of 6 pairs, seed 2"
     assert "  chosen-permuted: 6 responses" in lines
     at = lines.index("  rejected-blanks: 0 responses")
     assert lines[at + 1] == "    no rule changes it: 6 of 6 pairs (0/0, 1/0, 2/0, 3/0, 4/0, ...)"
     written = sorted(path.stem for path in out.iterdir())
-    assert len(written) == 11, "three paraphrases find nothing in a rejected side"
+    assert len(written) == 13, "three paraphrases find nothing in a rejected side"
     found = named_probes([f"{name}={out / name}.jsonl" for name in written])
     direct = {p.name: p for p in build_probes(given, paraphrases=read_paraphrases(ARITH), seed=2)}
     for name, probes in found.items():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bon_eval.dpo.tracking.base_pool import TOP, likeliest_different, rank_in_own_pool, rank_in_pool, top_mass
+from bon_eval.dpo.tracking.base_pool import TOP, likeliest_different, top_mass
 from bon_eval.errors import EngineError
+from bon_eval.estimators.two_pools.ranks import rank_in_own_pool, rank_in_pool
 
 
 def brute_rank(value: float, key: int, pool: np.ndarray, keys: np.ndarray) -> float:

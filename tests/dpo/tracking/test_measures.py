@@ -161,7 +161,9 @@ CHES_CASES = {
 
 @pytest.mark.parametrize(("chosen", "rejected", "plain", "per_token"), CHES_CASES.values(), ids=CHES_CASES)
 def test_ches_by_hand(chosen: list[list[float]], rejected: list[list[float]], plain: float, per_token: float) -> None:
-    assert ches(np.array(chosen, dtype=float), np.array(rejected, dtype=float)) == (plain, per_token)
+    sides = [np.array(states, dtype=float) for states in (chosen, rejected)]
+    found = ches(*(side.sum(axis=0)[None] for side in sides), tokens=tuple(np.array([len(side)]) for side in sides))
+    assert found.tolist() == [[plain, per_token]]
 
 
 def test_sums_of_each_problem() -> None:

@@ -196,6 +196,13 @@ def test_a_chain_is_tracked_as_one(place: Path, kind: str) -> None:
         stored = forced_pairs(out, step, "pairs")
         found = [stored[side] for side in ("chosen", "rejected")]
         assert np.array(found) == pytest.approx(sums(place, model, adapter), abs=1e-3)
+    if kind == "lora":  # one engine from the first on, whose own checkpoint samples last
+        late = place / "track-late"
+        again = [late if part is out else part for part in track]
+        good(*again, "--draws", "200", "--quiet", "--base-run", out / "runs/base", "--sample-at", "12")
+        assert sorted(path.name for path in (late / "runs").iterdir()) == ["base", "step-000012"]
+        for side, values in forced_pairs(late, 6, "pairs").items():
+            assert np.array_equal(values, forced_pairs(out, 6, "pairs")[side])
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from bon_eval.report.formats.csv_json import inert, to_csv, validate
 from bon_eval.report.run.write import write_report
 
 NAMES = {"report.json", "report.csv", "curves.csv", "problems.csv", "pairs.csv", "scorers.csv", "lengths.csv"}
-NAMES |= {"sharpening.csv", "adaptive.csv", "compute.csv"}
+NAMES |= {"sharpening.csv", "adaptive.csv", "compute.csv", "levels.csv"}
 
 
 def contents(directory: Path) -> dict[str, bytes]:

@@ -133,7 +133,7 @@ def test_early_looks_have_no_star_unless_they_were_planned(report: dict[str, Any
     summary = summarise(runs)
     # Two runs decide: 7 looks at the planned one, and Holm doubles the smaller of 0.028 and 0.004.
     assert [cell.p_summary for cell in summary.cells] == [None, pytest.approx(0.028), pytest.approx(0.008)]
-    assert [cell.p_holm for cell in summary.cells] == [0.004] * 3
+    assert [cell.p_run for cell in summary.cells] == [0.004] * 3
     page = summary_page(summary)
     assert page.count(" %*") + page.count(" points*") == 2
     assert "2 problems not finished" in page

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from fractions import Fraction
 
 from bon_eval.graders.answers.expressions.cursor import Cursor
-from bon_eval.graders.answers.latex import ParseError, Token
+from bon_eval.graders.answers.latex import Token
 from bon_eval.graders.answers.tree import Expr
 from bon_eval.graders.answers.vocabulary import FUNCTIONS, GREEK
+from bon_eval.graders.language.groups import ParseError
 
 OF_SEVERAL = frozenset({"max", "min", "gcd", "lcm"})
 NAMED_FUNCTIONS = FUNCTIONS - OF_SEVERAL

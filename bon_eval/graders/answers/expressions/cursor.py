@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bon_eval.graders.answers.latex import ParseError, Token
+from bon_eval.graders.answers.latex import Token
+from bon_eval.graders.language.groups import ParseError
 
 
 class Cursor:

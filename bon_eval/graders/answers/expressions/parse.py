@@ -5,9 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 
 from bon_eval.graders.answers.expressions.commands import NAMED_FUNCTIONS, OPENING, Commands
-from bon_eval.graders.answers.latex import CHANGED, LimitError, ParseError, Token
+from bon_eval.graders.answers.latex import CHANGED, LimitError, Token
 from bon_eval.graders.answers.tree import Expr, in_base, number
 from bon_eval.graders.answers.vocabulary import GREEK
+from bon_eval.graders.language.groups import ParseError
 from bon_eval.graders.language.tables import BEHIND, NOT_BEHIND, SCALES
 
 MAX_DEPTH = 40

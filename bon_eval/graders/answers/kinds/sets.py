@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bon_eval.graders.answers.latex import ParseError
 from bon_eval.graders.answers.tree import Expr
+from bon_eval.graders.language.groups import ParseError
 
 Form = tuple[Any, ...]
 INFINITY: Expr = ("f", "infty")

@@ -1,0 +1,1 @@
+"""What an imported run says that lacks greedy responses, log-likelihoods, lengths or word on what was cut."""

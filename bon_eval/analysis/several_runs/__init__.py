@@ -1,0 +1,1 @@
+"""More than two stored runs of one task compared, pair by pair."""

@@ -1,0 +1,1 @@
+"""How well likelihood goes with correctness, across pairs of responses and across ways to decode."""

@@ -1,0 +1,1 @@
+"""Figures of a stored run for a paper."""

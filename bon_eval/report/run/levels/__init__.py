@@ -1,0 +1,1 @@
+"""What a run's report shows of likelihood and correctness at four levels."""

@@ -1,0 +1,1 @@
+"""Work with a model on runs that were imported."""
