@@ -246,7 +246,6 @@ def test_a_log_of_another_task(problems: Sequence[Problem], write: Write, refuse
         ("compare RUN RUN", "is given twice"),
         ("score RUN --by RUN", "RUN is imported, with texts of a tokenizer that is not known"),
         ("score RUN --stats entropy", "RUN is imported, with texts of a tokenizer that is not known"),
-        ("summary RUN", "is of an imported run that lacks what a summary shows"),
         ("pairs RUN --recipe best-random --out PAIRS", "recipe best-random needs log-likelihoods"),
         ("pairs RUN --recipe correct-wrong --format conversational --out PAIRS", "--format conversational needs"),
         ("merge RUN", "is a whole run, no shard of one"),
@@ -257,8 +256,6 @@ def test_what_an_imported_run_cannot_do_is_one_line(
 ) -> None:
     assert bring(write(rows)).exit_code == 0
     names = {"RUN": str(tmp_path / "run"), "PAIRS": str(tmp_path / "pairs.jsonl")}
-    if command.startswith("summary"):
-        assert CliRunner().invoke(main, ["report", names["RUN"], "--no-html", "--draws", "200", "--own"]).exit_code == 0
     result = CliRunner().invoke(main, [names.get(word, word) for word in command.split()])
     assert result.exit_code == 2, result.output
     assert said.replace("RUN", names["RUN"]) in result.stderr

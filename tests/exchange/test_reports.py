@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
@@ -67,7 +68,6 @@ def test_named_reports_leave_the_runs_own_as_it_is(rows: list[Row], write: Write
     assert CliRunner().invoke(main, ["report", str(run), "--out", str(tmp_path / "paper")]).exit_code == 0
     assert "arith: report paper" in (tmp_path / "paper" / "report.html").read_text(encoding="utf-8")
     assert (run / "report.json").read_bytes() == before
-    assert CliRunner().invoke(main, ["summary", str(run), "--out", str(tmp_path / "s")]).exit_code == 2
 
 
 def test_settings_that_were_left_open_follow_what_the_run_has(
@@ -159,3 +159,57 @@ def test_an_imported_run_in_python(
     assert (bare.path / "reports" / "two" / "figures" / "accuracy.png").is_file()
     with pytest.raises(ConfigError, match=r"--ns 2 \(its own: 2,4\); give name= or out="):
         bare.report(ns=[2])
+
+
+def summary(out: Path, *words: object) -> Result:
+    return CliRunner().invoke(main, ["summary", *map(str, words), "--out", str(out)])
+
+
+def test_a_summary_of_imported_runs(
+    rows: list[Row], likely: list[Row], write: Write, bring: Bring, tmp_path: Path
+) -> None:
+    """One with texts alone, one with log-likelihoods, one with both and greedy responses."""
+    bare, stated, both, out = (tmp_path / name for name in ("bare", "stated", "both", "s"))
+    greedy = [row | {"draw": "greedy"} for row in likely[::4]]
+    sampled = [row | {"draw": "sample"} for row in likely]
+    for run, source in ((bare, rows), (stated, likely), (both, sampled + greedy)):
+        assert bring(write(source, name=f"{run.name}.jsonl"), out=run).exit_code == 0
+        assert report(run, "--draws", "200", "--own").exit_code == 0
+    done = summary(out, bare, stated, both)
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in out.iterdir()} == {
+        *("summary.html", "summary.png", "summary.csv", "summary_imported.csv", "summary_levels.csv")
+    }
+    arms = {(arm["arm"], arm["n"], arm["scorer"]): arm for arm in stored(both)["arms"]}
+    best, greedily = arms["best-of-n", 4, "log_likelihood"], arms["greedy", 1, None]["accuracy"]
+    [cell] = csv.DictReader((out / "summary.csv").open(encoding="utf-8"))
+    assert float(cell["greedy_accuracy"]) == greedily
+    assert float(cell["lift_points"]) == best["over_greedy_points"]
+    assert float(cell["lift_points_low"]) == best["over_greedy_points_low"]
+    assert float(cell["lift_percent"]) == pytest.approx(100 * (1 / greedily - 1))
+    assert cell["lift_percent_low"] == ""
+    found = list(csv.DictReader((out / "summary_imported.csv").open(encoding="utf-8")))
+    assert [(row["run"], row["arm"], row["n"], row["scorer"]) for row in found] == [
+        *(("bare", arm, n, "") for arm, n in (("sample", "1"), ("vote", "4"), ("oracle", "4"))),
+        ("stated", "sample", "1", ""),
+        ("stated", "best-of-n", "4", "log_likelihood"),
+        *(("stated", arm, "4", "") for arm in ("vote", "oracle")),
+    ]
+    of_stated = {row["arm"]: row for row in found if row["run"] == "stated"}
+    for arm in stored(stated)["arms"]:
+        if arm["arm"] in ("sample", "oracle") and arm["n"] in (1, 4):
+            assert float(of_stated[arm["arm"]]["accuracy"]) == arm["accuracy"]
+    assert "lacks greedy and lifts over it and best-of-n by log-likelihood" in " ".join(done.output.split())
+    page = (out / "summary.html").read_text(encoding="utf-8")
+    assert "Imported runs without a lift over greedy" in page
+    # Without any lift there is no heat map, and an earlier one does not stand beside.
+    again = summary(out, bare, stated, "--n", 2)
+    assert again.exit_code == 0, again.output
+    assert not {"summary.png", "summary.csv"} & {path.name for path in out.iterdir()}
+    found = list(csv.DictReader((out / "summary_imported.csv").open(encoding="utf-8")))
+    assert [row["n"] for row in found if row["arm"] == "best-of-n"] == ["2"]
+    for options, said in ((("--n", 3), "has no best-of-3 by log_likelihood"), (("--scorer", "longest"), "by longest")):
+        refused = summary(out, stated, *options)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1

@@ -13,8 +13,10 @@ from bon_eval.errors import ConfigError, StoreError
 from bon_eval.report.formats.csv_json import validate
 from bon_eval.report.formats.text import model_name
 from bon_eval.report.imported.rows import FORMAT as IMPORTED
+from bon_eval.report.imported.rows import FORMAT_VERSION as IMPORTED_VERSION
 from bon_eval.report.run.rows import FORMAT_VERSION
 from bon_eval.report.summary.draws import SummaryDraw, draws_of
+from bon_eval.report.summary.imported import ImportedRun, imported_arms
 from bon_eval.report.summary.levels import PooledLevel, RunLevel, levels_of, pooled
 from bon_eval.stats import holm
 from bon_eval.stats.heavy_tails import LEAST_PROBLEMS
@@ -76,6 +78,13 @@ class Summary:
 
     cells: tuple[SummaryCell, ...]
     """In the order given; no two have the same row and task."""
+    imported: tuple[ImportedRun, ...] = ()
+    """Imported runs without a lift over greedy, in the order given."""
+
+    @property
+    def runs(self) -> list[SummaryCell | ImportedRun]:
+        """All of them, those with a lift first."""
+        return [*self.cells, *self.imported]
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -94,7 +103,7 @@ class Summary:
     @property
     def levels(self) -> tuple[PooledLevel, ...]:
         """Whether likelihood predicts correctness, over the runs that ask it."""
-        return pooled([(cell.task, cell.levels) for cell in self.cells])
+        return pooled([(run.task, run.levels) for run in self.runs])
 
     @property
     def settings_differ(self) -> bool:
@@ -110,6 +119,9 @@ def summarise(paths: Sequence[Path | str], *, scorer: str | None = None, n: int 
         scorer: what best-of-n picks by in all of them; default: the primary scorer of each run's own report.
         n: of best-of-n in all of them; default: the largest of each run's own report.
 
+    An imported run without greedy responses, or without anything that best-of-n could pick by, has no cell: it stands
+    in `Summary.imported` with the arms that it has.
+
     Raises:
         ConfigError: no paths.
         StoreError: a directory has no report.json, one that is damaged or of another format, another report than the
@@ -118,20 +130,24 @@ def summarise(paths: Sequence[Path | str], *, scorer: str | None = None, n: int 
     if not paths:
         raise ConfigError("no run was given; name at least one run directory")
     directories = list(dict.fromkeys(Path(path).resolve() for path in paths))
-    cells = [_cell(directory, scorer, n) for directory in directories]
-    runs = Counter((cell.model, cell.task) for cell in cells)
-    names = Counter((cell.model, cell.task, cell.run) for cell in cells)
+    runs = [_run(directory, scorer, n) for directory in directories]
+    of_task = Counter((run.model, run.task) for run in runs)
+    names = Counter((run.model, run.task, run.run) for run in runs)
 
-    def row(cell: SummaryCell) -> str:
-        if runs[cell.model, cell.task] == 1:
-            return cell.model
+    def row(run: SummaryCell | ImportedRun) -> str:
+        if of_task[run.model, run.task] == 1:
+            return run.model
         # Directories of one name lie in different places: only the path tells them apart.
-        alike = names[cell.model, cell.task, cell.run] > 1
-        return f"{cell.model} ({cell.path if alike else cell.run})"
+        alike = names[run.model, run.task, run.run] > 1
+        return f"{run.model} ({run.path if alike else run.run})"
 
+    cells = [run for run in runs if isinstance(run, SummaryCell)]
     decided = {k: p for k, cell in enumerate(cells) if (p := _p_of_run(cell)) is not None}
     adjusted = dict(zip(decided, holm(list(decided.values())).tolist(), strict=True))
-    return Summary(tuple(replace(c, row=row(c), p_summary=adjusted.get(k)) for k, c in enumerate(cells)))
+    return Summary(
+        tuple(replace(cell, row=row(cell), p_summary=adjusted.get(k)) for k, cell in enumerate(cells)),
+        tuple(replace(run, row=row(run)) for run in runs if isinstance(run, ImportedRun)),
+    )
 
 
 def _p_of_run(cell: SummaryCell) -> float | None:
@@ -141,11 +157,35 @@ def _p_of_run(cell: SummaryCell) -> float | None:
     return min(1.0, cell.looks * cell.p_run)
 
 
-def _cell(directory: Path, scorer: str | None, n: int | None) -> SummaryCell:
+def _run(directory: Path, scorer: str | None, n: int | None) -> SummaryCell | ImportedRun:
     content = _read(directory)
+    if content.get("format") != IMPORTED:
+        return _cell(directory, content, scorer or content["analysis"]["primary_scorer"], n)
+    arms, absent = content["arms"], content["absent"]
+    # Best-of-n at random is one sample: a run that has no other has nothing to pick by.
+    scorers = [name for name in content["analysis"]["scorers"] if name != "random"]
+    by = (scorer or scorers[0]) if scorers else None
+    if by is not None and any(arm["arm"] == "greedy" for arm in arms):
+        return _cell(directory, content, by, n)
+    name, analysis = model_name(content["run"]["config"]), content["analysis"]
+    best = None if by is None else _best(directory, arms, by, max(analysis["ns"]) if n is None else n)
+    return ImportedRun(
+        row=name,
+        model=name,
+        task=str(content["run"]["config"]["task"]),
+        run=directory.name,
+        path=directory,
+        n=analysis["pool_size"],
+        n_problems=analysis["problems"],
+        arms=imported_arms(content, best, n),
+        absent=absent,
+        levels=levels_of(content),
+    )
+
+
+def _cell(directory: Path, content: Mapping[str, Any], scorer: str, n: int | None) -> SummaryCell:
     config, analysis = content["run"]["config"], content["analysis"]
     n = max(analysis["ns"]) if n is None else n
-    scorer = analysis["primary_scorer"] if scorer is None else scorer
     arms = content["arms"]
     greedy = next(arm for arm in arms if arm["arm"] == "greedy")
     best = _best(directory, arms, scorer, n)
@@ -163,18 +203,36 @@ def _cell(directory: Path, scorer: str | None, n: int | None) -> SummaryCell:
         exclude_truncated=analysis["exclude_truncated"],
         greedy=greedy["accuracy"],
         accuracy=best["accuracy"],
-        lift_percent=best["lift_percent"],
-        percent_low=best["lift_percent_low"],
-        percent_high=best["lift_percent_high"],
-        lift_points=best["lift_points"],
-        low=best["lift_points_low"],
-        high=best["lift_points_high"],
-        p_run=best["p_joint"] if best["p_holm"] is None else best["p_holm"],
+        **_lift(best, greedy["accuracy"]),
         looks=analysis["looks"],
-        n_missing=analysis["problems_missing"],
+        n_missing=analysis.get("problems_missing", 0),
         draws=draws_of(content, scorer),
         levels=levels_of(content),
     )
+
+
+def _lift(best: Mapping[str, Any], greedy: float) -> dict[str, Any]:
+    """The lift of an arm; the report of an imported run has no interval of it in percent."""
+    if "over_greedy_points" in best:
+        points = best["over_greedy_points"]
+        return {
+            "lift_percent": points / greedy if greedy else None,
+            "percent_low": None,
+            "percent_high": None,
+            "lift_points": points,
+            "low": best["over_greedy_points_low"],
+            "high": best["over_greedy_points_high"],
+            "p_run": best["p_over_greedy"],
+        }
+    return {
+        "lift_percent": best["lift_percent"],
+        "percent_low": best["lift_percent_low"],
+        "percent_high": best["lift_percent_high"],
+        "lift_points": best["lift_points"],
+        "low": best["lift_points_low"],
+        "high": best["lift_points_high"],
+        "p_run": best["p_joint"] if best["p_holm"] is None else best["p_holm"],
+    }
 
 
 def _best(directory: Path, arms: Sequence[Mapping[str, Any]], scorer: str, n: int) -> Mapping[str, Any]:
@@ -201,15 +259,13 @@ def _read(directory: Path) -> Mapping[str, Any]:
         raise StoreError(f"{directory} has no report.json; {remedy}") from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}); {remedy}") from error
-    if isinstance(content, dict) and content.get("format") == IMPORTED:
-        raise StoreError(
-            f"{path} is of an imported run that lacks what a summary shows (best-of-n against greedy); leave it out"
-        )
+    imported = isinstance(content, dict) and content.get("format") == IMPORTED
     version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
-        raise StoreError(f"{path} has report format {version}, this version reads {FORMAT_VERSION}; {remedy}")
+    reads = IMPORTED_VERSION if imported else FORMAT_VERSION
+    if version != reads:
+        raise StoreError(f"{path} has report format {version}, this version reads {reads}; {remedy}")
     try:
-        validate(content)
+        validate(content, "imported" if imported else "report")
     except StoreError as error:
         raise StoreError(f"{path} does not fit the schema of reports; {remedy}") from error
     if not {"model", "task"} <= content["run"]["config"].keys():

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from bon_eval.report.formats.figures import scorer_label
 from bon_eval.report.formats.text import sampled_with, wrapped
+from bon_eval.report.summary.imported import lines as imported_lines
 from bon_eval.report.summary.levels import lines as level_lines
-from bon_eval.report.summary.page import range_text
 from bon_eval.report.summary.rows import Summary, SummaryCell
+from bon_eval.report.summary.texts import range_text
 
 
 def lines(summary: Summary) -> Iterator[str]:
@@ -18,7 +19,8 @@ def lines(summary: Summary) -> Iterator[str]:
         best = f"best-of-{cell.n} by {scorer_label(cell.scorer)} {cell.accuracy:.3f}"
         yield f"{cell.row} on {cell.task}: {best}, greedy {cell.greedy:.3f}, {lift}"
         yield from _draws(cell)
-    yield from wrapped(level_lines(summary.levels, len(summary.cells)))
+    yield from wrapped(imported_lines(summary.imported))
+    yield from wrapped(level_lines(summary.levels, len(summary.runs)))
 
 
 def _draws(cell: SummaryCell) -> list[str]:

@@ -15,7 +15,8 @@ import pytest
 from bon_eval.analysis.analyse import analyse
 from bon_eval.errors import ConfigError, StoreError
 from bon_eval.report.run.rows import document
-from bon_eval.report.summary.page import colour, colour_limit, ink, summary_csv, summary_page, write_summary
+from bon_eval.report.summary.heat_map import colour, colour_limit, ink
+from bon_eval.report.summary.page import summary_csv, summary_page, write_summary
 from bon_eval.report.summary.rows import summarise
 from bon_eval.report.summary.terminal import lines
 from bon_eval.store.reader import Run
