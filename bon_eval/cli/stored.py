@@ -81,9 +81,11 @@ def summarise_runs(runs: Sequence[Path], out: Path, *, scorer: str | None = None
 
     found = summarise(runs, scorer=scorer, n=n)
     make_directory(out)
+    # First the files: whoever reads the lines may have had enough before the last one.
+    written = write_summary(found, out)
     for line in lines(found):
         click.echo(line)
-    click.echo(f"written to {out}: {', '.join(write_summary(found, out))}")
+    click.echo(f"written to {out}: {', '.join(written)}")
 
 
 @click.command()

@@ -132,7 +132,7 @@ def summary_page(summary: Summary) -> str:
         "gradient": [_css(c) for c in (VERMILLION, MIDDLE, BLUE)],
         "beyond": any(c.lift_percent is not None and abs(c.lift_percent) > limit for c in summary.cells),
         "rows": [_table_row(c) for c in summary.cells],
-        "decided": sum(c.p_summary is not None for c in summary.cells),
+        "decided": counted(sum(c.p_summary is not None for c in summary.cells), "run"),
         "unfinished": any(c.n_missing for c in summary.cells),
         "looks": any(c.looks > 1 for c in summary.cells),
         "levels": summary.levels,
