@@ -232,8 +232,8 @@ def _built_as(reader: Reader, where: str) -> Boundary:
 
 _POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
     "model": lambda value: isinstance(value, str) and _is_name(value),
-    "temperature": lambda value: 0 <= value < math.inf,
-    "max_tokens": lambda value: 1 <= value < 2**31,
+    "temperature": lambda value: isinstance(value, int | float) and 0 <= value < math.inf,
+    "max_tokens": lambda value: isinstance(value, int) and 1 <= value < 2**31,
 }
 """What a source says of itself, where an option can say it in its place."""
 

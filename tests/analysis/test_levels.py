@@ -10,8 +10,9 @@ import pytest
 from made_run import MadeRun
 
 from bon_eval.analysis.analyse import analyse
-from bon_eval.analysis.levels.compute import levels
+from bon_eval.analysis.levels.compute import _line, _Means, levels
 from bon_eval.analysis.levels.facts import FORMS, LevelRow, Levels
+from bon_eval.analysis.levels.ways import Way
 from bon_eval.analysis.responses import Drawn, Responses
 from bon_eval.analysis.settings import Settings, resolve_settings
 from bon_eval.draws import as_stored, parse_draws
@@ -19,6 +20,7 @@ from bon_eval.estimators import best_of_n, within_problem_auroc
 from bon_eval.estimators.levels.concordance import across_problems, within_problems
 from bon_eval.estimators.levels.lines import line_gain
 from bon_eval.records import Pool
+from bon_eval.stats.bootstrap import UNBOUNDED
 
 SPECS = parse_draws(["t=temperature:0.25/0.5/1,n:3", "cut=top_k:5/20,n:2", "mixed=temperature:0.5,top_p:0.9,n:2"])
 P, N = 50, 8
@@ -247,3 +249,25 @@ def test_a_pool_of_one_response_has_no_best_of_n() -> None:
     ]
     assert rows[0].reasons["summed"] == "2 methods; from 3 on"
     assert rows[-1].predicts == "not asked"
+
+
+def test_a_line_beyond_what_accuracies_can_be_is_no_number() -> None:
+    """Of three coefficients on four points, where length says nearly all of the likelihood."""
+    p = 40
+    likelihood, length = np.array([-10.0, -8.0, -6.0, -4.0]), np.array([10.0, 12.1, 13.9, 16.0])
+    ways = [
+        Way(str(k), np.full((2, p), likelihood[k]), np.full(p, length[k]), np.full(p, right))
+        for k, right in enumerate((0.2, 0.4, 0.2, 0.4))
+    ]
+    held = line_gain(
+        *(np.stack(of) for of in zip(*((w.likelihood[0], w.correct, w.n_tokens) for w in ways), strict=True))
+    )
+    assert held is not None
+    assert abs(held.mean()) > 1
+    asked = _line("settings", "temperature", ways, _Means(settings(p), "x", UNBOUNDED, None))
+    assert not isinstance(asked.found["summed"], str)
+    for form in FORMS[2:]:
+        assert asked.found[form] == (
+            f"the line would gain {100 * held.mean():+.0f} points, more than accuracies can differ: likelihood and "
+            "length go together too closely over the settings"
+        )

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from bon_eval.cli import main
 from bon_eval.records import Problem
-from bon_eval.store.reader import iter_responses, load_run
+from bon_eval.store.reader import load_run
 
 Problems = Sequence[Problem]
 Source = tuple[Path, list[str]]
@@ -307,32 +307,3 @@ def test_damaged_logs_are_refused(
         json.loads(line) | {"model_id": "other"} for line in (several / "uuid_samples.jsonl").read_text().splitlines()
     ])  # fmt: skip
     assert "are two runs: model other and org/m" in refused(several)
-
-
-@pytest.mark.parametrize("form", ["every-eval-ever", "dataset"])
-def test_a_run_that_is_exported_comes_back_graded_the_same(
-    form: str, full_rows: list[dict[str, Any]], write: Callable[..., Path], bring: Callable[..., Result], tmp_path: Path
-) -> None:
-    assert bring(write(full_rows), "--temperature", "1").exit_code == 0
-    out = tmp_path / "out"
-    done = CliRunner().invoke(main, ["export", str(tmp_path / "run"), "--format", form, "--out", str(out)])
-    assert done.exit_code == 0, done.output
-    assert "temperature and limit of tokens (say them again with import" in done.output
-    shutil.move(tmp_path / "run", tmp_path / "before")
-    again = bring(out)
-    assert again.exit_code == 0, again.output
-    assert "the source's own agree on 60 of 60 responses" in again.output
-    one, other = load_run(tmp_path / "before"), load_run(tmp_path / "run")
-    for name in ("correct", "unscored", "log_likelihood"):
-        assert (getattr(one.pool, name) == getattr(other.pool, name)).all()
-        assert (getattr(one.greedy, name) == getattr(other.greedy, name)).all()
-    same = [run.pool.answer_class[:, :, None] == run.pool.answer_class[:, None] for run in (one, other)]
-    assert (same[0] == same[1]).all()  # the numbers of the classes are by the order in which responses lie
-    texts = [{(r.problem_id, r.arm, r.index): r.text for r in iter_responses(run.path)} for run in (one, other)]
-    assert texts[0] == texts[1]
-    if form == "dataset":
-        from datasets import load_dataset
-
-        rows = load_dataset(str(out), split="sample", cache_dir=str(tmp_path / "cache"))
-        assert len(rows) == 12
-        assert not other.pool.absent

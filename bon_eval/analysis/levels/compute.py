@@ -161,10 +161,18 @@ def _line(level: LevelName, of: str, ways: Sequence[Way], lines: _Means) -> _Que
         else:
             likelihood = np.stack([way.likelihood[k % 2] for way in ways])
             units = line_gain(likelihood, right, length if held else None)
-            alike = (
-                f"likelihood and length go together over the {level}" if held else f"the {level} have one likelihood"
-            )
-            found[form] = alike if units is None else lines.add(100.0 * units)
+            if units is None:
+                found[form] = (
+                    f"likelihood and length go together over the {level}"
+                    if held
+                    else f"the {level} have one likelihood"
+                )
+            elif abs(gain := 100.0 * float(units.mean())) > 100.0:
+                found[form] = f"the line would gain {gain:+.0f} points, more than accuracies can differ" + (
+                    f": likelihood and length go together too closely over the {level}" if held else ""
+                )
+            else:
+                found[form] = lines.add(100.0 * units)
     return _Question(level, of, found, (n_problems, n_problems), tuple(way.name for way in ways))
 
 

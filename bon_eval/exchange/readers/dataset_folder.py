@@ -5,13 +5,16 @@ Rows are plain ones, a response or a list column of them each; columns are found
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bon_eval.exchange.columns import Columns, resolved_rows, samples_of
 from bon_eval.exchange.lines import Record, reading, records
 from bon_eval.exchange.readers.base import About, Reader
 from bon_eval.exchange.sample import Sample
+from bon_eval.exchange.writers.dataset_folder import FACTS
 
 _ENDINGS = (".parquet", ".jsonl", ".ndjson", ".csv", ".arrow")
 _ROWS = 64
@@ -49,7 +52,19 @@ def _samples(path: Path, columns: Columns) -> Iterator[Sample]:
 
 def _about(path: Path, columns: Columns) -> About:
     where, _, record = next(_rows(path))
-    return About(columns=columns.resolved(record, where))
+    return About(columns=columns.resolved(record, where), **_facts(path))
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """What an export wrote of the run into the metadata of its files; other data sets say nothing."""
+    if path.suffix != ".parquet":
+        return {}
+    import pyarrow.parquet as pq
+
+    with reading(path):
+        stored = (pq.read_schema(path).metadata or {}).get(FACTS)
+        found = {} if stored is None else json.loads(stored)
+        return {name: found.get(name) for name in ("model", "temperature", "max_tokens")}
 
 
 DATASET = Reader(

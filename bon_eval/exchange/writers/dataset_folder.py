@@ -1,11 +1,12 @@
 """A run as a Hugging Face data set in a folder: ``data/sample-*.parquet``, greedy responses as a split of their own.
 
 A row for each problem, with a list column for each thing that a response has; ``load_dataset(FOLDER)`` reads it, and
-`bon-eval import` finds its columns by their names.
+`bon-eval import` finds its columns by their names, and the model in the files' metadata.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -33,9 +34,8 @@ _SCHEMA = pa.schema(
         pa.field("finish_reasons", pa.list_(pa.string())),
     ]
 )
-_LEFT_OUT = (
-    "model, temperature and limit of tokens (say them again with import --model, --temperature and --max-tokens)",
-)
+FACTS = b"bon_eval"
+"""Key of the Parquet schema's metadata, whose value says as JSON of the whole run what `_facts` gives."""
 _OF = {
     "log_likelihoods": "log_likelihood",
     "token_ids": "token_ids",
@@ -51,6 +51,7 @@ def write_dataset(run_dir: Path, out: Path) -> Exported:
     run = load_run(run_dir)
     doc = pa.struct([(name, pa.string()) for name in dict.fromkeys(n for p in run.problems for n in p.fields)])
     schema = _SCHEMA.append(pa.field("doc", doc)) if doc.num_fields else _SCHEMA
+    schema = schema.with_metadata({FACTS: json.dumps(_facts(run.meta["config"])).encode()})
     names = {draw: f"data/{draw}-00000-of-00001.parquet" for draw in run.draws if draw in ("greedy", "sample")}
     responses = 0
     with staged(out) as folder:
@@ -71,7 +72,7 @@ def write_dataset(run_dir: Path, out: Path) -> Exported:
             for writer in writers.values():
                 writer.close()
         (folder / "README.md").write_text(_card(names, run.meta["config"]), encoding="utf-8")
-    return Exported(out, (*names.values(), "README.md"), len(run.pool.problem_ids), responses, _LEFT_OUT)
+    return Exported(out, (*names.values(), "README.md"), len(run.pool.problem_ids), responses, ())
 
 
 def _table(pooled: Iterable[Pooled], lacking: Mapping[str, str], schema: pa.Schema) -> pa.Table:
@@ -92,6 +93,10 @@ def _table(pooled: Iterable[Pooled], lacking: Mapping[str, str], schema: pa.Sche
         whole = {"problem_id": problem.id, "doc": dict(problem.fields), "gold": problem.gold}
         rows.append(whole | {"prompt": pool.prompt, "draw": pool.draw} | own)
     return pa.Table.from_pylist(rows, schema=schema)
+
+
+def _facts(config: Mapping[str, object]) -> dict[str, object]:
+    return {name: config.get(name) for name in ("model", "temperature", "max_tokens")}
 
 
 def _card(names: Mapping[str, str], config: Mapping[str, object]) -> str:
