@@ -40,11 +40,12 @@ from bon_eval.cli.options import (
     with_server,
 )
 from bon_eval.cli.output import is_of_output, report_output
+from bon_eval.cli.outward.figures import figures
 from bon_eval.cli.pairs import pairs, probes
 from bon_eval.cli.report import report, report_run
 from bon_eval.cli.scale import merge, plan
 from bon_eval.cli.score import score
-from bon_eval.cli.stored import figures, grade, scorers, summarise_runs, summary
+from bon_eval.cli.stored import grade, scorers, summarise_runs, summary
 from bon_eval.cli.tasks import tasks
 from bon_eval.cli.train import dpo, sft, track
 from bon_eval.engines import REMOTE
