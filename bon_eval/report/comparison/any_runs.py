@@ -20,6 +20,15 @@ from bon_eval.store.reader import Run, load_run
 
 if TYPE_CHECKING:
     from bon_eval.report.comparison.panels import Shown
+    from bon_eval.report.formats.columns import CsvRow
+
+TABLES = {
+    "arms": "accuracy of every arm",
+    "quantities": "likelihood, length and spread",
+    "pairs": "differences of every pair of runs",
+    "curves": "what k samples of each run solve",
+}
+"""A table of numbers -> what it holds. `pairs` are of three runs or more, `curves` of two."""
 
 _NOT_ALWAYS = {"compare.html", "compare_curves.csv"}
 """Files that not every comparison has: those of an earlier one are removed."""
@@ -32,6 +41,11 @@ class Compared:
 
     runs: tuple[Run, ...]
     found: AnyComparison
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the runs are called."""
+        return self.found.names.sides if isinstance(self.found, Comparison) else self.found.names
 
     @cached_property
     def shown(self) -> Shown:
@@ -108,6 +122,49 @@ def render_compared(compared: Compared) -> str:
     from bon_eval.report.comparison.several import render_several
 
     return render_several(compared.found)
+
+
+def arms_of(compared: Compared) -> list[list[tuple[str, ...]]]:
+    """Accuracies and differences as tables of texts, headings first: one of two runs, two of more."""
+    from bon_eval.report.comparison.several import points_text
+    from bon_eval.report.comparison.tables import changes_rows, interval_text, p_text
+
+    found = compared.found
+    if isinstance(found, Comparison):
+        changes = [(change.label, change) for change in (*found.accuracies, *found.draw_accuracies)]
+        heads = ("accuracy", *(f"{name} [95 %]" for name in compared.names), "difference", "p")
+        return [[heads, *changes_rows(changes)]]
+    by_arm: dict[str, list[str]] = {}
+    for row in found.accuracies:
+        by_arm.setdefault(row.label, []).append(interval_text(row.value, 3, 2))
+    pairs = [
+        (pair.label, f"{pair.second} - {pair.first}", points_text(pair.difference), p_text(pair.shown_p))
+        for pair in found.pairs
+    ]
+    return [
+        [("accuracy", *(f"{name} [95 %]" for name in found.names)), *((arm, *texts) for arm, texts in by_arm.items())],
+        [("difference in points", "", "[95 %]", "p"), *pairs],
+    ]
+
+
+def cells_of(compared: Compared, table: str) -> list[CsvRow] | None:
+    """One of `TABLES` as the rows of compare.csv, ``curves`` as those of compare_curves.csv; None: it has none."""
+    found = compared.found
+    if isinstance(found, Comparison):
+        from bon_eval.report.comparison.added import curve_rows
+        from bon_eval.report.comparison.terminal import change_cells
+
+        if table == "curves":
+            return None if found.added is None else list(curve_rows(found.added))
+        rows: list[CsvRow] = list(change_cells(found))
+    else:
+        from bon_eval.report.comparison.several import pair_cells, run_cells
+
+        if table == "pairs":
+            return pair_cells(found)
+        rows = run_cells(found)
+    wanted = {"arms": ("accuracy", "accuracy of draws"), "quantities": ("quantity",)}.get(table)
+    return None if wanted is None else [row for row in rows if row["table"] in wanted]
 
 
 def write_compared(compared: Compared, directory: Path, *, html: bool = True) -> list[str]:

@@ -42,12 +42,7 @@ class Shown:
     @property
     def names(self) -> tuple[str, ...]:
         """Of the runs."""
-        return names_in(self.found)
-
-
-def names_in(found: AnyComparison) -> tuple[str, ...]:
-    """What the runs are called."""
-    return found.names.sides if isinstance(found, Comparison) else found.names
+        return self.found.names.sides if isinstance(self.found, Comparison) else self.found.names
 
 
 def shown_of(runs: Sequence[Run], found: AnyComparison) -> Shown:
@@ -68,7 +63,7 @@ def draw_panel(shown: Shown, name: str, *, pyplot: bool = False) -> Figure:
     """
     panel = PANELS[name]
     if (why := panel.absent(shown)) is not None:
-        raise ConfigError(f"there is no figure of {panel.what}: {why}")
+        raise ConfigError(" ".join(f"there is no figure of {panel.what}: {why}".split()))  # a name may hold breaks
     with drawing():
         figure, [ax] = new_figure(pyplot=pyplot)
         panel.draw(shown, figure, ax)

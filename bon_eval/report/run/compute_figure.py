@@ -88,7 +88,7 @@ def compute_of_runs(analyses: Sequence[Analysis], labels: Sequence[str], styles:
         side = 1.0 + 0.04 * (k - (len(labels) - 1) / 2)
         lines += [
             _Line(f"best-of-n, {label}", style, best, side=side, start=start),
-            _Line(f"greedy, {label}", (style[0], "*", ""), by_arm.get("greedy", ())),
+            _Line(f"greedy, {label}", (style[0], "*", ""), by_arm.get("greedy", ()), side=side),
         ]
     for line in lines:
         if line.rows:
