@@ -22,13 +22,8 @@ if TYPE_CHECKING:
     from bon_eval.report.comparison.panels import Shown
     from bon_eval.report.formats.columns import CsvRow
 
-TABLES = {
-    "arms": "accuracy of every arm",
-    "quantities": "likelihood, length and spread",
-    "pairs": "differences of every pair of runs",
-    "curves": "what k samples of each run solve",
-}
-"""A table of numbers -> what it holds. `pairs` are of three runs or more, `curves` of two."""
+TABLES = ("arms", "quantities", "pairs", "curves")
+"""Tables of numbers; `pairs` are of three runs or more, `curves` of two."""
 
 _NOT_ALWAYS = {"compare.html", "compare_curves.csv"}
 """Files that not every comparison has: those of an earlier one are removed."""
