@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "TaskSpec", "__version__", "analyse", "load_run", "load_task", "run"]
+__all__ = ["Comparison", "Run", "TaskSpec", "__version__", "analyse", "compare", "load_run", "load_task", "run"]
 
 _HOMES = {
+    "Comparison": "report.notebook.comparison",
+    "compare": "report.notebook.comparison",
     "Run": "report.notebook.run",
     "analyse": "report.notebook.arrays",
     "load_run": "report.notebook.run",

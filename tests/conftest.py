@@ -203,6 +203,20 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
 
 
 @pytest.fixture(scope="session")
+def sampled_float32(
+    bon_eval_here: Callable[..., subprocess.CompletedProcess[str]], made_once: Callable[..., Path]
+) -> Path:
+    """A run of the embedded model in float32, where forcing is sampling: six responses to twelve problems of arith."""
+
+    def make(folder: Path) -> None:
+        command = "run --model arith-mixed --task arith --n 6 --limit 12 --engine transformers --no-html --draws 200"
+        done = bon_eval_here(*command.split(), "--dtype", "float32", "--out", folder / "run")
+        assert done.returncode == 0, done.stderr
+
+    return made_once("run-float32", make) / "run"
+
+
+@pytest.fixture(scope="session")
 def wait_for_parts() -> Callable[..., None]:
     """(process, folder, more=3, pattern=...) -> returns once this process has stored so many more files there."""
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from bon_eval.cli.options import PATH, allow_options, allowed, cluster_option, draws_option, html_option, seed_option
-from bon_eval.errors import ConfigError
 
 
 def compare_stored(
@@ -35,49 +34,12 @@ def compare_stored(
         ConfigError: fewer than two runs, names that do not fit, runs that cannot be compared.
         StoreError: a run is unfinished, damaged or not graded, or a file cannot be written.
     """
-    from bon_eval.store.files import make_directory, remove_older
-    from bon_eval.store.reader import load_run
+    from bon_eval.report.comparison.any_runs import compare_any, render_compared, write_compared
 
-    if len(paths) < 2:
-        raise ConfigError(f"compare takes two runs or more, and there is {len(paths)}; name the others, too")
-    runs = [load_run(path) for path in paths]
+    compared = compare_any(paths, names=names, seed=seed, draws=draws, allow_different=allow, cluster=cluster)
     directory = out or paths[-1]
-    if len(runs) > 2:
-        from bon_eval.analysis.several_runs.comparison import compare_several
-        from bon_eval.report.comparison.several import render_several, write_several
-
-        together = compare_several(runs, names=names, seed=seed, draws=draws, allow_different=allow, cluster=cluster)
-        make_directory(directory)
-        written = list(write_several(together, directory))
-        if html:
-            from bon_eval.report.comparison.several_page import write_several_page
-
-            written.append(write_several_page(runs, together, directory).name)
-        click.echo(render_several(together))
-    else:
-        from bon_eval.analysis.two_runs.comparison import compare_runs
-        from bon_eval.analysis.two_runs.names import STORY
-        from bon_eval.report.comparison.terminal import render, write_comparison
-
-        first, second = runs
-        found = compare_runs(
-            first,
-            second,
-            seed=seed,
-            draws=draws,
-            allow_different=allow,
-            cluster=cluster,
-            tuning=tuple(names) == STORY,
-            names=names,
-        )
-        make_directory(directory)
-        written = list(write_comparison(found, directory))
-        if html:
-            from bon_eval.report.comparison.page import write_comparison_page
-
-            written.append(write_comparison_page((first, second), found, directory).name)
-        click.echo(render(found))
-    remove_older(directory, {"compare.html", "compare_curves.csv"}.difference(written))
+    written = write_compared(compared, directory, html=html)
+    click.echo(render_compared(compared))
     click.echo(f"written to {directory}: {', '.join(written)}")
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 from click.testing import CliRunner, Result
 
 from bon_eval.cli import main
@@ -18,22 +16,10 @@ from bon_eval.store.reader import iter_responses, load_run
 OWN = ["--as-own", "--by", "arith-mixed", "--engine", "transformers", "--dtype", "float32", "--quiet"]
 
 
-@pytest.fixture(scope="session")
-def sampled(bon_eval_here: Callable[..., Any], made_once: Callable[..., Path]) -> Path:
-    """A run of the embedded model in float32, where forcing is sampling."""
-
-    def make(folder: Path) -> None:
-        command = "run --model arith-mixed --task arith --n 6 --limit 12 --engine transformers --no-html --draws 200"
-        done = bon_eval_here(*command.split(), "--dtype", "float32", "--out", folder / "run")
-        assert done.returncode == 0, done.stderr
-
-    return made_once("exchange-run-float32", make) / "run"
-
-
 def test_texts_that_a_model_sampled_get_the_log_likelihoods_that_they_had(
-    sampled: Path, write: Callable[..., Path], bring: Callable[..., Result], tmp_path: Path
+    sampled_float32: Path, write: Callable[..., Path], bring: Callable[..., Result], tmp_path: Path
 ) -> None:
-    responses = [r for r in iter_responses(sampled) if r.arm == "sample"]
+    responses = [r for r in iter_responses(sampled_float32) if r.arm == "sample"]
     rows = [
         {"id": r.problem_id, "sample_index": r.index, "text": r.text, "finish_reason": r.finish_reason}
         | {"log_likelihood": -77.0}  # what is not so, and must not be taken over
@@ -44,10 +30,10 @@ def test_texts_that_a_model_sampled_get_the_log_likelihoods_that_they_had(
     assert (load_run(run).pool.log_likelihood == -77.0).all()
     done = CliRunner().invoke(main, ["score", str(run), *OWN])
     assert done.exit_code == 0, done.output
-    loaded, before = load_run(run), load_run(sampled)
-    assert load_prompts(run) == load_prompts(sampled)
+    loaded, before = load_run(run), load_run(sampled_float32)
+    assert load_prompts(run) == load_prompts(sampled_float32)
     ids = {(r.problem_id, r.index): r.token_ids for r in iter_responses(run)}
-    same = np.array([[ids[p, i] == s for i, s in enumerate(row)] for p, row in _sampled_ids(sampled).items()])
+    same = np.array([[ids[p, i] == s for i, s in enumerate(row)] for p, row in _sampled_ids(sampled_float32).items()])
     assert same.mean() > 0.8  # others were sampled in other tokens than their text is split into
     near = np.abs(loaded.pool.log_likelihood - before.pool.log_likelihood) < 1e-4
     assert near[same].all()
@@ -58,7 +44,7 @@ def test_texts_that_a_model_sampled_get_the_log_likelihoods_that_they_had(
     result = CliRunner().invoke(main, ["report", str(run), "--draws", "200", "--no-html"])
     assert result.exit_code == 0, result.output
     assert "log-likelihoods forced, re-tokenised by arith-mixed" in " ".join(result.output.split())
-    crossed = CliRunner().invoke(main, ["score", str(run), "--by", str(sampled), "--quiet"])
+    crossed = CliRunner().invoke(main, ["score", str(run), "--by", str(sampled_float32), "--quiet"])
     assert crossed.exit_code == 0, crossed.output
     assert (run / "scores").is_dir()
 
@@ -72,9 +58,9 @@ def _sampled_ids(run: Path) -> dict[str, list[tuple[int, ...]]]:
     return {problem: [ids for _, ids in sorted(found[problem].items())] for problem in order}
 
 
-def test_a_run_that_was_sampled_here_has_its_own(sampled: Path) -> None:
-    done = CliRunner().invoke(main, ["score", str(sampled), *OWN])
+def test_a_run_that_was_sampled_here_has_its_own(sampled_float32: Path) -> None:
+    done = CliRunner().invoke(main, ["score", str(sampled_float32), *OWN])
     assert done.exit_code == 2
     assert "was sampled here and has log-likelihoods of its own" in done.stderr
-    alone = CliRunner().invoke(main, ["score", str(sampled), "--stats", "entropy", "--dtype", "float32"])
+    alone = CliRunner().invoke(main, ["score", str(sampled_float32), "--stats", "entropy", "--dtype", "float32"])
     assert "--engine, --dtype and --task go with --as-own" in alone.stderr

@@ -104,20 +104,8 @@ def test_a_story_needs_tokens_and_an_imported_run_tells_no_engine(three: list[Pa
     assert "One tuned sample" in done.output
 
 
-@pytest.fixture(scope="session")
-def sampled(bon_eval_here: Callable[..., Any], made_once: Callable[..., Path]) -> Path:
-    """A run of the embedded model in float32, where forcing is sampling."""
-
-    def make(folder: Path) -> None:
-        command = "run --model arith-mixed --task arith --n 6 --limit 12 --engine transformers --no-html --draws 200"
-        done = bon_eval_here(*command.split(), "--dtype", "float32", "--out", folder / "run")
-        assert done.returncode == 0, done.stderr
-
-    return made_once("exchange-run-float32", make) / "run"
-
-
-def test_an_imported_run_beside_a_sampled_one(sampled: Path, three: list[Path], tmp_path: Path) -> None:
-    done = compare(sampled, three[0], "--out", tmp_path / "c", "--no-html")
+def test_an_imported_run_beside_a_sampled_one(sampled_float32: Path, three: list[Path], tmp_path: Path) -> None:
+    done = compare(sampled_float32, three[0], "--out", tmp_path / "c", "--no-html")
     assert done.exit_code == 0, done.output
     differing = content(tmp_path / "c")["differences"]
     assert differing["temperature"] == "1.0 with arith-mixed and unknown with bare"
@@ -127,10 +115,10 @@ def test_an_imported_run_beside_a_sampled_one(sampled: Path, three: list[Path], 
 
 
 def test_texts_that_two_models_took_as_their_own_are_compared_by_likelihoods(
-    sampled: Path, write: Write, bring: Bring, problems: Sequence[Problem], tmp_path: Path
+    sampled_float32: Path, write: Write, bring: Bring, problems: Sequence[Problem], tmp_path: Path
 ) -> None:
     sources: dict[str, list[Row]] = {"a": [], "b": []}
-    for response in iter_responses(sampled):
+    for response in iter_responses(sampled_float32):
         if response.arm == "sample":
             name = "a" if response.index < 3 else "b"
             sources[name].append({"id": response.problem_id, "text": response.text})
@@ -156,6 +144,6 @@ def test_texts_that_two_models_took_as_their_own_are_compared_by_likelihoods(
     assert found["likelihoods"] == {"before": "forced", "after": "forced"}
     assert found["null_reasons"]["divergences"] == "the temperature of the pools is not known"
     assert len(found["added"]["ranks"]) == 2
-    beside = compare(sampled, a, "--out", tmp_path / "d", "--no-html")
+    beside = compare(sampled_float32, a, "--out", tmp_path / "d", "--no-html")
     assert beside.exit_code == 0, beside.output
     assert "differ in max_tokens: 128 with arith-mixed (run) and unknown with arith-mixed (a)" in words(beside)

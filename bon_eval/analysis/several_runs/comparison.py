@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bon_eval.analysis.responses import Array
 from bon_eval.analysis.settings import check_comparison_draws
-from bon_eval.analysis.two_runs.comparison import facts_of
+from bon_eval.analysis.two_runs.comparison import Comparison, facts_of
 from bon_eval.analysis.two_runs.names import names_of
 from bon_eval.analysis.two_runs.sides import Side, accuracies, label, lacking, quantities, support, unit
 from bon_eval.errors import ConfigError, counted
@@ -120,6 +120,10 @@ class SeveralComparison:
             shown.append(f"{better} above {worse} by {points:.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]")
         words = f"{pairs[0].label[0].upper()}{pairs[0].label[1:]}: {'; '.join(shown) or 'no difference is shown'}"
         return words + (f"; not shown: {', '.join(open_)}." if shown and open_ else ".")
+
+
+AnyComparison = Comparison | SeveralComparison
+"""Of two runs, or of more."""
 
 
 def compare_several(

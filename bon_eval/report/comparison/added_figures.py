@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bon_eval.analysis.two_runs.added import Added, CurvePoint
 from bon_eval.analysis.two_runs.names import Names
 from bon_eval.report.comparison.figures import run_styles
-from bon_eval.report.formats.figures import GREEN, GRID, INK, VERMILLION, drawing, legend_below, n_axis, new_figure
+from bon_eval.report.formats.figures import GREEN, GRID, INK, VERMILLION, legend_below, n_axis
 from bon_eval.report.formats.text import shortened
 from bon_eval.stats import Interval
 
@@ -21,18 +21,8 @@ _NAME = 40
 """Characters of a run's name in a legend."""
 
 
-def added_figures(found: Added, names: Names) -> Iterator[tuple[str, Figure]]:
-    """(file stem, figure): pass@k, coverage at thresholds, solved sets and entropies."""
-    with drawing():
-        yield "compare_pass_at_k", _passing(found, names)
-        yield "compare_thresholds", _thresholds(found, names)
-        yield "compare_solved", _solved(found, names)
-        if any(change.name == "entropy_per_token" for change in found.quantities):
-            yield "compare_entropies", _entropies(found, names)
-
-
-def _passing(found: Added, names: Names) -> Figure:
-    figure, [ax] = new_figure()
+def passing(found: Added, names: Names, figure: Figure, ax: Axes) -> None:
+    """pass@k of both runs, and where the curves may cross."""
     ks = [float(point.k) for point in found.pass_at_k]
     _curves(ax, ks, found.pass_at_k, names)
     n_axis(ax, found.n)
@@ -47,11 +37,10 @@ def _passing(found: Added, names: Names) -> Figure:
     ax.set_ylabel("pass@k (% of problems)")
     ax.set_title("pass@k (bands: 95 % interval at each k)", loc="left")
     legend_below(figure, _columns(names))
-    return figure
 
 
-def _thresholds(found: Added, names: Names) -> Figure:
-    figure, [ax] = new_figure()
+def thresholds(found: Added, names: Names, figure: Figure, ax: Axes) -> None:
+    """Shares of problems of which at least so many samples are correct."""
     taus = [point.k / found.n for point in found.thresholds]
     _curves(ax, taus, found.thresholds, names)
     ax.set_xlim(0.0, 1.02)
@@ -60,7 +49,6 @@ def _thresholds(found: Added, names: Names) -> Figure:
     ax.set_ylabel("problems (%)")
     ax.set_title("Coverage at a threshold (bands: 95 % interval)", loc="left")
     legend_below(figure, _columns(names))
-    return figure
 
 
 def _curves(ax: Axes, at: Sequence[float], points: Sequence[CurvePoint], names: Names) -> None:
@@ -82,14 +70,14 @@ def _ends(values: Sequence[Interval]) -> tuple[list[float], list[float]]:
     return [100 * value.low for value in values], [100 * value.high for value in values]
 
 
-def _solved(found: Added, names: Names) -> Figure:
-    figure, [ax] = new_figure()
-    solved, chance = found.solved, found.by_chance
+def solved(found: Added, names: Names, figure: Figure, ax: Axes) -> None:
+    """Problems that both runs solve, one alone, or neither."""
+    within, chance = found.solved, found.by_chance
     bars: list[tuple[str, Interval, str]] = [
-        ("by both", solved.kept, GREEN),
-        (f"{shortened(names.places[0], 24)} alone", solved.lost, run_styles(2)[0][0]),
-        (f"{shortened(names.places[1], 24)} alone", solved.gained, VERMILLION),
-        ("by neither", solved.neither, GRID),
+        ("by both", within.kept, GREEN),
+        (f"{shortened(names.places[0], 24)} alone", within.lost, run_styles(2)[0][0]),
+        (f"{shortened(names.places[1], 24)} alone", within.gained, VERMILLION),
+        ("by neither", within.neither, GRID),
     ]
     rows = list(range(len(bars)))[::-1]
     for row, (_, share, colour) in zip(rows, bars, strict=True):
@@ -121,14 +109,13 @@ def _solved(found: Added, names: Names) -> Figure:
     ax.set_yticks(rows, [label for label, *_ in bars])
     ax.set_xlim(left=0.0)
     ax.set_xlabel("problems (%)")
-    ax.set_title(f"Solved within {solved.n} samples (lines: 95 % interval)", loc="left")
+    ax.set_title(f"Solved within {within.n} samples (lines: 95 % interval)", loc="left")
     if chance is not None:
         legend_below(figure, 1)
-    return figure
 
 
-def _entropies(found: Added, names: Names) -> Figure:
-    figure, [ax] = new_figure()
+def entropies(found: Added, names: Names, figure: Figure, ax: Axes) -> None:
+    """Entropy of answers against that of tokens; the runs must have that of tokens."""
     by_name = {change.name: change for change in found.quantities}
     tokens, answers = by_name["entropy_per_token"], by_name["answer_entropy"]
     sides = ((tokens.before, answers.before), (tokens.after, answers.after))
@@ -152,7 +139,6 @@ def _entropies(found: Added, names: Names) -> Figure:
     ax.set_ylabel(f"entropy of {found.n} answers (nats)")
     ax.set_title("Entropy of answers against that of tokens (bars: 95 %)", loc="left")
     legend_below(figure, _columns(names))
-    return figure
 
 
 def _columns(names: Names) -> int:

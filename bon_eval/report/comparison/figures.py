@@ -1,8 +1,8 @@
-"""The panels of a comparison: all runs on the same axes, and of two everything under the first one's model."""
+"""Panels of a comparison: all runs on the same axes, and of two everything under the first one's model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,12 +20,11 @@ from bon_eval.report.formats.figures import (
     PURPLE,
     SKY,
     VERMILLION,
-    drawing,
     legend_below,
     n_axis,
-    new_figure,
 )
 from bon_eval.report.formats.text import shortened
+from bon_eval.report.run.compute_figure import compute_of_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,38 +47,13 @@ _SHORT_NAME = 16
 """Characters of a run's name that leave room for two columns in a legend."""
 
 
-def comparison_figures(analyses: Sequence[AnyAnalysis], groups: Groups, names: Names) -> Iterator[tuple[str, Figure]]:
-    """(file stem, figure): lift, accuracy, log-likelihood under the first model.
-
-    Args:
-        analyses: of the two runs with the same settings.
-        groups: log-likelihoods under the first model of what is compared; empty where there are none.
-        names: of the runs.
-    """
-    with drawing():
-        yield from accuracy_figures(analyses, names.sides)
-        if groups:
-            yield "compare_log_likelihood", _distributions(groups, names)
-
-
-def accuracy_figures(analyses: Sequence[AnyAnalysis], names: Sequence[str]) -> Iterator[tuple[str, Figure]]:
-    """(file stem, figure) of lift and accuracy over n, a line for each run; use it within `drawing`.
-
-    Lift is of runs that all have greedy responses and log-likelihoods.
-    """
-    whole = [analysis for analysis in analyses if isinstance(analysis, Analysis)]
-    if len(whole) == len(analyses):
-        yield "compare_lift", _lift(whole, names)
-    yield "compare_accuracy", _accuracy(analyses, names)
-
-
 def run_styles(count: int) -> list[tuple[str, str, str]]:
     """Colour, marker and dash of so many runs."""
     return [_STYLES_OF_RUNS[k % len(_STYLES_OF_RUNS)] for k in range(count)]
 
 
-def _lift(analyses: Sequence[Analysis], names: Sequence[str]) -> Figure:
-    figure, [ax] = new_figure()
+def lift(analyses: Sequence[Analysis], names: Sequence[str], figure: Figure, ax: Axes) -> None:
+    """Best-of-n minus greedy over n, a line for each run."""
     ax.axhline(0.0, color=INK, linewidth=1.0)
     for k, (label, style, analysis) in enumerate(zip(names, run_styles(len(names)), analyses, strict=True)):
         side = 1.0 + 0.06 * (k - (len(names) - 1) / 2.0)
@@ -88,11 +62,10 @@ def _lift(analyses: Sequence[Analysis], names: Sequence[str]) -> Figure:
     ax.set_ylabel("lift over own greedy (percentage points)")
     ax.set_title("Best-of-n minus greedy (bars: 95 % interval)", loc="left")
     legend_below(figure, 2 if max(map(len, names)) <= 2 * _SHORT_NAME else 1, handles=None)
-    return figure
 
 
-def _accuracy(analyses: Sequence[AnyAnalysis], names: Sequence[str]) -> Figure:
-    figure, [ax] = new_figure()
+def accuracy(analyses: Sequence[AnyAnalysis], names: Sequence[str], figure: Figure, ax: Axes) -> None:
+    """Accuracy of best-of-n, vote and oracle over n, with greedy's, a colour for each run."""
     for label, (colour, _, dash), analysis in zip(names, run_styles(len(names)), analyses, strict=True):
         for name, marker, what in (
             (analysis.settings.primary_scorer, "o", "best-of-n"),
@@ -113,7 +86,6 @@ def _accuracy(analyses: Sequence[AnyAnalysis], names: Sequence[str]) -> Figure:
     ax.set_title("Accuracy before and after" if tuple(names) == STORY else "Accuracy", loc="left")
     # One column for each of two runs.
     legend_below(figure, 2 if max(map(len, names)) <= _SHORT_NAME else 1)
-    return figure
 
 
 def _greedy(analysis: AnyAnalysis) -> float | None:
@@ -135,8 +107,15 @@ def _label_apart(ax: Axes, analyses: Sequence[AnyAnalysis], names: Sequence[str]
     ax.plot([], [], color=INK, linewidth=1.0, linestyle=(0, (1, 1.5)), label="greedy")
 
 
-def _distributions(groups: Groups, names: Names) -> Figure:
-    figure, [ax] = new_figure()
+def tokens(analyses: Sequence[Analysis], names: Sequence[str], figure: Figure, ax: Axes) -> None:
+    """Accuracy of greedy and of best-of-n against generated tokens per problem, a colour for each run."""
+    labels = [shortened(name, 2 * _SHORT_NAME) for name in names]
+    compute_of_runs(analyses, labels, run_styles(len(names)), ax)
+    legend_below(figure, 2 if max(map(len, names)) <= _SHORT_NAME else 1)
+
+
+def distributions(groups: Groups, names: Names, figure: Figure, ax: Axes) -> None:
+    """Histograms of log-likelihoods under the first model, of what is compared."""
     everything = np.concatenate([values.ravel() for values in groups.values()])
     low, high = np.quantile(everything, [0.005, 1.0])
     edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
@@ -149,7 +128,6 @@ def _distributions(groups: Groups, names: Names) -> Figure:
     ax.set_ylim(bottom=0.0)
     ax.set_title(f"Under {names.models[0]} (thin lines: means)", loc="left")
     legend_below(figure)
-    return figure
 
 
 _STYLES = ((BLUE, "-"), (SKY, "--"), (PURPLE, ":"), (VERMILLION, "-"), (ORANGE, "--"))

@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bon_eval.analysis.imported.either import AnyAnalysis, analyse_any
+from bon_eval.analysis.imported.either import AnyAnalysis
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.two_runs.added import Added
 from bon_eval.analysis.two_runs.comparison import Comparison
 from bon_eval.analysis.two_runs.findings import Change
-from bon_eval.analysis.two_runs.names import Names
-from bon_eval.estimators import chosen_index
 from bon_eval.report.comparison.added import absent, added_text, heading, shown_points, shown_thresholds
-from bon_eval.report.comparison.added_figures import added_figures
-from bon_eval.report.comparison.figures import Groups, comparison_figures
+from bon_eval.report.comparison.panels import OF_ADDED, ON_PAGE, Shown, draw_panels
 from bon_eval.report.comparison.terminal import (
     by_reason,
     derived,
@@ -35,7 +32,6 @@ from bon_eval.report.formats.text import clusters_text, config_of, model_name
 from bon_eval.stats import Interval, PairedTest
 from bon_eval.store.comparable import same_problems
 from bon_eval.store.files import write_pieces
-from bon_eval.store.forced import Likelihoods, load_likelihoods
 from bon_eval.store.reader import Run
 
 _BUDGET = Budget(text_bytes=7_000_000, responses=35_000)
@@ -56,25 +52,25 @@ class ChangeRow:
     """Within the family of its table, where that is one."""
 
 
-def write_comparison_page(runs: tuple[Run, Run], found: Comparison, directory: Path) -> Path:
+def write_comparison_page(runs: Sequence[Run], found: Comparison, shown: Shown, directory: Path) -> Path:
     """Write compare.html into an existing directory.
 
     Args:
         runs: the two, in their order.
         found: their comparison.
+        shown: what its panels show.
         directory: usually that of the second run.
 
     Raises:
         StoreError: a part is damaged, or the file cannot be written.
     """
-    analyses = [analyse_any(run, seed=found.seed, draws=found.draws, cluster=found.cluster) for run in runs]
+    first, second = runs
     names = found.names
-    rows = same_problems(*runs, names.places)
-    browser = side_by_side(runs, analyses, names.sides, [rows], _BUDGET)
+    rows = same_problems(first, second, names.places)
+    browser = side_by_side(runs, shown.analyses, names.sides, [rows], _BUDGET)
     configs = config_of(found.before), config_of(found.after)
     models = [model_name(config) for config in configs] if names.tuning else names.sides
     title = f"{models[0]} and {models[1]} on {configs[0]['task']}"
-    likelihoods = None if found.sources is None else load_likelihoods(*runs)
     values = {
         "title": title,
         "found": found,
@@ -87,10 +83,9 @@ def write_comparison_page(runs: tuple[Run, Run], found: Comparison, directory: P
         "derived": derived(found),
         "marked": marked_text(found),
         "panels": [
-            panel(figure, name, figure.axes[0].get_title(loc="left"))
-            for name, figure in comparison_figures(analyses, _groups(runs[0], likelihoods, names), names)
+            panel(figure, name, figure.axes[0].get_title(loc="left")) for name, figure in draw_panels(shown, ON_PAGE)
         ],
-        "added": None if found.added is None else _added(found, found.added),
+        "added": None if found.added is None else _added(found, found.added, shown),
         "left_out": None if browser is None else left_out(browser.head),
         "absent": by_reason(found.reasons),
         "more": more_by_scoring(found),
@@ -101,7 +96,7 @@ def write_comparison_page(runs: tuple[Run, Run], found: Comparison, directory: P
     return path
 
 
-def _added(found: Comparison, added: Added) -> dict[str, object]:
+def _added(found: Comparison, added: Added, shown: Shown) -> dict[str, object]:
     """The section on what was added, for its template."""
     rows = [("pass@k", f"k = {point.k}", point) for point in shown_points(added)]
     rows += [("at least", f"{point.k} of {added.n} correct", point) for point in shown_thresholds(added)]
@@ -116,7 +111,7 @@ def _added(found: Comparison, added: Added) -> dict[str, object]:
         "quantities": [_change(change) for change in added.quantities],
         "panels": [
             panel(figure, name, figure.axes[0].get_title(loc="left"), captions.get(name, ""))
-            for name, figure in added_figures(added, found.names)
+            for name, figure in draw_panels(shown, OF_ADDED)
         ],
     }
 
@@ -191,21 +186,3 @@ def _change(change: Change) -> ChangeRow:
         difference=change.difference,
         p=change.shown_p,
     )
-
-
-def _groups(base: Run, likelihoods: Likelihoods | None, names: Names) -> Groups:
-    if likelihoods is None:
-        return {}
-    own, best = likelihoods.base["sample"], chosen_index(base.pool.log_likelihood)
-    first, second = names.adjectives
-    return {
-        f"{first} pool": own,
-        f"{first} best-of-{base.pool.n}": own[np.arange(len(own)), best],
-        **_greedy(f"{first} greedy", likelihoods.base),
-        f"{second} pool": likelihoods.tuned_by_base["sample"],
-        **_greedy(f"{second} greedy", likelihoods.tuned_by_base),
-    }
-
-
-def _greedy(label: str, of: Mapping[str, NDArray[np.float64]]) -> Groups:
-    return {label: of["greedy"]} if "greedy" in of else {}

@@ -10,8 +10,10 @@ from bon_eval.analysis.several_runs.comparison import OfRun, PairDifference, Sev
 from bon_eval.errors import counted
 from bon_eval.estimators.majority_votes import DRAWS
 from bon_eval.report.comparison.rows import OF_RUN
+from bon_eval.report.comparison.tables import p_text
 from bon_eval.report.formats.columns import (
     Column,
+    CsvRow,
     Many,
     Row,
     interval,
@@ -24,6 +26,7 @@ from bon_eval.report.formats.columns import (
 )
 from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import clusters_text, config_of, ends, model_name, shortened, text_table, wrapped
+from bon_eval.stats import PairedTest
 from bon_eval.store.files import write_text
 
 FORMAT_VERSION = 1
@@ -84,18 +87,23 @@ def write_several(found: SeveralComparison, directory: Path) -> dict[str, Path]:
     return {name: directory / name for name in texts}
 
 
-def _csv_rows(found: SeveralComparison) -> Iterator[Mapping[str, object]]:
+def _csv_rows(found: SeveralComparison) -> Iterator[CsvRow]:
     """Every number of a run, then every pair, in one table: what a row has not is empty."""
-    rows = [{"table": table, **_OF_RUN.cells(row)} for table, row in _of_runs(found)]
-    pairs = [{"table": "pair", **_PAIR.cells(pair)} for pair in found.pairs]
+    rows, pairs = run_cells(found), pair_cells(found)
     names = dict.fromkeys([*rows[0], *pairs[0]])
     for row in (*rows, *pairs):
         yield {name: row.get(name) for name in names}
 
 
-def _of_runs(found: SeveralComparison) -> Iterator[tuple[str, OfRun]]:
-    yield from (("accuracy", row) for row in found.accuracies)
-    yield from (("quantity", row) for row in found.quantities)
+def run_cells(found: SeveralComparison) -> list[CsvRow]:
+    """The rows of compare.csv on one run each; ``table`` is ``accuracy`` or ``quantity``."""
+    tables = {"accuracy": found.accuracies, "quantity": found.quantities}
+    return [{"table": table, **_OF_RUN.cells(row)} for table, rows in tables.items() for row in rows]
+
+
+def pair_cells(found: SeveralComparison) -> list[CsvRow]:
+    """The rows of compare.csv on two runs each; ``table`` is ``pair``."""
+    return [{"table": "pair", **_PAIR.cells(pair)} for pair in found.pairs]
 
 
 def render_several(found: SeveralComparison) -> str:
@@ -155,12 +163,10 @@ def _run_row(row: OfRun) -> tuple[str, str, str]:
 
 
 def _pair_row(pair: PairDifference) -> tuple[str, str, str, str]:
-    test, p = pair.difference, pair.shown_p
-    value = f"{100 * test.difference:+z.1f}{ends(test.low, test.high, '+z.1f', 100.0)}"
     which = f"{shortened(pair.second, _WIDTH // 2)} - {shortened(pair.first, _WIDTH // 2)}"
-    return (
-        pair.label.replace(" likelihood", " log-lik"),
-        which,
-        value,
-        "-" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}",
-    )
+    return (pair.label.replace(" likelihood", " log-lik"), which, points_text(pair.difference), p_text(pair.shown_p))
+
+
+def points_text(test: PairedTest) -> str:
+    """A difference of accuracies in points with its interval."""
+    return f"{100 * test.difference:+z.1f}{ends(test.low, test.high, '+z.1f', 100.0)}"

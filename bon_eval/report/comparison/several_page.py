@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bon_eval.analysis.imported.either import analyse_any
 from bon_eval.analysis.several_runs.comparison import SeveralComparison
-from bon_eval.report.comparison.figures import accuracy_figures
 from bon_eval.report.comparison.page import side_by_side
+from bon_eval.report.comparison.panels import ON_PAGE, Shown, draw_panels
 from bon_eval.report.comparison.several import notes, several_samples
 from bon_eval.report.formats.browser import Budget
-from bon_eval.report.formats.figures import drawing
 from bon_eval.report.formats.html import panel, render_pieces
 from bon_eval.report.formats.page_json import left_out
 from bon_eval.report.formats.text import clusters_text, config_of
@@ -20,26 +18,22 @@ from bon_eval.store.files import write_pieces
 from bon_eval.store.reader import Run
 
 
-def write_several_page(runs: Sequence[Run], found: SeveralComparison, directory: Path) -> Path:
+def write_several_page(runs: Sequence[Run], found: SeveralComparison, shown: Shown, directory: Path) -> Path:
     """Write compare.html into an existing directory.
 
     Args:
         runs: in the order of the comparison.
         found: their comparison.
+        shown: what its panels show.
         directory: usually that of the last run.
 
     Raises:
         StoreError: a part is damaged, or the file cannot be written.
     """
-    analyses = [analyse_any(run, seed=found.seed, draws=found.draws, cluster=found.cluster) for run in runs]
     budget = Budget(text_bytes=14_000_000 // len(runs), responses=70_000 // len(runs))
     rows = [same_problems(runs[0], run) for run in runs[1:]]
-    browser = side_by_side(runs, analyses, found.names, rows, budget)
-    with drawing():
-        panels = [
-            panel(figure, name, figure.axes[0].get_title(loc="left"))
-            for name, figure in accuracy_figures(analyses, found.names)
-        ]
+    browser = side_by_side(runs, shown.analyses, found.names, rows, budget)
+    panels = [panel(figure, name, figure.axes[0].get_title(loc="left")) for name, figure in draw_panels(shown, ON_PAGE)]
     values = {
         "title": f"{', '.join(found.names[:-1])} and {found.names[-1]} on {config_of(found.runs[0])['task']}",
         "found": found,

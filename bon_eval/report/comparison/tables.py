@@ -14,7 +14,12 @@ _HEAD_WIDTH = 20
 
 def changes_table(title: str, labels: Sequence[tuple[str, Change]], sides: tuple[str, str]) -> list[str]:
     """Lines of a table with a row for each change, which has the label that stands beside it."""
-    rows = [heads(title, sides)]
+    return text_table([heads(title, sides), *changes_rows(labels)])
+
+
+def changes_rows(labels: Sequence[tuple[str, Change]]) -> list[tuple[str, ...]]:
+    """The rows of such a table, without its headings."""
+    rows: list[tuple[str, ...]] = []
     for label, change in labels:
         digits = 3 if change.unit == "share" or change.name == "entropy_per_token" else 2
         of_ends = 2 if change.unit == "share" else digits
@@ -27,7 +32,7 @@ def changes_table(title: str, labels: Sequence[tuple[str, Change]], sides: tuple
                 p_text(change.shown_p),
             )
         )
-    return text_table(rows)
+    return rows
 
 
 def heads(title: str, sides: tuple[str, str]) -> tuple[str, ...]:

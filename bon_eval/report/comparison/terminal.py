@@ -17,6 +17,7 @@ from bon_eval.report.comparison.added import added_lines, added_text, curve_rows
 from bon_eval.report.comparison.change_rows import CHANGE
 from bon_eval.report.comparison.rows import document
 from bon_eval.report.comparison.tables import changes_table, interval_text
+from bon_eval.report.formats.columns import CsvRow
 from bon_eval.report.formats.csv_json import document_text, to_csv
 from bon_eval.report.formats.text import (
     clusters_text,
@@ -250,8 +251,7 @@ def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
         StoreError: the document does not fit its schema, or a file cannot be written; the older ones are kept.
     """
     content = document_text(document(found), "compare")
-    rows = [{"table": t, **CHANGE.cells(c)} for t, c in _all_changes(found)]
-    texts = {"compare.csv": to_csv(rows), "compare.json": content}
+    texts = {"compare.csv": to_csv(change_cells(found)), "compare.json": content}
     if found.added is not None:
         texts["compare_curves.csv"] = to_csv(curve_rows(found.added))
     for name, text in texts.items():
@@ -259,7 +259,8 @@ def write_comparison(found: Comparison, directory: Path) -> dict[str, Path]:
     return {name: directory / name for name in texts}
 
 
-def _all_changes(found: Comparison) -> Iterator[tuple[str, Change]]:
-    yield from (("accuracy", c) for c in found.accuracies)
-    yield from (("accuracy of draws", c) for c in found.draw_accuracies)
-    yield from (("quantity", c) for c in found.quantities)
+def change_cells(found: Comparison) -> Iterator[CsvRow]:
+    """The rows of compare.csv; ``table`` is ``accuracy``, ``accuracy of draws`` or ``quantity``."""
+    tables = {"accuracy": found.accuracies, "accuracy of draws": found.draw_accuracies, "quantity": found.quantities}
+    for table, changes in tables.items():
+        yield from ({"table": table, **CHANGE.cells(change)} for change in changes)

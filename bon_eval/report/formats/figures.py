@@ -29,6 +29,7 @@ SETTINGS: dict[str, Any] = {
     "svg.fonttype": "path",
     "font.size": 10,
     "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # a dollar sign in a name is no formula
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,

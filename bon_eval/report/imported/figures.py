@@ -67,11 +67,16 @@ def draw_imported_panel(analysis: ImportedAnalysis, name: str, *, pyplot: bool =
             figure, axes = new_figure(len(analysis.histograms), pyplot=pyplot)
             histograms(analysis.histograms, figure, axes)
         return figure
+    what, why = why_absent(analysis, name)
+    raise ConfigError(f"the run is imported and there is no figure of {what}: {why}")
+
+
+def why_absent(analysis: ImportedAnalysis, name: str) -> tuple[str, str]:
+    """What a panel that the run cannot have shows, and why it has none."""
     lacking = absent(analysis.run)
     what, needs = _OTHERS[name]
     first = [lacking[need] for need in needs if need in lacking]
-    why = first or [lacking[need] for need in ESSENTIAL if need in lacking]
-    raise ConfigError(f"the run is imported and there is no figure of {what}: {'; '.join(why)}")
+    return what, "; ".join(first or [lacking[need] for need in ESSENTIAL if need in lacking])
 
 
 def _accuracy(analysis: ImportedAnalysis, figure: Figure, ax: Axes) -> None:

@@ -1,1 +1,1 @@
-"""Runs as Python values: sampled, read, shown in a notebook, as data frames, drawn."""
+"""Runs as Python values: sampled, read, compared, shown in a notebook, as data frames, drawn."""

@@ -70,6 +70,34 @@ def compute(analysis: Analysis, styles: Sequence[Style], most_scorers: int, figu
     legend_below(figure)
 
 
+def compute_of_runs(analyses: Sequence[Analysis], labels: Sequence[str], styles: Sequence[Style], ax: Axes) -> None:
+    """Draw best-of-n by the primary scorer and greedy of several runs. Use it within the settings.
+
+    Args:
+        analyses: of the runs.
+        labels: what they are called.
+        styles: one for each run.
+        ax: what it is drawn on.
+    """
+    lines = []
+    for k, (analysis, label, style) in enumerate(zip(analyses, labels, styles, strict=True)):
+        rows = [row for row in analysis.compute if row.draw is None and row.tokens.estimate > 0]
+        by_arm = {row.arm: (row,) for row in rows if row.arm in ("greedy", "sample")}
+        best = tuple(row for row in rows if (row.arm, row.by) == ("best-of-n", analysis.settings.primary_scorer))
+        [start] = by_arm.get("sample", (None,))
+        side = 1.0 + 0.04 * (k - (len(labels) - 1) / 2)
+        lines += [
+            _Line(f"best-of-n, {label}", style, best, side=side, start=start),
+            _Line(f"greedy, {label}", (style[0], "*", ""), by_arm.get("greedy", ()), side=side),
+        ]
+    for line in lines:
+        if line.rows:
+            _draw(ax, line)
+    _token_axis(ax, [row for line in lines for row in (line.start, *line.rows) if row is not None])
+    ax.set_ylabel("accuracy (%)")
+    ax.set_title("Best-of-n and greedy (bars: 95 % interval)", loc="left")
+
+
 def _fixed(
     analysis: Analysis, rows: Sequence[ComputeRow], styles: Sequence[Style], most_scorers: int
 ) -> Iterator[_Line]:

@@ -55,6 +55,13 @@ def test_the_readmes_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert json.loads((names["folder"] / "report.json").read_text())["analysis"]["ns"] == [1, 3]
     best = names["arms"][names["arms"]["arm"] == "best-of-n"].set_index(["n", "scorer"])["accuracy"]
     assert best[8, "log_likelihood"] == pytest.approx(names["accuracy"][2].mean())
+    assert repr(names["both"]).startswith(
+        "<Comparison of mixed and worked on arith: 12 problems, one sample of worked "
+    )
+    change = names["differences"].set_index("name").loc["accuracy.best_own"]
+    assert change["before"] == pytest.approx(names["accuracy"][2].mean())
+    assert json.loads((names["compared"] / "compare.json").read_text())["names"] == ["mixed", "worked"]
+    assert (tmp_path / "pass_at_k.png").stat().st_size > 10_000
 
 
 def test_importing_costs_nothing_and_run_is_a_package_and_a_function() -> None:
