@@ -11,7 +11,7 @@ TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 # would compile everything anew.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo test quick check install schemas squeeze squeeze-smollm2 clean
+.PHONY: demo test quick check docs install schemas squeeze squeeze-smollm2 clean
 
 demo: $(VENV)/installed
 	$(BIN)/bon-eval run --model arith-mixed --task arith --limit 200 --n 32 --draw low=temperature:0.25,n:8
@@ -38,10 +38,17 @@ check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/fill_docs.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # The schemas of report.json, compare.json and trajectory.json, from the rows in bon_eval/report.
 schemas: $(VENV)/installed
 	$(BIN)/python scripts/write_schemas.py
+
+# README and docs with their numbers from results/, and the site in build/site.
+docs: $(VENV)/installed
+	$(BIN)/python scripts/fill_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 install: $(VENV)/installed
 

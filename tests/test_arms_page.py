@@ -1,4 +1,4 @@
-"""docs/arms.md and the README show draws that are draws, and name what a report holds."""
+"""docs/arms.md and other pages show draws that are draws, and name what a report holds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bon_eval.draws import PARAMETERS, parse_draws
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "arms.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-GIVEN = sorted(set(re.findall(r"--draw ([a-z]+=[^\s`]+)", PAGE + README)))
+OTHERS = "".join((ROOT / p).read_text(encoding="utf-8") for p in ("README.md", "docs/running.md"))
+GIVEN = sorted(set(re.findall(r"--draw ([a-z]+=[^\s`]+)", PAGE + OTHERS)))
 
 
 @pytest.mark.parametrize("text", GIVEN)

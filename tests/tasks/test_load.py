@@ -76,11 +76,10 @@ def test_every_shipped_task_loads_under_its_own_name() -> None:
             assert pinned or (name, spec.dataset.revision) == ("gameof24", "main"), "pinned to a commit"
 
 
-def test_the_readme_lists_every_task_with_source_size_and_grader() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_page_lists_every_task_with_source_size_and_grader() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
     rows = {
-        m[1]: m[0]
-        for m in re.finditer(r"^\| `([a-z0-9_]+)`\*? \| .* \| .*\d.* \| `.*` \| .* \|$", readme, re.MULTILINE)
+        m[1]: m[0] for m in re.finditer(r"^\| `([a-z0-9_]+)`\*? \| .* \| .*\d.* \| `.*` \| .* \|$", page, re.MULTILINE)
     }
     assert sorted(rows) == list_tasks()
     for name, row in rows.items():

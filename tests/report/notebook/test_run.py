@@ -1,4 +1,4 @@
-"""A run in Python: sampled by a function, shown in a notebook, as frames and axes; README's block as it stands."""
+"""A run in Python: sampled by a function, shown in a notebook, as frames and axes; the page's block as it stands."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def sampled(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return bon_eval.run(**SMALL, n=4, draws=500, scorers=["log_likelihood", "shortest"], out=out)
 
 
-def test_the_readmes_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pages_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mpl.use("Agg")
     monkeypatch.chdir(tmp_path)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    [block] = re.findall(r"^```python\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
-    exec(compile(block, "README.md", "exec"), names)  # noqa: S102 (our own page)
+    exec(compile(block, "python.md", "exec"), names)  # noqa: S102 (our own page)
     assert repr(names["run"]).startswith(
         "<Run arith-mixed on arith: 12 problems x 8 samples, results/arith/arith-mixed/"
     )
