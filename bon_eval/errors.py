@@ -19,8 +19,8 @@ from __future__ import annotations
 import errno
 import os
 import traceback
-from collections.abc import Collection
-from contextlib import ContextDecorator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ContextDecorator, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -71,7 +71,15 @@ def one_line(error: BaseException) -> str:
     >>> one_line(ValueError("no such\\n  file"))
     'no such file'
     """
-    return " ".join(str(error).split())
+    return " ".join(text_of(error).split())
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an error; that of a foreign type may itself fail."""
+    try:
+        return str(error)
+    except Exception as failure:  # noqa: BLE001 (its `__str__` is anybody's code)
+        return f"its text cannot be had: {type(failure).__name__}"
 
 
 def first_line(error: BaseException) -> str:
@@ -80,7 +88,7 @@ def first_line(error: BaseException) -> str:
     >>> first_line(OSError("\\n  no such file\\nat all")), first_line(KeyError())
     ('no such file', 'KeyError')
     """
-    lines = [line for line in str(error).splitlines() if line.strip()]
+    lines = [line for line in text_of(error).splitlines() if line.strip()]
     return lines[0].strip() if lines else type(error).__name__
 
 
@@ -90,7 +98,7 @@ def reason(error: BaseException) -> str:
     >>> reason(KeyError("r")), reason(ValueError("no such\\n  file")), reason(RuntimeError())
     ("KeyError: 'r'", 'ValueError: no such file', 'RuntimeError')
     """
-    return shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
+    return shortened(f"{type(error).__name__}: {text_of(error)}".removesuffix(": "))
 
 
 def shortened(text: str) -> str:
@@ -147,6 +155,24 @@ class Boundary(ContextDecorator):
         if isinstance(error, Exception) and not isinstance(error, self._passing):
             kept = log_traceback(error, self._log)
             raise self._kind(f"{self._what}: {reason(error)}{kept}; {self._remedy}") from error
+
+
+@contextmanager
+def foreign_code(
+    told: Callable[[BaseException], BonEvalError], passing: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Around code of a user or of an installed plugin, which raises anything, also what is no `Exception`.
+
+    Args:
+        told: the error in its place, of what was raised. Ctrl-C passes through.
+        passing: what else does.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, *passing):
+        raise
+    except BaseException as error:
+        raise told(error) from error
 
 
 def log_traceback(error: BaseException, log: str | os.PathLike[str] | None) -> str:

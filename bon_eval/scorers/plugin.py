@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 
 import numpy as np
 
-from bon_eval.errors import BonEvalError, ConfigError, place, reason, unknown_name
+from bon_eval.errors import BonEvalError, ConfigError, foreign_code, place, reason, unknown_name
 from bon_eval.graders.workers.own_file import load_own, split_name
 from bon_eval.records import Pool, Response
 from bon_eval.scorers.base import Array, Scorer
@@ -65,13 +65,13 @@ def from_entry_point(name: str, known: list[str]) -> Scorer:
     offered = {point.name: point for point in entry_points(group=GROUP)}
     if name not in offered:
         raise ConfigError(unknown_name("scorer", name, [*known, *offered]) + ", or path.py:name")
-    try:
-        found = offered[name].load()
-    except (Exception, SystemExit) as error:  # foreign code raises anything
-        raise ConfigError(
+    with foreign_code(
+        lambda error: ConfigError(
             f"scorer {name!r} of {offered[name].value} cannot be imported ({reason(error)}{place(error)}); mend it or "
             "uninstall"
-        ) from error
+        )
+    ):
+        found = offered[name].load()
     module = sys.modules.get(offered[name].module)
     return _wrapped(found, name, getattr(module, "__file__", None))
 
@@ -119,14 +119,13 @@ class _ForeignScorer(Scorer):
 @contextmanager
 def _running(name: str, where: str, file: str | None) -> Iterator[None]:
     """Around a user's code: what it raises becomes one line with the line of the user's file that was reached last."""
-    try:
-        yield
-    except BonEvalError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise ConfigError(
+    with foreign_code(
+        lambda error: ConfigError(
             f"scorer {name!r} failed on {where}: {reason(error)}{place(error, file) or place(error)}; mend it"
-        ) from error
+        ),
+        passing=(BonEvalError,),
+    ):
+        yield
 
 
 def _number(value: object, name: str, where: str) -> float:

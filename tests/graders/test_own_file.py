@@ -89,6 +89,7 @@ def test_its_version_is_the_content(tmp_path: Path) -> None:
         (None, "f", r"mine\.py cannot be read \(No such file or directory\); give path\.py:name"),
         ("def f(:\n", "f", r"cannot be imported \(SyntaxError: .*\(mine\.py, line 1\)\); mend the file"),
         ("import no_such_thing\n", "f", r"cannot be imported \(ModuleNotFoundError: .*\(mine\.py, line 1\)"),
+        ("raise BaseException\n", "f", r"cannot be imported \(BaseException \(mine\.py, line 1\)\); mend the file"),
         (KINDS, "g", r"defines no 'g'; define a function of a response and a gold answer"),
         (KINDS, "constant", r"is a int; give a function of a response and a gold answer"),
     ],

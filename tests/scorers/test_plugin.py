@@ -43,6 +43,13 @@ def test_a_scorer_of_a_file_keeps_its_form_for_pools(tmp_path):
     assert found(R) == -6.0
 
 
+MUTE = """class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+raise Mute
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [
@@ -50,6 +57,9 @@ def test_a_scorer_of_a_file_keeps_its_form_for_pools(tmp_path):
         ("x = 1\n", "x", "is a int; give a function"),
         ("def f(:\n", "f", "cannot be imported"),
         ("import no_such_module_at_all\n", "f", "No module named"),
+        ("raise BaseException('out')\n", "f", r"cannot be imported \(BaseException: out \(mine\.py, line 1\)\)"),
+        ("import sys; sys.exit('x')\n", "f", r"cannot be imported \(SystemExit: x \(mine\.py, line 1\)\)"),
+        (MUTE, "f", r"\(Mute: its text cannot be had: RuntimeError \(mine\.py, line 4\)\)"),
     ],
 )
 def test_a_file_that_cannot_be_used(tmp_path, text, name, message):

@@ -6,7 +6,7 @@ import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from bon_eval.errors import GraderError, place, reason
+from bon_eval.errors import GraderError, foreign_code, place, reason
 from bon_eval.graders.base import Grade, Grader
 from bon_eval.graders.workers.own_file import content_version, is_file_name, load_own, shown_name, split_name
 
@@ -38,11 +38,11 @@ def load_plugin(name: str) -> Grader:
         packages = ", ".join(sorted(_package(p) for p in points)) or "no package"
         raise GraderError(f"grader {name!r} is offered by {packages}; exactly one must offer it")
     where = f"grader {name!r} of package {_package(points[0])} ({points[0].value})"
-    try:
+    with foreign_code(
+        lambda error: GraderError(f"{where} cannot be loaded: {reason(error)}{place(error)}; mend it or uninstall")
+    ):
         found = points[0].load()
         grader = found() if isinstance(found, type) else found
-    except (Exception, SystemExit) as error:  # foreign code raises anything; the user gets it in one line
-        raise GraderError(f"{where} cannot be loaded: {reason(error)}{place(error)}; mend it or uninstall") from error
     if not callable(grader) or any(not isinstance(getattr(grader, x, None), str) for x in ("name", "version")):
         raise GraderError(f"{where} is no grader; it needs name, version and __call__(response, gold) -> Grade")
     if grader.name != name:
@@ -60,13 +60,15 @@ class FileGrader:
 
     def __init__(self, name: str, version: str) -> None:
         found = load_own(name, "grader", "a response and a gold answer", GraderError)
-        try:
-            called = found() if isinstance(found, type) else found
-        except (Exception, SystemExit) as error:  # a user's code raises anything
+
+        def told(error: BaseException) -> GraderError:
             where = place(error, str(split_name(name)[0]))
-            raise GraderError(
+            return GraderError(
                 f"grader {name!r}: its class cannot be made without arguments ({reason(error)}{where}); mend the file"
-            ) from error
+            )
+
+        with foreign_code(told):
+            called = found() if isinstance(found, type) else found
         if not callable(called):
             raise GraderError(
                 f"grader {name!r} is a {type(found).__name__}; give a function of a response and a gold answer"

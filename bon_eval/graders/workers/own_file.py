@@ -9,7 +9,7 @@ import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
-from bon_eval.errors import BonEvalError, place, reason
+from bon_eval.errors import BonEvalError, foreign_code, place, reason
 
 
 def is_file_name(name: str) -> bool:
@@ -67,12 +67,12 @@ def load_own(name: str, kind: str, takes: str, error_type: type[BonEvalError]) -
         raise error_type(f"{kind} {name!r}: {path} is not a Python file; give path.py:name")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a user's code raises anything
-        raise error_type(
+    with foreign_code(
+        lambda error: error_type(
             f"{kind} {name!r}: {path} cannot be imported ({reason(error)}{place(error, str(path))}); mend the file"
-        ) from error
+        )
+    ):
+        spec.loader.exec_module(module)
     if not hasattr(module, attribute):
         raise error_type(f"{kind} {name!r}: {path} defines no {attribute!r}; define a function of {takes}")
     return getattr(module, attribute)
