@@ -169,9 +169,9 @@ def foreign_code(
     """
     try:
         yield
-    except (KeyboardInterrupt, *passing):
-        raise
     except BaseException as error:
+        if isinstance(error, (KeyboardInterrupt, *passing)):
+            raise
         raise told(error) from error
 
 
