@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
+
+from bon_eval.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -119,3 +123,27 @@ def test_the_citation_names_this_version() -> None:
 def test_the_readme_is_a_screen_and_a_half() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(re.sub(r"```.*?```|<!--.*?-->", "", text, flags=re.DOTALL).split()) < 1000
+
+
+def commands() -> list[tuple[str, str]]:
+    """Page and command of every line of code that calls the command line."""
+    found = []
+    for page in fill_docs.PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^(?: {4,}|\$ )(bon-eval .*)$", text, re.MULTILINE):
+            for part in re.split(r" && | \| ", re.sub(r" +# .*", "", line)):
+                if part.startswith("bon-eval "):
+                    found.append((page.name, part))
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_every_command_of_a_page_is_one(page: str, line: str) -> None:
+    """Commands and options exist; values are the page's own affair."""
+    words = shlex.split(line.removesuffix(" ...").replace(" ... ", " "))[1:]
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, f"{page}: there is no {words[0]}"
+        command = command.commands[words.pop(0)]
+    with click.Context(command, info_name="bon-eval") as context:
+        command.make_parser(context).parse_args(words)
