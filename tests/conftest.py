@@ -22,12 +22,15 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from heartbeat import heartbeat as heartbeat
 
 from bon_eval.records import Pool, Problem
 from bon_eval.store.reader import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY_FIXTURES = {"chromium", "hub", "open_page", "serve", "smollm2", "smollm2_lora"}
+SLOWEST_MS = 300_000.0
+"""How long the browser may take for anything, in milliseconds."""
 REQUIRE_VLLM = os.environ.get("BON_EVAL_REQUIRE_VLLM") == "1"
 
 
@@ -208,7 +211,7 @@ def wait_for_parts() -> Callable[..., None]:
 
     def wait(process: subprocess.Popen[str], folder: Path, more: int = 3, pattern: str = "responses/part-*") -> None:
         before = len(list(folder.glob(pattern)))
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while len(list(folder.glob(pattern))) < before + more:
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
@@ -242,10 +245,10 @@ class Served:
             self.process = subprocess.Popen(
                 command, stdout=file, stderr=file, env=os.environ | quiet, start_new_session=True
             )
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=60):
                     return
             except OSError:
                 assert self.process.poll() is None, log.read_text(errors="replace")[-2000:]
@@ -302,7 +305,9 @@ def chromium() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet], timeout=SLOWEST_MS
+        )
         yield browser
         browser.close()
 
@@ -313,6 +318,7 @@ def open_page(chromium: Any) -> Callable[..., tuple[Any, list[str]]]:
 
     def opened(path: Path, **options: Any) -> tuple[Any, list[str]]:
         tab = chromium.new_page(**options)
+        tab.set_default_timeout(SLOWEST_MS)
         trouble: list[str] = []
         tab.on("console", lambda message: trouble.append(f"console: {message.text}"))
         tab.on("pageerror", lambda error: trouble.append(f"error: {error}"))
