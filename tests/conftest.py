@@ -23,12 +23,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from heartbeat import heartbeat as heartbeat
+from hypothesis import HealthCheck, settings
 
 from bon_eval.records import Pool, Problem
 from bon_eval.store.reader import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY_FIXTURES = {"chromium", "hub", "open_page", "serve", "smollm2", "smollm2_lora"}
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 SLOWEST_MS = 300_000.0
 """How long the browser may take for anything, in milliseconds."""
 REQUIRE_VLLM = os.environ.get("BON_EVAL_REQUIRE_VLLM") == "1"
@@ -225,7 +228,8 @@ class Served:
 
     def __init__(self, model_dir: Path, name: str, folder: Path, *args: str, port: int = 0) -> None:
         self.model_dir, self.name, self._folder, self._args = model_dir, name, folder, args
-        self.port = port or free_port()
+        self._reserved = reserved(port)
+        self.port = int(self._reserved.getsockname()[1])
         self.start()
 
     @property
@@ -262,11 +266,15 @@ class Served:
         self.process.wait()
 
 
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def reserved(port: int = 0) -> socket.socket:
+    """A socket on a port of the loopback address that nobody else is given as long as it is open.
+
+    It does not listen, so that a server, which reuses addresses, may, and may again when it was killed.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", port))
+    return holder
 
 
 @pytest.fixture(scope="session")

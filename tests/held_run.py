@@ -75,9 +75,13 @@ class HeldRun:
         """Return once standard error has this text: a signal, say, was taken in."""
         self._wait_for(lambda: text in self.stderr)
 
+    def go_on(self) -> None:
+        """Let it go on."""
+        (self._place / "go on").touch()
+
     def end(self) -> tuple[int, str]:
         """Let it go on to its end; exit code and standard error."""
-        (self._place / "go on").touch()
+        self.go_on()
         code = self.process.wait(LONG_S)
         return code, self.stderr
 

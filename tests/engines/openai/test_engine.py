@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from heartbeat import Heartbeat
+from held_run import HeldRun
 from pools import only_pool
 from proxy import proxy
 
@@ -399,16 +400,16 @@ def test_a_cache_in_between_is_found(served_mixed: Any) -> None:
 
 
 def bon_eval(url: str, out: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    return started([*command_of(url, out), *args])
+    return started([*PYTHON, *arguments_of(url, out), *args])
 
 
 def started(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment_of())
 
 
-def command_of(url: str, out: Path) -> list[str]:
-    command = [*PYTHON, "run", "--base-url", url, "--model", "arith-mixed"]
-    return [*command, "--task", "arith", "--draws", "200", "--out", str(out)]
+def arguments_of(url: str, out: Path) -> list[str]:
+    arguments = ["run", "--base-url", url, "--model", "arith-mixed"]
+    return [*arguments, "--task", "arith", "--draws", "200", "--out", str(out)]
 
 
 def environment_of() -> dict[str, str]:
@@ -482,9 +483,7 @@ def test_a_served_model_scores_another_run(sampled: tuple[Path, str], served_mix
         assert max(abs(a - b) for a, b in zip(row["token_logprobs"], own, strict=True)) < 1e-3
 
 
-def test_another_model_under_the_same_name_does_not_go_on_with_a_run(
-    served_mixed: Any, tmp_path: Path, wait_for_parts: Callable[..., None]
-) -> None:
+def test_another_model_under_the_same_name_does_not_go_on_with_a_run(served_mixed: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
 
     def other(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
@@ -497,15 +496,7 @@ def test_another_model_under_the_same_name_does_not_go_on_with_a_run(
                     entry[token] -= 0.75
         return answer
 
-    process = subprocess.Popen(
-        [*command_of(served_mixed.base_url, out), "--n", "32", "--limit", "200"],
-        env=environment_of(),
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    wait_for_parts(process, out, 3)
-    process.kill()
-    process.wait()
+    HeldRun(out, 3, *arguments_of(served_mixed.base_url, out), "--n", "32", "--limit", "200").killed()
     before = stored(out)
     with proxy(served_mixed.base_url, other) as url:
         done = bon_eval(url, out, "--n", "32", "--limit", "200")
@@ -527,23 +518,19 @@ def test_another_model_under_the_same_name_does_not_go_on_with_a_run(
     assert stored(out) == before
 
 
-def test_a_server_that_is_killed_in_mid_stream_and_started_again(
-    served_mixed: Any, tmp_path: Path, wait_for_parts: Callable[..., None]
-) -> None:
+def test_a_server_that_is_killed_in_mid_stream_and_started_again(served_mixed: Any, tmp_path: Path) -> None:
     server, out = served_mixed, tmp_path / "run"
-    command = [*command_of(server.base_url, out), "--n", "16", "--limit", "100", "--engine-arg", "concurrency=64"]
-    process = subprocess.Popen(
-        command, env=environment_of(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    wait_for_parts(process, out, 5)
+    arguments = [*arguments_of(server.base_url, out), "--n", "16", "--limit", "100", "--engine-arg", "concurrency=64"]
+    held = HeldRun(out, 5, *arguments)
+    held.wait_until_held()
     server.kill()
     before = stored(out)
     assert len(before) < 100 * 17
-    time.sleep(1.0)
-    assert process.poll() is None, "the run waits for the server"
+    held.go_on()
+    held.wait_until_said("trying again")
     server.start()
-    _, stderr = process.communicate(timeout=1200)
-    assert process.returncode == 0, stderr
+    code, stderr = held.end()
+    assert code == 0, stderr
     assert "trying again for up to 600 s" in stderr
     table = stored(out)
     assert len(table) == 100 * 17
