@@ -22,12 +22,18 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from heartbeat import heartbeat as heartbeat
+from hypothesis import HealthCheck, settings
 
 from bon_eval.records import Pool, Problem
 from bon_eval.store.reader import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY_FIXTURES = {"chromium", "hub", "open_page", "serve", "smollm2", "smollm2_lora"}
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+SLOWEST_MS = 300_000.0
+"""How long the browser may take for anything, in milliseconds."""
 REQUIRE_VLLM = os.environ.get("BON_EVAL_REQUIRE_VLLM") == "1"
 
 
@@ -222,7 +228,7 @@ def wait_for_parts() -> Callable[..., None]:
 
     def wait(process: subprocess.Popen[str], folder: Path, more: int = 3, pattern: str = "responses/part-*") -> None:
         before = len(list(folder.glob(pattern)))
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while len(list(folder.glob(pattern))) < before + more:
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
@@ -236,7 +242,8 @@ class Served:
 
     def __init__(self, model_dir: Path, name: str, folder: Path, *args: str, port: int = 0) -> None:
         self.model_dir, self.name, self._folder, self._args = model_dir, name, folder, args
-        self.port = port or free_port()
+        self._reserved = reserved(port)
+        self.port = int(self._reserved.getsockname()[1])
         self.start()
 
     @property
@@ -256,10 +263,10 @@ class Served:
             self.process = subprocess.Popen(
                 command, stdout=file, stderr=file, env=os.environ | quiet, start_new_session=True
             )
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 900
         while True:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5):
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=60):
                     return
             except OSError:
                 assert self.process.poll() is None, log.read_text(errors="replace")[-2000:]
@@ -273,11 +280,15 @@ class Served:
         self.process.wait()
 
 
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def reserved(port: int = 0) -> socket.socket:
+    """A socket on a port of the loopback address that nobody else is given as long as it is open.
+
+    It does not listen, so that a server, which reuses addresses, may, and may again when it was killed.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", port))
+    return holder
 
 
 @pytest.fixture(scope="session")
@@ -316,7 +327,9 @@ def chromium() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")
     quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", *quiet], timeout=SLOWEST_MS
+        )
         yield browser
         browser.close()
 
@@ -327,6 +340,7 @@ def open_page(chromium: Any) -> Callable[..., tuple[Any, list[str]]]:
 
     def opened(path: Path, **options: Any) -> tuple[Any, list[str]]:
         tab = chromium.new_page(**options)
+        tab.set_default_timeout(SLOWEST_MS)
         trouble: list[str] = []
         tab.on("console", lambda message: trouble.append(f"console: {message.text}"))
         tab.on("pageerror", lambda error: trouble.append(f"error: {error}"))

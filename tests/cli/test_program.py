@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from example_run import FAST, LIMIT, RUN, N
+from held_run import HeldRun
 
 from bon_eval.cli import main
 from bon_eval.cli.options import chat_of, engine_args
@@ -84,16 +82,7 @@ def test_the_same_command_again_samples_nothing(bon_eval_here: Command, finished
 @pytest.mark.slow
 def test_kill_and_resume_equals_an_uninterrupted_store(bon_eval: Command, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "bon_eval.cli", *RUN, *FAST, "--n", "48", "--limit", "40", "--out", str(out)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    deadline = time.monotonic() + 120
-    while len(list(out.glob("responses/part-*"))) < 8:
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    HeldRun(out, 8, *RUN, *FAST, "--n", "48", "--limit", "40", "--out", str(out)).killed()
     stored = {(r.problem_id, r.arm, r.index): r for r in iter_responses(out)}
     assert 0 < len(stored) < 40 * 49
     done = bon_eval(*RUN, *FAST, "--n", "48", "--limit", "40", "--out", out)

@@ -35,6 +35,17 @@ REPEATED = [
     ),
     *("true or ", "true ", "not true ", "the statement is ", "statement is not"),
 ]
+SLOWEST = 50
+"""Most processor time for a text, in that of `loop`, which takes longer on a slow or busy machine, too."""
+
+
+def loop() -> float:
+    start = time.process_time()
+    for _ in range(2_000_000):
+        pass
+    return time.process_time() - start
+
+
 BRACKETS = "(" * 5_000 + ")" * 5_000
 SINGLE = [
     "",
@@ -63,7 +74,8 @@ def test_repeated_text_is_graded_quickly(name: str, piece: str) -> None:
         start = time.process_time()
         grade = grader(text, GOLDS[name])
         grader.strict(text)
-        assert time.process_time() - start < 1.0
+        used = time.process_time() - start
+        assert used < 1.0 or used < SLOWEST * loop(), "of text that is read once or twice"
         assert grade.correct in (True, False, None)
         if grade.answer is not None:
             assert len(grade.answer) <= 2_000

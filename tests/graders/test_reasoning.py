@@ -97,4 +97,4 @@ def test_markers_of_a_task_stand_in_place_of_the_usual_ones() -> None:
 def test_linear_in_the_response(unit: str) -> None:
     start = time.process_time()
     reasoning_of().split(unit * (1_000_000 // len(unit)))
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 300  # in quadratic time it would be hours

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from held_run import HeldRun
 
 from bon_eval.analysis.settings import check_comparison_draws
 from bon_eval.analysis.two_runs.comparison import compare_runs
@@ -159,32 +158,20 @@ def test_the_same_command_again_samples_and_scores_nothing(
 
 @pytest.mark.slow
 def test_stopped_in_the_tuned_run_and_killed_in_the_base_run_it_resumes(
-    bon_eval: Command, cold: Path, tmp_path: Path, wait_for_parts: Callable[..., None]
+    bon_eval: Command, cold: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "bon_eval.cli", *RUN, *ON_TRANSFORMERS, "--after", str(cold)]
+    def held(model: str, *more: str) -> HeldRun:
+        command = [*RUN, *ON_TRANSFORMERS, "--after", str(cold), *more]
+        return HeldRun(tmp_path / "results/arith" / model, 1, *command, cwd=tmp_path)
 
-    def stop(parts: str, signum: int, *more: str) -> tuple[int, str]:
-        process = subprocess.Popen(
-            [*command, *more],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-        wait_for_parts(process, tmp_path / "results/arith" / parts, 1, "*/responses/part-*")
-        process.send_signal(signum)
-        _, stderr = process.communicate(timeout=120)
-        return process.returncode, stderr
-
-    code, stderr = stop("cold", signal.SIGINT, "--engine-arg", "batch_size=9")
+    code, stderr = held("cold", "--engine-arg", "batch_size=9").signalled(signal.SIGINT)
     assert code == 130
     assert "will be finished and stored" in stderr
     assert "Traceback" not in stderr
     [tuned] = tmp_path.glob("results/arith/cold/*")
     assert 0 < len(list(iter_responses(tuned))) < LIMIT * (N + 1)
     assert not list(tmp_path.glob("results/arith/arith-mixed/*/responses/part-*")), "the base run is not begun"
-    stop("arith-mixed", signal.SIGKILL)
+    held("arith-mixed").killed()
     kept = {p: {(r.problem_id, r.arm, r.index): r for r in iter_responses(p)} for p in directories(tmp_path)}
     done = bon_eval(*RUN, *ON_TRANSFORMERS, "--after", cold, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner
+from held_run import HeldRun
 
 from bon_eval.cli import main
 from bon_eval.errors import ConfigError, TaskError
@@ -193,21 +194,12 @@ def test_one_load_for_all_tasks_and_only_what_is_owed_again(two_tasks: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_stopped_group_goes_on(two_tasks: Path, wait_for_parts: Callable[..., None]) -> None:
+def test_a_stopped_group_goes_on(two_tasks: Path) -> None:
     args = ["--model", "arith-mixed", "--task", "group.yaml", "--out", "out", "--n", "200", "--engine-arg"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bon_eval.cli", "run", "--engine", "transformers", *args, "batch_size=8"],
-        cwd=two_tasks,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
     out = two_tasks / "out"
-    wait_for_parts(process, out / "second", 1)
-    process.terminate()
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 143
+    held = HeldRun(out / "second", 1, "run", "--engine", "transformers", *args, "batch_size=8", cwd=two_tasks)
+    code, stderr = held.signalled(signal.SIGTERM)
+    assert code == 143
     assert "will be finished and stored" in stderr
     assert (out / "first" / "grades.parquet").is_file()
     kept = list(iter_responses(out / "second"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import sys
 import termios
 import threading
@@ -16,9 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from heartbeat import Heartbeat
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -26,6 +29,7 @@ pytest.importorskip("transformers")
 from bon_eval.engines.base import EngineSpec, Pulse
 from bon_eval.engines.models import ASSETS
 from bon_eval.engines.transformers import TransformersEngine
+from bon_eval.engines.transformers.decode import Decoder
 from bon_eval.records import ForcedSequence, Response
 from bon_eval.run.console import progress as console
 from bon_eval.run.console.progress import Progress, Rate
@@ -68,13 +72,24 @@ def sampled(engine: TransformersEngine, out: Path, *, quiet: bool = False) -> li
 
 
 @pytest.fixture
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "LINE_S", 0.1)
-    monkeypatch.setattr(console, "BAR_S", 0.1)
+def paced(heartbeat: Heartbeat) -> Iterator[pytest.MonkeyPatch]:
+    """Every thirtieth step waits until it was shown what the steps before have made, however fast they are."""
+    made, step = 0, Decoder._step
+
+    def shown(decoder: Decoder) -> None:
+        nonlocal made
+        made += 1
+        if made % 30 == 0:
+            heartbeat.shown()
+        step(decoder)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Decoder, "_step", shown)
+        yield patch
 
 
 def test_lines_count_tokens_before_the_first_response_and_nothing_else_changes(
-    fast: None, engine: TransformersEngine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    paced: pytest.MonkeyPatch, engine: TransformersEngine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     responses = sampled(engine, tmp_path / "told")
     lines = capfd.readouterr().err.splitlines()
@@ -86,10 +101,11 @@ def test_lines_count_tokens_before_the_first_response_and_nothing_else_changes(
     early = [count for line, count in zip(lines, counts, strict=True) if "response" not in line]
     assert len(set(early)) >= 3, "it counts while nothing is finished"
     assert counts == sorted(counts)
-    assert 0 < early[0] < early[-1] <= counts[-1] == sum(r.n_tokens for r in responses)
+    assert early[0] < early[-1] <= counts[-1] == sum(r.n_tokens for r in responses)
     assert any(m and m[3] == str(len(responses)) and m[1] == "0" and m[2] != "0" for m in found)
     assert f"{len(responses)} responses, 0 s left" in lines[-1]
     assert "in the engine" not in lines[-1]
+    paced.undo()
     assert sampled(engine, tmp_path / "quiet", quiet=True) == responses
     assert capfd.readouterr().err == ""
 
@@ -116,13 +132,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch, *, columns: int = 150, read: bool 
         yield seen
         if not read:
             reader.start()
-    reader.join(10)
+    reader.join(300)
     os.close(own)
 
 
 @pytest.mark.parametrize("columns", [80, 0])
 def test_a_terminal_has_one_line_that_moves_before_the_first_response(
-    fast: None, engine: TransformersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+    paced: None, engine: TransformersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     with terminal(monkeypatch, columns=columns) as seen:
         sampled(engine, tmp_path / "run")
@@ -133,7 +149,7 @@ def test_a_terminal_has_one_line_that_moves_before_the_first_response(
 
 
 def test_forcing_counts_the_tokens_that_it_has_scored(
-    fast: None, engine: TransformersEngine, capfd: pytest.CaptureFixture[str]
+    heartbeat: Heartbeat, engine: TransformersEngine, capfd: pytest.CaptureFixture[str]
 ) -> None:
     sequences = [ForcedSequence(str(k), (5, 6, 7, 8 + k % 3), tuple(range(9, 9 + 40))) for k in range(600)]
     before = engine.pulse.tokens
@@ -158,55 +174,78 @@ class Broken:
         return Pulse(0, 0, 0)
 
 
-def test_a_progress_that_fails_says_so_once_and_the_work_goes_on(fast: None, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_progress_that_fails_says_so_once_and_the_work_goes_on(
+    heartbeat: Heartbeat, capfd: pytest.CaptureFixture[str]
+) -> None:
     engine: Any = Broken()
+    said = "sampling: no progress is shown from here on (out of order); the work goes on"
     with Progress(3, label="sampling", unit="problems", engine=engine) as progress:
         for _ in range(3):
-            time.sleep(0.15)
+            assert heartbeat.said(said)
             progress.advance(1)
-    assert capfd.readouterr().err.splitlines() == [
-        "sampling: no progress is shown from here on (out of order); the work goes on"
-    ]
+    assert capfd.readouterr().err.splitlines() == [said]
 
 
-def test_a_terminal_that_takes_nothing_does_not_hold_up_the_work(fast: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_takes_nothing_does_not_hold_up_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal is read when all is over, and not before."""
     monkeypatch.setattr(console, "CLOSE_S", 0.5)
     monkeypatch.setattr(console, "BAR_S", 0.001)
     with terminal(monkeypatch, read=False):
         began = time.monotonic()
         with Progress(10**6, label="sampling", unit="problems") as progress:
-            while time.monotonic() - began < 3:
+            while select.select([], [sys.stderr], [], 0)[1]:
+                assert time.monotonic() - began < 300, "the terminal is never full"
                 progress.advance(1)
                 time.sleep(0.001)
-        ended = time.monotonic()
+            progress.advance(1)
         hanging = progress._thread.is_alive()
     assert hanging, "the terminal was full"
-    assert ended - began < 5
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_the_thread_ends_with_the_work_however_that_ends(
-    fast: None, error: type[BaseException], capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException], capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(console, "LINE_S", 600.0)
+    monkeypatch.setattr(console, "CLOSE_S", 300.0)
     with pytest.raises(error), Progress(3, label="sampling", unit="problems") as progress:
         raise error
     assert not progress._thread.is_alive()
     assert capfd.readouterr().err == "", "nothing looks like an end"
 
 
-def test_what_is_brief_and_soon_over_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_is_brief_and_soon_over_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "LINE_S", 600.0)
     with Progress(1, label="checking", unit="responses", brief=True) as progress:
         progress.advance(1)
     assert capfd.readouterr().err == ""
 
 
+class Clock:
+    """Time goes by while it is waited for, and only then; at 900 s the work is over."""
+
+    def __init__(self) -> None:
+        self.now, self.waits = 0.0, list[float]()
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.now += seconds
+        return self.now >= 900
+
+
 def test_lines_are_seldom_in_a_long_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(console, "LINE_S", 0.05)
-    monkeypatch.setattr(console, "OFTEN_S", 0.4)
-    monkeypatch.setattr(console, "SELDOM_S", 60.0)
-    with Progress(1, label="sampling", unit="problems"):
-        time.sleep(1.0)
-    assert 2 <= len(capfd.readouterr().err.splitlines()) <= 9, "of 0.4 s, and the last"
+    clock: Any = Clock()
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=clock.monotonic))
+    progress = Progress(1, label="sampling", unit="problems")
+    progress._over, progress._whole = clock, True
+    progress._print_lines()
+    assert clock.waits == [console.LINE_S] * 120 + [console.SELDOM_S] * 10
+    assert len(capfd.readouterr().err.splitlines()) == 120 + 9 + 1, "and the last"
 
 
 def test_the_rate_is_that_of_the_last_half_minute() -> None:

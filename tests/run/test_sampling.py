@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -43,9 +44,11 @@ N = 32
 SLOW = """
 import sys, time
 from bon_eval.engines.transformers import decode
-step = decode.Decoder._step
+step, made = decode.Decoder._step, 0
 def slowly(self):
-    time.sleep({seconds})
+    global made
+    made += 1
+    time.sleep({seconds} if made <= {steps} else {then})
     step(self)
 decode.Decoder._step = slowly
 from bon_eval.cli import main
@@ -59,15 +62,25 @@ def arguments(out: Path, *more: str) -> list[str]:
     return ["run", *job, "--engine", "transformers", *more, "--out", str(out)]
 
 
-def slow(out: Path, *more: str, seconds: float) -> subprocess.Popen[str]:
-    """A run that takes so long for each of its steps."""
+def slow(out: Path, *more: str, seconds: float, steps: int = 1000, then: float = 0.0) -> subprocess.Popen[str]:
+    """A run that takes so long for each of its first steps, and then another time for each."""
     return subprocess.Popen(
-        [sys.executable, "-c", SLOW.format(seconds=seconds), *arguments(out, *more)],
+        [sys.executable, "-c", SLOW.format(seconds=seconds, steps=steps, then=then), *arguments(out, *more)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )
+
+
+def said_so(process: subprocess.Popen[str]) -> str:
+    """Standard error up to the line that says that the first signal was taken in."""
+    assert process.stderr is not None
+    lines: list[str] = []
+    while not lines or "stopping: " not in lines[-1]:
+        lines.append(process.stderr.readline())
+        assert lines[-1], lines
+    return "".join(lines)
 
 
 def rows(out: Path) -> dict[tuple[str, int], Response]:
@@ -96,10 +109,14 @@ def finish(out: Path, bon_eval: Any, kept: dict[tuple[str, int], Response]) -> N
 def test_a_kill_in_mid_pool_loses_only_what_is_not_finished(
     tmp_path: Path, wait_for_parts: Wait, bon_eval: Any
 ) -> None:
+    """After ten of twenty steps, long enough for what is held to be stored, it stands still until it is killed."""
     out = tmp_path / "run"
-    process = slow(out, seconds=0.7)
+    process = slow(out, seconds=0.7, steps=10, then=3600)
     wait_for_parts(process, out, 1)
-    time.sleep(3)  # what else is short, and is held for two seconds
+    deadline = time.monotonic() + 600
+    while sum(r.arm == "sample" for r in iter_responses(out)) <= 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     process.kill()
     process.communicate()
     kept = rows(out)
@@ -119,9 +136,11 @@ def test_the_first_signals_give_back_what_is_not_begun(tmp_path: Path, wait_for_
     process = slow(out, "--engine-arg", "batch_size=8", seconds=0.3)
     wait_for_parts(process, out, 1)
     process.terminate()
-    time.sleep(0.1)
+    stderr = said_so(process)
     process.terminate()
-    _, stderr = process.communicate(timeout=120)
+    process.wait(600)
+    assert process.stderr is not None
+    stderr += process.stderr.read()
     assert process.returncode == 143, stderr
     told = re.search(r"stopping: (\d) responses that are begun will be finished and stored, (\d+) that are not", stderr)
     assert told, stderr
@@ -141,21 +160,24 @@ def test_a_second_signal_stops_at_once_and_what_has_finished_is_stored(
     tmp_path: Path, wait_for_parts: Wait, bon_eval: Any
 ) -> None:
     out = tmp_path / "run"
-    process = slow(out, seconds=0.8)
+    # The second half of a response takes minutes, so that the second signal comes before its end.
+    process = slow(out, seconds=0.8, steps=8, then=12)
     wait_for_parts(process, out, 1)
     process.send_signal(signal.SIGINT)
+    stderr = said_so(process)
     time.sleep(TOGETHER + 0.2)
     assert process.poll() is None
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - began < 6
+    process.wait(600)
+    assert process.stderr is not None
+    stderr += process.stderr.read()
     assert process.returncode == 130, stderr
     assert "stopping at once: what has finished is stored" in stderr
     assert "Traceback" not in stderr
     kept = rows(out)
     short = sum(r.arm == "sample" for r in kept.values())
     assert 5 < short < N - 2
+    assert max(r.n_tokens for r in kept.values() if r.arm == "sample") < 20, "it waits for nothing"
     assert sessions(out)[0]["ended"] == "at once"
     assert sessions(out)[0]["responses"] == len(kept)
     finish(out, bon_eval, kept)
@@ -222,17 +244,19 @@ def test_pieces_in_any_order_give_the_same_run(
 def test_what_is_held_is_stored_while_nothing_finishes(
     engine: TransformersEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "HOLD_S", 0.4)
     seen: list[int] = []
+    now = 0.0
+    monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic=lambda: now))
 
     class Idle(Reordered):
         def sample(self, requests: Iterable[Request], *, use_adapter: bool = True) -> Iterator[list[Response]]:
             finished = [r for piece in self._engine.sample(requests) for r in piece]
             pool = sorted((r for r in finished if r.arm == "sample"), key=lambda r: r.index)
+            nonlocal now
             for piece in ([pool[0]], [pool[1]], [pool[2]], [], []):
                 yield piece
                 seen.append(sum(1 for _ in iter_responses(tmp_path / "run")))
-                time.sleep(0.5 if len(seen) > 2 else 0)
+                now += sampling.HOLD_S if len(seen) > 2 else sampling.HOLD_S / 4
             yield [r for r in finished if r not in pool[:3]]
 
     sampled(Idle(engine, 4), engine, tmp_path / "run")

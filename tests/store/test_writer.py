@@ -369,27 +369,36 @@ def test_kill_at_any_moment_loses_and_repeats_nothing(tmp_path: Path) -> None:
     """kill -9 again and again while a run is written; in the end the table is that of an uninterrupted run."""
     script = (
         "import sys; sys.path[:0] = [sys.argv[1], sys.argv[1] + '/..']; from test_writer import *\n"
-        "with open_store(Path(sys.argv[2])) as s: fill(s, lambda: print('one more', flush=True))"
+        "def said(): print('one more', flush=True); sys.stdin.readline()\n"
+        "with open_store(Path(sys.argv[2])) as s: fill(s, said)"
     )
     rng = random.Random(0)
     run = tmp_path / "run"
     kills = 0
     for _ in range(20):
         process = subprocess.Popen(
-            [sys.executable, "-c", script, str(Path(__file__).parent), str(run)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, str(Path(__file__).parent), str(run)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
+        assert process.stdin is not None
         assert process.stdout is not None
-        # Somewhere in the append that follows, which takes as long as those before: a busy machine changes nothing.
+        # Somewhere in the append that follows, which takes as long as those before, and after it nothing is begun.
         times = []
         for _ in range(rng.randint(3, 90)):
             if not process.stdout.readline():
                 break
             times.append(time.monotonic())
+            process.stdin.write("\n")
+            process.stdin.flush()
         else:
             time.sleep(rng.uniform(0, 1) * (times[-1] - times[0]) / (len(times) - 1))
             process.send_signal(signal.SIGKILL)
+        code = process.wait()
+        process.stdin.close()
         process.stdout.close()
-        if process.wait() == 0:
+        if code == 0:
             break
         assert process.returncode == -signal.SIGKILL
         kills += 1

@@ -49,7 +49,7 @@ def test_files_are_there_readable_and_small() -> None:
 
 def test_script_makes_the_shipped_data_again(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "train_arith.py"), "data", "--out", str(tmp_path)]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "7"}, timeout=120)
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": "7"}, timeout=1200)
     for split in ("test.jsonl", "train.jsonl"):
         assert (tmp_path / "arith" / split).read_bytes() == (ASSETS / "arith" / split).read_bytes()
 

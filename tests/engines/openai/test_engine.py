@@ -10,19 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from heartbeat import Heartbeat
+from held_run import HeldRun
 from pools import only_pool
-from toy_server import JsonHandler, on_loopback
+from proxy import proxy
 
 from bon_eval.engines.base import EngineSpec, Pulse
 from bon_eval.engines.models import ASSETS
@@ -168,11 +166,12 @@ def test_it_works_where_an_event_loop_runs_already(served_mixed: Any) -> None:
 
 def test_what_is_on_its_way_is_given_up_when_the_caller_stops(served_mixed: Any) -> None:
     pools: list[int] = []
+    over = threading.Event()
 
     def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
         if body["max_tokens"] == 96 and body["n"] > 1:
             pools.append(body["n"])
-            time.sleep(30)
+            over.wait(600)
         return forward(body)
 
     with proxy(served_mixed.base_url, play) as url:
@@ -180,7 +179,8 @@ def test_what_is_on_its_way_is_given_up_when_the_caller_stops(served_mixed: Any)
         with engine(url, max_n=3, concurrency=8) as opened:
             stream = opened.sample(requests())
             assert any(stream)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 300
+        over.set()
     assert len(pools) < 5, "no more than the window was asked for"
 
 
@@ -225,44 +225,6 @@ def test_log_probs_of_the_tempered_distribution_are_refused(serve: Callable[...,
     server.kill()
 
 
-Play = Callable[[str, dict[str, Any], Callable[[dict[str, Any]], dict[str, Any]]], Any]
-
-
-@contextmanager
-def proxy(target: str, play: Play) -> Iterator[str]:
-    """A server in front of the real one: `play(path, body, forward)` answers every POST.
-
-    It returns the JSON of the answer, (status, headers, bytes), or None to hang up in the middle of an answer.
-    """
-
-    class Handler(JsonHandler, BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            with urllib.request.urlopen(target.removesuffix("/v1") + self.path) as answer:
-                self.send(200, {}, answer.read())
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-
-            def forward(changed: dict[str, Any]) -> dict[str, Any]:
-                url = target.removesuffix("/v1") + self.path
-                sent = urllib.request.Request(url, json.dumps(changed).encode(), {"Content-Type": "application/json"})
-                with urllib.request.urlopen(sent) as answer:
-                    return json.loads(answer.read())
-
-            played = play(self.path, body, forward)
-            if played is None:
-                self.send(200, {"Content-Length": "100000"}, b'{"choices": [')
-                self.close_connection = True
-                self.connection.shutdown(2)
-            elif isinstance(played, dict):
-                self.send(200, {}, json.dumps(played).encode())
-            else:
-                self.send(*played)
-
-    with on_loopback(Handler) as url:
-        yield f"{url}/v1"
-
-
 def test_no_more_requests_at_once_than_connections(served_mixed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bon_eval.engines.openai.engine._MOST_REQUESTS", 12)
     lock, now, most = threading.Lock(), 0, 0
@@ -276,7 +238,7 @@ def test_no_more_requests_at_once_than_connections(served_mixed: Any, monkeypatc
             if now > 6:
                 many.set()
         if asked.is_set():
-            many.wait(30)  # however slow the machine is, those that are sent at once are there together
+            many.wait(300)  # however slow the machine is, those that are sent at once are there together
         answer = forward(body)
         with lock:
             now -= 1
@@ -290,18 +252,17 @@ def test_no_more_requests_at_once_than_connections(served_mixed: Any, monkeypatc
 
 
 def test_while_the_server_holds_its_answers_back_progress_says_what_is_awaited(
-    served_mixed: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    served_mixed: Any, heartbeat: Heartbeat, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bon_eval.run.console.progress.LINE_S", 0.05)
-    answering = threading.Event()
+    """It does so until three lines have said it."""
+    held = "sampling: 0/108 responses, 108 responses awaited from the server, 0 tokens in those that came, "
 
     def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
         answer = forward(body)
-        assert body["max_tokens"] < 96 or answering.wait(60)
+        assert body["max_tokens"] < 96 or heartbeat.said(held, 3)
         return answer
 
     with proxy(served_mixed.base_url, play) as url, engine(url, max_n=3) as served:
-        threading.Timer(0.5, answering.set).start()
         with Progress(108, label="sampling", unit="responses", engine=served) as progress:
             responses = []
             for finished in served.sample(requests()):
@@ -310,15 +271,15 @@ def test_while_the_server_holds_its_answers_back_progress_says_what_is_awaited(
         total = sum(r.n_tokens for r in responses)
         assert served.pulse == Pulse(total, 0, 0, live=False)
     lines = capfd.readouterr().err.splitlines()
-    held = "sampling: 0/108 responses, 108 responses awaited from the server, 0 tokens in those that came, "
     assert sum(line.startswith(held) for line in lines) >= 3, lines
     assert f"108/108 responses, {total:,} tokens in those that came, " in lines[-1]
     assert lines[-1].endswith(", 0 s left")
 
 
 def test_a_busy_failing_and_hanging_server_is_tried_again(served_mixed: Any) -> None:
-    """Every third request goes wrong in another way: busy (twice), broken, gone in mid-answer, too slow."""
+    """Every third request goes wrong in another way: busy (twice), broken, gone in mid-answer, too slow (once)."""
     lock, seen, wrong = threading.Lock(), Counter[str](), 0
+    over = threading.Event()
 
     def play(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
         nonlocal wrong
@@ -327,20 +288,22 @@ def test_a_busy_failing_and_hanging_server_is_tried_again(served_mixed: Any) -> 
             bad = body["max_tokens"] == 96 and seen["all"] % 3 == 0
             kind = wrong % 5
             wrong += bad
+            seen[str(kind)] += bad
         if not bad:
             return forward(body)
-        seen[str(kind)] += 1
         if kind in (0, 1):
             return 429, {"Retry-After": "0.05"} if kind else {}, b'{"error": {"message": "busy"}}'
         if kind == 2:
             return 503, {}, b"down for a moment"
         if kind == 3:
             return None
-        time.sleep(4.5)
+        if seen["4"] == 1:  # a true answer comes within the timeout on any machine, so that it is long
+            over.wait(600)
         return forward(body)
 
-    with proxy(served_mixed.base_url, play) as url, engine(url, max_n=3, timeout=4, patience=60) as opened:
+    with proxy(served_mixed.base_url, play) as url, engine(url, max_n=3, timeout=15, patience=600) as opened:
         assert_complete([r for group in opened.sample(requests()) for r in group])
+        over.set()
     assert all(seen[str(kind)] for kind in range(5)), seen
 
 
@@ -350,9 +313,9 @@ def test_patience_ends(served_mixed: Any) -> None:
 
     with proxy(served_mixed.base_url, play) as url, engine(url, patience=1) as opened:
         began = time.monotonic()
-        with pytest.raises(EngineError, match=r"failed for \d s: HTTP 503: overloaded; what was stored is kept"):
+        with pytest.raises(EngineError, match=r"failed for \d+ s: HTTP 503: overloaded; what was stored is kept"):
             list(opened.sample(requests(2)))
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 120, "without the patience given it would be 600 s"
 
 
 def test_a_server_that_refuses_a_large_n_is_asked_for_less(served_mixed: Any) -> None:
@@ -437,16 +400,16 @@ def test_a_cache_in_between_is_found(served_mixed: Any) -> None:
 
 
 def bon_eval(url: str, out: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    return started([*command_of(url, out), *args])
+    return started([*PYTHON, *arguments_of(url, out), *args])
 
 
 def started(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment_of())
 
 
-def command_of(url: str, out: Path) -> list[str]:
-    command = [*PYTHON, "run", "--base-url", url, "--model", "arith-mixed"]
-    return [*command, "--task", "arith", "--draws", "200", "--out", str(out)]
+def arguments_of(url: str, out: Path) -> list[str]:
+    arguments = ["run", "--base-url", url, "--model", "arith-mixed"]
+    return [*arguments, "--task", "arith", "--draws", "200", "--out", str(out)]
 
 
 def environment_of() -> dict[str, str]:
@@ -520,9 +483,7 @@ def test_a_served_model_scores_another_run(sampled: tuple[Path, str], served_mix
         assert max(abs(a - b) for a, b in zip(row["token_logprobs"], own, strict=True)) < 1e-3
 
 
-def test_another_model_under_the_same_name_does_not_go_on_with_a_run(
-    served_mixed: Any, tmp_path: Path, wait_for_parts: Callable[..., None]
-) -> None:
+def test_another_model_under_the_same_name_does_not_go_on_with_a_run(served_mixed: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
 
     def other(path: str, body: dict[str, Any], forward: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
@@ -535,15 +496,7 @@ def test_another_model_under_the_same_name_does_not_go_on_with_a_run(
                     entry[token] -= 0.75
         return answer
 
-    process = subprocess.Popen(
-        [*command_of(served_mixed.base_url, out), "--n", "32", "--limit", "200"],
-        env=environment_of(),
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
-    wait_for_parts(process, out, 3)
-    process.kill()
-    process.wait()
+    HeldRun(out, 3, *arguments_of(served_mixed.base_url, out), "--n", "32", "--limit", "200").killed()
     before = stored(out)
     with proxy(served_mixed.base_url, other) as url:
         done = bon_eval(url, out, "--n", "32", "--limit", "200")
@@ -565,23 +518,19 @@ def test_another_model_under_the_same_name_does_not_go_on_with_a_run(
     assert stored(out) == before
 
 
-def test_a_server_that_is_killed_in_mid_stream_and_started_again(
-    served_mixed: Any, tmp_path: Path, wait_for_parts: Callable[..., None]
-) -> None:
+def test_a_server_that_is_killed_in_mid_stream_and_started_again(served_mixed: Any, tmp_path: Path) -> None:
     server, out = served_mixed, tmp_path / "run"
-    command = [*command_of(server.base_url, out), "--n", "16", "--limit", "100", "--engine-arg", "concurrency=64"]
-    process = subprocess.Popen(
-        command, env=environment_of(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    wait_for_parts(process, out, 5)
+    arguments = [*arguments_of(server.base_url, out), "--n", "16", "--limit", "100", "--engine-arg", "concurrency=64"]
+    held = HeldRun(out, 5, *arguments)
+    held.wait_until_held()
     server.kill()
     before = stored(out)
     assert len(before) < 100 * 17
-    time.sleep(1.0)
-    assert process.poll() is None, "the run waits for the server"
+    held.go_on()
+    held.wait_until_said("trying again")
     server.start()
-    _, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0, stderr
+    code, stderr = held.end()
+    assert code == 0, stderr
     assert "trying again for up to 600 s" in stderr
     table = stored(out)
     assert len(table) == 100 * 17

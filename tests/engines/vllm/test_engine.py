@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heartbeat import Heartbeat
 from pools import only_pool, pools
 from truncated import GIVEN, chi_square, distribution
 
@@ -312,11 +313,10 @@ def test_stop_strings_end_a_response_and_count(engine: VllmEngine) -> None:
 
 
 def test_its_pulse_counts_what_is_not_finished(
-    engine: VllmEngine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    engine: VllmEngine, heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Also while the engine is inside a step that takes long: its process is stopped during the first one."""
+    """Also while the engine is inside a step that takes long: its process is stopped until three lines were said."""
     monkeypatch.setattr("bon_eval.engines.vllm.counts._EVERY_S", 0.0)
-    monkeypatch.setattr("bon_eval.run.console.progress.LINE_S", 0.05)
     prompts = arith_prompts(3)
     # The pool of one problem ends at different times, the others are cut together at last.
     lengths = {0: (150, ends(MIXED)), 1: (160, ()), 2: (160, ())}
@@ -325,11 +325,20 @@ def test_its_pulse_counts_what_is_not_finished(
     before = engine.pulse
     assert (before.begun, before.unbegun) == (0, 0)
 
+    stuck = (
+        "sampling: 0/12 responses, 0 tokens/s, 12 sequences in the engine (12 without a token yet), 0 tokens, time left"
+    )
+
+    def wake() -> None:
+        heartbeat.said(stuck, 3)
+        for process in processes:
+            os.kill(process.pid, signal.SIGCONT)
+
     def fed() -> Iterator[Request]:
-        yield from requests
         for process in processes:
             os.kill(process.pid, signal.SIGSTOP)
-        threading.Timer(0.5, lambda: [os.kill(process.pid, signal.SIGCONT) for process in processes]).start()
+        yield from requests
+        threading.Thread(target=wake).start()
 
     with Progress(12, label="sampling", unit="responses", engine=engine) as progress:
         responses = []
@@ -337,12 +346,11 @@ def test_its_pulse_counts_what_is_not_finished(
             assert engine.pulse.live
             responses += finished
             progress.advance(len(finished), responses=len(finished))
+            if len(responses) < 12 and engine.pulse.tokens - before.tokens in range(1, 40):
+                heartbeat.shown()  # however fast the engine is
     lines = capfd.readouterr().err.splitlines()
     total = sum(r.n_tokens for r in responses)
     assert engine.pulse == replace(before, tokens=before.tokens + total)
-    stuck = (
-        "sampling: 0/12 responses, 0 tokens/s, 12 sequences in the engine (12 without a token yet), 0 tokens, time left"
-    )
     assert sum(line.startswith(stuck) for line in lines) >= 3, lines
     # The first response may end within a few steps, faster than a line comes: any that are unfinished count.
     early = [

@@ -26,6 +26,8 @@ Classes = Callable[[str, Sequence[str | None]], list[int]]
 
 ROOT = Path(__file__).resolve().parents[3]
 SYMBOLIC = (r"\boxed{\sqrt{126}}", r"3\sqrt{14}")
+LONG_S = 600.0
+"""Longest wait, in seconds, for what comes within a moment where nothing else runs."""
 ENDLESS = {"op": "same", "gold": "5", "answer": r"\int_0^1 x^{x^{x^{x}}} dx"}
 
 
@@ -43,8 +45,8 @@ def worker_pids(parent: int) -> set[int]:
     return found
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
-    end = time.monotonic() + seconds
+def wait_for(condition: Callable[[], bool]) -> bool:
+    end = time.monotonic() + LONG_S
     while time.monotonic() < end:
         if condition():
             return True
@@ -76,7 +78,7 @@ def test_hostile_answers_come_back_and_are_not_right(
         assert grade_math(response, "4321").correct is not True
         assert grade_math(response, r"4321\sqrt{2}").correct is not True
         assert grade_gsm8k(response, "4321").correct is not True
-        assert time.monotonic() - start < 60
+        assert time.monotonic() - start < LONG_S
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,7 +107,7 @@ def test_long_responses_are_read_in_linear_time(response: str) -> None:
     start = time.process_time()
     assert grade_math(response, "4321").correct is not True
     assert grade_gsm8k(response, "4321").correct is not True
-    assert time.process_time() - start < 20  # in quadratic time it would be hours
+    assert time.process_time() - start < LONG_S  # in quadratic time it would be hours
 
 
 def test_deadline_is_kept_and_the_next_question_is_answered() -> None:
@@ -113,7 +115,7 @@ def test_deadline_is_kept_and_the_next_question_is_answered() -> None:
         pool.ask({"op": "key", "answer": "1"})
         start = time.monotonic()
         reply = pool.ask(ENDLESS)
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < LONG_S
         assert "deadline of 0.5 s" in str(reply["unscored"])
         assert pool.ask({"op": "same", "gold": SYMBOLIC[1], "answer": r"\sqrt{126}"})["correct"] is True
 
@@ -138,7 +140,7 @@ def test_a_killed_worker_is_replaced() -> None:
     assert grade_math(*SYMBOLIC).correct is True
     for pid in worker_pids(os.getpid()):
         os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert grade_math(*SYMBOLIC).correct is True
 
 
@@ -193,15 +195,16 @@ def test_no_process_is_left_behind(end: str, busy: bool) -> None:
     body = "print('up', flush=True)\n"
     if busy:
         body += "import threading; from bon_eval.graders.workers.isolation import WorkerPool\n"
-        body += f"p = WorkerPool(1, deadline=60); q = {ENDLESS!r}\n"
-        body += "threading.Thread(target=p.ask, args=(q,), daemon=True).start(); time.sleep(1.0)\n"
+        body += f"p = WorkerPool(1, deadline=3600); q = {ENDLESS!r}\n"
+        body += "threading.Thread(target=p.ask, args=(q,), daemon=True).start()\n"
+        body += "while not p.library: time.sleep(0.01)\n"  # it computes once math-verify is loaded
         body += "print('busy', flush=True)\n"
     body += {
         "exit": "sys.exit(0)",
         "exception": "raise RuntimeError('on purpose')",
         "os._exit": "os._exit(3)",
-        "SIGINT": "time.sleep(60)",
-        "SIGKILL": "time.sleep(60)",
+        "SIGINT": "time.sleep(3600)",
+        "SIGKILL": "time.sleep(3600)",
     }[end]
     script = (
         f"import os, signal, sys, time; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -220,9 +223,12 @@ def test_no_process_is_left_behind(end: str, busy: bool) -> None:
     if end.startswith("SIG"):
         assert worker_pids(caller.pid)
         caller.send_signal(getattr(signal, end))
-    caller.wait(timeout=20)
+    try:
+        caller.wait(timeout=LONG_S)
+    finally:
+        caller.kill()
     caller.stdout.close()
-    assert wait_for(lambda: not worker_pids(caller.pid), 6), "a worker outlived its caller"
+    assert wait_for(lambda: not worker_pids(caller.pid)), "a worker outlived its caller"
 
 
 @pytest.mark.slow
@@ -231,8 +237,13 @@ def test_an_interrupted_batch_ends_soon_and_leaves_nothing() -> None:
     script = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from bon_eval.graders.batch import grade_many\n"
-        "items = [(rf'\\boxed{{\\int_0^{n} x^{{x^{{x}}}} dx}}', '5') for n in range(1, 200)]\n"
-        "print('up', flush=True)\n"
+        "from bon_eval.graders.workers import process\n"
+        "items = [(rf'\\boxed{{\\int_0^{{{n}}} x^{{x^{{x}}}} dx}}', '5') for n in range(1, 4000)]\n"
+        "ask = process.Worker.ask\n"
+        "def told(self, *given, **more):\n"
+        "    print('asked', flush=True)\n"
+        "    return ask(self, *given, **more)\n"
+        "process.Worker.ask = told\n"
         "grade_many('math', items, workers=2, deadline=0.8)\n"
     )
     caller = subprocess.Popen(
@@ -242,15 +253,14 @@ def test_an_interrupted_batch_ends_soon_and_leaves_nothing() -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert caller.stdout is not None
-    assert caller.stdout.readline().strip() == b"up"
-    assert wait_for(lambda: len(worker_pids(caller.pid)) >= 2, 20)
-    time.sleep(1)
-    start = time.monotonic()
+    for _ in range(6):
+        assert caller.stdout.readline().strip() == b"asked"
+    assert wait_for(lambda: len(worker_pids(caller.pid)) >= 2)
     caller.send_signal(signal.SIGINT)
-    _, errors = caller.communicate(timeout=30)
-    assert time.monotonic() - start < 10  # two questions in flight, not the two hundred that wait
+    said, errors = caller.communicate(timeout=LONG_S)
+    assert len(said.split()) < 400, "those in flight, and not the thousands that wait"
     assert b"KeyboardInterrupt" in errors
-    assert wait_for(lambda: not worker_pids(caller.pid), 6), "a worker outlived its caller"
+    assert wait_for(lambda: not worker_pids(caller.pid)), "a worker outlived its caller"
 
 
 def test_works_inside_a_running_event_loop_as_in_a_notebook() -> None:
@@ -276,7 +286,7 @@ def test_works_under_xdist(tmp_path: Path) -> None:
         [*command, "--rootdir", str(tmp_path), str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LONG_S,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
@@ -360,5 +370,5 @@ def test_no_more_workers_are_started_than_asked_for() -> None:
         f"grades = grade_many('math', {answers(20)!r}, workers=1)\n"
         "print(len(started), sum(g.correct for g in grades))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=LONG_S)
     assert done.stdout == "1 20\n", done.stderr
