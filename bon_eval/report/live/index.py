@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,21 @@ class Index:
         return self.look().places.get(name)
 
     def found(self, words: str = "") -> list[Found]:
-        """Every line whose names hold all the words, the latest first."""
+        """Every line whose names hold all the words, the latest first; without words not the runs of trackings."""
         wanted = words.casefold().split()
         with self._lock:
-            lines = [line for place in self._looked().places.values() for line in self._lines(place)]
-        chosen = [line for line in lines if line.holds(wanted)] if wanted else lines
-        return sorted(chosen, key=lambda line: (-line.place.changed_ns, line.place.name, line.mark))
+            places = self._looked().places
+            lines = [line for place in places.values() for line in self._lines(place)]
+        if wanted:
+            return _latest(line for line in lines if line.holds(wanted))
+        return _latest(line for line in lines if not _is_of_tracking(line.place, places))
+
+    def below(self, place: Place) -> list[Found]:
+        """Every line of directories that lie in one, the latest first."""
+        start = f"{place.name}/" if place.name else ""
+        with self._lock:
+            inner = [p for p in self._looked().places.values() if p.name.startswith(start) and p.name != place.name]
+            return _latest(line for p in inner for line in self._lines(p))
 
     def entries(self, lines: list[Found]) -> list[Entry]:
         """The lines with their states and verdicts."""
@@ -158,6 +167,17 @@ class Index:
             known, state = (tracking if line.mark == "tracking" else training)(place, self._memo, owners)
             verdict = known.verdict if isinstance(known, Other) else ""
         return Entry(place.name, line.heading, state, verdict, note, changed, page)
+
+
+def _latest(lines: Iterable[Found]) -> list[Found]:
+    return sorted(lines, key=lambda line: (-line.place.changed_ns, line.place.name, line.mark))
+
+
+def _is_of_tracking(place: Place, places: Mapping[str, Place]) -> bool:
+    """Whether it is one of the runs that a tracking made."""
+    above = place.name.split("/")
+    tracking_place = places.get("/".join(above[:-2])) if above[-2:-1] == ["runs"] else None
+    return tracking_place is not None and "track.json" in tracking_place.files
 
 
 def _line(place: Place, kind: Kind, known: Other | Unreadable | None) -> Iterator[Found]:

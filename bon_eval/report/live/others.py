@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bon_eval.dpo.tracking.plan import TRACK_FILE
 from bon_eval.dpo.training.checkpoints import TRAINING_FILE, read_training
 from bon_eval.errors import StoreError, counted, first_line
 from bon_eval.report.formats.text import model_name
@@ -71,7 +70,7 @@ def _change(content: Mapping[str, Any], steps: list[Any]) -> str:
     point = last[name]
     scale, unit, form = (100.0, "points", ".1f") if point.get("unit") == "share" else (1.0, point.get("unit"), ".2f")
     value, label = point.get("estimate"), point.get("label")
-    difference, low, high = (at(point, "change", end) for end in ("difference", "low", "high"))
+    difference, low, high = (at(point, "change", end) for end in ("estimate", "low", "high"))
     if not isinstance(value, (int, float)):
         return ""
     said = f"After step {steps[-1]}: {label} {value:.3f}"
@@ -81,12 +80,13 @@ def _change(content: Mapping[str, Any], steps: list[Any]) -> str:
     if isinstance(low, (int, float)) or isinstance(high, (int, float)):
         limits = (f"{scale * end:+{form}}" if isinstance(end, (int, float)) else "no bound" for end in (low, high))
         ends = f" [{', '.join(limits)}]"
-    return f"{said}, {scale * difference:+{form}} {unit}{ends} from the base model."
+    shown = "" if point.get("verdict") in ("higher", "lower") else "; a change is not shown"
+    return f"{said}, {scale * difference:+{form}} {unit}{ends} from the base model{shown}."
 
 
 def tracking(place: Place, memo: Memo, owners: Owners | None) -> tuple[Other | Unreadable, State]:
     """A tracking, finished or not; without `owners` nobody asks whether a process works on it."""
-    content = memo.of(place.path / TRACK_FILE, "track", _read_complete)
+    content = memo.of(place.path / "track.json", "track", _read_complete)
     told = memo.of(place.path / "trajectory.json", "trajectory", read_trajectory)
     going = owners is not None and owners.has(place.path)
     if isinstance(content, Unreadable):

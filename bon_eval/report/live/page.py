@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -52,7 +53,7 @@ class Line:
     counts: tuple[int, int] | None
     verdict: str
     verdict_note: str
-    changed: tuple[str, str]
+    changed: tuple[str, str, str]
 
 
 def line_of(entry: Entry) -> Line:
@@ -60,10 +61,10 @@ def line_of(entry: Entry) -> Line:
     heading, state = entry.heading, entry.state
     page = address(entry.place) if entry.page is None else address(entry.place, entry.page)
     own = f"{address(entry.place)}/".replace("//", "/")
-    note = heading.note or ("" if heading.kind in ("run", "comparison", "summary") else heading.kind)
+    note = heading.note or ("report" if heading.kind == "report" else "")
     return Line(
         key=visible(entry.key),
-        name=visible(heading.model) or (heading.kind if state.bad else "–"),
+        name=visible(heading.model) or heading.kind,
         note=visible(note),
         place=visible(entry.place or "."),
         link=own if entry.page is None else page,
@@ -108,7 +109,7 @@ def index_page(index: Index, words: str = "", number: int = 1) -> str:
         "empty": not found,
         "number": number,
         "pages": pages,
-        "zone": time_of(0.0)[0][19:],
+        "zone": time_of(time.time())[0][19:],
         "notes": _notes(look),
     }
     return render("live_index.html.jinja", values)
@@ -135,14 +136,16 @@ def _notes(look: Look) -> list[str]:
 
 def place_page(index: Index, place: Place) -> str:
     """The page of one directory: what is there, how far it is, and its files."""
-    lines = [line_of(entry) for entry in index.of(place)]
-    entries = index.of(place)
+    entries, inner = index.of(place), index.below(place)
+    below = index.entries(inner[:PER_PAGE])
     name = visible(place.name or ".")
     values = {
         "title": f"{name} below {visible(str(index.root))}",
         "name": name,
-        "every": _EVERY_S[0] if any(entry.state.going for entry in entries) else _EVERY_S[1],
-        "rows": lines,
+        "every": _EVERY_S[0] if any(entry.state.going for entry in (*entries, *below)) else _EVERY_S[1],
+        "rows": [line_of(entry) for entry in entries],
+        "below": [line_of(entry) for entry in below],
+        "left": len(inner) - len(below),
         "facts": [(label, visible(value)) for label, value in index.facts(place)],
         "files": [(visible(file), address(place.name, file), _size(size)) for file, size in shown_files(place.path)],
     }

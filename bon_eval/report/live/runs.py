@@ -135,7 +135,7 @@ def run_state(
     if graded is None:
         return State("sampled", "not graded: bon-eval grade RUN, then bon-eval report RUN")
     if said is None:
-        return State("graded", "no report yet: bon-eval report RUN", going=silent_s < _SILENT_S)
+        return State("graded", "no report yet: bon-eval report RUN")
     if isinstance(said, Unreadable):
         return State("graded", f"{said.why}; bon-eval report RUN makes it again", bad=True)
     reported = _time(directory / "report.json")

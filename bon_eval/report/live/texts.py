@@ -36,7 +36,7 @@ def address(*parts: str) -> str:
     return "/runs/" + quote(os.fsencode("/".join(part for part in parts if part)))
 
 
-def time_of(seconds: float) -> tuple[str, str]:
-    """A moment for a machine and for a reader, in this machine's time zone."""
+def time_of(seconds: float) -> tuple[str, str, str]:
+    """A moment for a machine, and its day and time for a reader, in this machine's time zone."""
     moment = datetime.fromtimestamp(seconds).astimezone()
-    return moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d %H:%M:%S}"
+    return moment.isoformat(timespec="seconds"), f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S}"
