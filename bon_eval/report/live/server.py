@@ -179,6 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._begin(304, {"ETag": tag})
             return
         more = {"Set-Cookie": cookie} if cookie else {"ETag": tag} if status == 200 else {}
+        if status in (405, 501):
+            more["Allow"] = "GET, HEAD"
         kind = {"Content-Type": TYPES[".html"], "Content-Length": str(len(data))}
         self._begin(status, {**kind, "Content-Security-Policy": self.server.policy, **more})
         self._send(BytesIO(data))
