@@ -41,6 +41,7 @@ from bon_eval.cli.options import (
 )
 from bon_eval.cli.output import is_of_output, report_output
 from bon_eval.cli.outward.figures import figures
+from bon_eval.cli.outward.view import view
 from bon_eval.cli.pairs import pairs, probes
 from bon_eval.cli.report import report, report_run
 from bon_eval.cli.scale import merge, plan
@@ -231,6 +232,7 @@ for _command in (
     *(
         report,
         figures,
+        view,
         grade,
         score,
         compare,

@@ -68,6 +68,14 @@ def list_parts(directory: Path, run: str, schema: pa.Schema = SCHEMA) -> list[Pa
     Raises:
         StoreError: a file is truncated, foreign, of another run, or overlaps another; the message names it.
     """
+    current = current_parts(directory)
+    for part in current:
+        _check(part.path, run, schema)
+    return current
+
+
+def current_parts(directory: Path) -> list[Part]:
+    """The parts that are current, in order, by their names alone; raises `StoreError` for one as `list_parts` does."""
     parts = []
     for path in sorted(directory.glob("*.parquet")):
         if path.name.startswith(TEMPORARY):
@@ -83,7 +91,6 @@ def list_parts(directory: Path, run: str, schema: pa.Schema = SCHEMA) -> list[Pa
             continue
         if current and part.first <= current[-1].last:
             raise StoreError(f"{part.path} overlaps {current[-1].path.name}; move one of them away")
-        _check(part.path, run, schema)
         current.append(part)
     return current
 

@@ -282,7 +282,7 @@ def read_meta(directory: Path) -> dict[str, Any]:
         raise StoreError(f"{directory} is not a run directory: it has no run.json")
     try:
         meta = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: {error}") from error
     if not isinstance(meta, dict) or meta.get("format") not in READABLE:
         raise StoreError(f"{path} is not of run format {FORMAT}; read it with the version of bon-eval that wrote it")
