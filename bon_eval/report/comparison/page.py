@@ -88,7 +88,7 @@ def write_comparison_page(runs: tuple[Run, Run], found: Comparison, directory: P
         "marked": marked_text(found),
         "panels": [
             panel(figure, name, figure.axes[0].get_title(loc="left"))
-            for name, figure in comparison_figures(analyses, _groups(runs[0], likelihoods, names), names)
+            for name, figure in comparison_figures(analyses, groups_of(runs[0], likelihoods, names), names)
         ],
         "added": None if found.added is None else _added(found, found.added),
         "left_out": None if browser is None else left_out(browser.head),
@@ -193,7 +193,8 @@ def _change(change: Change) -> ChangeRow:
     )
 
 
-def _groups(base: Run, likelihoods: Likelihoods | None, names: Names) -> Groups:
+def groups_of(base: Run, likelihoods: Likelihoods | None, names: Names) -> Groups:
+    """What is compared under the first run's model: its log-likelihoods by label; empty without any."""
     if likelihoods is None:
         return {}
     own, best = likelihoods.base["sample"], chosen_index(base.pool.log_likelihood)

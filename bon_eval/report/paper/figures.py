@@ -55,7 +55,8 @@ def panels(analysis: Analysis, medium: Medium, width: float) -> Figure:
     beside = width >= _SIDE_BY_SIDE
     rows = (1, 1) if beside else (2, 1)
     figure = Figure(figsize=(width, 0.95 * medium.height * sum(rows)), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=rows)
+    parts: Any = figure.subfigures(2, 1, height_ratios=rows)
+    upper, lower = parts
     two = upper.subplots(rows[0], 3 - rows[0], squeeze=False).ravel().tolist()
     columns = PANELS["log_likelihood"][0]
     below = lower.subplots(1, columns, squeeze=False).ravel().tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,7 @@ def _fit_legend(part: Any, legend: Legend, room: float, renderer: Any) -> int:
     """Put one of other columns in its place where that fits better; returns the rows of the one that stands."""
     entries = [text.get_text() for text in legend.get_texts()]
     known = {label: handle for ax in part.axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    columns = max(1, legend._ncols)  # type: ignore[attr-defined]
+    columns = max(1, int(legend._ncols))  # type: ignore[attr-defined]
     tried = [2 * columns] if len(entries) >= _MANY else []
     for count in (*tried, *range(columns, 0, -1)):
         legend.remove()
@@ -79,7 +80,7 @@ def _fit_legend(part: Any, legend: Legend, room: float, renderer: Any) -> int:
         )
         if legend.get_window_extent(renderer).width <= room:
             break
-    return -(-len(entries) // count)
+    return math.ceil(len(entries) / count)
 
 
 def _fit_labels(ax: Axes, renderer: Any) -> None:
