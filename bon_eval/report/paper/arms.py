@@ -28,13 +28,16 @@ _SAID = {
 }
 
 
-def arms_table(analysis: AnyAnalysis) -> Table:
-    """The table; its numbers are those of the report."""
+def arms_table(analysis: AnyAnalysis, *, narrow: bool) -> Table:
+    """The table; its numbers are those of the report.
+
+    `narrow`: for one of two columns, without log-likelihoods and tokens, for which that has no room.
+    """
     rows = list(_main(analysis))
     shares = [name for name in _SHARES if any(getattr(row, name) for _, row, _ in rows)]
     lifts = _lift_names(analysis)
-    likelihood = any(row.log_likelihood is not None for _, row, _ in rows)
-    tokens = any(row.n_tokens is not None for _, row, _ in rows)
+    likelihood = not narrow and any(row.log_likelihood is not None for _, row, _ in rows)
+    tokens = not narrow and any(row.n_tokens is not None for _, row, _ in rows)
     heads = [("arm", 1), (r"accuracy (\%)", 2), *((escape(f"{what}, points"), 2) for what, _, _ in lifts)]
     heads += [(head, 1) for head, there in (("log-lik.", likelihood), ("tokens", tokens)) if there]
     heads += [(_SHARES[name], 1) for name in shares]
@@ -85,18 +88,18 @@ def _main(analysis: AnyAnalysis) -> Iterator[tuple[str, AnyArm, int]]:
         kinds = (("best-of-n", settings.primary_scorer), ("vote", None))
         for arm in draw.arms:
             if arm.arm == "mean":
-                yield escape(arm.draw), arm, 10 + k
+                yield escape(arm.draw), arm, 3 + k
             elif arm.n == draw.n and (arm.arm, arm.scorer) in kinds:
                 kind = "best-of" if arm.arm == "best-of-n" else "vote-of"
-                yield f"{_INDENT}{kind}-{arm.n}", arm, 10 + k
+                yield f"{_INDENT}{kind}-{arm.n}", arm, 3 + k
 
 
 def _group(row: ArmRow | ImportedArm, settings: Settings) -> int:
     if row.arm in ("greedy", "sample"):
         return 0
     if row.arm == "best-of-n":
-        return 1 if row.scorer == settings.primary_scorer else 2
-    return 3
+        return 1
+    return 2
 
 
 def _name(row: ArmRow | ImportedArm, settings: Settings) -> str:
@@ -107,7 +110,7 @@ def _name(row: ArmRow | ImportedArm, settings: Settings) -> str:
     if row.arm == "best-of-n":
         if row.scorer == settings.primary_scorer:
             return f"best-of-{row.n}"
-        return f"best-of-{row.n} by {escape(scorer_label(row.scorer or ''))}"
+        return f"{_INDENT}by {escape(scorer_label(row.scorer or ''))}"
     return f"{row.arm}-of-{row.n}" + (f" {escape(scorer_label(row.scorer))}" if row.scorer else "")
 
 
@@ -130,7 +133,9 @@ def _caption(analysis: AnyAnalysis, *, starred: bool, likelihood: bool, shares: 
         "differences are paired by problem, in percentage points."
     ]
     if any(row.arm == "best-of-n" for row in analysis.arms):
-        parts.append(f"Best-of-n picks the response of highest {scorer_label(settings.primary_scorer)}, or as named.")
+        best = f"Best-of-n picks the response of highest {scorer_label(settings.primary_scorer)}"
+        others = f"; by ...: best-of-{settings.ns[-1]} under another scorer" if len(settings.scorers) > 1 else ""
+        parts.append(f"{best}{others}.")
     if likelihood:
         parts.append("Log-lik.: mean log-likelihood of the chosen responses under the model, in nats.")
     if shares:

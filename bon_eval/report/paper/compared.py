@@ -18,6 +18,7 @@ from bon_eval.report.comparison.figures import accuracy_figures, comparison_figu
 from bon_eval.report.comparison.page import groups_of
 from bon_eval.report.comparison.rows import document
 from bon_eval.report.comparison.several import document as document_of_several
+from bon_eval.report.formats.figures import SETTINGS
 from bon_eval.report.paper.changes import AnyComparison
 from bon_eval.store.comparable import DIFFERENCES
 from bon_eval.store.forced import load_likelihoods
@@ -120,10 +121,15 @@ def comparison_drawn(shown: Compared) -> Iterator[tuple[str, Figure]]:
 
 
 def legend_name(name: str) -> str:
-    """A name as a legend has it: on one line, and kept where it begins with an underscore, which matplotlib drops.
+    """A name as a legend has it: on one line, with what the font lacks as its number, and kept where it begins with an
+    underscore, which matplotlib drops.
 
-    >>> legend_name("_a\\nb")
-    ' _a b'
+    >>> legend_name("_a\\nb"), legend_name("\N{CJK UNIFIED IDEOGRAPH-4E2D}")
+    (' _a b', '[U+4E2D]')
     """
-    text = "".join(c if c.isprintable() else " " for c in name)
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont(SETTINGS["font.family"]))
+    shown = (c if c.isprintable() else " " for c in name)
+    text = "".join(c if font.get_char_index(ord(c)) else f"[U+{ord(c):04X}]" for c in shown)
     return f" {text}" if text.startswith("_") else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,10 @@ _MANY = 6
 """Entries from which a legend is made as wide as there is room."""
 _ROWS = 3
 """Of a legend, for which the figure's height has room."""
+_WORDS = 0.3
+"""Share of the figure's width for what stands beside the rows of an axis; beyond it is broken into lines."""
+_LINE = 14
+"""Of so many characters."""
 _ROW = 1.4
 """Height of one, in font sizes."""
 
@@ -54,6 +57,7 @@ def fit(figure: Figure, points: float) -> None:
         figure.draw_without_rendering()
         for ax in figure.axes:
             _fit_labels(ax, renderer)
+            _fit_words(ax, _WORDS * figure.bbox.width, renderer)
 
 
 def _parts(figure: Any) -> Iterator[Any]:
@@ -80,7 +84,15 @@ def _fit_legend(part: Any, legend: Legend, room: float, renderer: Any) -> int:
         )
         if legend.get_window_extent(renderer).width <= room:
             break
-    return math.ceil(len(entries) / count)
+    return len(range(0, len(entries), count))
+
+
+def _fit_words(ax: Axes, room: float, renderer: Any) -> None:
+    """Break what stands beside the rows of an axis where it takes the room of the panel."""
+    words = ax.get_yticklabels()
+    if any(label.get_window_extent(renderer).width > room for label in words):
+        texts = ["\n".join(textwrap.wrap(label.get_text(), _LINE)) for label in words]
+        ax.set_yticks(ax.get_yticks(), texts)
 
 
 def _fit_labels(ax: Axes, renderer: Any) -> None:

@@ -180,6 +180,7 @@ def render_table(table: Table, *, wide: bool) -> str:
         r"  \setlength{\tabcolsep}{3pt}",
         rf"  \caption{{{table.caption}}}",
         rf"  \label{{tab:{table.label}}}",
+        r"  \medskip",
         rf"  \begin{{tabular}}{{@{{}}{'l' * table.left}{'r' * (columns - table.left)}@{{}}}}",
         r"    \toprule",
         rf"    {' & '.join(heads)} \\",

@@ -202,7 +202,7 @@ def _imported(meta: Meta) -> Iterator[str]:
     others = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
     yield (
         f"The responses were sampled by another program and imported from {files[0]}{others}, format "
-        f"{source['format']}: {counted(config['n'], 'response')} to each problem"
+        f"{source['format']}: {counted(config['n'], 'response')} to each problem{_of_more(source)}"
         f"{', and one greedy response' if config.get('greedy') else ''}."
     )
     known = []
@@ -225,6 +225,11 @@ def _imported(meta: Meta) -> Iterator[str]:
         yield f"Log-likelihoods are those of {own['model']}, computed of the texts in its own tokens by {engine}."
     elif source.get("log_likelihood"):
         yield f"Log-likelihoods are {source['log_likelihood']}."
+
+
+def _of_more(source: Meta) -> str:
+    most, least = source.get("largest_pool"), source.get("smallest_pool")
+    return f", the first of up to {most}" if most is not None and most != least else ""
 
 
 def _quoted(text: str) -> str:

@@ -81,8 +81,8 @@ def of_comparison(found: AnyComparison, names: Sequence[str]) -> Iterator[str]:
     if found.n_clusters is not None:
         clusters = f", {counted(found.n_clusters, 'group')} of problems with one {found.cluster} resampled together"
     yield (
-        f"Intervals are 95 % over {units}s{clusters}; what is resampled takes {found.draws:,} draws, seed {found.seed}; "
-        f"p-values are Holm-adjusted over {family}."
+        f"Intervals are 95 % over {units}s{clusters}; what is resampled takes {found.draws:,} draws, seed "
+        f"{found.seed}; p-values are Holm-adjusted over {family}."
     )
 
 

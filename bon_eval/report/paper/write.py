@@ -61,7 +61,9 @@ def write_run(meta: Meta, analysis: AnyAnalysis, directory: Path, wanted: Wanted
     with drawing(**wanted.medium.settings):
         drawn = run_figures(analysis, wanted.medium, wanted.width)
         paragraphs = [methods(meta, analysis)]
-        return _write(drawn, "methods", paragraphs, [arms_table(analysis)], directory, wanted)
+        return _write(
+            drawn, "methods", paragraphs, [arms_table(analysis, narrow=wanted.columns == "single")], directory, wanted
+        )
 
 
 def write_compared(shown: Compared, directory: Path, wanted: Wanted) -> Written:
@@ -97,7 +99,8 @@ def _write(
     written = write_figures(drawn, directory, wanted.medium, wanted.width)
     texts = {f"{stem}.txt": "\n\n".join(" ".join(map(_printable, sentences)) for sentences in paragraphs) + "\n"}
     if wanted.latex:
-        wide = wanted.columns == "double"
+        # What compares runs has no room in one of two columns.
+        wide = wanted.columns == "double" or bool(prefix)
         texts |= {f"{table.label}.tex": render_table(table, wide=wide) for table in tables}
         texts[f"{stem}.tex"] = "\n\n".join("\n".join(map(escape, sentences)) for sentences in paragraphs) + "\n"
     for name, text in texts.items():
