@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_runs import made_run
 
-from bon_eval.analysis.analyse import analyse
+from bon_eval.analysis.draws.facts import DrawArm, DrawFacts
 from bon_eval.analysis.results import Analysis
 from bon_eval.analysis.several_runs.comparison import compare_several
 from bon_eval.analysis.two_runs.comparison import compare_runs
@@ -112,5 +112,20 @@ def test_three_runs_are_those_of_compare_json(runs: list[Run]) -> None:
         assert row[3] == ends(pair["difference_low"], pair["difference_high"], "+z.1f")
 
 
-def test_draws_have_rows_of_their_own(made: Any) -> None:
-    assert not analyse(made, draws=300).draws
+def test_draws_have_rows_of_their_own(found: Analysis) -> None:
+    best = found.arms[2]
+    assert best.lift is not None
+    whole = DrawArm("l_w", "mean", 1, None, best.accuracy, best.lift, 0.01, None, 3.0, 0.0, None, 0.0)
+    kinds: tuple[tuple[Any, int, str | None], ...] = (
+        ("best-of-n", 8, "log_likelihood"),
+        ("best-of-n", 4, "log_likelihood"),
+        ("best-of-n", 8, "shortest"),
+        ("vote", 8, None),
+        ("oracle", 8, None),
+    )
+    arms = (whole, *(replace(whole, arm=arm, n=n, scorer=by, p_joint=0.5) for arm, n, by in kinds))
+    draw = DrawFacts("l_w", 8, 0.25, 1.0, 0, 0.0, True, best.accuracy, None, 1.0, 0.5, arms)
+    table = arms_table(replace(found, draws=(draw,)), narrow=False)
+    assert [row[0] for row in table.groups[-1]] == [r"l\_\allowbreak{}w", r"\quad best-of-8", r"\quad vote-of-8"]
+    assert [r"^{*}" in row[3] for row in table.groups[-1]] == [True, False, False]
+    assert "arms of draws over all of theirs" in table.caption
