@@ -26,8 +26,8 @@ Ends = tuple[float, float, str]
 
 
 def is_binary(values: NDArray[np.float64]) -> bool:
-    """Whether all values are 0 or 1 (single answers)."""
-    return bool(np.all((values == 0.0) | (values == 1.0)))
+    """Whether all values are 0 or 1 (single answers), or rounding away from it, as sums of probabilities are."""
+    return bool(np.all((np.abs(values) <= _ROUNDING) | (np.abs(values - 1.0) <= _ROUNDING)))
 
 
 def effective_problems(values: NDArray[np.float64]) -> float:
@@ -52,7 +52,7 @@ def _wilson(p: float, n: float, z: float) -> tuple[float, float]:
 def _wilson_midp(values: NDArray[np.float64], confidence: float) -> Ends:
     from scipy import special
 
-    n, k = len(values), int(values.sum())
+    n, k = len(values), int(np.rint(values).sum())
     tail = (1.0 - confidence) / 2.0
     low, high = _wilson(k / n, n, float(special.ndtri(1.0 - tail)))
     return min(low, _midp_low(k, n, tail)), max(high, 1.0 - _midp_low(n - k, n, tail)), "wilson-midp"

@@ -38,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "legend.fontsize": 9,
     "legend.frameon": False,
     "legend.labelcolor": INK,
 }
@@ -74,10 +75,14 @@ def load_matplotlib() -> Any:
 def drawing(**more: Any) -> AbstractContextManager[None]:
     """matplotlib with the settings of our figures, and `more`; figures are made and saved within.
 
+    Within another one what that one has holds on: whoever wants figures in another size need not draw them himself.
+
     Raises:
         ConfigError: it cannot be imported.
     """
-    settings: AbstractContextManager[None] = load_matplotlib().rc_context({**SETTINGS, **more})
+    matplotlib = load_matplotlib()
+    within = matplotlib.rcParams["svg.hashsalt"] == SETTINGS["svg.hashsalt"]
+    settings: AbstractContextManager[None] = matplotlib.rc_context(more if within else {**SETTINGS, **more})
     return settings
 
 
@@ -155,7 +160,7 @@ def new_figure(columns: int = 1, *, rows: int = 1, pyplot: bool = False) -> tupl
 def legend_below(figure: Figure, columns: int = 2, *, of: Axes | None = None, handles: float | None = 2.6) -> None:
     """The legend under the axes, filled by column: of all axes or of one; `handles` is the length of its lines."""
     shown = () if of is None else of.get_legend_handles_labels()
-    figure.legend(*shown, loc="outside lower center", ncols=columns, fontsize=9, handlelength=handles)
+    figure.legend(*shown, loc="outside lower center", ncols=columns, handlelength=handles)
 
 
 def n_axis(ax: Axes, largest: int) -> None:
