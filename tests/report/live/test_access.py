@@ -50,6 +50,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (linked / "report.html").symlink_to(top / "secret.html")
     (linked / "figures").symlink_to(top / "outside" / "figures")
     os.mkfifo(linked / "report.csv")
+    (root / "strange").mkdir()
+    (root / "strange" / "report.json").write_text(REPORT)
     return root
 
 
@@ -305,8 +307,6 @@ def test_a_port_that_is_taken(client: Client, root: Path) -> None:
 
 def test_a_strange_page_runs_its_script_apart(root: Path, client: Client) -> None:
     place = root / "strange"
-    place.mkdir()
-    (place / "report.json").write_text(REPORT)
     hashed = "sha256-" + "A" * 43 + "="
     (place / "report.html").write_text(f"<meta http-equiv=Content-Security-Policy content=\"script-src '{hashed}'\">")
     policy = client.ask("/runs/strange/report.html")[1]["content-security-policy"]
