@@ -18,7 +18,7 @@ TYPED = re.findall(r"^\$ bon-eval (.*)\n((?:(?!\$ ).*\n)*)", BLOCKS, re.MULTILIN
 
 
 def missing(said: str, got: str) -> str | None:
-    """The first piece of the page that `got` lacks, in the page's order; other lines may stand between, `...` is anything."""
+    """The first piece of the page that `got` lacks, in order; other lines may stand between, `...` is anything."""
     lines = (" ".join(line.split()) for line in said.strip().splitlines())
     at = 0
     for piece in (piece.strip() for line in lines for piece in line.split("...")):
