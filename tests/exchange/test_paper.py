@@ -50,4 +50,4 @@ def test_a_source_that_states_all_has_all(
     assert "4 responses to each problem, and one greedy response." in said
     assert "As sampled: temperature 1, at most 64 tokens." in said
     assert "does not state" not in said
-    assert "Log-likelihoods are stated by the source." in said
+    assert "Log-likelihoods are sums of the token log-probs that the source states." in said

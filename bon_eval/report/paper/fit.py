@@ -23,6 +23,8 @@ _LINE = 14
 """Of so many characters."""
 _ROW = 1.4
 """Height of one, in font sizes."""
+_DIGITS = 6
+"""Of where axes stand, in shares of the figure: the solver of layouts differs from call to call behind them."""
 
 
 def without_titles(figure: Figure) -> None:
@@ -40,7 +42,7 @@ def fit(figure: Figure, points: float) -> None:
 
     A legend wider than its figure gets fewer columns, one of many entries more where they fit, and the figure grows by
     the rows that are too many; a label longer than its axis is broken before its unit, or where it must be. A layout
-    depends on labels and legends, so that they are looked at twice.
+    depends on labels and legends, so that they are looked at twice; then it stays.
 
     Args:
         figure: of the width that it is to have.
@@ -58,6 +60,11 @@ def fit(figure: Figure, points: float) -> None:
         for ax in figure.axes:
             _fit_labels(ax, renderer)
             _fit_words(ax, _WORDS * figure.bbox.width, renderer)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for ax in figure.axes:
+        left, bottom, width, height = (round(value, _DIGITS) for value in ax.get_position().bounds)
+        ax.set_position((left, bottom, width, height))
 
 
 def _parts(figure: Any) -> Iterator[Any]:

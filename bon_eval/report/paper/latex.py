@@ -102,7 +102,7 @@ def escape(text: str) -> str:
 
     >>> escape("50 % of a_b"), escape("café"), escape("\N{CJK UNIFIED IDEOGRAPH-4E2D}")
     ('50 \\% of a\\_\\allowbreak{}b', "caf\\'{e}", '{[}U+4E2D{]}')
-    >>> escape("--x\\n  [y]")
+    >>> escape("--x\n  [y]")
     '-{}-x \\ \\ {[}y{]}'
     """
     out, before = [], " "

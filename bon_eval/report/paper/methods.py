@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from dataclasses import replace
 from typing import Any
 
@@ -198,7 +199,7 @@ def _engine_text(config: Meta, engine: Meta) -> str:
 
 def _imported(meta: Meta) -> Iterator[str]:
     config, source = meta["config"], meta["source"]
-    files = [f"{file['path']} (SHA-256 {_short(file['sha256'])})" for file in source["files"]]
+    files = [f"{Path(file['path']).name} (SHA-256 {_short(file['sha256'])})" for file in source["files"]]
     others = f" and {counted(len(files) - 1, 'other file')}" if len(files) > 1 else ""
     yield (
         f"The responses were sampled by another program and imported from {files[0]}{others}, format "
