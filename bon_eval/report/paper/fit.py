@@ -62,6 +62,8 @@ def fit(figure: Figure, points: float) -> None:
             _fit_words(ax, _WORDS * figure.bbox.width, renderer)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for part in list(_parts(figure))[1:]:
+        part.bbox_relative.set_points(part.bbox_relative.get_points().round(_DIGITS))
     for ax in figure.axes:
         left, bottom, width, height = (round(value, _DIGITS) for value in ax.get_position().bounds)
         ax.set_position((left, bottom, width, height))
