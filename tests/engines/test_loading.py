@@ -154,7 +154,9 @@ def test_an_adapter_that_fits_in_part(
 
 def test_an_adapter_of_another_part_is_left_alone(lora_adapter: Path, tmp_path: Path) -> None:
     def tower(tensors: dict[str, Any]) -> None:
-        tensors |= {k.replace("layers.", "vision_tower.layers."): v.clone() for k, v in tensors.items() if ".2." in k}
+        more = {k.replace("layers.", "vision_tower.layers."): v.clone() for k, v in tensors.items() if ".2." in k}
+        assert more.keys() - tensors.keys()
+        tensors |= more
 
     check_adapter(
         MIXED, broken(tmp_path, lora_adapter, lambda f: change_weights(f / "adapter_model.safetensors", tower))
