@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.transforms import Bbox
 
 from bon_eval.analysis.results import Analysis
 from bon_eval.report.formats.figures import SETTINGS, drawing, legend_below, load_matplotlib, new_figure
@@ -67,14 +68,15 @@ def test_a_layout_stays_and_holds_nothing_that_its_solver_leaves_open(found: Ana
     with drawing(**medium.settings):
         figure = panels(found, medium, medium.widths[columns])
         fit(figure, medium.legend)
-        places = [part.bbox_relative.get_points() for part in figure.subfigs]  # type: ignore[attr-defined]
-        places += [np.array(ax.get_position().bounds) for ax in figure.axes]
-        assert len(places) == 2 + 4
-        for place in places:
-            np.testing.assert_array_equal(place, place.round(6))
+        parts = figure.subfigs  # type: ignore[attr-defined]
+        assert (len(parts), len(figure.axes)) == (2, 4)
+        for part in parts:
+            np.testing.assert_array_equal(part.bbox_relative.get_points(), part.bbox_relative.get_points().round(6))
+        places = [ax.get_position().bounds for ax in figure.axes]
+        # As wide as from its left to its right end, of which both are rounded.
+        assert places == [Bbox.from_bounds(*np.round(place, 6)).bounds for place in places]
         figure.draw_without_rendering()
-        again = [np.array(ax.get_position().bounds) for ax in figure.axes]
-    np.testing.assert_array_equal(again, places[2:])
+    assert [ax.get_position().bounds for ax in figure.axes] == places
 
 
 @pytest.mark.parametrize("columns", ["single", "double"])
